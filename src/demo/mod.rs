@@ -1,0 +1,1 @@
+//! The made-up org and its server.

@@ -1,0 +1,397 @@
+//! The scope: which users and which groups a run is about.
+//!
+//! Text goes in once ([`Domain::parse`], [`NameFilter::parse`]); after that, matching is total and cannot fail.
+//! Everything is compared without case. Okta can do none of this for us: its `search` knows no "ends with", and its
+//! `q` is a prefix match that stops at 300 (okta-api 1.1, 1.3).
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// What is wrong with a piece of a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Error {
+    /// Two commas in a row, or nothing at all.
+    #[error("an e-mail domain is empty; write example.com, or example.com,example.org")]
+    EmptyDomain,
+    /// A domain that cannot be one.
+    #[error(
+        "{0:?} is no e-mail domain: {1}; write example.com, or *.example.com for its subdomains"
+    )]
+    NoDomain(String, &'static str),
+    /// A name filter that every group would match.
+    #[error("the text is empty; leave it out to keep every group")]
+    EmptyName,
+}
+
+/// One e-mail domain, or all subdomains of one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Domain {
+    /// Lower case, without `@` and without `*.`.
+    name: String,
+    /// `*.name`: the subdomains, not the domain itself.
+    subdomains: bool,
+}
+
+impl Domain {
+    /// Reads `example.com`, `@example.com` or `*.example.com`.
+    ///
+    /// # Errors
+    /// What no mail could be sent to: an empty text, no dot, a character that no host name holds.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return Err(Error::EmptyDomain);
+        }
+        let no_domain = |why| Error::NoDomain(trimmed.to_owned(), why);
+        let folded = fold(trimmed.strip_prefix('@').unwrap_or(trimmed));
+        let (name, subdomains) = match folded.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (folded.as_str(), false),
+        };
+        if name.contains('@') {
+            return Err(no_domain("it is a whole address"));
+        }
+        if name.contains("://") || name.contains('/') {
+            return Err(no_domain("it is an address of the web"));
+        }
+        let labels: Vec<&str> = name.split('.').collect();
+        if labels.iter().any(|label| label.is_empty()) {
+            return Err(no_domain("a part between two dots is empty"));
+        }
+        if labels.len() < 2 {
+            return Err(no_domain("it has no dot"));
+        }
+        if !name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        {
+            return Err(no_domain("it holds a character that no host name can hold"));
+        }
+        if labels
+            .iter()
+            .any(|label| label.starts_with('-') || label.ends_with('-'))
+        {
+            return Err(no_domain("a part of it starts or ends with a hyphen"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            subdomains,
+        })
+    }
+
+    /// Whether an address is in this domain. What has no `@` is in none.
+    pub fn matches(&self, address: &str) -> bool {
+        address
+            .rsplit_once('@')
+            .is_some_and(|(_, host)| self.matches_host(&fold(host)))
+    }
+
+    fn matches_host(&self, host: &str) -> bool {
+        if self.subdomains {
+            host.strip_suffix(self.name.as_str())
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        } else {
+            host == self.name
+        }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stars = if self.subdomains { "*." } else { "" };
+        write!(f, "{stars}{}", self.name)
+    }
+}
+
+/// A text that a group's name must contain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameFilter {
+    typed: String,
+    folded: String,
+}
+
+impl NameFilter {
+    /// Takes the text as it is; spaces count.
+    ///
+    /// # Errors
+    /// An empty text: it would match everything, which nobody types.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(Error::EmptyName);
+        }
+        Ok(Self {
+            typed: text.to_owned(),
+            folded: fold(text),
+        })
+    }
+
+    /// Whether a group's name contains the text.
+    pub fn matches(&self, name: &str) -> bool {
+        fold(name).contains(&self.folded)
+    }
+}
+
+impl fmt::Display for NameFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.typed)
+    }
+}
+
+/// Which of a user's addresses put the user in scope. The first that matches, in this order, is the one that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchedBy {
+    /// The primary e-mail.
+    Email,
+    /// The login.
+    Login,
+    /// Nothing but the secondary e-mail, which is often a private address: worth a reviewer's look.
+    SecondEmail,
+}
+
+impl MatchedBy {
+    /// The word in the snapshot.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Login => "login",
+            Self::SecondEmail => "second_email",
+        }
+    }
+}
+
+/// The addresses of a user that the scope looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses<'a> {
+    /// The primary e-mail.
+    pub email: Option<&'a str>,
+    /// The login.
+    pub login: Option<&'a str>,
+    /// The secondary e-mail.
+    pub second_email: Option<&'a str>,
+}
+
+/// Which users and which groups a run is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    domains: Vec<Domain>,
+    skip_secondary: bool,
+    group_name: Option<NameFilter>,
+}
+
+impl Scope {
+    /// The scope of some domains (sorted, each once) and, if given, a text in the names of groups.
+    pub fn new(
+        mut domains: Vec<Domain>,
+        skip_secondary: bool,
+        group_name: Option<NameFilter>,
+    ) -> Self {
+        domains.sort();
+        domains.dedup();
+        Self {
+            domains,
+            skip_secondary,
+            group_name,
+        }
+    }
+
+    /// The domains, sorted.
+    pub fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+
+    /// Whether secondary e-mails are left out of account.
+    pub fn skip_secondary(&self) -> bool {
+        self.skip_secondary
+    }
+
+    /// The text that names of groups must contain.
+    pub fn group_name(&self) -> Option<&NameFilter> {
+        self.group_name.as_ref()
+    }
+
+    /// Whether a user is in scope, and by which address.
+    pub fn user(&self, addresses: Addresses<'_>) -> Option<MatchedBy> {
+        let second_email = addresses.second_email.filter(|_| !self.skip_secondary);
+        [
+            (addresses.email, MatchedBy::Email),
+            (addresses.login, MatchedBy::Login),
+            (second_email, MatchedBy::SecondEmail),
+        ]
+        .into_iter()
+        .find(|(address, _)| address.is_some_and(|address| self.holds(address)))
+        .map(|(_, by)| by)
+    }
+
+    /// Whether a group with this name is in scope. A group without a name is, where no text is asked for.
+    pub fn group(&self, name: Option<&str>) -> bool {
+        match &self.group_name {
+            None => true,
+            Some(filter) => name.is_some_and(|name| filter.matches(name)),
+        }
+    }
+
+    fn holds(&self, address: &str) -> bool {
+        let Some((_, host)) = address.rsplit_once('@') else {
+            return false;
+        };
+        let host = fold(host);
+        self.domains.iter().any(|domain| domain.matches_host(&host))
+    }
+}
+
+/// Lower case, letter by letter: `str::to_lowercase` looks at the neighbours of a Greek sigma, so that a text might not
+/// be found in a longer one.
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    /// `name: text => expected`, one test each.
+    macro_rules! domains {
+        ($($name:ident: $text:expr => $expected:expr;)*) => {
+            $(#[test] fn $name() {
+                let got = Domain::parse($text).map(|domain| domain.to_string());
+                let expected: Result<&str, &str> = $expected;
+                match (got, expected) {
+                    (Ok(got), Ok(expected)) => assert_eq!(got, expected),
+                    (Err(got), Err(part)) => assert!(got.to_string().contains(part), "{got}"),
+                    (got, expected) => panic!("{got:?} where {expected:?} was expected"),
+                }
+            })*
+        };
+    }
+
+    domains! {
+        a_domain_is_folded: "Example.COM" => Ok("example.com");
+        spaces_around_a_domain_go: "  example.com " => Ok("example.com");
+        a_leading_at_sign_goes: "@example.com" => Ok("example.com");
+        a_star_means_subdomains: "*.example.com" => Ok("*.example.com");
+        a_domain_may_be_written_in_unicode: "BÜCHER.example" => Ok("bücher.example");
+        an_underscore_is_accepted: "a_b.example" => Ok("a_b.example");
+        nothing_is_no_domain: " " => Err("empty");
+        an_at_sign_alone_is_no_domain: "@" => Err("\"@\"");
+        a_word_is_no_domain: "example" => Err("no dot");
+        a_star_over_a_word_is_no_domain: "*.com" => Err("no dot");
+        a_whole_address_is_no_domain: "mira@example.com" => Err("whole address");
+        an_address_of_the_web_is_no_domain: "https://example.com" => Err("the web");
+        a_space_inside_is_no_domain: "exam ple.com" => Err("character");
+        a_star_in_the_middle_is_no_domain: "mail.*.com" => Err("character");
+        two_dots_are_no_domain: "example..com" => Err("empty");
+        a_last_dot_is_no_domain: "example.com." => Err("empty");
+        a_hyphen_at_an_end_is_no_domain: "-example.com" => Err("hyphen");
+        a_semicolon_is_no_separator: "example.com;example.org" => Err("\"example.com;example.org\"");
+    }
+
+    fn scope(domains: &[&str], skip_secondary: bool, name: Option<&str>) -> Scope {
+        let domains = domains.iter().map(|text| Domain::parse(text).unwrap());
+        Scope::new(
+            domains.collect(),
+            skip_secondary,
+            name.map(|text| NameFilter::parse(text).unwrap()),
+        )
+    }
+
+    #[test]
+    fn a_user_is_in_scope_by_any_of_three_addresses() {
+        let both = scope(&["example.com", "*.example.org"], false, None);
+        let without = scope(&["example.com", "*.example.org"], true, None);
+        let table = [
+            (Some("a@example.com"), None, None, Some(MatchedBy::Email)),
+            (Some("A@EXAMPLE.com"), None, None, Some(MatchedBy::Email)),
+            (Some("a@sub.example.com"), None, None, None),
+            (Some("a@badexample.com"), None, None, None),
+            (Some("a@example.com.evil.net"), None, None, None),
+            (Some("a@b@example.com"), None, None, Some(MatchedBy::Email)),
+            (Some("example.com"), None, None, None),
+            (Some("a@example.org"), None, None, None),
+            (Some("a@x.example.org"), None, None, Some(MatchedBy::Email)),
+            (Some("a@.example.org"), None, None, None),
+            (None, Some("a@example.com"), None, Some(MatchedBy::Login)),
+            (None, Some("a.example.com"), None, None),
+            (
+                Some("a@other.net"),
+                Some("a@example.com"),
+                Some("b@example.com"),
+                Some(MatchedBy::Login),
+            ),
+            (
+                None,
+                None,
+                Some("b@example.com"),
+                Some(MatchedBy::SecondEmail),
+            ),
+            (None, None, None, None),
+        ];
+        for (email, login, second_email, expected) in table {
+            let addresses = Addresses {
+                email,
+                login,
+                second_email,
+            };
+            assert_eq!(both.user(addresses), expected, "{addresses:?}");
+            let expected = expected.filter(|by| *by != MatchedBy::SecondEmail);
+            assert_eq!(without.user(addresses), expected, "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_in_scope_if_its_name_contains_the_text_without_case() {
+        let table = [
+            (None, Some("Anything"), true),
+            (None, None, true),
+            (Some("vpn"), Some("VPN users"), true),
+            (Some("VPN"), Some("all-vpn"), true),
+            (Some("vpn"), Some("v p n"), false),
+            (Some("ÉQUIPE"), Some("équipe 日本"), true),
+            (Some(" "), Some("two words"), true),
+            (Some("vpn"), None, false),
+        ];
+        for (text, name, expected) in table {
+            let scope = scope(&["example.com"], false, text);
+            assert_eq!(scope.group(name), expected, "{text:?} in {name:?}");
+        }
+    }
+
+    #[test]
+    fn domains_are_sorted_and_each_is_there_once() {
+        let scope = scope(&["b.example", "a.example", "B.example"], false, None);
+        let names: Vec<String> = scope.domains().iter().map(Domain::to_string).collect();
+        assert_eq!(names, ["a.example", "b.example"]);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics_and_what_is_read_prints_as_itself(text in any::<String>()) {
+            if let Ok(domain) = Domain::parse(&text) {
+                prop_assert_eq!(Domain::parse(&domain.to_string()), Ok(domain));
+            }
+        }
+
+        #[test]
+        fn every_address_of_a_domain_matches_in_any_case(
+            local in "[^@]{1,12}", name in "[a-z]{1,8}(\\.[a-z0-9]{1,8}){1,3}", upper in any::<bool>(),
+        ) {
+            let domain = Domain::parse(&name).unwrap();
+            let stars = Domain::parse(&format!("*.{name}")).unwrap();
+            let host = if upper { name.to_uppercase() } else { name.clone() };
+            let at = |host: &str| format!("{local}@{host}");
+            let (itself, below, stuck) = (at(&host), at(&format!("x.{host}")), at(&format!("x{host}")));
+            prop_assert!(domain.matches(&itself) && !stars.matches(&itself));
+            prop_assert!(!domain.matches(&below) && stars.matches(&below));
+            prop_assert!(!domain.matches(&stuck) && !stars.matches(&stuck));
+        }
+
+        #[test]
+        fn a_name_filter_finds_itself_anywhere(before in any::<String>(), text in "[ -~Α-ω]{1,10}", after in any::<String>()) {
+            let filter = NameFilter::parse(&text).unwrap();
+            let name = before + &text + &after;
+            prop_assert!(filter.matches(&name));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Users, groups and memberships, as the rest of the program speaks of them.
+//!
+//! Nothing here knows how Okta spells them on the wire or how a snapshot stores them. What Okta may leave out is an
+//! `Option`: `None` is "null or absent", which Okta treats as the same thing.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// The attributes of a user or a group: every key that Okta sent, nulls kept, keys in byte order, numbers as written.
+pub type Profile = Map<String, Value>;
+
+/// Makes a type of its own for an id, so that a user's id cannot stand where a group's belongs.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The id as Okta writes it; compared and sorted byte for byte.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// The id of a user (`00u…`).
+    UserId
+}
+id! {
+    /// The id of a group (`00g…`).
+    GroupId
+}
+
+/// A user, with the fields that every one of Okta's listings returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Okta's id.
+    pub id: UserId,
+    /// `ACTIVE`, `STAGED`, … An open set: Okta may add to it.
+    pub status: Option<String>,
+    /// When the user was created.
+    pub created: Option<Timestamp>,
+    /// When the user was activated.
+    pub activated: Option<Timestamp>,
+    /// When `status` last changed.
+    pub status_changed: Option<Timestamp>,
+    /// When the user last signed in.
+    pub last_login: Option<Timestamp>,
+    /// When the user last changed; a membership does not count (okta-api 8.3).
+    pub last_updated: Option<Timestamp>,
+    /// When the password was last changed.
+    pub password_changed: Option<Timestamp>,
+    /// All attributes.
+    pub profile: Profile,
+}
+
+impl User {
+    /// The status of a user that Okta keeps but that can no longer sign in.
+    pub const DEPROVISIONED: &'static str = "DEPROVISIONED";
+
+    /// An attribute, where it is a text that is not empty.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        text(&self.profile, key)
+    }
+
+    /// The login; usually an e-mail, but an org may relax that.
+    pub fn login(&self) -> Option<&str> {
+        self.text("login")
+    }
+
+    /// The primary e-mail.
+    pub fn email(&self) -> Option<&str> {
+        self.text("email")
+    }
+
+    /// The secondary e-mail, often a private one.
+    pub fn second_email(&self) -> Option<&str> {
+        self.text("secondEmail")
+    }
+
+    /// Whether the user was deactivated for good.
+    pub fn is_deprovisioned(&self) -> bool {
+        self.status.as_deref() == Some(Self::DEPROVISIONED)
+    }
+
+    /// What to call the user: the display name, else first and last name, else the login, else the id.
+    pub fn display_name(&self) -> String {
+        if let Some(name) = self.text("displayName") {
+            return name.to_owned();
+        }
+        let names = [self.text("firstName"), self.text("lastName")];
+        let full = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        if !full.is_empty() {
+            return full;
+        }
+        self.login().unwrap_or(self.id.as_str()).to_owned()
+    }
+}
+
+/// A group, without its members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Okta's id.
+    pub id: GroupId,
+    /// `OKTA_GROUP`, `APP_GROUP` or `BUILT_IN`. An open set: Okta may add to it.
+    pub kind: Option<String>,
+    /// The id of the app that a group comes from (APP_GROUP).
+    pub source_id: Option<String>,
+    /// When the group was created.
+    pub created: Option<Timestamp>,
+    /// When the group's profile last changed.
+    pub last_updated: Option<Timestamp>,
+    /// When the members last changed, as Okta says; it lags (okta-api 8.3).
+    pub last_membership_updated: Option<Timestamp>,
+    /// How many members Okta counts, whatever the scope.
+    pub members_reported: Option<u64>,
+    /// Whether the group carries an admin role.
+    pub has_admin_privilege: Option<bool>,
+    /// All attributes.
+    pub profile: Profile,
+}
+
+impl Group {
+    /// An attribute, where it is a text that is not empty.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        text(&self.profile, key)
+    }
+
+    /// The name; Okta requires one, but nothing here depends on it.
+    pub fn name(&self) -> Option<&str> {
+        self.text("name")
+    }
+
+    /// The description.
+    pub fn description(&self) -> Option<&str> {
+        self.text("description")
+    }
+
+    /// What to call the group: the name, else the id.
+    pub fn display_name(&self) -> &str {
+        self.name().unwrap_or(self.id.as_str())
+    }
+
+    /// Whether this is the group that Okta puts every user in.
+    pub fn is_everyone(&self) -> bool {
+        self.kind.as_deref() == Some("BUILT_IN") && self.name() == Some("Everyone")
+    }
+
+    /// Whether Okta lets anyone change the members; it does so for OKTA_GROUP only (okta-api 1.6).
+    pub fn is_editable(&self) -> bool {
+        self.kind.as_deref() == Some("OKTA_GROUP")
+    }
+}
+
+/// How the members of a group were learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// The group's members were listed.
+    Listed,
+    /// The groups of every user in scope were listed.
+    ByUser,
+    /// The group is Everyone, so every user who is not deprovisioned is in it.
+    Implied,
+    /// Okta's count was 0, so the members were not asked for.
+    ReportedEmpty,
+    /// Okta would not let the members be read, or not all of them.
+    Forbidden,
+}
+
+impl Learned {
+    /// Every way, in no order that matters.
+    pub const ALL: [Self; 5] = [
+        Self::Listed,
+        Self::ByUser,
+        Self::Implied,
+        Self::ReportedEmpty,
+        Self::Forbidden,
+    ];
+
+    /// The word in the snapshot.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listed => "listed",
+            Self::ByUser => "by_user",
+            Self::Implied => "implied",
+            Self::ReportedEmpty => "reported_empty",
+            Self::Forbidden => "forbidden",
+        }
+    }
+
+    /// The way that a word in a snapshot names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == word)
+    }
+}
+
+fn text<'a>(profile: &'a Profile, key: &str) -> Option<&'a str> {
+    profile
+        .get(key)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}
