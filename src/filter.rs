@@ -158,6 +158,13 @@ impl MatchedBy {
             Self::SecondEmail => "second_email",
         }
     }
+
+    /// The address that a word in a snapshot names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Email, Self::Login, Self::SecondEmail]
+            .into_iter()
+            .find(|by| by.as_str() == word)
+    }
 }
 
 /// The addresses of a user that the scope looks at.

@@ -37,6 +37,13 @@ macro_rules! id {
             }
         }
 
+        /// Equal, ordered and hashed as its text, so a map of ids can be asked with a text.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

@@ -1,0 +1,607 @@
+//! Everything that can go wrong between the org and the tool. What a fault does to an answer is pure; the server does
+//! what only it can: sleep, cut, close.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::{Answer, Endpoint};
+use super::generate::Random;
+use super::org::Org;
+
+/// Something that goes wrong: which requests, which of those, and what happens to them.
+///
+/// Several faults can hit one request; they act in the order in which they were armed.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    place: Place,
+    method: Option<String>,
+    query: Option<String>,
+    times: Times,
+    action: Action,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Any,
+    Endpoint(Endpoint),
+    Path(String),
+    Prefix(String),
+}
+
+#[derive(Clone, Debug)]
+enum Times {
+    Every,
+    Nth(u64),
+    First(u64),
+    From(u64),
+    Random(f64, u64),
+}
+
+impl Fault {
+    /// Any request.
+    pub fn any(action: Action) -> Self {
+        Self::new(Place::Any, action)
+    }
+
+    /// Requests of one kind.
+    pub fn on(endpoint: Endpoint, action: Action) -> Self {
+        Self::new(Place::Endpoint(endpoint), action)
+    }
+
+    /// Requests of exactly this path, as sent.
+    pub fn path(path: impl Into<String>, action: Action) -> Self {
+        Self::new(Place::Path(path.into()), action)
+    }
+
+    /// Requests of a path that starts like this.
+    pub fn prefix(prefix: impl Into<String>, action: Action) -> Self {
+        Self::new(Place::Prefix(prefix.into()), action)
+    }
+
+    fn new(place: Place, action: Action) -> Self {
+        Self {
+            place,
+            method: None,
+            query: None,
+            times: Times::Every,
+            action,
+        }
+    }
+
+    /// Of those, the ones with this method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Of those, the ones whose query as sent holds this text.
+    #[must_use]
+    pub fn query(mut self, part: &str) -> Self {
+        self.query = Some(part.to_owned());
+        self
+    }
+
+    /// Of those, the `k`th, from 1.
+    #[must_use]
+    pub fn nth(mut self, k: u64) -> Self {
+        self.times = Times::Nth(k);
+        self
+    }
+
+    /// Of those, the first `k`.
+    #[must_use]
+    pub fn first(mut self, k: u64) -> Self {
+        self.times = Times::First(k);
+        self
+    }
+
+    /// Of those, the `k`th (from 1) and all after it.
+    #[must_use]
+    pub fn from(mut self, k: u64) -> Self {
+        self.times = Times::From(k);
+        self
+    }
+
+    /// Of those, each with this probability; which ones depends on the seed alone.
+    #[must_use]
+    pub fn random(mut self, probability: f64, seed: u64) -> Self {
+        self.times = Times::Random(probability, seed);
+        self
+    }
+}
+
+/// A whole answer given instead of the org's.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The content type, if any.
+    pub content_type: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply with any body.
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            content_type: Some(content_type.to_owned()),
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    /// One of Okta's errors.
+    pub fn okta(status: u16, code: &str) -> Self {
+        let answer = Answer::error(status, code, "A fault of the demo", &[]);
+        Self::new(status, "application/json", answer.body)
+    }
+
+    /// What a proxy in front of Okta answers.
+    pub fn html(status: u16) -> Self {
+        let body = format!("<html><body><h1>{status}</h1></body></html>");
+        Self::new(status, "text/html", body)
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// What a fault calls with the org.
+pub type Hook = Arc<dyn Fn(&mut Org) + Send + Sync>;
+
+/// What happens to a request. Unless said otherwise, the org has answered (and a change has been made) before.
+#[derive(Clone)]
+pub enum Action {
+    /// Answered with this; the org does not see the request.
+    Reply(Reply),
+    /// 429, with a reset in so many seconds; the org does not see the request.
+    RateLimited(i64),
+    /// 429 as for too many requests at once: limit 0, remaining 0, a reset a minute off.
+    Concurrency,
+    /// Closed without an answer; the org does not see the request.
+    Close,
+    /// Closed without an answer, the change made: the answer is lost.
+    ApplyThenClose,
+    /// Closed in the middle of the body, whose length was promised.
+    CutBody,
+    /// A chunked body that goes on with spaces forever, with a pause between two chunks of 16 KiB.
+    Endless(Duration),
+    /// The body comes a byte at a time, with this pause.
+    Drip(Duration),
+    /// The answer comes later by this.
+    Delay(Duration),
+    /// No rate-limit headers.
+    NoLimitHeaders,
+    /// These values of limit, remaining and reset.
+    LimitHeaders(String, String, String),
+    /// A second, later reset by so many seconds.
+    TwoResets(i64),
+    /// `Date` is off by so many seconds.
+    DateOff(i64),
+    /// Another content type.
+    ContentType(String),
+    /// A body that is not UTF-8.
+    NotUtf8,
+    /// A body that is not JSON, whatever its type says.
+    NotJson,
+    /// JSON, but not what was promised.
+    OtherShape(String),
+    /// 200 and no body.
+    EmptyBody,
+    /// A page repeats rows of the listing's first page.
+    RepeatRows(usize),
+    /// The first row has the id null.
+    NullId,
+    /// `next` is the address just asked for.
+    RepeatCursor,
+    /// `next` is on another origin (`https://other.example`).
+    NextOrigin(String),
+    /// `next` has another path, with the same query.
+    NextPath(String),
+    /// 302 to this address; the org does not see the request.
+    Redirect(String),
+    /// The body as gzip.
+    Gzip,
+    /// The org is changed when the request arrives, before it is answered.
+    Run(Hook),
+}
+
+impl Action {
+    /// The org is changed when the request arrives, before it is answered.
+    pub fn run(hook: impl Fn(&mut Org) + Send + Sync + 'static) -> Self {
+        Self::Run(Arc::new(hook))
+    }
+
+    /// One of Okta's errors; the org does not see the request.
+    pub fn okta(status: u16, code: &str) -> Self {
+        Self::Reply(Reply::okta(status, code))
+    }
+
+    /// What a proxy in front of Okta answers; the org does not see the request.
+    pub fn html(status: u16) -> Self {
+        Self::Reply(Reply::html(status))
+    }
+
+    /// Whether the org never sees the request.
+    pub(super) fn preempts(&self) -> bool {
+        matches!(
+            self,
+            Self::Reply(_)
+                | Self::RateLimited(_)
+                | Self::Concurrency
+                | Self::Close
+                | Self::Redirect(_)
+        )
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reply(reply) => write!(f, "Reply({})", reply.status),
+            Self::RateLimited(seconds) => write!(f, "RateLimited({seconds})"),
+            Self::Concurrency => f.write_str("Concurrency"),
+            Self::Close => f.write_str("Close"),
+            Self::ApplyThenClose => f.write_str("ApplyThenClose"),
+            Self::CutBody => f.write_str("CutBody"),
+            Self::Run(_) => f.write_str("Run"),
+            _ => f.write_str("Action"),
+        }
+    }
+}
+
+/// How the bytes of an answer are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sending {
+    #[default]
+    Whole,
+    Nothing,
+    Cut,
+    Endless(Duration),
+    Drip(Duration),
+}
+
+/// An answer on its way out, with what the server adds to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub answer: Answer,
+    /// Limit, remaining and reset.
+    pub limits: Vec<(&'static str, String)>,
+    pub date_off: i64,
+    pub delay: Duration,
+    pub sending: Sending,
+}
+
+/// The names of the rate-limit headers.
+pub(super) const LIMIT_HEADERS: [&str; 3] = [
+    "X-Rate-Limit-Limit",
+    "X-Rate-Limit-Remaining",
+    "X-Rate-Limit-Reset",
+];
+
+/// What a fault may need to know of the server.
+pub(super) struct Scene<'a> {
+    /// Seconds since 1970 by the server's clock.
+    pub now: i64,
+    pub origin: &'a str,
+    /// The first page of the listing that was asked for.
+    pub first_page: &'a dyn Fn() -> Vec<u8>,
+}
+
+/// Does to an answer what an action says. [`Action::Run`] was done before there was one.
+pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
+    let answer = &mut draft.answer;
+    match action {
+        Action::Run(_) => {}
+        Action::Reply(reply) => {
+            *answer = Answer {
+                status: reply.status,
+                content_type: reply.content_type.clone(),
+                headers: reply.headers.clone(),
+                body: reply.body.clone(),
+                ..Answer::default()
+            };
+        }
+        Action::RateLimited(seconds) => {
+            *answer = too_many();
+            let limit = draft
+                .limits
+                .first()
+                .map_or("600", |(_, limit)| limit.as_str());
+            draft.limits = limits(limit, "0", scene.now + seconds);
+        }
+        Action::Concurrency => {
+            *answer = too_many();
+            draft.limits = limits("0", "0", scene.now + 60);
+        }
+        Action::Close | Action::ApplyThenClose => draft.sending = Sending::Nothing,
+        Action::CutBody => draft.sending = Sending::Cut,
+        Action::Endless(pause) => draft.sending = Sending::Endless(*pause),
+        Action::Drip(pause) => draft.sending = Sending::Drip(*pause),
+        Action::Delay(delay) => draft.delay += *delay,
+        Action::NoLimitHeaders => draft.limits.clear(),
+        Action::LimitHeaders(limit, remaining, reset) => {
+            let values = [limit, remaining, reset].map(Clone::clone);
+            draft.limits = LIMIT_HEADERS.into_iter().zip(values).collect();
+        }
+        Action::TwoResets(seconds) => {
+            let reset = draft
+                .limits
+                .last()
+                .and_then(|(_, value)| value.parse::<i64>().ok());
+            let later = reset.unwrap_or(scene.now) + seconds;
+            draft.limits.push((LIMIT_HEADERS[2], later.to_string()));
+        }
+        Action::DateOff(seconds) => draft.date_off += seconds,
+        Action::ContentType(kind) => answer.content_type = Some(kind.clone()),
+        Action::NotUtf8 => answer.body = b"[{\"id\":\"\xff\xfe\"}]".to_vec(),
+        Action::NotJson => answer.body = b"[{\"id\": oops".to_vec(),
+        Action::OtherShape(body) => answer.body = body.clone().into_bytes(),
+        Action::EmptyBody => answer.body.clear(),
+        Action::RepeatRows(count) => {
+            answer.body = with_rows_of(&answer.body, &(scene.first_page)(), *count);
+        }
+        Action::NullId => answer.body = without_first_id(&answer.body),
+        Action::RepeatCursor => answer.next = answer.this.clone(),
+        Action::NextOrigin(origin) => {
+            let next = answer.next.as_ref().or(answer.this.as_ref());
+            answer.next = next.map(|next| next.replacen(scene.origin, origin, 1));
+        }
+        Action::NextPath(path) => {
+            let next = answer.next.as_ref().or(answer.this.as_ref());
+            let query = next.and_then(|next| next.split_once('?'));
+            let query = query.map_or("", |(_, query)| query);
+            answer.next = Some(format!("{}{path}?{query}", scene.origin));
+        }
+        Action::Redirect(place) => {
+            *answer = Answer {
+                status: 302,
+                headers: vec![("Location".to_owned(), place.clone())],
+                ..Answer::default()
+            };
+        }
+        Action::Gzip => {
+            answer.body = gzip(&answer.body);
+            let header = ("Content-Encoding".to_owned(), "gzip".to_owned());
+            answer.headers.push(header);
+        }
+    }
+}
+
+/// The answer to a request over a limit.
+pub(super) fn too_many() -> Answer {
+    Answer::error(429, "E0000047", "Too many requests", &[])
+}
+
+/// The three rate-limit headers.
+pub(super) fn limits(limit: &str, remaining: &str, reset: i64) -> Vec<(&'static str, String)> {
+    let values = [limit.to_owned(), remaining.to_owned(), reset.to_string()];
+    LIMIT_HEADERS.into_iter().zip(values).collect()
+}
+
+fn with_rows_of(page: &[u8], first: &[u8], count: usize) -> Vec<u8> {
+    let rows = |body: &[u8]| serde_json::from_slice::<Vec<serde_json::Value>>(body);
+    match (rows(first), rows(page)) {
+        (Ok(first), Ok(page)) => {
+            let rows: Vec<_> = first.into_iter().take(count).chain(page).collect();
+            serde_json::Value::from(rows).to_string().into_bytes()
+        }
+        _ => page.to_vec(),
+    }
+}
+
+fn without_first_id(body: &[u8]) -> Vec<u8> {
+    match serde_json::from_slice::<Vec<serde_json::Value>>(body) {
+        Ok(mut rows) => {
+            if let Some(row) = rows.first_mut() {
+                row["id"] = serde_json::Value::Null;
+            }
+            serde_json::Value::from(rows).to_string().into_bytes()
+        }
+        Err(_) => body.to_vec(),
+    }
+}
+
+/// A gzip stream that stores its content as it is.
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut blocks = content.chunks(0xffff).peekable();
+    if content.is_empty() {
+        out.extend([1, 0, 0, 0xff, 0xff]);
+    }
+    while let Some(block) = blocks.next() {
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(u8::from(blocks.peek().is_none()));
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend(block);
+    }
+    out.extend(crc32(content).to_le_bytes());
+    let size = u32::try_from(content.len() & 0xffff_ffff).unwrap_or(0);
+    out.extend(size.to_le_bytes());
+    out
+}
+
+fn crc32(content: &[u8]) -> u32 {
+    let mut crc = !0_u32;
+    for byte in content {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+/// The faults that are armed, with how often each could have struck.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    armed: Vec<(Fault, u64, Random)>,
+}
+
+impl Faults {
+    pub(super) fn arm(&mut self, fault: Fault) {
+        let seed = match fault.times {
+            Times::Random(_, seed) => seed,
+            _ => 0,
+        };
+        self.armed.push((fault, 0, Random::new(seed)));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.armed.clear();
+    }
+
+    /// The actions that hit a request.
+    pub(super) fn strike(
+        &mut self,
+        method: &str,
+        path: &str,
+        query: &str,
+        endpoint: Endpoint,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (fault, seen, random) in &mut self.armed {
+            let here = match &fault.place {
+                Place::Any => true,
+                Place::Endpoint(wanted) => *wanted == endpoint,
+                Place::Path(wanted) => wanted == path,
+                Place::Prefix(prefix) => path.starts_with(prefix),
+            };
+            let this = fault.method.as_ref().is_none_or(|wanted| wanted == method)
+                && fault.query.as_ref().is_none_or(|part| query.contains(part));
+            if !here || !this {
+                continue;
+            }
+            *seen += 1;
+            let now = match fault.times {
+                Times::Every => true,
+                Times::Nth(k) => *seen == k,
+                Times::First(k) => *seen <= k,
+                Times::From(k) => *seen >= k,
+                Times::Random(probability, _) => random.chance(probability),
+            };
+            if now {
+                actions.push(fault.action.clone());
+            }
+        }
+        actions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn struck(fault: Fault, requests: usize) -> Vec<bool> {
+        let mut faults = Faults::default();
+        faults.arm(fault);
+        let mut strike = || faults.strike("GET", "/api/v1/users", "after=x", Endpoint::Users);
+        (0..requests).map(|_| !strike().is_empty()).collect()
+    }
+
+    #[test]
+    fn a_fault_strikes_when_it_says() {
+        let close = || Fault::on(Endpoint::Users, Action::Close);
+        assert_eq!(struck(close(), 2), [true, true]);
+        assert_eq!(struck(close().nth(2), 3), [false, true, false]);
+        assert_eq!(struck(close().first(2), 3), [true, true, false]);
+        assert_eq!(struck(close().from(2), 3), [false, true, true]);
+        assert_eq!(struck(close().method("PUT"), 1), [false]);
+        assert_eq!(struck(close().query("after="), 1), [true]);
+        assert_eq!(struck(close().query("limit="), 1), [false]);
+        assert_eq!(
+            struck(Fault::prefix("/api/v1/gr", Action::Close), 1),
+            [false]
+        );
+        assert_eq!(
+            struck(Fault::path("/api/v1/users", Action::Close), 1),
+            [true]
+        );
+        let some = struck(close().random(0.3, 7), 1000);
+        assert_eq!(some, struck(close().random(0.3, 7), 1000));
+        let count = some.iter().filter(|hit| **hit).count();
+        assert!((200..400).contains(&count), "{count}");
+    }
+
+    fn spoiled(action: &Action) -> Draft {
+        let mut draft = Draft {
+            answer: Answer {
+                this: Some("http://here/api/v1/users?limit=2".to_owned()),
+                next: Some("http://here/api/v1/users?after=c&limit=2".to_owned()),
+                ..Answer::json(b"[{\"id\":\"b\"}]".to_vec())
+            },
+            limits: limits("600", "599", 1060),
+            ..Draft::default()
+        };
+        let first_page = || b"[{\"id\":\"a\"},{\"id\":\"z\"}]".to_vec();
+        let scene = Scene {
+            now: 1000,
+            origin: "http://here",
+            first_page: &first_page,
+        };
+        spoil(&mut draft, action, &scene);
+        draft
+    }
+
+    #[test]
+    fn rows_and_links_are_spoiled_as_asked() {
+        let body = |action| String::from_utf8(spoiled(&action).answer.body).unwrap();
+        assert_eq!(
+            body(Action::RepeatRows(1)),
+            "[{\"id\":\"a\"},{\"id\":\"b\"}]"
+        );
+        assert_eq!(body(Action::NullId), "[{\"id\":null}]");
+        let next = |action| spoiled(&action).answer.next.unwrap();
+        assert_eq!(
+            next(Action::RepeatCursor),
+            "http://here/api/v1/users?limit=2"
+        );
+        assert_eq!(
+            next(Action::NextOrigin("https://evil.example".to_owned())),
+            "https://evil.example/api/v1/users?after=c&limit=2"
+        );
+        assert_eq!(
+            next(Action::NextPath("/api/v1/groups".to_owned())),
+            "http://here/api/v1/groups?after=c&limit=2"
+        );
+    }
+
+    #[test]
+    fn limit_headers_are_spoiled_as_asked() {
+        let values = |action| {
+            let limits = spoiled(&action).limits;
+            limits
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(values(Action::RateLimited(5)), ["600", "0", "1005"]);
+        assert_eq!(values(Action::Concurrency), ["0", "0", "1060"]);
+        assert!(values(Action::NoLimitHeaders).is_empty());
+        assert_eq!(
+            values(Action::TwoResets(30)),
+            ["600", "599", "1060", "1090"]
+        );
+    }
+
+    #[test]
+    fn gzip_is_as_the_format_says() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        let long = vec![b'x'; 70_000];
+        let packed = gzip(&long);
+        assert_eq!(packed.len(), 10 + 2 * 5 + 70_000 + 8);
+        assert_eq!((packed[10], packed[10 + 5 + 0xffff]), (0, 1));
+        assert_eq!(packed[packed.len() - 4..], 70_000_u32.to_le_bytes());
+    }
+}

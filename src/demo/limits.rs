@@ -1,0 +1,207 @@
+//! Rate limits: each bucket counts requests in windows of its own. Pure; the server says what time it is.
+
+use super::answer::Endpoint;
+use super::org::Millis;
+
+/// What shares a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bucket {
+    /// `/api/v1/users`.
+    Users,
+    /// `/api/v1/users/{id}` and `/users/me`.
+    User,
+    /// `/api/v1/users/{id}/groups`.
+    UserGroups,
+    /// `/api/v1/groups` and all below it, but for one group.
+    Groups,
+    /// `/api/v1/groups/{id}`.
+    Group,
+    /// Everything else.
+    Other,
+}
+
+impl Bucket {
+    /// The bucket that an endpoint counts in.
+    pub fn of(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Users => Self::Users,
+            Endpoint::User | Endpoint::Me => Self::User,
+            Endpoint::UserGroups => Self::UserGroups,
+            Endpoint::Groups | Endpoint::Members | Endpoint::Member | Endpoint::Rules => {
+                Self::Groups
+            }
+            Endpoint::Group => Self::Group,
+            Endpoint::Org | Endpoint::Unknown => Self::Other,
+        }
+    }
+}
+
+/// Requests a window for each bucket; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each is the limit of the bucket of the same name"
+)]
+pub struct Limits {
+    pub users: Option<u64>,
+    pub user: Option<u64>,
+    pub user_groups: Option<u64>,
+    pub groups: Option<u64>,
+    pub group: Option<u64>,
+    pub other: Option<u64>,
+}
+
+impl Limits {
+    /// The same for every bucket.
+    pub const fn all(limit: Option<u64>) -> Self {
+        Self {
+            users: limit,
+            user: limit,
+            user_groups: limit,
+            groups: limit,
+            group: limit,
+            other: limit,
+        }
+    }
+
+    fn of(&self, bucket: Bucket) -> Option<u64> {
+        match bucket {
+            Bucket::Users => self.users,
+            Bucket::User => self.user,
+            Bucket::UserGroups => self.user_groups,
+            Bucket::Groups => self.groups,
+            Bucket::Group => self.group,
+            Bucket::Other => self.other,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::all(Some(600))
+    }
+}
+
+/// The limit that the headers name where there is none.
+const UNLIMITED: u64 = 1_000_000;
+
+/// One window of one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// When it started, by the server's clock.
+    pub started: Millis,
+    /// How many requests were let through.
+    pub requests: u64,
+    /// How many were not.
+    pub refused: u64,
+    /// How many may be let through.
+    pub limit: Option<u64>,
+}
+
+/// What to do with a request, and what the headers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub allowed: bool,
+    pub limit: u64,
+    pub remaining: u64,
+    /// Seconds since 1970 from which on a new window can start.
+    pub reset: i64,
+}
+
+/// All windows, the newest of a bucket last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Buckets {
+    windows: Vec<Window>,
+}
+
+impl Buckets {
+    /// Counts a request. A window starts with the first request after the one before has ended.
+    pub(super) fn count(
+        &mut self,
+        bucket: Bucket,
+        limits: &Limits,
+        length: Millis,
+        now: Millis,
+    ) -> Verdict {
+        let limit = limits.of(bucket);
+        let current = self
+            .windows
+            .iter()
+            .rposition(|window| window.bucket == bucket);
+        let running = current.filter(|index| {
+            let started = self.windows[*index].started;
+            (started..started + length).contains(&now)
+        });
+        let index = running.unwrap_or_else(|| {
+            self.windows.push(Window {
+                bucket,
+                started: now,
+                requests: 0,
+                refused: 0,
+                limit,
+            });
+            self.windows.len() - 1
+        });
+        let window = &mut self.windows[index];
+        // Options can change while a window runs.
+        window.limit = limit;
+        let limit = limit.unwrap_or(UNLIMITED);
+        let allowed = window.limit.is_none() || window.requests < limit;
+        if allowed {
+            window.requests += 1;
+        } else {
+            window.refused += 1;
+        }
+        let end = window.started + length;
+        Verdict {
+            allowed,
+            limit,
+            remaining: limit.saturating_sub(window.requests),
+            // Rounded up: a client that comes back in that second meets a new window.
+            reset: end.div_euclid(1000) + i64::from(end.rem_euclid(1000) > 0),
+        }
+    }
+
+    /// Every window so far, in order of start.
+    pub(super) fn windows(&self) -> Vec<Window> {
+        self.windows.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_starts_with_its_first_request_and_refuses_what_is_over_the_limit() {
+        let limits = Limits::all(Some(2));
+        let mut buckets = Buckets::default();
+        let mut count = |now| buckets.count(Bucket::Users, &limits, 2000, now);
+        let first = count(10_300);
+        assert_eq!((first.allowed, first.remaining, first.reset), (true, 1, 13));
+        assert_eq!(count(10_400).remaining, 0);
+        let third = count(12_299);
+        assert_eq!((third.allowed, third.remaining, third.limit), (false, 0, 2));
+        assert!(count(12_300).allowed);
+        let windows = buckets.windows();
+        assert_eq!((windows[0].requests, windows[0].refused), (2, 1));
+        assert_eq!((windows[1].started, windows[1].requests), (12_300, 1));
+    }
+
+    #[test]
+    fn buckets_count_apart() {
+        let limits = Limits {
+            groups: Some(1),
+            ..Limits::all(None)
+        };
+        let mut buckets = Buckets::default();
+        for bucket in [Bucket::Groups, Bucket::Users, Bucket::Users] {
+            assert!(buckets.count(bucket, &limits, 1000, 0).allowed);
+        }
+        assert!(!buckets.count(Bucket::Groups, &limits, 1000, 999).allowed);
+        let other = buckets.count(Bucket::Other, &limits, 1000, 0);
+        assert_eq!((other.limit, other.remaining), (UNLIMITED, UNLIMITED - 1));
+    }
+}

@@ -1,0 +1,260 @@
+//! Users and groups as Okta's JSON, written straight into the body.
+
+use super::org::{Group, Millis, Org, Rule, Size, User};
+
+/// What else a user's JSON holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UserParts {
+    /// `credentials`, which a header can leave out of listings.
+    pub credentials: bool,
+    /// Everything that can be done to the user, which only a single GET tells.
+    pub all_links: bool,
+}
+
+/// Appends a user.
+pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts) {
+    if let Some(raw) = &user.raw {
+        return put(out, raw);
+    }
+    put(out, "{\"id\":");
+    string(out, &user.id);
+    put(out, ",\"status\":");
+    string(out, &user.status);
+    put(out, ",\"created\":");
+    time(out, Some(user.created));
+    put(out, ",\"activated\":");
+    time(out, user.activated);
+    put(out, ",\"statusChanged\":");
+    time(out, user.status_changed);
+    put(out, ",\"lastLogin\":");
+    time(out, user.last_login);
+    put(out, ",\"lastUpdated\":");
+    time(out, Some(user.last_updated));
+    put(out, ",\"passwordChanged\":");
+    time(out, user.password_changed);
+    put(
+        out,
+        ",\"type\":{\"id\":\"oty1demo000000000h7\"},\"profile\":",
+    );
+    put(out, &user.profile);
+    if parts.credentials {
+        put(
+            out,
+            ",\"credentials\":{\"password\":{},\"provider\":{\"type\":\"OKTA\",\"name\":\"OKTA\"}}",
+        );
+    }
+    put(out, ",\"_links\":{\"self\":{\"href\":\"");
+    let link = |out: &mut Vec<u8>, tail: &str| {
+        put(out, base);
+        put(out, "/api/v1/users/");
+        put(out, &user.id);
+        put(out, tail);
+    };
+    link(out, "\"}");
+    if parts.all_links {
+        put(out, ",\"schema\":{\"href\":\"");
+        put(out, base);
+        put(
+            out,
+            "/api/v1/meta/schemas/user/osc1demo000000000h7\"},\"type\":{\"href\":\"",
+        );
+        put(out, base);
+        put(out, "/api/v1/meta/types/user/oty1demo000000000h7\"}");
+        for (name, path) in [
+            ("suspend", "lifecycle/suspend"),
+            ("deactivate", "lifecycle/deactivate"),
+            ("resetPassword", "lifecycle/reset_password"),
+            ("expirePassword", "lifecycle/expire_password"),
+            ("changePassword", "credentials/change_password"),
+            ("forgotPassword", "credentials/forgot_password"),
+            (
+                "changeRecoveryQuestion",
+                "credentials/change_recovery_question",
+            ),
+        ] {
+            put(out, &format!(",\"{name}\":{{\"href\":\""));
+            link(out, "/");
+            put(out, path);
+            put(out, "\",\"method\":\"POST\"}");
+        }
+    }
+    put(out, "}}");
+}
+
+/// Appends a group, with its statistics if they were asked for and are given.
+pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, stats: bool) {
+    if let Some(raw) = &group.raw {
+        return put(out, raw);
+    }
+    put(out, "{\"id\":");
+    string(out, &group.id);
+    put(out, ",\"created\":");
+    time(out, Some(group.created));
+    put(out, ",\"lastUpdated\":");
+    time(out, Some(group.last_updated));
+    put(out, ",\"lastMembershipUpdated\":");
+    time(out, Some(group.last_membership_updated));
+    put(out, ",\"objectClass\":[");
+    string(out, &group.object_class);
+    put(out, "],\"type\":");
+    string(out, &group.kind);
+    put(out, ",\"profile\":");
+    put(out, &group.profile);
+    let size = match group.size {
+        Size::Real => Some(org.size(group)),
+        Size::Says(size) => Some(size),
+        Size::Withheld => None,
+    };
+    if let Some(size) = size.filter(|_| stats) {
+        let apps = u8::from(group.source.is_some());
+        put(
+            out,
+            &format!(
+                ",\"_embedded\":{{\"stats\":{{\"usersCount\":{size},\"appsCount\":{apps},\"groupPushMappingsCount\":0"
+            ),
+        );
+        if let Some(admin) = group.admin {
+            put(out, &format!(",\"hasAdminPrivilege\":{admin}"));
+        }
+        put(out, "}}");
+    }
+    put(
+        out,
+        ",\"_links\":{\"logo\":[{\"name\":\"medium\",\"href\":\"",
+    );
+    put(out, base);
+    put(out, "/assets/group.png\",\"type\":\"image/png\"}]");
+    for name in ["users", "apps"] {
+        put(
+            out,
+            &format!(
+                ",\"{name}\":{{\"href\":\"{base}/api/v1/groups/{}/{name}\"}}",
+                group.id
+            ),
+        );
+    }
+    if let Some(source) = &group.source {
+        put(
+            out,
+            &format!(",\"source\":{{\"href\":\"{base}/api/v1/apps/{source}\"}}"),
+        );
+    }
+    put(out, "}}");
+}
+
+/// Appends a group rule.
+pub(super) fn rule(out: &mut Vec<u8>, rule: &Rule) {
+    put(out, "{\"type\":\"group_rule\",\"id\":");
+    string(out, &rule.id);
+    put(out, ",\"status\":");
+    string(out, &rule.status);
+    put(out, ",\"name\":");
+    string(out, &rule.name);
+    put(out, ",\"created\":");
+    time(out, Some(rule.created));
+    put(out, ",\"lastUpdated\":");
+    time(out, Some(rule.created));
+    put(out, ",\"conditions\":{\"people\":{\"users\":{\"exclude\":");
+    strings(out, &rule.excluded);
+    put(
+        out,
+        "},\"groups\":{\"exclude\":[]}},\"expression\":{\"value\":",
+    );
+    string(out, &rule.expression);
+    put(
+        out,
+        ",\"type\":\"urn:okta:expression:1.0\"}},\"actions\":{\"assignUserToGroups\":{\"groupIds\":",
+    );
+    strings(out, &rule.groups);
+    put(out, "}},\"allGroupsValid\":true}");
+}
+
+/// Appends a JSON string.
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+    if text.as_bytes().iter().all(plain) {
+        out.push(b'"');
+        put(out, text);
+        out.push(b'"');
+    } else {
+        put(out, &serde_json::Value::from(text).to_string());
+    }
+}
+
+fn strings(out: &mut Vec<u8>, texts: &[String]) {
+    out.push(b'[');
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(out, text);
+    }
+    out.push(b']');
+}
+
+/// Appends a time in whole seconds, as Okta shows it, or null. By hand: a page of 1,000 users holds 6,000 of them.
+pub(super) fn time(out: &mut Vec<u8>, time: Option<Millis>) {
+    let Some(time) = time else {
+        return put(out, "null");
+    };
+    let seconds = time.div_euclid(1000);
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years start in March here, so that the leap day is the last; eras are 400 years.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    out.push(b'"');
+    digits(out, year, 4);
+    for (mark, number) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', rest / 3600),
+        (b':', rest / 60 % 60),
+        (b':', rest % 60),
+    ] {
+        out.push(mark);
+        digits(out, number, 2);
+    }
+    put(out, ".000Z\"");
+}
+
+fn digits(out: &mut Vec<u8>, number: i64, width: u32) {
+    for place in (0..width).rev() {
+        let digit = number / 10_i64.pow(place) % 10;
+        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_is_shown_as_jiff_shows_its_whole_second(millis in 0_i64..253_402_300_799_000) {
+            let mut out = Vec::new();
+            time(&mut out, Some(millis));
+            let second = jiff::Timestamp::from_second(millis / 1000).unwrap().to_string();
+            let expected = second.replace('Z', ".000Z");
+            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("\"{expected}\""));
+        }
+
+        #[test]
+        fn a_string_reads_back_as_itself(text in ".*") {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+}
