@@ -8,3 +8,4 @@
 pub mod demo;
 pub mod filter;
 pub mod model;
+pub mod snapshot;

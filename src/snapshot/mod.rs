@@ -1,1 +1,198 @@
-//! The snapshot file.
+//! The snapshot file: a SQLite database, as it is or packed into a `.c1z`.
+//!
+//! # Layout
+//! A `.c1z` is five bytes, `C1ZF` and a zero, then zstd frames that unpack to one SQLite database; nothing follows them
+//! ([`c1z`]). The database holds two descriptions of the same run:
+//! - Baton's v1 tables (`v1_…`): the objects as protobuf messages, for every tool that reads Baton's files. A membership
+//!   is a grant there and is stored nowhere else.
+//! - Plain tables: `users`, `groups`, `memberships` (a view over the grants), `snapshot` (one row, one column a fact) and
+//!   `warnings`, for people and SQL tools. They hold what Baton's messages have no place for: exact numbers, all of
+//!   Okta's times, how each group's members were learned.
+//!
+//! # Versions
+//! The container is version 1; version 3 holds another kind of database and is told apart by its first five bytes.
+//! Baton's tables are those of its SDK 0.7.27: older readers ignore the columns that they do not know, newer ones add what
+//! they miss to a copy of their own. Columns newer than that are left out, since older tools cannot export such a file.
+//! The plain tables have a version of their own, [`SCHEMA_VERSION`] in `snapshot.schema_version`; a reader refuses a newer
+//! one and names both.
+//!
+//! # Compatibility
+//! `snapshot.sync_id` names the run that the plain tables describe. Baton's own programs know nothing of those tables:
+//! one that appends a run leaves them as they are. So they count only if that run is the newest finished full one of the
+//! file; otherwise, as in files that other connectors wrote, details come from the messages, tolerantly: unknown
+//! fields and unknown annotations are skipped, and what a message lacks is unknown, not wrong. Which users, groups and
+//! memberships there are is always read from Baton's tables, and never from a view.
+//!
+//! Times in Baton's tables are `YYYY-MM-DD HH:MM:SS[.fffffffff]` without a zone. Baton's SDK writes the wall clock of
+//! wherever it runs and reads it back as UTC; here it is always UTC, because a snapshot must not depend on where it was
+//! taken, and because such times are compared as text. Who appends to one file with both programs runs the other under
+//! `TZ=UTC`.
+//!
+//! A file is content from elsewhere: its values have a limit of length, its views, triggers and generated columns are
+//! not used, and it is opened in such a way that nothing beside it is made or changed.
+//!
+//! # Durability
+//! The writer keeps no journal and syncs nothing: until the last byte is there, the file is of no use, and whoever named
+//! it can only delete it. Temporary names, fsync and rename are the caller's.
+//!
+//! # Determinism
+//! Equal calls make equal bytes. Rows come in the order of ids, which the writer insists on; indexes after them; maps in
+//! messages and in JSON are sorted by key; every row is discovered when the run started; the id of the run is made from
+//! its origin, scope and start ([`sync_id`]); SQLite is compiled in; and compression has the same parameters on every
+//! machine.
+
+mod baton;
+pub mod c1z;
+mod error;
+mod facts;
+mod proto;
+mod reader;
+mod schema;
+pub mod target;
+mod times;
+mod writer;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use svix_ksuid::{KSUID_EPOCH, Ksuid};
+
+pub use error::Error;
+pub use facts::Facts;
+pub use reader::Reader;
+pub use schema::SCHEMA_VERSION;
+pub use times::rfc3339;
+pub use writer::Writer;
+
+use crate::model::{Group, Learned, User};
+
+/// A run that a snapshot is written for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// See [`sync_id`].
+    pub sync_id: String,
+    /// When the run was first started; every row says it was discovered then.
+    pub started_at: Timestamp,
+}
+
+/// A group to write, and how its members were learned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupRow {
+    /// The group.
+    pub group: Group,
+    /// How its members were learned.
+    pub learned: Learned,
+    /// The distinct users that Okta listed as members, where it was asked for them.
+    pub members_seen: Option<u64>,
+    /// The members in scope; always unknown where Okta would not show the members.
+    pub members_kept: Option<u64>,
+}
+
+/// Something that whoever reads the snapshot should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A word for programs.
+    pub code: String,
+    /// What it is about: `run`, `user` or `group`.
+    pub kind: String,
+    /// The user or group.
+    pub object_id: Option<String>,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A user, as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRecord {
+    /// The user. From a file that another connector wrote, only what that keeps.
+    pub user: User,
+    /// Which address put the user in scope, where the file says it.
+    pub matched_by: Option<String>,
+}
+
+/// A group, as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupRecord {
+    /// The group. From a file that another connector wrote, only what that keeps.
+    pub group: Group,
+    /// How its members were learned, where the file says it.
+    pub learned: Option<String>,
+    /// The distinct users that Okta listed as members, where known.
+    pub members_seen: Option<u64>,
+    /// The members in scope, where known.
+    pub members_kept: Option<u64>,
+}
+
+/// In what kind of file a snapshot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    /// A `.c1z`.
+    C1z,
+    /// A plain SQLite database.
+    Sqlite,
+}
+
+/// What a file is, and which of its runs is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct About {
+    /// The kind of file.
+    pub container: Container,
+    /// The run that is read: the newest finished full one.
+    pub sync_id: String,
+    /// When it was started, as UTC; the wall clock of an unknown place if another connector wrote it.
+    pub started_at: Timestamp,
+    /// When it ended, likewise.
+    pub ended_at: Timestamp,
+    /// How many runs the file holds, whatever became of them.
+    pub runs: u64,
+    /// How the snapshot was taken; only where this program wrote the run that is read.
+    pub facts: Option<Facts>,
+}
+
+impl About {
+    /// Whether this program wrote the run that is read.
+    pub fn is_ours(&self) -> bool {
+        self.facts.is_some()
+    }
+}
+
+/// How much of what there is in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Users.
+    pub users: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Memberships of users in groups, each counted once.
+    pub memberships: u64,
+    /// Memberships whose user or group is missing from the file; they are not among `memberships`.
+    pub dangling: u64,
+    /// Entitlements of all resource types.
+    pub entitlements: u64,
+    /// Users by status; `unknown` where the file does not say it.
+    pub users_by_status: BTreeMap<String, u64>,
+    /// Groups by type; `unknown` where the file does not say it.
+    pub groups_by_type: BTreeMap<String, u64>,
+    /// Resources of other types, such as roles, by type.
+    pub others: BTreeMap<String, u64>,
+}
+
+/// The id of a run: the second it was started in, and 16 bytes that depend on nothing but what is given here.
+pub fn sync_id(origin: &str, scope_text: &str, started_at: Timestamp) -> String {
+    let mut hash = Sha256::new();
+    for part in [origin, scope_text, &started_at.as_nanosecond().to_string()] {
+        // The length first, so that no two different triples are the same bytes.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let seconds = started_at.as_second() - KSUID_EPOCH;
+    let seconds = seconds.clamp(0, u32::MAX.into()) as u32;
+    Ksuid::new_raw(seconds, Some(&digest[..16])).to_string()
+}
+
+#[cfg(test)]
+mod tests;

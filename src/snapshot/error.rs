@@ -1,0 +1,152 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+/// Why a snapshot could not be written or read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file is something else.
+    #[error(
+        "{path} is no snapshot: {why}; name a .c1z file or a plain SQLite database that a sync wrote"
+    )]
+    NotASnapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is there instead.
+        why: String,
+    },
+    /// The file was a snapshot once, or part of one.
+    #[error("{path} is damaged: {why}; take another copy of it, or sync again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// A snapshot that another program, or a newer version of this one, has to read.
+    #[error("{path} cannot be read by this version: {why}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is too new, and what to do.
+        why: String,
+    },
+    /// A snapshot that no sync has completed.
+    #[error("{path} holds no finished run{}; run the sync again", unfinished(.newest_unfinished.as_deref()))]
+    NoFinishedRun {
+        /// The file.
+        path: PathBuf,
+        /// When the newest of the runs that did not finish was started, as the file says it.
+        newest_unfinished: Option<String>,
+    },
+    /// Someone has the database open, or a program that had it open was killed.
+    #[error(
+        "{path} has changes that are still in {beside}; close the program that has it open, or copy it with \
+         sqlite3's .backup, and read the copy"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// The file beside it.
+        beside: PathBuf,
+    },
+    /// More bytes than are ever read into memory or unpacked.
+    #[error("{path} is too big: {what} is above the limit of {limit} bytes; {advice}")]
+    TooBig {
+        /// The file.
+        path: PathBuf,
+        /// What is too long.
+        what: &'static str,
+        /// How long it may be.
+        limit: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The writer was not given rows in the order that makes equal snapshots equal bytes: a bug of ours.
+    #[error("{path} was not written: {what}; this is a bug, please report it")]
+    OutOfOrder {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        what: String,
+    },
+    /// The file system said no.
+    #[error("{path}: cannot {doing}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// SQLite said no, and not because of what is in the file.
+    #[error("{path}: the database failed: {source}; is the disk full?")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+fn unfinished(started: Option<&str>) -> String {
+    started.map_or_else(String::new, |started| {
+        format!(" (the newest unfinished one was started {started})")
+    })
+}
+
+/// How long a value of a snapshot may be: a resource, a profile, a name. Okta's own limits are far below.
+pub(super) const MAX_VALUE: usize = 8 << 20;
+
+impl Error {
+    pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            path,
+            doing,
+            source,
+        }
+    }
+
+    pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            why: why.into(),
+        }
+    }
+
+    /// What an error of SQLite says about a file that is being read.
+    pub(super) fn reading(path: &Path, source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotASnapshot {
+                path: path.to_owned(),
+                why: "it is no SQLite database".to_owned(),
+            },
+            Some(ErrorCode::TooBig) => Self::value_too_big(path),
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen
+                | ErrorCode::OutOfMemory
+                | ErrorCode::PermissionDenied,
+            ) => Self::Database {
+                path: path.to_owned(),
+                source,
+            },
+            // Corrupt pages, a schema that does not parse, a blob where a text belongs: all of it is content.
+            _ => Self::damaged(path, source.to_string()),
+        }
+    }
+
+    pub(super) fn value_too_big(path: &Path) -> Self {
+        Self::TooBig {
+            path: path.to_owned(),
+            what: "one of its values",
+            limit: MAX_VALUE as u64,
+            advice: "no user or group is that large",
+        }
+    }
+}

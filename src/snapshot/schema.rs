@@ -1,0 +1,172 @@
+//! All the SQL that makes a snapshot's tables.
+
+/// The version of the plain tables. A reader refuses a newer one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The tables of Baton's v1 format, as SDK 0.7.27 makes them (level B).
+pub const BATON_TABLES: &str = "
+create table v1_resource_types (
+    id integer primary key,
+    external_id text not null,
+    data blob not null,
+    sync_id text not null,
+    discovered_at datetime not null
+);
+create table v1_resources (
+    id integer primary key,
+    resource_type_id text not null,
+    external_id text not null,
+    parent_resource_type_id text,
+    parent_resource_id text,
+    data blob not null,
+    sync_id text not null,
+    discovered_at datetime not null
+);
+create table v1_entitlements (
+    id integer primary key,
+    resource_type_id text not null,
+    resource_id text not null,
+    external_id text not null,
+    data blob not null,
+    sync_id text not null,
+    discovered_at datetime not null
+);
+create table v1_sync_runs (
+    id integer primary key,
+    sync_id text not null,
+    started_at datetime not null,
+    ended_at datetime,
+    sync_token text not null,
+    sync_type text not null default 'full',
+    parent_sync_id text not null default '',
+    linked_sync_id text not null default '',
+    supports_diff integer not null default 0
+);
+create table v1_grants (
+    id integer primary key,
+    resource_type_id text not null,
+    resource_id text not null,
+    entitlement_id text not null,
+    principal_resource_type_id text not null,
+    principal_resource_id text not null,
+    external_id text not null,
+    expansion blob,
+    needs_expansion integer not null default 0,
+    data blob not null,
+    sync_id text not null,
+    discovered_at datetime not null
+);
+create table v1_assets (
+    id integer primary key,
+    external_id text not null,
+    content_type text not null,
+    data blob not null,
+    sync_id text not null,
+    discovered_at datetime not null
+);
+create table v1_connector_sessions (
+    id integer primary key,
+    sync_id text not null,
+    key text not null,
+    value blob not null
+);
+";
+
+/// The indexes of Baton's v1 format, made after the rows. The names of two of them are swapped in the format itself.
+pub const BATON_INDEXES: &str = "
+create unique index idx_resource_types_external_sync_v1 on v1_resource_types (external_id, sync_id);
+create index idx_resources_resource_type_id_v1 on v1_resources (resource_type_id);
+create index idx_resources_external_sync_v1 on v1_resources (parent_resource_type_id, parent_resource_id);
+create unique index idx_resources_parent_resource_id_v1 on v1_resources (external_id, sync_id);
+create index idx_entitlements_resource_id_v1 on v1_entitlements (resource_type_id, resource_id);
+create unique index idx_entitlements_external_sync_v1 on v1_entitlements (external_id, sync_id);
+create unique index idx_sync_runs_sync_id_v1 on v1_sync_runs (sync_id);
+create index idx_grants_resource_type_id_resource_id_v1 on v1_grants (resource_type_id, resource_id);
+create index idx_grants_principal_id_v1 on v1_grants (principal_resource_type_id, principal_resource_id);
+create index idx_grants_entitlement_id_principal_id_v1
+    on v1_grants (entitlement_id, principal_resource_type_id, principal_resource_id);
+create unique index idx_grants_external_sync_v1 on v1_grants (external_id, sync_id);
+create index idx_grants_sync_expansion_v1 on v1_grants (sync_id) where expansion is not null;
+create index idx_grants_sync_needs_expansion_v1 on v1_grants (sync_id) where needs_expansion = 1;
+create unique index idx_assets_external_sync_v1 on v1_assets (external_id, sync_id);
+create unique index idx_session_store_sync_key_v1 on v1_connector_sessions (sync_id, key);
+";
+
+/// The tables for people and SQL tools; [`super::facts`] makes the one named `snapshot`.
+pub const PLAIN_TABLES: &str = "
+create table users (
+    id text not null primary key,
+    status text,
+    login text,
+    email text,
+    second_email text,
+    first_name text,
+    last_name text,
+    display_name text,
+    created text,
+    activated text,
+    status_changed text,
+    last_login text,
+    last_updated text,
+    password_changed text,
+    matched_by text,
+    profile text not null
+);
+create table groups (
+    id text not null primary key,
+    name text,
+    description text,
+    type text,
+    source_id text,
+    created text,
+    last_updated text,
+    last_membership_updated text,
+    members_reported integer,
+    members_seen integer,
+    members_kept integer,
+    learned text not null,
+    profile text not null
+);
+create table warnings (
+    code text not null,
+    kind text not null,
+    object_id text,
+    message text not null
+);
+";
+
+/// A membership is stored once, as a grant; this is how people read it.
+pub const VIEWS: &str = "
+create view memberships as
+    select g.principal_resource_id as user_id, g.resource_id as group_id, groups.learned as learned
+    from v1_grants g join groups on groups.id = g.resource_id
+    where g.resource_type_id = 'group' and g.principal_resource_type_id = 'user'
+        and g.sync_id = (select sync_id from snapshot);
+";
+
+pub const INSERT_RESOURCE_TYPE: &str = "insert into v1_resource_types (external_id, data, sync_id, discovered_at) values (?1, ?2, ?3, ?4)";
+
+pub const INSERT_RESOURCE: &str =
+    "insert into v1_resources (resource_type_id, external_id, data, sync_id, discovered_at)
+    values (?1, ?2, ?3, ?4, ?5)";
+
+pub const INSERT_ENTITLEMENT: &str =
+    "insert into v1_entitlements (resource_type_id, resource_id, external_id, data, sync_id, discovered_at)
+    values ('group', ?1, ?2, ?3, ?4, ?5)";
+
+pub const INSERT_GRANT: &str =
+    "insert into v1_grants (resource_type_id, resource_id, entitlement_id, principal_resource_type_id,
+        principal_resource_id, external_id, data, sync_id, discovered_at)
+    values ('group', ?1, ?2, 'user', ?3, ?4, ?5, ?6, ?7)";
+
+pub const INSERT_RUN: &str =
+    "insert into v1_sync_runs (sync_id, started_at, ended_at, sync_token, sync_type, parent_sync_id,
+        linked_sync_id, supports_diff)
+    values (?1, ?2, ?3, '{}', 'full', '', '', 1)";
+
+pub const INSERT_USER: &str = "insert into users values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+
+pub const INSERT_GROUP: &str =
+    "insert into groups values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+pub const INSERT_WARNING: &str = "insert into warnings values (?1, ?2, ?3, ?4)";

@@ -1,0 +1,86 @@
+//! How times are written in a snapshot, and read from one.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// As Okta writes times: `2025-01-09T08:11:02.000Z`, with more than three digits only where there are more.
+pub fn rfc3339(time: Timestamp) -> String {
+    let mut text = time.to_string();
+    text.pop(); // Z
+    let digits = text.rfind('.').map_or(0, |dot| text.len() - dot - 1);
+    if digits == 0 {
+        text.push('.');
+    }
+    for _ in digits..3 {
+        text.push('0');
+    }
+    text.push('Z');
+    text
+}
+
+/// As Baton's SDK writes times: `2025-01-09 08:11:02.5`, as many digits as needed, no zone; here always UTC.
+pub fn baton(time: Timestamp) -> String {
+    let mut text = time.to_string().replacen('T', " ", 1);
+    text.pop(); // Z
+    text
+}
+
+/// Reads either, and the variants that Baton's readers accept. What has no zone is taken as UTC.
+pub fn parse(text: &str) -> Option<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time);
+    }
+    let civil = text.parse::<DateTime>().ok()?;
+    Some(civil.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_at_least_milliseconds_in_the_plain_tables_and_no_zone_in_batons() {
+        let table = [
+            (
+                "2025-01-09T08:11:02Z",
+                "2025-01-09T08:11:02.000Z",
+                "2025-01-09 08:11:02",
+            ),
+            (
+                "2025-01-09T08:11:02.5Z",
+                "2025-01-09T08:11:02.500Z",
+                "2025-01-09 08:11:02.5",
+            ),
+            (
+                "2025-01-09T08:11:02.120Z",
+                "2025-01-09T08:11:02.120Z",
+                "2025-01-09 08:11:02.12",
+            ),
+            (
+                "2025-01-09T08:11:02.1234567Z",
+                "2025-01-09T08:11:02.1234567Z",
+                "2025-01-09 08:11:02.1234567",
+            ),
+            (
+                "2025-01-09T10:11:02+02:00",
+                "2025-01-09T08:11:02.000Z",
+                "2025-01-09 08:11:02",
+            ),
+        ];
+        for (given, plain, of_baton) in table {
+            let time = parse(given).unwrap();
+            assert_eq!(rfc3339(time), plain);
+            assert_eq!(baton(time), of_baton);
+            assert_eq!(parse(plain), Some(time));
+            assert_eq!(parse(of_baton), Some(time));
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in ["", "yesterday", "1700000000", "2025-13-01 00:00:00"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Writing a snapshot's database.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use rusqlite::{Connection, OpenFlags, params, params_from_iter};
+
+use super::error::MAX_VALUE;
+use super::facts::Facts;
+use super::schema::{self, SCHEMA_VERSION};
+use super::{Error, GroupRow, Run, Warning, baton, proto, times};
+use crate::filter::MatchedBy;
+use crate::model::{GroupId, Learned, Profile, User, UserId};
+
+/// SQLite's own cache while writing, in KiB: room for the leaves of the tables and for sorting the indexes in large runs.
+const CACHE_KIB: i64 = 32_768;
+
+/// Writes the database of a snapshot: rows in a fixed order, then indexes, then nothing more.
+///
+/// The file is neither synced nor renamed here. Dropping a writer before [`Writer::finish`] leaves a file that is of no
+/// use to anyone; whoever named it deletes it.
+pub struct Writer {
+    db: Connection,
+    path: PathBuf,
+    sync_id: String,
+    started_at: String,
+    discovered_at: String,
+    last_user: Option<UserId>,
+    last_group: Option<GroupId>,
+    membership: Membership,
+}
+
+/// The buffers of the last membership, used again for the next.
+#[derive(Default)]
+struct Membership {
+    /// `group:{group}:member:user:{user}`.
+    id: String,
+    entitlement_len: usize,
+    data: Vec<u8>,
+    group: String,
+    user: String,
+}
+
+impl Writer {
+    /// Creates the database in a file that must not exist yet; nobody else can read it.
+    ///
+    /// # Errors
+    /// The file exists already or cannot be created.
+    pub fn create(path: &Path, run: &Run) -> Result<Self, Error> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(Error::io(path, "create it"))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || -> rusqlite::Result<Connection> {
+            let db = Connection::open_with_flags(path, flags)?;
+            // Nothing of this file is of use until all of it is there, so nothing needs to be undone or synced.
+            db.execute_batch(&format!(
+                "pragma page_size = 4096; pragma encoding = 'UTF-8'; pragma auto_vacuum = 0;
+                pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
+                pragma cache_size = -{CACHE_KIB}; begin;"
+            ))?;
+            db.execute_batch(schema::BATON_TABLES)?;
+            db.execute_batch(schema::PLAIN_TABLES)?;
+            db.execute_batch(&Facts::create())?;
+            Ok(db)
+        };
+        let db = open().map_err(|source| database(path, source))?;
+        let time = times::baton(run.started_at);
+        let writer = Self {
+            db,
+            path: path.to_owned(),
+            sync_id: run.sync_id.clone(),
+            started_at: time.clone(),
+            discovered_at: time,
+            last_user: None,
+            last_group: None,
+            membership: Membership::default(),
+        };
+        for kind in baton::resource_types() {
+            let row = params![
+                kind.id,
+                kind.encode_to_vec(),
+                run.sync_id,
+                writer.discovered_at
+            ];
+            writer.insert(schema::INSERT_RESOURCE_TYPE, row)?;
+        }
+        Ok(writer)
+    }
+
+    /// Writes a user. Users come in the order of their ids.
+    ///
+    /// # Errors
+    /// A user out of order, one that no reader would take, or a full disk.
+    pub fn user(&mut self, user: &User, matched_by: MatchedBy) -> Result<(), Error> {
+        if self.last_user.as_ref().is_some_and(|last| *last >= user.id) {
+            return Err(self.out_of_order(format!("user {} came too late", user.id)));
+        }
+        let resource = baton::user_resource(user).encode_to_vec();
+        self.resource(baton::USER, user.id.as_str(), &resource)?;
+        let profile = self.profile(&user.profile)?;
+        let time = |time: Option<jiff::Timestamp>| time.map(times::rfc3339);
+        let attribute = |key: &str| user.profile.get(key).and_then(serde_json::Value::as_str);
+        self.insert(
+            schema::INSERT_USER,
+            params![
+                user.id.as_str(),
+                user.status,
+                attribute("login"),
+                attribute("email"),
+                attribute("secondEmail"),
+                attribute("firstName"),
+                attribute("lastName"),
+                attribute("displayName"),
+                time(user.created),
+                time(user.activated),
+                time(user.status_changed),
+                time(user.last_login),
+                time(user.last_updated),
+                time(user.password_changed),
+                matched_by.as_str(),
+                profile,
+            ],
+        )?;
+        self.last_user = Some(user.id.clone());
+        Ok(())
+    }
+
+    /// Writes a group. Groups come in the order of their ids.
+    ///
+    /// A group whose members Okta would not show gets no entitlement, and how many members were kept is unknown.
+    ///
+    /// # Errors
+    /// A group out of order, one that no reader would take, or a full disk.
+    pub fn group(&mut self, row: &GroupRow) -> Result<(), Error> {
+        let group = &row.group;
+        if self
+            .last_group
+            .as_ref()
+            .is_some_and(|last| *last >= group.id)
+        {
+            return Err(self.out_of_order(format!("group {} came too late", group.id)));
+        }
+        let resource = baton::group_resource(group);
+        self.resource(baton::GROUP, group.id.as_str(), &resource.encode_to_vec())?;
+        let readable = row.learned != Learned::Forbidden;
+        if readable {
+            let entitlement = baton::group_entitlement(group, resource);
+            let data = entitlement.encode_to_vec();
+            self.check(&data)?;
+            let id = &entitlement.id;
+            let row = params![
+                group.id.as_str(),
+                id,
+                data,
+                self.sync_id,
+                self.discovered_at
+            ];
+            self.insert(schema::INSERT_ENTITLEMENT, row)?;
+        }
+        let profile = self.profile(&group.profile)?;
+        let attribute = |key: &str| group.profile.get(key).and_then(serde_json::Value::as_str);
+        let time = |time: Option<jiff::Timestamp>| time.map(times::rfc3339);
+        let number = |number: Option<u64>| number.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.insert(
+            schema::INSERT_GROUP,
+            params![
+                group.id.as_str(),
+                attribute("name"),
+                attribute("description"),
+                group.kind,
+                group.source_id,
+                time(group.created),
+                time(group.last_updated),
+                time(group.last_membership_updated),
+                number(group.members_reported),
+                number(row.members_seen),
+                number(row.members_kept.filter(|_| readable)),
+                row.learned.as_str(),
+                profile,
+            ],
+        )?;
+        self.last_group = Some(group.id.clone());
+        Ok(())
+    }
+
+    /// Writes a membership. Memberships come in the order of the groups' ids, and in a group in that of the users'.
+    ///
+    /// # Errors
+    /// A membership out of order, or a full disk.
+    pub fn membership(&mut self, group: &GroupId, user: &UserId) -> Result<(), Error> {
+        let (group, user) = (group.as_str(), user.as_str());
+        let last = &mut self.membership;
+        let same_group = last.group == group;
+        let late = if same_group {
+            last.user.as_str() >= user
+        } else {
+            last.group.as_str() > group
+        };
+        if late {
+            return Err(self.out_of_order(format!("user {user} of group {group} came too late")));
+        }
+        if !same_group {
+            last.group.clear();
+            last.group.push_str(group);
+            last.id.clear();
+            for part in ["group:", group, ":member"] {
+                last.id.push_str(part);
+            }
+            last.entitlement_len = last.id.len();
+        }
+        last.user.clear();
+        last.user.push_str(user);
+        last.id.truncate(last.entitlement_len);
+        last.id.push_str(":user:");
+        last.id.push_str(user);
+        proto::grant_into(&mut last.data, group, user, &last.id, last.entitlement_len);
+        let last = &self.membership;
+        self.insert(
+            schema::INSERT_GRANT,
+            params![
+                group,
+                &last.id[..last.entitlement_len],
+                user,
+                last.id,
+                last.data,
+                self.sync_id,
+                self.discovered_at,
+            ],
+        )
+    }
+
+    /// Writes how the snapshot was taken, then the indexes, and closes the database.
+    ///
+    /// # Errors
+    /// Facts of another run, or a full disk.
+    pub fn finish(self, facts: &Facts, warnings: &[Warning]) -> Result<(), Error> {
+        if facts.sync_id != self.sync_id {
+            let what = format!("run {} cannot end as {}", self.sync_id, facts.sync_id);
+            return Err(self.out_of_order(what));
+        }
+        let ended_at = times::baton(facts.ended_at);
+        let run = params![self.sync_id, self.started_at, ended_at];
+        self.insert(schema::INSERT_RUN, run)?;
+        let facts = Facts {
+            schema_version: SCHEMA_VERSION,
+            ..facts.clone()
+        };
+        self.insert(&Facts::insert(), params_from_iter(facts.to_values()))?;
+        for warning in warnings {
+            let Warning {
+                code,
+                kind,
+                object_id,
+                message,
+            } = warning;
+            self.insert(
+                schema::INSERT_WARNING,
+                params![code, kind, object_id, message],
+            )?;
+        }
+        let Self { db, path, .. } = self;
+        let close = || -> rusqlite::Result<()> {
+            db.execute_batch(schema::BATON_INDEXES)?;
+            db.execute_batch(schema::VIEWS)?;
+            db.execute_batch("commit")?;
+            db.close().map_err(|(_, source)| source)
+        };
+        close().map_err(|source| database(&path, source))
+    }
+
+    fn resource(&self, kind: &str, id: &str, data: &[u8]) -> Result<(), Error> {
+        self.check(data)?;
+        let row = params![
+            kind,
+            format!("{kind}:{id}"),
+            data,
+            self.sync_id,
+            self.discovered_at
+        ];
+        self.insert(schema::INSERT_RESOURCE, row)
+    }
+
+    fn profile(&self, profile: &Profile) -> Result<String, Error> {
+        // `Display` of a `Value` cannot fail, that of a `Map` does not exist.
+        let text = serde_json::to_string(profile)
+            .map_err(|error| self.out_of_order(format!("a profile is no JSON ({error})")))?;
+        self.check(text.as_bytes())?;
+        Ok(text)
+    }
+
+    /// Nothing is written that no reader would take.
+    fn check(&self, value: &[u8]) -> Result<(), Error> {
+        if value.len() > MAX_VALUE / 2 {
+            return Err(Error::value_too_big(&self.path));
+        }
+        Ok(())
+    }
+
+    fn insert(&self, sql: &str, row: impl rusqlite::Params) -> Result<(), Error> {
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(row))
+            .map(|_| ())
+            .map_err(|source| database(&self.path, source))
+    }
+
+    fn out_of_order(&self, what: String) -> Error {
+        Error::OutOfOrder {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}
+
+fn database(path: &Path, source: rusqlite::Error) -> Error {
+    Error::Database {
+        path: path.to_owned(),
+        source,
+    }
+}
