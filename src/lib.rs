@@ -5,7 +5,12 @@
 //! `snapshot` → `filter` → `model`. `okta` knows no SQL, `snapshot` knows no HTTP, and a command that needs no network
 //! is given no client.
 
+pub mod cli;
+pub mod config;
+pub mod console;
 pub mod demo;
+pub mod exit;
 pub mod filter;
 pub mod model;
+pub mod okta;
 pub mod snapshot;

@@ -1,0 +1,245 @@
+//! What can be typed, and the help text. Nothing here decides: values stay text, so that `config` can say of a flag and
+//! of its variable the same thing in the same words.
+//!
+//! House rules: a flag of one letter only where other tools have it too; every flag names its variable in its help.
+
+use clap::{Args, Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "okta-ciam",
+    version,
+    about = "Who is in which group of an Okta org: read it whole, keep it as evidence, change it safely",
+    after_help = EXIT_CODES,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub talk: Talk,
+    #[command(subcommand)]
+    #[allow(missing_docs, reason = "the commands say it")]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, also when nothing had to change
+  2  wrong usage or configuration, or any other failure
+  3  partial: the snapshot is incomplete and the file at --file was not touched
+  5  Okta refused the token or a permission, or shows no user at all
+  6  Okta unavailable: retries, waits or --deadline used up
+  8  a guard stopped it: no user or no group in scope, or another run holds the file
+  130, 143  interrupted";
+
+/// How the tool talks.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Talk {
+    /// Result on stdout as text or json [env: BATON_OUTPUT] [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub output: Option<String>,
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// error, warn, info, debug or trace [env: BATON_LOG_LEVEL] [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// console or json [env: BATON_LOG_FORMAT] [default: console]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the commands' own texts say it")]
+pub enum Command {
+    Sync(Box<Sync>),
+    Show(Show),
+    Demo(Demo),
+}
+
+/// Read an org's users, groups and memberships and write one snapshot file
+///
+/// The file at --file is replaced when the new one is whole, and not before.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  Everyone of example.com, in every group, into sync.c1z:
+    okta-ciam sync --domain company.okta.com --api-token-file token.txt --email-domains example.com
+
+  The same from variables, as the Go connector reads them:
+    export BATON_DOMAIN=company.okta.com BATON_API_TOKEN=... BATON_EMAIL_DOMAINS=example.com,example.org
+    okta-ciam sync -f /data/okta.c1z --manifest /data/okta.json
+
+  What it would cost, before it is spent:
+    okta-ciam sync --plan")]
+pub struct Sync {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub connection: Connection,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub scope: Scope,
+    /// The snapshot: .c1z, or .db, .sqlite, .sqlite3 for plain SQLite [env: BATON_FILE] [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Also write a JSON file that names the snapshot's SHA-256, size, scope and counts [env: BATON_MANIFEST]
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<String>,
+    /// How memberships are read: auto, group or user; auto takes whichever costs fewer requests [env: BATON_MEMBERSHIPS_BY] [default: auto]
+    #[arg(long, value_name = "WAY")]
+    pub memberships_by: Option<String>,
+    /// Read users and groups, say what a sync would cost, write nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Write the file even if some members could not be read; it is marked incomplete
+    #[arg(long)]
+    pub allow_partial: bool,
+    /// Accept that no user or no group is in scope
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// The time to record, RFC 3339; loopback orgs only
+    #[arg(long, hide = true, value_name = "TIME")]
+    pub now: Option<String>,
+}
+
+/// Where the org is and how to talk to it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Connection {
+    /// The org, such as company.okta.com or a custom domain [env: BATON_DOMAIN]
+    #[arg(long, value_name = "HOST")]
+    pub domain: Option<String>,
+    /// API token; others on this machine can see it, so prefer the file or the variable [env: BATON_API_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    pub api_token: Option<String>,
+    /// File that holds the API token; - for standard input [env: BATON_API_TOKEN_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub api_token_file: Option<String>,
+    /// Share of each rate limit that may be used, 1 to 100 percent [env: BATON_MAX_API_CAPACITY] [default: 75]
+    #[arg(long, value_name = "PERCENT")]
+    pub max_api_capacity: Option<String>,
+    /// Requests at once, 1 to 64 [env: BATON_CONCURRENCY] [default: 8]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Longest time for one attempt of a request: 90s, 15m, 2h [env: BATON_TIMEOUT] [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<String>,
+    /// Longest time for the whole run [env: BATON_DEADLINE] [default: none]
+    #[arg(long, value_name = "TIME")]
+    pub deadline: Option<String>,
+    /// More root certificates to trust, PEM [env: BATON_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<String>,
+}
+
+/// Which users and groups the command is about.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Scope {
+    /// Keep users with an e-mail or login in these domains; commas or repeats; *.example.com for subdomains [env: BATON_EMAIL_DOMAINS]
+    #[arg(long, value_name = "DOMAINS")]
+    pub email_domains: Vec<String>,
+    /// Leave secondary e-mails out of account [env: BATON_SKIP_SECONDARY_EMAILS]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub skip_secondary_emails: Option<String>,
+    /// Keep groups whose name contains this text, ignoring case [env: BATON_GROUP_NAME_FILTER]
+    #[arg(long, value_name = "TEXT")]
+    pub group_name_filter: Option<String>,
+}
+
+/// Say what is in a snapshot: in numbers, or one user, or one group
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  okta-ciam show -f demo.c1z
+  okta-ciam show -f demo.c1z user mira.okafor@example.com
+  okta-ciam show -f demo.c1z group Engineering --output json
+
+Reads .c1z and plain SQLite, also files that ConductorOne's Go connectors wrote.")]
+pub struct Show {
+    /// The snapshot [env: BATON_FILE] [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub file: Option<String>,
+    #[command(subcommand)]
+    #[allow(missing_docs, reason = "the commands say it")]
+    pub what: Option<ShowWhat>,
+}
+
+/// One object of a snapshot.
+#[derive(Debug, Subcommand)]
+pub enum ShowWhat {
+    /// One user and the groups that the user is in
+    User {
+        /// Id, login or e-mail
+        user: String,
+    },
+    /// One group and its members
+    Group {
+        /// Id, exact name, or group:ID:member
+        group: String,
+    },
+}
+
+/// Sync a small made-up org, over HTTP on this machine, to see the tool at work
+///
+/// No variable is read and nothing outside this machine is asked.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  okta-ciam demo
+  okta-ciam demo --serve        keeps the org up and prints the variables for every other command")]
+pub struct Demo {
+    /// The snapshot; a file that demo did not make is never replaced [default: demo.c1z]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Keep the org up until interrupted, so that other commands can be tried
+    #[arg(long)]
+    pub serve: bool,
+    /// The port of --serve [default: any that is free]
+    #[arg(long, value_name = "PORT", requires = "serve")]
+    pub port: Option<u16>,
+}
+
+/// How to talk about a command line that could not be parsed: what of it can be told without parsing.
+pub fn talk_of(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Talk {
+    let words: Vec<String> = arguments
+        .into_iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let json = words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| pair == ["--output", "json"]);
+    Talk {
+        output: json.then(|| "json".to_owned()),
+        ..Talk::default()
+    }
+}
+
+/// What clap says of a wrong command line, in one line and without the usage.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
+    let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let said = said.join(" ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    format!("{said}; --help tells more")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

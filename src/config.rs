@@ -1,0 +1,1000 @@
+//! What was meant: flags and environment become one checked value a command, once. Nothing later reads the environment.
+//!
+//! - A flag beats a variable; an empty variable is not set.
+//! - Every error names the flag or the variable that it is about, and what to write instead. None repeats a secret.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use thiserror::Error;
+use url::{Host, Url};
+
+use crate::cli;
+use crate::filter::{Domain, NameFilter, Scope};
+
+/// What is wrong with a flag or a variable, in one line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{setting}: {problem}")]
+pub struct Error {
+    setting: String,
+    problem: String,
+}
+
+fn wrong(setting: impl fmt::Display, problem: impl fmt::Display) -> Error {
+    Error {
+        setting: setting.to_string(),
+        problem: problem.to_string(),
+    }
+}
+
+/// The variables of the process, read once: `BATON_*`, and what is customary for terminals.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+const OF_TERMINALS: [&str; 2] = ["NO_COLOR", "TERM"];
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        let ours = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let counts = name.starts_with("BATON_") || OF_TERMINALS.contains(&name.as_str());
+            (counts && !value.is_empty()).then_some((name, value))
+        });
+        Self(ours.collect())
+    }
+
+    /// The same without `BATON_*`.
+    pub fn without_settings(mut self) -> Self {
+        self.0
+            .retain(|name, _| OF_TERMINALS.contains(&name.as_str()));
+        self
+    }
+
+    fn terminal(&self) -> Terminal {
+        Terminal {
+            colour: !self.0.contains_key("NO_COLOR"),
+            moves: self.0.get("TERM").is_none_or(|term| term != "dumb"),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Setting>, Error> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let value = value.to_str().ok_or_else(|| wrong(name, "is not UTF-8"))?;
+        Ok(Some(Setting::new(name, value)))
+    }
+}
+
+#[cfg(test)]
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug)]
+struct Setting {
+    name: String,
+    value: String,
+}
+
+impl Setting {
+    fn new(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    fn wrong(&self, problem: impl fmt::Display) -> Error {
+        wrong(&self.name, problem)
+    }
+
+    fn parse<T>(
+        &self,
+        read: impl Fn(&str) -> Option<T>,
+        expected: impl fmt::Display,
+    ) -> Result<T, Error> {
+        read(self.value.trim())
+            .ok_or_else(|| self.wrong(format!("{:?} is not {expected}", self.value)))
+    }
+}
+
+fn pick(
+    flag: Option<&String>,
+    flag_name: &str,
+    variable: &str,
+    environment: &Environment,
+) -> Result<Option<Setting>, Error> {
+    match flag {
+        Some(value) => Ok(Some(Setting::new(flag_name, value))),
+        None => environment.get(variable),
+    }
+}
+
+fn pick_or<T>(
+    setting: Option<Setting>,
+    default: T,
+    read: impl Fn(&str) -> Option<T>,
+    expected: impl fmt::Display,
+) -> Result<T, Error> {
+    setting.map_or(Ok(default), |setting| setting.parse(read, expected))
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Console,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How the tool talks.
+#[derive(Clone, Copy, Debug)]
+pub struct Talk {
+    /// What stdout gets.
+    pub output: Output,
+    /// The least severe log line that is printed.
+    pub level: tracing::Level,
+    /// What a log line looks like.
+    pub format: LogFormat,
+    /// Errors only.
+    pub quiet: bool,
+    /// Whether the terminal, if there is one, may be painted and drawn on.
+    pub terminal: Terminal,
+}
+
+/// What the environment says of the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// `NO_COLOR` is not set.
+    pub colour: bool,
+    /// `TERM` is not `dumb`.
+    pub moves: bool,
+}
+
+impl Talk {
+    /// Reads the flags and variables of talking.
+    ///
+    /// # Errors
+    /// An unknown level or format.
+    pub fn new(typed: &cli::Talk, environment: &Environment) -> Result<Self, Error> {
+        let level = pick(
+            typed.log_level.as_ref(),
+            "--log-level",
+            "BATON_LOG_LEVEL",
+            environment,
+        )?;
+        let format = pick(
+            typed.log_format.as_ref(),
+            "--log-format",
+            "BATON_LOG_FORMAT",
+            environment,
+        )?;
+        let output = pick(
+            typed.output.as_ref(),
+            "--output",
+            "BATON_OUTPUT",
+            environment,
+        )?;
+        Ok(Self {
+            output: pick_or(
+                output,
+                Output::Text,
+                |text| match text {
+                    "text" => Some(Output::Text),
+                    "json" => Some(Output::Json),
+                    _ => None,
+                },
+                "an output; write text or json",
+            )?,
+            level: pick_or(
+                level,
+                tracing::Level::INFO,
+                read_level,
+                "a level; write error, warn, info, debug or trace",
+            )?,
+            format: pick_or(
+                format,
+                LogFormat::Console,
+                |text| match text {
+                    "console" => Some(LogFormat::Console),
+                    "json" => Some(LogFormat::Json),
+                    _ => None,
+                },
+                "a format; write console or json",
+            )?,
+            quiet: typed.quiet,
+            terminal: environment.terminal(),
+        })
+    }
+
+    /// How to talk about an error in the flags of talking themselves: as much of them as could be understood.
+    pub fn of_the_understood(typed: &cli::Talk, environment: &Environment) -> Self {
+        let json = typed.output.as_deref() == Some("json")
+            || typed.output.is_none()
+                && matches!(environment.get("BATON_OUTPUT"), Ok(Some(setting)) if setting.value.trim() == "json");
+        Self {
+            output: if json { Output::Json } else { Output::Text },
+            level: tracing::Level::INFO,
+            format: LogFormat::Console,
+            quiet: typed.quiet,
+            terminal: environment.terminal(),
+        }
+    }
+}
+
+fn read_level(text: &str) -> Option<tracing::Level> {
+    match text.to_lowercase().as_str() {
+        "error" => Some(tracing::Level::ERROR),
+        "warn" => Some(tracing::Level::WARN),
+        "info" => Some(tracing::Level::INFO),
+        "debug" => Some(tracing::Level::DEBUG),
+        "trace" => Some(tracing::Level::TRACE),
+        _ => None,
+    }
+}
+
+/// How many rows a page is asked for. Okta's own maxima, but for the demo's small org (okta-api 1.1, 1.3, 1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSizes {
+    /// Of the user list.
+    pub users: u64,
+    /// Of the group list.
+    pub groups: u64,
+    /// Of a group's members.
+    pub members: u64,
+}
+
+impl Default for PageSizes {
+    fn default() -> Self {
+        Self {
+            users: 200,
+            groups: 200,
+            members: 1000,
+        }
+    }
+}
+
+/// Where the org is and how to talk to it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Scheme, host and port; nothing else.
+    pub origin: Url,
+    /// The API token.
+    pub token: SecretString,
+    /// Percent of each rate limit that may be used.
+    pub capacity: u8,
+    /// Requests at once.
+    pub concurrency: usize,
+    /// Longest time for one attempt.
+    pub timeout: Duration,
+    /// Longest time for the run.
+    pub deadline: Option<Duration>,
+    /// Root certificates to trust beside the system's, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Rows a page.
+    pub page_sizes: PageSizes,
+}
+
+/// How memberships are to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MembershipsBy {
+    /// Whichever costs fewer requests.
+    #[default]
+    Auto,
+    /// The members of each group; trusts no count of Okta's.
+    Group,
+    /// The groups of each user.
+    User,
+}
+
+impl MembershipsBy {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Group => "group",
+            Self::User => "user",
+        }
+    }
+}
+
+/// What a snapshot is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// `.c1z`.
+    C1z,
+    /// A SQLite database as it is.
+    Sqlite,
+}
+
+/// One sync, wholly decided.
+#[derive(Clone, Debug)]
+pub struct Sync {
+    /// The org.
+    pub connection: Connection,
+    /// Who counts.
+    pub scope: Scope,
+    /// The file to write.
+    pub file: PathBuf,
+    /// By the file's ending.
+    pub container: Container,
+    /// Where the manifest goes.
+    pub manifest: Option<PathBuf>,
+    /// How memberships are read.
+    pub memberships_by: MembershipsBy,
+    /// Only say what it would cost.
+    pub plan: bool,
+    /// Write an incomplete snapshot too.
+    pub allow_partial: bool,
+    /// Write an empty snapshot too.
+    pub allow_empty: bool,
+    /// The time to record, where it is not to be the clock's.
+    pub now: Option<Timestamp>,
+    /// The command that was run, for the record.
+    pub command: &'static str,
+}
+
+impl Sync {
+    /// Reads the flags and variables of a sync, and the files that they name.
+    ///
+    /// # Errors
+    /// Everything that section 2 of the contract refuses.
+    pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Self, Error> {
+        let file = snapshot_file(typed.file.as_ref(), environment, "sync.c1z")?;
+        let manifest = pick(
+            typed.manifest.as_ref(),
+            "--manifest",
+            "BATON_MANIFEST",
+            environment,
+        )?;
+        let by = pick(
+            typed.memberships_by.as_ref(),
+            "--memberships-by",
+            "BATON_MEMBERSHIPS_BY",
+            environment,
+        )?;
+        let by = pick_or(
+            by,
+            MembershipsBy::Auto,
+            |text| {
+                [
+                    MembershipsBy::Auto,
+                    MembershipsBy::Group,
+                    MembershipsBy::User,
+                ]
+                .into_iter()
+                .find(|by| by.as_str() == text)
+            },
+            "a way; write auto, group or user",
+        )?;
+        let scope = scope(&typed.scope, environment)?;
+        let connection = Connection::new(&typed.connection, environment)?;
+        let now = typed.now.as_ref().map(|text| {
+            let setting = Setting::new("--now", text);
+            if !is_loopback(&connection.origin) {
+                return Err(setting.wrong("is for orgs on this machine only"));
+            }
+            setting.parse(
+                |text| text.parse().ok(),
+                "a time; write 2026-01-31T12:00:00Z",
+            )
+        });
+        let container = container(&file)?;
+        if let Some(manifest) = &manifest
+            && Path::new(&manifest.value) == Path::new(&file.value)
+        {
+            return Err(manifest.wrong(format!("{:?} is the snapshot itself", manifest.value)));
+        }
+        Ok(Self {
+            now: now.transpose()?,
+            connection,
+            scope,
+            container,
+            file: file.value.into(),
+            manifest: manifest.map(|setting| setting.value.into()),
+            memberships_by: by,
+            plan: typed.plan,
+            allow_partial: typed.allow_partial,
+            allow_empty: typed.allow_empty,
+            command: "sync",
+        })
+    }
+}
+
+/// The snapshot that an offline command reads.
+///
+/// # Errors
+/// A path that is not UTF-8.
+pub fn snapshot_to_read(
+    typed: Option<&String>,
+    environment: &Environment,
+) -> Result<PathBuf, Error> {
+    let file = pick(typed, "--file", "BATON_FILE", environment)?;
+    Ok(file
+        .map_or_else(|| "sync.c1z".to_owned(), |file| file.value)
+        .into())
+}
+
+/// What the ending of a file's name says of its container.
+///
+/// # Errors
+/// Any other ending.
+pub fn container_of(file: &Path) -> Result<Container, Error> {
+    container(&Setting::new("--file", &file.to_string_lossy()))
+}
+
+fn snapshot_file(
+    typed: Option<&String>,
+    environment: &Environment,
+    default: &str,
+) -> Result<Setting, Error> {
+    let file = pick(typed, "--file", "BATON_FILE", environment)?
+        .unwrap_or_else(|| Setting::new("--file", default));
+    if file.value.is_empty() {
+        return Err(file.wrong("is empty; name a file, such as sync.c1z"));
+    }
+    Ok(file)
+}
+
+fn container(file: &Setting) -> Result<Container, Error> {
+    let ending = Path::new(&file.value)
+        .extension()
+        .map(|ending| ending.to_string_lossy().to_lowercase());
+    match ending.as_deref() {
+        Some("c1z") => Ok(Container::C1z),
+        Some("db" | "sqlite" | "sqlite3") => Ok(Container::Sqlite),
+        _ => Err(file.wrong(format!(
+            "the ending of {:?} says nothing of a format; write .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
+            file.value
+        ))),
+    }
+}
+
+fn scope(typed: &cli::Scope, environment: &Environment) -> Result<Scope, Error> {
+    let lists = if typed.email_domains.is_empty() {
+        let list = environment.get("BATON_EMAIL_DOMAINS")?.ok_or_else(|| {
+            wrong(
+                "--email-domains",
+                "is missing (or BATON_EMAIL_DOMAINS); say whose users to keep, such as example.com",
+            )
+        })?;
+        vec![list]
+    } else {
+        typed
+            .email_domains
+            .iter()
+            .map(|list| Setting::new("--email-domains", list))
+            .collect()
+    };
+    let mut domains = Vec::new();
+    for list in &lists {
+        for piece in list.value.split(',') {
+            domains.push(Domain::parse(piece).map_err(|error| list.wrong(error))?);
+        }
+    }
+    let skip = pick(
+        typed.skip_secondary_emails.as_ref(),
+        "--skip-secondary-emails",
+        "BATON_SKIP_SECONDARY_EMAILS",
+        environment,
+    )?;
+    let skip = pick_or(skip, false, read_switch, "a switch; write true or false")?;
+    let name = pick(
+        typed.group_name_filter.as_ref(),
+        "--group-name-filter",
+        "BATON_GROUP_NAME_FILTER",
+        environment,
+    )?;
+    let name = name
+        .map(|name| NameFilter::parse(&name.value).map_err(|error| name.wrong(error)))
+        .transpose()?;
+    Ok(Scope::new(domains, skip, name))
+}
+
+fn read_switch(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+impl Connection {
+    fn new(typed: &cli::Connection, environment: &Environment) -> Result<Self, Error> {
+        let domain = pick(
+            typed.domain.as_ref(),
+            "--domain",
+            "BATON_DOMAIN",
+            environment,
+        )?
+        .ok_or_else(|| {
+            wrong(
+                "--domain",
+                "is missing (or BATON_DOMAIN); name the org, such as company.okta.com",
+            )
+        })?;
+        let capacity = pick(
+            typed.max_api_capacity.as_ref(),
+            "--max-api-capacity",
+            "BATON_MAX_API_CAPACITY",
+            environment,
+        )?;
+        let concurrency = pick(
+            typed.concurrency.as_ref(),
+            "--concurrency",
+            "BATON_CONCURRENCY",
+            environment,
+        )?;
+        let timeout = pick(
+            typed.timeout.as_ref(),
+            "--timeout",
+            "BATON_TIMEOUT",
+            environment,
+        )?;
+        let deadline = pick(
+            typed.deadline.as_ref(),
+            "--deadline",
+            "BATON_DEADLINE",
+            environment,
+        )?;
+        let ca_file = pick(
+            typed.ca_file.as_ref(),
+            "--ca-file",
+            "BATON_CA_FILE",
+            environment,
+        )?;
+        let time = "a time; write 90s, 15m or 2h";
+        Ok(Self {
+            origin: origin(&domain)?,
+            capacity: pick_or(
+                capacity,
+                75,
+                |text| {
+                    text.parse()
+                        .ok()
+                        .filter(|percent| (1..=100).contains(percent))
+                },
+                "a percentage; write a whole number from 1 to 100",
+            )?,
+            concurrency: pick_or(
+                concurrency,
+                8,
+                |text| text.parse().ok().filter(|count| (1..=64).contains(count)),
+                "a number of requests; write a whole number from 1 to 64",
+            )?,
+            timeout: pick_or(timeout, Duration::from_secs(60), read_duration, time)?,
+            deadline: deadline
+                .map(|deadline| deadline.parse(read_duration, time))
+                .transpose()?,
+            ca_pem: ca_file.map(|file| certificates(&file)).transpose()?,
+            // Last: it may wait for standard input, which nobody should type for a run that fails anyway.
+            token: token(typed, environment)?,
+            page_sizes: PageSizes::default(),
+        })
+    }
+}
+
+/// `90s`, `15m`, `2h`; a bare number is seconds. Zero is none.
+fn read_duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, "s"),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u32 = digits.parse().ok().filter(|count| *count > 0)?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3600,
+        _ => 1,
+    };
+    Some(Duration::from_secs(u64::from(count) * seconds))
+}
+
+/// Hosts of Okta itself, where `company-admin` is the console of `company` (okta-api 7).
+const OKTA_HOSTS: [&str; 7] = [
+    "okta.com",
+    "oktapreview.com",
+    "okta-emea.com",
+    "okta-gov.com",
+    "okta.mil",
+    "okta-miltest.com",
+    "trex-govcloud.com",
+];
+
+fn origin(domain: &Setting) -> Result<Url, Error> {
+    let typed = domain.value.trim();
+    let with_scheme = if typed.contains("://") {
+        typed.to_owned()
+    } else {
+        format!("https://{typed}")
+    };
+    let hint = "write the org's host, such as company.okta.com";
+    let url = Url::parse(&with_scheme).map_err(|error| domain.wrong(format!("{error}; {hint}")))?;
+    // The value is not repeated where it may hold a password.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(domain.wrong(format!("holds a user name or an e-mail; {hint}")));
+    }
+    let refuse = |why: &str| Err(domain.wrong(format!("{typed:?} {why}; {hint}")));
+    let Some(host) = url.host() else {
+        return refuse("names no host");
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => {
+            return refuse("would send the token in the clear: http is for this machine only");
+        }
+        _ => return refuse("has a scheme other than https"),
+    }
+    if !matches!(url.path(), "" | "/") {
+        return refuse("holds a path");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse("holds more than a host");
+    }
+    if let Host::Domain(host) = host
+        && let Some((first, rest)) = host.split_once('.')
+        && let Some(company) = first.strip_suffix("-admin")
+        && OKTA_HOSTS.contains(&rest)
+    {
+        return Err(domain.wrong(format!(
+            "{host:?} is the admin console; write {company}.{rest}"
+        )));
+    }
+    Ok(url)
+}
+
+/// Whether a URL names this machine, by an address or by the one name that always does.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn certificates(file: &Setting) -> Result<Vec<u8>, Error> {
+    let pem = std::fs::read(&file.value)
+        .map_err(|error| file.wrong(format!("cannot read {:?}: {error}", file.value)))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(pem),
+        _ => Err(file.wrong(format!("{:?} holds no PEM certificate", file.value))),
+    }
+}
+
+/// A token is some 40 characters; what is longer than this is another file.
+const LONGEST_TOKEN: u64 = 4096;
+
+fn token(typed: &cli::Connection, environment: &Environment) -> Result<SecretString, Error> {
+    let flag = |value: &Option<String>, name| value.as_ref().map(|value| Setting::new(name, value));
+    let flags = [
+        flag(&typed.api_token, "--api-token"),
+        flag(&typed.api_token_file, "--api-token-file"),
+    ];
+    let by_flag = flags.iter().any(Option::is_some);
+    let [token, file] = if by_flag {
+        flags
+    } else {
+        [
+            environment.get("BATON_API_TOKEN")?,
+            environment.get("BATON_API_TOKEN_FILE")?,
+        ]
+    };
+    match (token, file) {
+        (Some(token), Some(file)) => Err(wrong(
+            format!("{} and {}", token.name, file.name),
+            "are two sign-ins; give one",
+        )),
+        (Some(token), None) => checked_token(&token.name, token.value),
+        (None, Some(file)) => {
+            let text = read_token(&file)?;
+            checked_token(&file.name, text)
+        }
+        (None, None) => Err(wrong(
+            "--api-token-file",
+            "is missing (or BATON_API_TOKEN, BATON_API_TOKEN_FILE); an admin makes a token in Okta under Security, API, Tokens",
+        )),
+    }
+}
+
+fn read_token(file: &Setting) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = if file.value == "-" {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            return Err(file.wrong(
+                "standard input is a terminal, which would show the token; pipe it in, or name a file",
+            ));
+        }
+        stdin.take(LONGEST_TOKEN).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(&file.value)
+            .and_then(|opened| opened.take(LONGEST_TOKEN).read_to_string(&mut text))
+    };
+    read.map_err(|error| file.wrong(format!("cannot read {:?}: {error}", file.value)))?;
+    Ok(text)
+}
+
+fn checked_token(setting: &str, text: String) -> Result<SecretString, Error> {
+    let whole = SecretString::from(text);
+    let token = whole.expose_secret().trim();
+    if token.is_empty() {
+        return Err(wrong(setting, "holds no token"));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong(
+            setting,
+            "holds more than a token: a space, a second line or a character outside ASCII; give the token alone, without SSWS",
+        ));
+    }
+    Ok(SecretString::from(token.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [(&str, &str); 3] = [
+        ("BATON_DOMAIN", "company.okta.com"),
+        ("BATON_API_TOKEN", "00token"),
+        ("BATON_EMAIL_DOMAINS", "example.com"),
+    ];
+
+    fn with(name: &str, value: &str) -> Environment {
+        let mut environment = Environment::from(WHOLE);
+        if value.is_empty() {
+            environment.0.remove(name);
+        } else {
+            environment.0.insert(name.to_owned(), value.into());
+        }
+        environment
+    }
+
+    fn problem(name: &str, value: &str) -> String {
+        match Sync::new(&cli::Sync::default(), &with(name, value)) {
+            Ok(_) => panic!("{name}={value:?} was accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn three_variables_are_enough() {
+        let sync = Sync::new(&cli::Sync::default(), &WHOLE.into()).unwrap();
+        assert_eq!(sync.connection.origin.as_str(), "https://company.okta.com/");
+        assert_eq!(sync.connection.token.expose_secret(), "00token");
+        assert_eq!(sync.connection.capacity, 75);
+        assert_eq!(sync.connection.concurrency, 8);
+        assert_eq!(sync.connection.timeout, Duration::from_secs(60));
+        assert_eq!(sync.connection.deadline, None);
+        assert_eq!(sync.file, Path::new("sync.c1z"));
+        assert_eq!(sync.container, Container::C1z);
+        assert!(!sync.scope.skip_secondary());
+    }
+
+    #[test]
+    fn the_token_is_in_no_debug_text() {
+        let sync = Sync::new(&cli::Sync::default(), &WHOLE.into()).unwrap();
+        assert!(!format!("{sync:?}").contains("00token"));
+    }
+
+    #[test]
+    fn a_domain_is_read_with_or_without_scheme_slash_and_port() {
+        for (typed, origin) in [
+            ("company.okta.com", "https://company.okta.com/"),
+            (" company.okta.com ", "https://company.okta.com/"),
+            ("HTTPS://Company.Okta.com/", "https://company.okta.com/"),
+            (
+                "login.company.example:8443",
+                "https://login.company.example:8443/",
+            ),
+            ("https://company.okta.com:443", "https://company.okta.com/"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("http://localhost:1", "http://localhost:1/"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+            ("my-admin.example.com", "https://my-admin.example.com/"),
+        ] {
+            let sync = Sync::new(&cli::Sync::default(), &with("BATON_DOMAIN", typed)).unwrap();
+            assert_eq!(sync.connection.origin.as_str(), origin, "{typed}");
+        }
+    }
+
+    #[test]
+    fn every_bad_value_is_refused_with_its_name_and_a_way_out() {
+        for (name, value, part) in [
+            ("BATON_DOMAIN", "", "--domain: is missing"),
+            ("BATON_DOMAIN", "http://company.okta.com", "in the clear"),
+            ("BATON_DOMAIN", "http://10.0.0.1", "in the clear"),
+            ("BATON_DOMAIN", "ftp://company.okta.com", "scheme"),
+            ("BATON_DOMAIN", "company.okta.com/admin", "holds a path"),
+            ("BATON_DOMAIN", "company.okta.com?x=1", "more than a host"),
+            ("BATON_DOMAIN", "company.okta.com#x", "more than a host"),
+            (
+                "BATON_DOMAIN",
+                "mira@company.okta.com",
+                "user name or an e-mail",
+            ),
+            (
+                "BATON_DOMAIN",
+                "https://a:secret@company.okta.com",
+                "user name or an e-mail",
+            ),
+            (
+                "BATON_DOMAIN",
+                "company-admin.okta.com",
+                "write company.okta.com",
+            ),
+            (
+                "BATON_DOMAIN",
+                "company-admin.oktapreview.com",
+                "write company.oktapreview.com",
+            ),
+            ("BATON_DOMAIN", "comp any.okta.com", "invalid"),
+            ("BATON_DOMAIN", "company.okta.com:99999", "port"),
+            ("BATON_API_TOKEN", "", "--api-token-file: is missing"),
+            ("BATON_API_TOKEN", " ", "holds no token"),
+            ("BATON_API_TOKEN", "SSWS 00token", "more than a token"),
+            ("BATON_API_TOKEN", "00token\nx", "more than a token"),
+            ("BATON_API_TOKEN_FILE", "/does/not/exist", "two sign-ins"),
+            ("BATON_EMAIL_DOMAINS", "", "--email-domains: is missing"),
+            ("BATON_EMAIL_DOMAINS", "example.com,", "is empty"),
+            (
+                "BATON_EMAIL_DOMAINS",
+                "example.com,,example.org",
+                "is empty",
+            ),
+            (
+                "BATON_EMAIL_DOMAINS",
+                "example.com, exam ple",
+                "\"exam ple\"",
+            ),
+            ("BATON_SKIP_SECONDARY_EMAILS", "yes", "write true or false"),
+            ("BATON_MAX_API_CAPACITY", "0", "1 to 100"),
+            ("BATON_MAX_API_CAPACITY", "101", "1 to 100"),
+            ("BATON_MAX_API_CAPACITY", "75%", "1 to 100"),
+            ("BATON_CONCURRENCY", "0", "1 to 64"),
+            ("BATON_CONCURRENCY", "many", "1 to 64"),
+            ("BATON_TIMEOUT", "0", "write 90s"),
+            ("BATON_TIMEOUT", "1d", "write 90s"),
+            ("BATON_TIMEOUT", "-5", "write 90s"),
+            ("BATON_TIMEOUT", "1.5s", "write 90s"),
+            ("BATON_TIMEOUT", "h", "write 90s"),
+            ("BATON_DEADLINE", "soon", "write 90s"),
+            ("BATON_CA_FILE", "/does/not/exist", "cannot read"),
+            ("BATON_CA_FILE", "Cargo.toml", "no PEM certificate"),
+            ("BATON_FILE", "out.json", "write .c1z"),
+            ("BATON_FILE", "out", "write .c1z"),
+            ("BATON_MANIFEST", "sync.c1z", "the snapshot itself"),
+            (
+                "BATON_MEMBERSHIPS_BY",
+                "groups",
+                "write auto, group or user",
+            ),
+        ] {
+            let said = problem(name, value);
+            assert!(said.contains(part), "{name}={value:?}: {said}");
+            let flag = format!(
+                "--{}",
+                name["BATON_".len()..].to_lowercase().replace('_', "-")
+            );
+            assert!(
+                said.contains(name) || said.contains(&flag),
+                "{name}={value:?}: {said}"
+            );
+            assert!(
+                !said.contains("secret") && !said.contains("00token"),
+                "{said}"
+            );
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_even_a_bad_one() {
+        let typed = cli::Sync {
+            connection: cli::Connection {
+                domain: Some("other.okta.com".to_owned()),
+                api_token: Some("00other".to_owned()),
+                ..cli::Connection::default()
+            },
+            ..cli::Sync::default()
+        };
+        let mut environment = with("BATON_DOMAIN", "not a domain");
+        environment
+            .0
+            .insert("BATON_API_TOKEN_FILE".to_owned(), "/x".into());
+        let sync = Sync::new(&typed, &environment).unwrap();
+        assert_eq!(sync.connection.origin.as_str(), "https://other.okta.com/");
+        assert_eq!(sync.connection.token.expose_secret(), "00other");
+    }
+
+    #[test]
+    fn a_token_file_may_end_with_a_line_break() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "00filed\n").unwrap();
+        let mut environment = with("BATON_API_TOKEN", "");
+        let path = file.path().as_os_str().to_owned();
+        environment
+            .0
+            .insert("BATON_API_TOKEN_FILE".to_owned(), path);
+        let sync = Sync::new(&cli::Sync::default(), &environment).unwrap();
+        assert_eq!(sync.connection.token.expose_secret(), "00filed");
+    }
+
+    #[test]
+    fn lists_are_split_and_trimmed_and_switches_read() {
+        let mut environment = with(
+            "BATON_EMAIL_DOMAINS",
+            " Example.com , @example.org,*.example.net",
+        );
+        environment
+            .0
+            .insert("BATON_SKIP_SECONDARY_EMAILS".to_owned(), "1".into());
+        let sync = Sync::new(&cli::Sync::default(), &environment).unwrap();
+        let domains: Vec<String> = sync
+            .scope
+            .domains()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(domains, ["example.com", "*.example.net", "example.org"]);
+        assert!(sync.scope.skip_secondary());
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_a_unit() {
+        for (typed, seconds) in [("90s", 90), ("90", 90), ("15m", 900), ("2h", 7200)] {
+            assert_eq!(
+                read_duration(typed),
+                Some(Duration::from_secs(seconds)),
+                "{typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_recorded_time_is_for_this_machine_only() {
+        let typed = cli::Sync {
+            now: Some("2026-01-31T12:00:00Z".to_owned()),
+            ..cli::Sync::default()
+        };
+        let error = Sync::new(&typed, &WHOLE.into()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("--now: is for orgs on this machine only")
+        );
+        let sync = Sync::new(&typed, &with("BATON_DOMAIN", "http://127.0.0.1:1")).unwrap();
+        assert_eq!(sync.now.unwrap().to_string(), "2026-01-31T12:00:00Z");
+    }
+}

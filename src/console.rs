@@ -1,0 +1,456 @@
+//! The only printer.
+//!
+//! - Data goes to stdout, talk to stderr: log lines, notes, warnings, progress and the last error.
+//! - Notes and warnings are log lines, so `--log-format json` holds for all of stderr and `--log-level` for all talk.
+//! - Progress is drawn on a terminal only; elsewhere it is a line now and then.
+//! - Text from Okta goes through [`clean`] before a person sees it: a group's name must not move the cursor.
+//! - A closed stdout or stderr is nobody's failure.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::{LogFormat, Output, Talk};
+
+/// Where progress is drawn. Log lines pass through it, so that neither overwrites the other.
+fn screen() -> &'static MultiProgress {
+    static SCREEN: OnceLock<MultiProgress> = OnceLock::new();
+    SCREEN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))
+}
+
+/// The way to stdout, and what is known of the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    output: Output,
+    quiet: bool,
+    bars: bool,
+}
+
+impl Console {
+    /// Starts the log and finds out where it goes. Once a process.
+    pub fn start(talk: &Talk) -> Self {
+        let level = if talk.quiet {
+            tracing::Level::ERROR
+        } else {
+            talk.level
+        };
+        let terminal = io::stderr().is_terminal();
+        let bars = terminal
+            && talk.format == LogFormat::Console
+            && level >= tracing::Level::INFO
+            && talk.terminal.moves;
+        if bars {
+            screen().set_draw_target(ProgressDrawTarget::stderr());
+        }
+        let colour = terminal && talk.terminal.colour;
+        let log = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(Stderr)
+            .with_ansi(colour);
+        // A second start (in a test) keeps the first log.
+        let _ = match talk.format {
+            LogFormat::Console => tracing::subscriber::set_global_default(
+                log.event_format(Lines { terminal }).finish(),
+            ),
+            LogFormat::Json => tracing::subscriber::set_global_default(
+                log.json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .finish(),
+            ),
+        };
+        Self {
+            output: talk.output,
+            quiet: talk.quiet,
+            bars,
+        }
+    }
+
+    /// Whether the result is wanted as JSON.
+    pub fn json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Prints a result: the text, or the value as JSON. Quiet keeps the text back, not the JSON that was asked for.
+    ///
+    /// # Errors
+    /// What stops stdout, but for its other end being closed.
+    pub fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
+        if self.json() {
+            let mut line = serde_json::to_string_pretty(value)?;
+            line.push('\n');
+            self.data(&line)
+        } else if self.quiet {
+            Ok(())
+        } else {
+            self.data(&text())
+        }
+    }
+
+    /// Prints data that was asked for, whatever `--quiet` says.
+    ///
+    /// # Errors
+    /// What stops stdout, but for its other end being closed.
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        screen().suspend(|| {
+            let mut out = io::stdout().lock();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => other,
+            }
+        })
+    }
+
+    /// Prints why the program ends: on stderr, and with `--output json` as an object on stdout too.
+    pub fn failure(&self, failure: &Failure<'_>) {
+        if self.json() {
+            let _ = serde_json::to_string(failure).map(|line| self.data(&format!("{line}\n")));
+        }
+        tracing::error!("{}", failure.message);
+    }
+
+    /// The progress of a sync.
+    pub fn progress(&self) -> Progress {
+        Progress::new(self.bars)
+    }
+}
+
+/// Why the program ends, for a program to read.
+#[derive(Debug, Serialize)]
+pub struct Failure<'a> {
+    /// The exit code's word.
+    pub error: &'static str,
+    /// The exit code.
+    pub exit_code: u8,
+    /// The line for people.
+    pub message: &'a str,
+    /// Okta's id of the request that failed.
+    pub request_id: Option<&'a str>,
+}
+
+/// What an error chain says, in one line.
+pub fn one_line(error: &anyhow::Error) -> String {
+    clean(&format!("{error:#}")).into_owned()
+}
+
+/// A text from outside, with everything that is not to be seen made visible: control characters (also line breaks),
+/// and the marks that turn or hide text.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_hidden(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A number as people read it: 1,234,567.
+pub fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number and its noun: "1 user", "2 users".
+pub fn count(count: u64, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", number(count))
+}
+
+/// A time span as people read it: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min.
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How far a sync has come.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Users read, and how many there are, if that is known.
+    pub users: (u64, Option<u64>),
+    /// Whether the user list was read to its end.
+    pub users_done: bool,
+    /// Groups read.
+    pub groups: u64,
+    /// Whether the group list was read to its end.
+    pub groups_done: bool,
+    /// Steps of reading memberships done and to do (members, or users whose groups are asked for); none before the plan.
+    pub memberships: (u64, Option<u64>),
+    /// What the steps are.
+    pub unit: &'static str,
+    /// What is being waited for.
+    pub waiting: Option<String>,
+}
+
+/// Draws a [`Tally`]: bars on a terminal, a line every ten seconds elsewhere.
+pub struct Progress {
+    bars: Option<Bars>,
+    started: Instant,
+    said: Instant,
+    waiting: Option<String>,
+}
+
+struct Bars {
+    users: ProgressBar,
+    groups: ProgressBar,
+    memberships: ProgressBar,
+    wait: ProgressBar,
+}
+
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Progress {
+    fn new(on_terminal: bool) -> Self {
+        let bars = on_terminal.then(|| {
+            let line = |label: &str| {
+                let bar = screen().add(
+                    ProgressBar::no_length().with_style(style("{prefix:12} {spinner} {human_pos}")),
+                );
+                bar.set_prefix(label.to_owned());
+                bar
+            };
+            Bars {
+                users: line("users"),
+                groups: line("groups"),
+                memberships: line("memberships"),
+                wait: screen().add(ProgressBar::no_length().with_style(style("{msg}"))),
+            }
+        });
+        let now = Instant::now();
+        Self {
+            bars,
+            started: now,
+            said: now,
+            waiting: None,
+        }
+    }
+
+    /// Shows how far it is.
+    pub fn show(&mut self, tally: &Tally) {
+        if let Some(bars) = &self.bars {
+            move_bar(&bars.users, tally.users.0, tally.users.1, tally.users_done);
+            move_bar(&bars.groups, tally.groups, None, tally.groups_done);
+            let (done, all) = tally.memberships;
+            move_bar(&bars.memberships, done, all, false);
+            bars.wait
+                .set_message(tally.waiting.clone().unwrap_or_default());
+            return;
+        }
+        // A wait is said when it starts, and everything else from time to time.
+        let waits = tally.waiting.is_some() && self.waiting.is_none();
+        self.waiting.clone_from(&tally.waiting);
+        if waits || self.said.elapsed() >= LINE_EVERY {
+            self.said = Instant::now();
+            tracing::info!("{}", self.line(tally));
+        }
+    }
+
+    fn line(&self, tally: &Tally) -> String {
+        let of = |(done, all): (u64, Option<u64>)| match all {
+            Some(all) if all >= done => format!("{} of about {}", number(done), number(all)),
+            _ => number(done),
+        };
+        let mut line = format!(
+            "read {} users, {} groups",
+            of(tally.users),
+            number(tally.groups)
+        );
+        if let (done, Some(all)) = tally.memberships {
+            line += &format!(", memberships: {} {}", of((done, Some(all))), tally.unit);
+            let elapsed = self.started.elapsed();
+            if done > 0 && all > done {
+                let left = elapsed.mul_f64((all - done) as f64 / done as f64);
+                line += &format!(", about {} left", span(left));
+            }
+        }
+        if let Some(waiting) = &tally.waiting {
+            line += "; ";
+            line += waiting;
+        }
+        line
+    }
+
+    /// Takes the bars away.
+    pub fn clear(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            for bar in [bars.users, bars.groups, bars.memberships, bars.wait] {
+                bar.finish_and_clear();
+                screen().remove(&bar);
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn move_bar(bar: &ProgressBar, done: u64, all: Option<u64>, complete: bool) {
+    if complete {
+        bar.set_style(style("{prefix:12} {human_pos} read"));
+    } else if let Some(all) = all
+        && bar.length() != Some(all.max(done))
+    {
+        bar.set_style(style(
+            "{prefix:12} {wide_bar} {human_pos} of {human_len}  {eta} left",
+        ));
+        bar.set_length(all.max(done));
+    }
+    bar.set_position(done);
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants of this file; a broken one shows at the first run.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// stderr, with progress out of the way for as long as a line takes.
+struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        screen().suspend(|| match io::stderr().write_all(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(bytes.len()),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        Self
+    }
+}
+
+/// A log line for people: `warning: …` on a terminal, with the time and the level elsewhere.
+struct Lines {
+    terminal: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        let (word, colour) = match level {
+            tracing::Level::ERROR => ("error", "31"),
+            tracing::Level::WARN => ("warning", "33"),
+            tracing::Level::INFO => ("note", "36"),
+            tracing::Level::DEBUG => ("debug", "2"),
+            tracing::Level::TRACE => ("trace", "2"),
+        };
+        if !self.terminal {
+            let now = jiff::Timestamp::now();
+            write!(out, "{now:.3} ")?;
+        }
+        if out.has_ansi_escapes() {
+            write!(out, "\u{1b}[{colour}m{word}:\u{1b}[0m ")?;
+        } else {
+            write!(out, "{word}: ")?;
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        writeln!(out, "{}", clean(&message.0))
+    }
+}
+
+/// The message of an event, then its fields.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0.insert_str(0, &format!("{value:?}"));
+        } else if !field.name().starts_with("log.") {
+            self.0 += &format!(" {}={value:?}", field.name());
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_move_the_cursor_is_made_visible() {
+        assert_eq!(clean("Équipe 日本"), "Équipe 日本");
+        assert_eq!(clean("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\u{a}c");
+        assert_eq!(clean("x\u{202e}y\u{200b}z"), "x\\u{202e}y\\u{200b}z");
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(number(count), text);
+        }
+    }
+
+    #[test]
+    fn spans_are_as_exact_as_a_person_needs() {
+        for (millis, text) in [
+            (400, "0.4 s"),
+            (12_000, "12 s"),
+            (185_000, "3 min 5 s"),
+            (7_800_000, "2 h 10 min"),
+        ] {
+            assert_eq!(span(Duration::from_millis(millis)), text);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The one map from errors to exit codes. README and `--help` list them; scripts rely on them.
+
+use std::fmt;
+
+use crate::{config, okta, snapshot};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All of it was done.
+    Done,
+    /// Usage, configuration, or anything that has no code of its own.
+    Failed,
+    /// The snapshot is incomplete.
+    Partial,
+    /// Okta refused the credentials or a permission, or shows nobody.
+    Credentials,
+    /// Retries, waits or the deadline are used up.
+    Unavailable,
+    /// A guard of ours stopped it.
+    Guard,
+    /// A signal, by its number.
+    Interrupted(i32),
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 2,
+            Self::Partial => 3,
+            Self::Credentials => 5,
+            Self::Unavailable => 6,
+            Self::Guard => 8,
+            // 128 + the signal is what shells report of a killed program.
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+
+    /// The word in the JSON of a failure.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Partial => "partial",
+            Self::Credentials => "credentials",
+            Self::Unavailable => "unavailable",
+            Self::Guard => "guard",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+}
+
+/// An error that already knows how the program ends.
+#[derive(Debug)]
+pub struct Ending {
+    /// How.
+    pub exit: Exit,
+    /// Why, in one line.
+    pub message: String,
+}
+
+impl Ending {
+    /// A guard of ours stopped the run.
+    pub fn guard(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Guard,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Ending {}
+
+/// How the program ends with this error: what the innermost typed error says.
+pub fn of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if let Some(ending) = cause.downcast_ref::<Ending>() {
+            return ending.exit;
+        }
+        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
+            return of_okta(okta);
+        }
+        if cause.is::<snapshot::target::Busy>() {
+            return Exit::Guard;
+        }
+        if cause.is::<config::Error>() || cause.is::<snapshot::Error>() {
+            return Exit::Failed;
+        }
+    }
+    Exit::Failed
+}
+
+/// The request id of the answer that ended the run, if one did: what Okta's support asks for.
+pub fn request_id(error: &anyhow::Error) -> Option<&str> {
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<okta::Error>())
+        .and_then(okta::Error::request_id)
+}
+
+fn of_okta(error: &okta::Error) -> Exit {
+    match error {
+        okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => Exit::Credentials,
+        okta::Error::Unavailable { .. }
+        | okta::Error::Stuck { .. }
+        | okta::Error::Deadline { .. } => Exit::Unavailable,
+        okta::Error::Interrupted(signal) => Exit::Interrupted(*signal),
+        okta::Error::Refused(_)
+        | okta::Error::Redirected { .. }
+        | okta::Error::Certificate { .. }
+        | okta::Error::Paging { .. }
+        | okta::Error::Setup(_) => Exit::Failed,
+    }
+}

@@ -1,0 +1,650 @@
+//! The one place that sends, sleeps and retries.
+//!
+//! A [`Client`] is made once and passed by reference; who has none cannot reach the network. Its threads take turns by
+//! [`Pacing`]; nothing else is shared between them.
+
+use std::io::Read as _;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
+};
+use reqwest::redirect::Policy;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use url::Url;
+
+use super::error::{Call, Error, Refusal};
+use super::pace::{self, Bucket, Outcome, Pacing, Signals, Ticket, Verdict, Why};
+use super::wire::{self, Malformed};
+use super::{auth, page};
+use crate::config::{Connection, is_loopback};
+use crate::console;
+
+/// Whether a signal asked the program to end.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Listens for SIGINT and SIGTERM. The first is noted here; a second ends the process at once.
+    ///
+    /// # Errors
+    /// What the system says against a signal handler.
+    pub fn listen() -> std::io::Result<Self> {
+        let stop = Self::default();
+        let armed = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                128 + signal,
+                Arc::clone(&armed),
+            )?;
+            signal_hook::flag::register(signal, Arc::clone(&armed))?;
+            let number = usize::try_from(signal).unwrap_or_default();
+            signal_hook::flag::register_usize(signal, Arc::clone(&stop.0), number)?;
+        }
+        Ok(stop)
+    }
+
+    /// The signal that came, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            signal => i32::try_from(signal).ok(),
+        }
+    }
+
+    /// Fails once a signal came.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.signal()
+            .map_or(Ok(()), |signal| Err(Error::Interrupted(signal)))
+    }
+}
+
+/// A page of a listing to ask for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Path and query.
+    pub target: String,
+    /// Whether Okta may leave out credentials, which halves the size of a user (okta-api 1.1).
+    pub lean: bool,
+}
+
+/// A whole answer of status 200.
+#[derive(Debug)]
+pub struct Answer {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, unpacked.
+    pub body: Vec<u8>,
+}
+
+/// What a run cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Requests sent, attempts included.
+    pub requests: u64,
+    /// Of these, attempts after the first.
+    pub retries: u64,
+    /// Waits for a rate limit; several threads that wait for one bucket wait once.
+    pub waits: u64,
+    /// How long these were.
+    pub waited: Duration,
+    /// The time that answers took, added up.
+    pub answering: Duration,
+}
+
+/// The way to one org.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::blocking::Client,
+    origin: Url,
+    authorization: HeaderValue,
+    timeout: Duration,
+    deadline: Option<Instant>,
+    stop: Stop,
+    start: Instant,
+    started: jiff::Timestamp,
+    state: Mutex<State>,
+    turn: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    pacing: Pacing,
+    cost: Cost,
+    /// For each bucket: how many wait, since when, until when and for what.
+    waiting: [Option<Waiting>; Bucket::ALL.len()],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    threads: usize,
+    since: Instant,
+    until: Instant,
+    why: Why,
+}
+
+/// No listing of Okta's is this large; a body that is will not end.
+const LARGEST_BODY: usize = 64 << 20;
+/// How often a sleeping thread looks whether it is still wanted.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How one attempt failed.
+struct Failure {
+    problem: String,
+    outcome: Outcome,
+    request_id: Option<String>,
+    smaller: bool,
+    last: Option<Box<Error>>,
+}
+
+impl Failure {
+    fn lost(problem: impl Into<String>) -> Self {
+        Self {
+            problem: problem.into(),
+            outcome: Outcome::Lost,
+            request_id: None,
+            smaller: false,
+            last: None,
+        }
+    }
+}
+
+impl Client {
+    /// A client for one org.
+    ///
+    /// # Errors
+    /// [`Error::Setup`], where TLS or the token cannot be used.
+    pub fn new(connection: &Connection, stop: Stop) -> Result<Self, Error> {
+        let setup =
+            |error: &dyn std::fmt::Display| Error::Setup(format!("cannot set up HTTPS: {error}"));
+        let mut http = reqwest::blocking::Client::builder()
+            .user_agent(concat!("okta-ciam/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .timeout(connection.timeout)
+            .pool_max_idle_per_host(connection.concurrency)
+            .tcp_nodelay(true);
+        if is_loopback(&connection.origin) {
+            // A proxy must not see what stays on this machine, least of all without TLS.
+            http = http.no_proxy();
+        }
+        if let Some(pem) = &connection.ca_pem {
+            let roots =
+                reqwest::Certificate::from_pem_bundle(pem).map_err(|error| setup(&error))?;
+            http = http.tls_certs_merge(roots);
+        }
+        let started = jiff::Timestamp::now();
+        let start = Instant::now();
+        Ok(Self {
+            http: http.build().map_err(|error| setup(&innermost(&error)))?,
+            origin: connection.origin.clone(),
+            authorization: auth::header(&connection.token).map_err(|_| {
+                Error::Setup("the token holds a character that no header can".to_owned())
+            })?,
+            timeout: connection.timeout,
+            deadline: connection.deadline.map(|time| start + time),
+            stop,
+            start,
+            started,
+            state: Mutex::new(State {
+                pacing: Pacing::new(
+                    connection.capacity,
+                    connection.concurrency,
+                    started.as_millisecond() as f64 / 1000.0,
+                ),
+                cost: Cost::default(),
+                waiting: Default::default(),
+            }),
+            turn: Condvar::new(),
+        })
+    }
+
+    /// What the run cost so far.
+    pub fn cost(&self) -> Cost {
+        self.state().cost
+    }
+
+    /// How far the server's clock is before ours, in seconds, once an answer told.
+    pub fn clock_skew(&self) -> Option<f64> {
+        let server = self.state().pacing.server_time(Duration::ZERO)?;
+        Some(server - self.started.as_millisecond() as f64 / 1000.0)
+    }
+
+    /// The limit of a bucket and the run's share of it, requests a minute, once an answer told.
+    pub fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
+        let state = self.state();
+        let limit = state.pacing.limit(bucket)?;
+        Some((limit, state.pacing.share(limit)))
+    }
+
+    /// What is being waited for, in words, if anything is.
+    pub fn waiting(&self) -> Option<String> {
+        let state = self.state();
+        let all = Bucket::ALL.into_iter().zip(&state.waiting);
+        let (bucket, wait) = all
+            .filter_map(|(bucket, wait)| Some((bucket, wait.as_ref()?)))
+            .max_by_key(|(_, wait)| wait.until)?;
+        let left = wait.until.saturating_duration_since(Instant::now());
+        Some(format!(
+            "waiting {} s more for {}",
+            left.as_secs() + 1,
+            reason(bucket, wait.why)
+        ))
+    }
+
+    /// Asks for a page until it has one that `read` understands, or until it is clear that there will be none.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn get<T>(
+        &self,
+        ask: &Ask,
+        read: impl Fn(&Answer, &Url) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let mut target = ask.target.clone();
+        let mut attempts = 0;
+        loop {
+            let url = self
+                .origin
+                .join(&target)
+                .map_err(|error| Error::Setup(format!("{target:?} is no address: {error}")))?;
+            let call = Call {
+                method: "GET",
+                path: url.path().to_owned(),
+            };
+            let bucket = Bucket::of(url.path());
+            let ticket = self.wait_for_turn(&call, bucket)?;
+            let sent = Instant::now();
+            let mut signals = Signals::default();
+            let result = self
+                .attempt(&url, &call, ask.lean, &mut signals)
+                .and_then(|answer| {
+                    read(&answer, &url).map_err(|malformed| Failure {
+                        request_id: request_id(&answer.headers),
+                        outcome: Outcome::Useful,
+                        ..Failure::lost(malformed.to_string())
+                    })
+                });
+            let outcome = result
+                .as_ref()
+                .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
+            self.note(ticket, outcome, signals, sent, attempts > 0);
+            let failure = match result {
+                Ok(page) => {
+                    tracing::debug!("{call} answered in {} ms", sent.elapsed().as_millis());
+                    return Ok(page);
+                }
+                Err(failure) => failure,
+            };
+            tracing::debug!(
+                "{call} failed after {} ms: {}",
+                sent.elapsed().as_millis(),
+                failure.problem
+            );
+            if let Some(error) = failure.last {
+                return Err(*error);
+            }
+            if failure.outcome == Outcome::Limited {
+                // The wait is the next turn's.
+                continue;
+            }
+            attempts += 1;
+            if attempts >= pace::ATTEMPTS {
+                return Err(Error::Unavailable {
+                    call,
+                    problem: failure.problem,
+                    attempts,
+                    request_id: failure.request_id,
+                });
+            }
+            if failure.smaller
+                && let Some(smaller) = page::halved(&target)
+            {
+                target = smaller;
+            }
+            self.pause(
+                pace::backoff(attempts, fastrand::f64()),
+                &call,
+                &failure.problem,
+            )?;
+        }
+    }
+
+    /// Sends once and reads the whole answer. What the headers say of pacing is told in any case.
+    fn attempt(
+        &self,
+        url: &Url,
+        call: &Call,
+        lean: bool,
+        signals: &mut Signals,
+    ) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let timeout = match self.deadline {
+            Some(deadline) => self.timeout.min(deadline.saturating_duration_since(begun)),
+            None => self.timeout,
+        };
+        let content_type = if lean {
+            "application/json; okta-response=\"omitCredentials,omitCredentialsLinks,omitTransitioningToStatus\""
+        } else {
+            "application/json"
+        };
+        let mut response = self
+            .http
+            .get(url.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, content_type)
+            .timeout(timeout)
+            .send()
+            .map_err(|error| transport_failure(&error, call, timeout))?;
+        let headers = std::mem::take(response.headers_mut());
+        let status = response.status().as_u16();
+        *signals = Signals::of(&headers);
+        let read = read_body(&mut response, begun, timeout);
+        if status == 200 {
+            return read.map(|body| Answer { headers, body });
+        }
+        // The status says enough where the words are lost.
+        Err(self.refused(status, &headers, &read.unwrap_or_default(), call))
+    }
+
+    fn refused(&self, status: u16, headers: &HeaderMap, body: &[u8], call: &Call) -> Failure {
+        let (code, summary) = wire::refusal(body);
+        let request_id = request_id(headers);
+        let mut problem = format!("Okta answered {status}");
+        if let Some(code) = &code {
+            problem += &format!(" {code}");
+        }
+        if let Some(summary) = &summary {
+            problem += &format!(" ({summary})");
+        }
+        let failure = Failure {
+            request_id: request_id.clone(),
+            ..Failure::lost(problem)
+        };
+        if status == 429 {
+            return Failure {
+                outcome: Outcome::Limited,
+                ..failure
+            };
+        }
+        if pace::is_passing(status, code.as_deref()) {
+            return Failure {
+                outcome: if status >= 500 {
+                    Outcome::Sick
+                } else {
+                    Outcome::Useful
+                },
+                smaller: pace::wants_a_smaller_page(status),
+                ..failure
+            };
+        }
+        let call = call.clone();
+        let last = if (300..400).contains(&status) && status != 304 {
+            let to = headers
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|location| self.origin.join(location).ok())
+                .and_then(|url| url.host_str().map(str::to_owned));
+            Error::Redirected {
+                call,
+                status,
+                to: to.unwrap_or_else(|| "nowhere".to_owned()),
+            }
+        } else {
+            Error::Refused(Refusal {
+                call,
+                status,
+                code,
+                summary,
+                request_id,
+            })
+        };
+        Failure {
+            outcome: Outcome::Useful,
+            last: Some(Box::new(last)),
+            ..failure
+        }
+    }
+
+    /// Waits until a request of this bucket may go.
+    fn wait_for_turn(&self, call: &Call, bucket: Bucket) -> Result<Ticket, Error> {
+        let mut state = self.state();
+        let mut held = false;
+        let result = loop {
+            if let Err(stopped) = self.stop.check() {
+                break Err(stopped);
+            }
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                break Err(Error::Deadline {
+                    call: call.clone(),
+                    waiting: None,
+                });
+            }
+            let moment = now - self.start;
+            match state.pacing.ask(bucket, moment) {
+                Verdict::Go => break Ok(state.pacing.sent(bucket, moment)),
+                Verdict::Stuck(waited) => {
+                    break Err(Error::Stuck {
+                        call: call.clone(),
+                        waited,
+                    });
+                }
+                Verdict::Wait { until: None, .. } => {
+                    state = self.sleep(state, GLANCE);
+                }
+                Verdict::Wait {
+                    until: Some(until),
+                    why,
+                } => {
+                    let until = self.start + until;
+                    if self.deadline.is_some_and(|deadline| until > deadline) {
+                        break Err(Error::Deadline {
+                            call: call.clone(),
+                            waiting: Some(format!("the wait for {}", reason(bucket, why))),
+                        });
+                    }
+                    state.wait_begins(bucket, until, why, &mut held);
+                    let left = until
+                        .saturating_duration_since(now)
+                        .max(Duration::from_millis(1));
+                    state = self.sleep(state, left.min(GLANCE));
+                }
+            }
+        };
+        if held {
+            state.wait_ends(bucket);
+        }
+        result
+    }
+
+    /// Sleeps between two attempts.
+    fn pause(&self, time: Duration, call: &Call, problem: &str) -> Result<(), Error> {
+        let until = Instant::now() + time;
+        if self.deadline.is_some_and(|deadline| until > deadline) {
+            let waiting = Some(format!("the pause after {problem:?}"));
+            return Err(Error::Deadline {
+                call: call.clone(),
+                waiting,
+            });
+        }
+        tracing::info!(
+            "{call}: {}; trying again in {}",
+            problem,
+            console::span(time)
+        );
+        loop {
+            self.stop.check()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(GLANCE));
+        }
+    }
+
+    fn note(&self, ticket: Ticket, outcome: Outcome, signals: Signals, sent: Instant, again: bool) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state
+            .pacing
+            .ended(ticket, outcome, signals, now - self.start, fastrand::f64());
+        state.cost.requests += 1;
+        state.cost.retries += u64::from(again);
+        state.cost.answering += now - sent;
+        drop(state);
+        self.turn.notify_all();
+    }
+
+    fn sleep<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        let woken = self.turn.wait_timeout(state, time);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked here left numbers, not half-made values.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wait_begins(&mut self, bucket: Bucket, until: Instant, why: Why, held: &mut bool) {
+        let slot = &mut self.waiting[bucket as usize];
+        match slot {
+            Some(wait) => {
+                wait.until = until;
+                wait.why = why;
+                wait.threads += usize::from(!*held);
+            }
+            None => {
+                self.cost.waits += 1;
+                *slot = Some(Waiting {
+                    threads: 1,
+                    since: Instant::now(),
+                    until,
+                    why,
+                });
+            }
+        }
+        *held = true;
+    }
+
+    fn wait_ends(&mut self, bucket: Bucket) {
+        let slot = &mut self.waiting[bucket as usize];
+        if let Some(wait) = slot {
+            wait.threads -= 1;
+            if wait.threads == 0 {
+                self.cost.waited += wait.since.elapsed();
+                *slot = None;
+            }
+        }
+    }
+}
+
+/// The lines of a `Link` header that can be read.
+pub(super) fn links(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get("x-okta-request-id")
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned)
+}
+
+fn reason(bucket: Bucket, why: Why) -> String {
+    let bucket = bucket.name();
+    match why {
+        Why::Share => format!("the next rate-limit window ({bucket}): this run's share is used up"),
+        Why::Limit | Why::Turn => format!("Okta's rate limit ({bucket})"),
+        Why::Busy => format!("fewer requests at once ({bucket})"),
+    }
+}
+
+/// Reads to the end, by a clock of our own: blocking reqwest starts its clock anew at each read.
+fn read_body(
+    response: &mut reqwest::blocking::Response,
+    begun: Instant,
+    timeout: Duration,
+) -> Result<Vec<u8>, Failure> {
+    let too_big = || Failure {
+        smaller: true,
+        ..Failure::lost("the answer is larger than 64 MiB")
+    };
+    let expected = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    if expected.is_some_and(|length| length > LARGEST_BODY) {
+        return Err(too_big());
+    }
+    let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10));
+    let mut chunk = [0; 32 << 10];
+    loop {
+        match response.read(&mut chunk) {
+            Ok(0) => return Ok(body),
+            Ok(read) => body.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::lost(cut(&error, timeout))),
+        }
+        if body.len() > LARGEST_BODY {
+            return Err(too_big());
+        }
+        if begun.elapsed() > timeout {
+            return Err(Failure::lost(timed_out(timeout)));
+        }
+    }
+}
+
+fn cut(error: &std::io::Error, timeout: Duration) -> String {
+    let text = innermost(error);
+    if error.kind() == std::io::ErrorKind::TimedOut || text.contains("timed out") {
+        timed_out(timeout)
+    } else {
+        format!("the answer broke off ({text})")
+    }
+}
+
+fn timed_out(timeout: Duration) -> String {
+    format!("no whole answer within {}", console::span(timeout))
+}
+
+fn transport_failure(error: &reqwest::Error, call: &Call, timeout: Duration) -> Failure {
+    let text = innermost(error);
+    if error.is_timeout() {
+        return Failure::lost(timed_out(timeout));
+    }
+    // The TLS library's own words; its type would need the library as a dependency.
+    if text.contains("certificate") || text.contains("UnknownIssuer") {
+        let last = Error::Certificate {
+            call: call.clone(),
+            problem: text.clone(),
+        };
+        return Failure {
+            last: Some(Box::new(last)),
+            ..Failure::lost(text)
+        };
+    }
+    if error.is_connect() {
+        return Failure::lost(format!("cannot connect ({text})"));
+    }
+    Failure::lost(format!("the connection broke ({text})"))
+}
+
+/// The cause that started it, without the URL.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

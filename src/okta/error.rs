@@ -1,0 +1,163 @@
+//! What can go wrong with a request, as far as somebody branches on it.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Which request an error is about: method and path, without the query, whose cursor nobody can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `GET`, `PUT` or `DELETE`.
+    pub method: &'static str,
+    /// The path.
+    pub path: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// An answer that says no, and would say it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The request.
+    pub call: Call,
+    /// The HTTP status.
+    pub status: u16,
+    /// Okta's code, `E0000006` and the like.
+    pub code: Option<String>,
+    /// Okta's words, with the causes.
+    pub summary: Option<String>,
+    /// Okta's id of the request.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: Okta answered {}", self.call, self.status)?;
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        if let Some(summary) = &self.summary {
+            write!(f, " ({summary})")?;
+        }
+        match (self.status, self.code.as_deref()) {
+            (401, _) => f.write_str("; the token is wrong, expired (30 days without use) or its owner is deactivated")?,
+            (403, _) => f.write_str("; the token's owner lacks a right for this: reading needs Read-Only Administrator or more")?,
+            (404, Some("E0000008")) | (404, None) => f.write_str("; is --domain an Okta org?")?,
+            _ => {}
+        }
+        write_id(f, self.request_id.as_deref())
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Okta answered no: 400, 401, 403, 404, 501 and every other status that is not tried again.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// Every attempt failed.
+    #[error("{call}: {problem}, {attempts} times{}", id_text(.request_id.as_deref()))]
+    Unavailable {
+        /// The request.
+        call: Call,
+        /// How the last attempt failed.
+        problem: String,
+        /// How many there were.
+        attempts: u32,
+        /// Okta's id of the last answer.
+        request_id: Option<String>,
+    },
+    /// A rate limit let nothing through for ten minutes.
+    #[error("{call}: no answer but rate limits for {} minutes", .waited.as_secs() / 60)]
+    Stuck {
+        /// The request.
+        call: Call,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The run's time was up.
+    #[error("{call}: --deadline is over{}", .waiting.as_ref().map_or(String::new(), |why| format!(" before {why} ends")))]
+    Deadline {
+        /// The request that was to be sent.
+        call: Call,
+        /// What would have had to be waited for.
+        waiting: Option<String>,
+    },
+    /// A redirect, which is not followed: the token stays here.
+    #[error(
+        "{call}: Okta answered {status} with a redirect to {to}; give --domain the host that answers itself"
+    )]
+    Redirected {
+        /// The request.
+        call: Call,
+        /// The status.
+        status: u16,
+        /// The host that it points to.
+        to: String,
+    },
+    /// The server could not prove who it is.
+    #[error(
+        "{call}: {problem}; if a proxy or a private authority signs the certificate, give its root with --ca-file"
+    )]
+    Certificate {
+        /// The request.
+        call: Call,
+        /// What TLS says.
+        problem: String,
+    },
+    /// A listing that would never end, or leads elsewhere.
+    #[error("{call}: {problem}")]
+    Paging {
+        /// The request.
+        call: Call,
+        /// What is wrong with the next page.
+        problem: String,
+    },
+    /// A signal came, by its number.
+    #[error("interrupted")]
+    Interrupted(i32),
+    /// No client can be made.
+    #[error("{0}")]
+    Setup(String),
+}
+
+impl Error {
+    /// The HTTP status, where Okta refused.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// Okta's error code, where Okta refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Okta's id of the request, if an answer carried one.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.request_id.as_deref(),
+            Self::Unavailable { request_id, .. } => request_id.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn write_id(f: &mut fmt::Formatter<'_>, id: Option<&str>) -> fmt::Result {
+    f.write_str(&id_text(id))
+}
+
+fn id_text(id: Option<&str>) -> String {
+    id.map_or(String::new(), |id| format!(" [request {id}]"))
+}

@@ -1,0 +1,369 @@
+//! JSON as Okta writes it, read leniently: a field that is absent, null or of another type than documented reads as
+//! absent. The one thing that must be there is a row's id.
+//!
+//! A page is parsed without copying it. A user's profile stays raw text until the user is known to be in scope, since
+//! most users of a large org are not.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::filter::Addresses;
+use crate::model::{self, GroupId, Profile, UserId};
+
+/// An answer that is not what Okta promises. The request is sent again: proxies and broken connections do this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text, or nothing where the JSON has another type.
+#[derive(Clone, Debug, Default)]
+struct Text<'a>(Option<Cow<'a, str>>);
+
+impl Text<'_> {
+    fn get(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    fn owned(&self) -> Option<String> {
+        self.0.as_deref().map(str::to_owned)
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        self.get()?.parse().ok()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Borrowed(text))))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+            // Numbers too, where serde_json keeps them exact.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// A user as the listings send it, borrowed from the page.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User<'a> {
+    #[serde(borrow, default)]
+    id: Text<'a>,
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(borrow, default)]
+    created: Text<'a>,
+    #[serde(borrow, default)]
+    activated: Text<'a>,
+    #[serde(borrow, default)]
+    status_changed: Text<'a>,
+    #[serde(borrow, default)]
+    last_login: Text<'a>,
+    #[serde(borrow, default)]
+    last_updated: Text<'a>,
+    #[serde(borrow, default)]
+    password_changed: Text<'a>,
+    #[serde(borrow, default)]
+    profile: Option<&'a RawValue>,
+}
+
+/// The three attributes that the scope looks at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mail<'a> {
+    #[serde(borrow, default)]
+    email: Text<'a>,
+    #[serde(borrow, default)]
+    login: Text<'a>,
+    #[serde(borrow, default)]
+    second_email: Text<'a>,
+}
+
+impl User<'_> {
+    /// The id; checked when the page was read.
+    pub fn id(&self) -> &str {
+        self.id.get().unwrap_or_default()
+    }
+
+    /// When the user last changed.
+    pub fn last_updated(&self) -> Option<Timestamp> {
+        self.last_updated.time()
+    }
+
+    /// Whether the user was deactivated for good.
+    pub fn is_deprovisioned(&self) -> bool {
+        self.status.get() == Some(model::User::DEPROVISIONED)
+    }
+
+    /// Hands the addresses to a decision about the scope.
+    pub fn with_addresses<T>(&self, decide: impl FnOnce(Addresses<'_>) -> T) -> T {
+        // A profile that is no object has no address.
+        let mail: Mail<'_> = self
+            .profile
+            .and_then(|profile| serde_json::from_str(profile.get()).ok())
+            .unwrap_or_default();
+        decide(Addresses {
+            email: mail.email.get(),
+            login: mail.login.get(),
+            second_email: mail.second_email.get(),
+        })
+    }
+
+    /// The whole user.
+    pub fn to_model(&self) -> model::User {
+        model::User {
+            id: UserId::from(self.id()),
+            status: self.status.owned(),
+            created: self.created.time(),
+            activated: self.activated.time(),
+            status_changed: self.status_changed.time(),
+            last_login: self.last_login.time(),
+            last_updated: self.last_updated.time(),
+            password_changed: self.password_changed.time(),
+            profile: self
+                .profile
+                .and_then(|profile| serde_json::from_str::<Profile>(profile.get()).ok())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// The users of a page.
+///
+/// # Errors
+/// What is not an array of objects with ids.
+pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
+    let users: Vec<User<'_>> =
+        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    match users.iter().position(|user| !is_id(user.id())) {
+        Some(row) => Err(no_id(row)),
+        None => Ok(users),
+    }
+}
+
+/// The groups of a page.
+///
+/// # Errors
+/// What is not an array of objects with ids.
+pub fn groups(body: &[u8]) -> Result<Vec<model::Group>, Malformed> {
+    let rows: Vec<Map<String, Value>> =
+        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let to_group = |(row, object)| group(object).ok_or_else(|| no_id(row));
+    rows.into_iter().enumerate().map(to_group).collect()
+}
+
+fn group(mut object: Map<String, Value>) -> Option<model::Group> {
+    let profile = match object.remove("profile") {
+        Some(Value::Object(profile)) => profile,
+        _ => Profile::new(),
+    };
+    let value = Value::Object(object);
+    let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
+    let time = |pointer| text(pointer).and_then(|text| text.parse::<Timestamp>().ok());
+    let id = text("/id").filter(|id| is_id(id))?;
+    // Recorded groups name their source by a link, the specification also by an object (okta-api 1.3, 5).
+    let source = text("/source/id").or_else(|| text("/_links/source/href")?.rsplit('/').next());
+    Some(model::Group {
+        id: GroupId::from(id),
+        kind: text("/type").map(str::to_owned),
+        source_id: source.filter(|id| !id.is_empty()).map(str::to_owned),
+        created: time("/created"),
+        last_updated: time("/lastUpdated"),
+        last_membership_updated: time("/lastMembershipUpdated"),
+        members_reported: value
+            .pointer("/_embedded/stats/usersCount")
+            .and_then(Value::as_u64),
+        // The specification misspells the flag (okta-api 1.3).
+        has_admin_privilege: [
+            "/_embedded/stats/hasAdminPrivilege",
+            "/_embedded/stats/hasAdminPrivlege",
+        ]
+        .into_iter()
+        .find_map(|pointer| value.pointer(pointer).and_then(Value::as_bool)),
+        profile,
+    })
+}
+
+/// Ids are 20 letters and digits; what is accepted is anything that can stand in a path as it is.
+fn is_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn not_promised(error: &serde_json::Error) -> Malformed {
+    Malformed(format!(
+        "the answer is not the JSON that Okta promises ({error})"
+    ))
+}
+
+fn no_id(row: usize) -> Malformed {
+    Malformed(format!("row {} of the answer has no id", row + 1))
+}
+
+/// What Okta says of an error: its code, and its words with the causes.
+pub fn refusal(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+        return (None, None);
+    };
+    let text = |key| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let causes = body
+        .get("errorCauses")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|cause| cause.get("errorSummary")?.as_str());
+    let words: Vec<&str> = body
+        .get("errorSummary")
+        .and_then(Value::as_str)
+        .into_iter()
+        .chain(causes)
+        .collect();
+    let words = (!words.is_empty()).then(|| words.join(": "));
+    (text("errorCode"), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_read_whatever_types_the_fields_have() {
+        let body = r#"[
+            {"id":"00u1","status":"ACTIVE","created":"2025-01-09T08:11:02.000Z","lastLogin":null,"profile":
+              {"login":"a@example.com","email":42,"secondEmail":null,"big":12345678901234567890123,"exact":1.50,"list":[1,{"x":null}]},
+              "extra":{"deep":[1,2]}},
+            {"id":"00u2","status":7,"created":"yesterday","lastUpdated":1.5,"activated":{"a":1},"profile":"none"},
+            {"id":"00u3","profile":null},
+            {"id":"00u4","status":"NEW_ONE","profile":{"email":"\u0061@example.com"}}
+        ]"#;
+        let users = users(body.as_bytes()).unwrap();
+        let first = users[0].to_model();
+        assert_eq!(first.login(), Some("a@example.com"));
+        assert_eq!(first.email(), None);
+        assert_eq!(first.profile["big"].to_string(), "12345678901234567890123");
+        assert_eq!(first.profile["exact"].to_string(), "1.50");
+        assert_eq!(first.created.unwrap().to_string(), "2025-01-09T08:11:02Z");
+        assert_eq!(users[1].to_model().status, None);
+        assert_eq!(users[1].to_model().created, None);
+        assert!(users[1].to_model().profile.is_empty());
+        assert!(users[2].to_model().profile.is_empty());
+        assert_eq!(users[3].to_model().status.as_deref(), Some("NEW_ONE"));
+        let addresses =
+            users[0].with_addresses(|a| (a.email.is_some(), a.login.map(str::to_owned)));
+        assert_eq!(addresses, (false, Some("a@example.com".to_owned())));
+        assert_eq!(
+            users[3]
+                .with_addresses(|a| a.email.map(str::to_owned))
+                .unwrap(),
+            "a@example.com"
+        );
+    }
+
+    #[test]
+    fn a_group_is_read_whatever_types_the_fields_have() {
+        let body = r#"[
+            {"id":"00g1","type":"APP_GROUP","profile":{"name":"Payroll","description":null},
+             "_links":{"source":{"href":"https://company.okta.com/api/v1/apps/0oa1"}},
+             "_embedded":{"stats":{"usersCount":42,"hasAdminPrivlege":true}}},
+            {"id":"00g2","type":null,"profile":{"name":7},"source":{"id":"0oa2"},"_embedded":{"stats":{"usersCount":-1}}},
+            {"id":"00g3","_embedded":null,"_links":[]}
+        ]"#;
+        let groups = groups(body.as_bytes()).unwrap();
+        assert_eq!(groups[0].source_id.as_deref(), Some("0oa1"));
+        assert_eq!(groups[0].members_reported, Some(42));
+        assert_eq!(groups[0].has_admin_privilege, Some(true));
+        assert_eq!(groups[1].source_id.as_deref(), Some("0oa2"));
+        assert_eq!((groups[1].name(), groups[1].members_reported), (None, None));
+        assert_eq!(
+            (groups[2].kind.as_ref(), groups[2].members_reported),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn a_page_of_another_shape_is_malformed() {
+        for body in [
+            "",
+            "{}",
+            "null",
+            "[1]",
+            "[[]]",
+            "[{}]",
+            "[{\"id\":null}]",
+            "[{\"id\":\"\"}]",
+            "[{\"id\":5}]",
+            "[{\"id\":\"../x\"}]",
+            "[{\"id\":\"a b\"}]",
+            "<html>",
+            "[{\"id\":\"00u1\"}",
+        ] {
+            assert!(users(body.as_bytes()).is_err(), "{body}");
+            assert!(groups(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(users(b"[{\"id\":\"\xff\"}]").is_err());
+        assert!(users(b"[]").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_error_is_read_with_its_causes_or_not_at_all() {
+        let body = br#"{"errorCode":"E0000001","errorSummary":"Api validation failed","errorCauses":[{"errorSummary":"limit"},{}]}"#;
+        assert_eq!(
+            refusal(body),
+            (
+                Some("E0000001".to_owned()),
+                Some("Api validation failed: limit".to_owned())
+            )
+        );
+        for body in ["<html>", "", "[]", "{\"errorCode\":1}"] {
+            assert_eq!(refusal(body.as_bytes()), (None, None), "{body}");
+        }
+    }
+}
