@@ -6,6 +6,7 @@
 //! is given no client.
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod console;
 pub mod demo;
@@ -14,3 +15,4 @@ pub mod filter;
 pub mod model;
 pub mod okta;
 pub mod snapshot;
+pub mod sync;

@@ -1,1 +1,77 @@
-fn main() {}
+//! Parse, configure, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use okta_ciam::cli::{Cli, Command};
+use okta_ciam::config::{self, Environment, Talk};
+use okta_ciam::console::{self, Console, Failure};
+use okta_ciam::exit::{self, Exit};
+use okta_ciam::okta::Stop;
+use okta_ciam::{cli, commands};
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &environment),
+    };
+    // The demo is the same for everyone, whatever is exported.
+    let environment = match cli.command {
+        Command::Demo(_) => environment.without_settings(),
+        _ => environment,
+    };
+    let talk = Talk::new(&cli.talk, &environment);
+    let console = Console::start(&match &talk {
+        Ok(talk) => *talk,
+        Err(_) => Talk::of_the_understood(&cli.talk, &environment),
+    });
+    let ended = talk
+        .map_err(anyhow::Error::from)
+        .and_then(|_| run(&cli.command, &environment, &console));
+    let exit = ended.unwrap_or_else(|error| fail(&error, &console));
+    ExitCode::from(exit.code())
+}
+
+fn run(command: &Command, environment: &Environment, console: &Console) -> anyhow::Result<Exit> {
+    match command {
+        Command::Sync(typed) => {
+            let config = config::Sync::new(typed, environment)?;
+            commands::sync::run(&config, console, &Stop::listen()?)
+        }
+        Command::Show(typed) => {
+            let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;
+            commands::show::run(&file, typed.what.as_ref(), console)
+        }
+        Command::Demo(typed) => commands::demo::run(typed, console, &Stop::listen()?),
+    }
+}
+
+fn fail(error: &anyhow::Error, console: &Console) -> Exit {
+    let exit = exit::of(error);
+    console.failure(&Failure {
+        error: exit.word(),
+        exit_code: exit.code(),
+        message: &console::one_line(error),
+        request_id: exit::request_id(error),
+    });
+    exit
+}
+
+/// What clap says: help and version are data, the rest is one line like every other error.
+fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed stdout is no failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let typed = cli::talk_of(std::env::args_os());
+    let console = Console::start(&Talk::of_the_understood(&typed, environment));
+    console.failure(&Failure {
+        error: Exit::Failed.word(),
+        exit_code: Exit::Failed.code(),
+        message: &cli::one_line(error),
+        request_id: None,
+    });
+    ExitCode::from(Exit::Failed.code())
+}

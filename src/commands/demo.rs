@@ -1,0 +1,126 @@
+//! `demo`: the real sync, over real HTTP, against a made-up org on this machine.
+//!
+//! No variable of the environment counts, and no file is replaced that an earlier demo did not write.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::config::{Connection, MembershipsBy, PageSizes, Sync, container_of};
+use crate::console::Console;
+use crate::demo::{Options, Org, Server};
+use crate::exit::Exit;
+use crate::filter::{Domain, Scope};
+use crate::okta::Stop;
+use crate::snapshot::Reader;
+use crate::{cli, commands};
+
+/// The domains that the demo's sync keeps. A third one is in the org, so that the scope has something to hide.
+const DOMAINS: [&str; 2] = ["example.com", "example.org"];
+/// Small pages, so that sixty people fill several.
+const PAGES: PageSizes = PageSizes {
+    users: 25,
+    groups: 5,
+    members: 20,
+};
+const COMMAND: &str = "demo";
+
+/// Runs it.
+///
+/// # Errors
+/// A file that is not the demo's, and whatever can end a sync.
+pub fn run(typed: &cli::Demo, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+    let options = Options {
+        port: typed.port.unwrap_or(0),
+        ..Options::default()
+    };
+    if typed.serve {
+        return serve(&start(options)?, console, stop);
+    }
+    let file = Path::new(typed.file.as_deref().unwrap_or("demo.c1z"));
+    let container = container_of(file)?;
+    refuse_a_strangers(file)?;
+    let server = start(options)?;
+    let config = Sync {
+        connection: Connection {
+            origin: Url::parse(&server.origin())?,
+            token: SecretString::from(server.token().to_owned()),
+            capacity: 75,
+            concurrency: 8,
+            timeout: Duration::from_secs(60),
+            deadline: None,
+            ca_pem: None,
+            page_sizes: PAGES,
+        },
+        scope: Scope::new(
+            DOMAINS
+                .map(Domain::parse)
+                .into_iter()
+                .collect::<Result<_, _>>()?,
+            false,
+            None,
+        ),
+        container,
+        file: file.to_owned(),
+        manifest: None,
+        memberships_by: MembershipsBy::Auto,
+        plan: false,
+        allow_partial: false,
+        allow_empty: false,
+        now: None,
+        command: COMMAND,
+    };
+    tracing::info!(
+        "a made-up org is up at {} for the time of this sync",
+        server.origin()
+    );
+    commands::sync::run(&config, console, stop)
+}
+
+fn start(options: Options) -> anyhow::Result<Server> {
+    let port = options.port;
+    Server::start(Org::demo(), options)
+        .with_context(|| format!("cannot listen on port {port} of this machine"))
+}
+
+fn refuse_a_strangers(file: &Path) -> anyhow::Result<()> {
+    if !file
+        .try_exists()
+        .with_context(|| format!("cannot look at {}", file.display()))?
+    {
+        return Ok(());
+    }
+    let made_by_demo = Reader::open(file).is_ok_and(|reader| {
+        reader
+            .about()
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.command == COMMAND)
+    });
+    if !made_by_demo {
+        bail!(
+            "{} is there already and demo did not make it; name another file with --file",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+fn serve(server: &Server, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+    console.data(&format!(
+        "export BATON_DOMAIN={}\nexport BATON_API_TOKEN={}\nexport BATON_EMAIL_DOMAINS={}\n",
+        server.origin(),
+        server.token(),
+        DOMAINS.join(","),
+    ))?;
+    tracing::info!(
+        "the made-up org is up; set these variables in another terminal, and end it with Ctrl-C"
+    );
+    while stop.signal().is_none() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,5 @@
+//! One file a command. Commands that need no network get no client, by their signature.
+
+pub mod demo;
+pub mod show;
+pub mod sync;

@@ -1,0 +1,355 @@
+//! `show`: what is in a snapshot. Reads one file, asks nobody.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::bail;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cli::ShowWhat;
+use crate::console::{Console, clean, count, number};
+use crate::exit::Exit;
+use crate::model::{Group, User};
+use crate::snapshot::{Container, Counts, GroupRecord, Reader, UserRecord, Warning, rfc3339};
+
+/// Runs it.
+///
+/// # Errors
+/// A file that cannot be read, or an object that is not in it.
+pub fn run(file: &Path, what: Option<&ShowWhat>, console: &Console) -> anyhow::Result<Exit> {
+    let reader = Reader::open(file)?;
+    let (value, text) = match what {
+        None => summary(&reader, file)?,
+        Some(ShowWhat::User { user }) => users(&reader, file, user)?,
+        Some(ShowWhat::Group { group }) => groups(&reader, file, group)?,
+    };
+    let text = if console.json() {
+        serde_json::to_string_pretty(&value)? + "\n"
+    } else {
+        text
+    };
+    console.data(&text)?;
+    Ok(Exit::Done)
+}
+
+fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> {
+    let about = reader.about();
+    let counts = reader.counts()?;
+    let warnings = reader.warnings()?;
+    let container = match about.container {
+        Container::C1z => "c1z",
+        Container::Sqlite => "sqlite",
+    };
+    let value = json!({
+        "file": file.display().to_string(),
+        "container": container,
+        "sync_id": about.sync_id,
+        "started_at": rfc3339(about.started_at),
+        "ended_at": rfc3339(about.ended_at),
+        "runs": about.runs,
+        "counts": counts,
+        "snapshot": about.facts,
+        "warnings": warnings,
+    });
+    Ok((
+        value,
+        summary_text(reader, file, container, &counts, &warnings)?,
+    ))
+}
+
+fn summary_text(
+    reader: &Reader,
+    file: &Path,
+    container: &str,
+    counts: &Counts,
+    warnings: &[Warning],
+) -> Result<String, std::fmt::Error> {
+    let about = reader.about();
+    let mut text = String::new();
+    let made_by = match &about.facts {
+        Some(facts) => format!("okta-ciam {}", facts.tool_version),
+        None => "another connector".to_owned(),
+    };
+    writeln!(
+        text,
+        "{}  {container}, by {made_by}",
+        clean(&file.display().to_string())
+    )?;
+    writeln!(
+        text,
+        "  taken        {} to {}",
+        rfc3339(about.started_at),
+        rfc3339(about.ended_at)
+    )?;
+    if let Some(facts) = &about.facts {
+        let complete = if facts.complete {
+            "complete"
+        } else {
+            "INCOMPLETE: some members could not be read"
+        };
+        writeln!(text, "  state        {complete}")?;
+        writeln!(text, "  org          {}", clean(&facts.origin))?;
+        let mut scope = clean(&facts.email_domains).replace(',', ", ");
+        if facts.skip_secondary_emails {
+            scope += ", secondary e-mails not counted";
+        }
+        if let Some(name) = &facts.group_name_filter {
+            write!(scope, "; groups whose name contains {:?}", clean(name))?;
+        }
+        writeln!(text, "  scope        {scope}")?;
+    }
+    writeln!(
+        text,
+        "  users        {}{}",
+        number(counts.users),
+        split(&counts.users_by_status)
+    )?;
+    writeln!(
+        text,
+        "  groups       {}{}",
+        number(counts.groups),
+        split(&counts.groups_by_type)
+    )?;
+    writeln!(text, "  memberships  {}", number(counts.memberships))?;
+    if counts.dangling > 0 {
+        writeln!(
+            text,
+            "  dangling     {}",
+            count(
+                counts.dangling,
+                "grant to an object that is not in the file"
+            )
+            .replace("files", "file")
+        )?;
+    }
+    if !counts.others.is_empty() {
+        writeln!(
+            text,
+            "  also         {}",
+            split(&counts.others).trim_start()
+        )?;
+    }
+    if about.runs > 1 {
+        writeln!(
+            text,
+            "  runs         {}; this is the newest that is whole",
+            number(about.runs)
+        )?;
+    }
+    writeln!(text, "  warnings     {}", number(warnings.len() as u64))?;
+    for warning in warnings {
+        let object = warning
+            .object_id
+            .as_deref()
+            .map_or(String::new(), |id| format!(" {id}"));
+        writeln!(
+            text,
+            "    {}",
+            clean(&format!("{}{object}: {}", warning.code, warning.message))
+        )?;
+    }
+    Ok(text)
+}
+
+/// `  12 ACTIVE, 3 STAGED`
+fn split(parts: &std::collections::BTreeMap<String, u64>) -> String {
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(name, count)| format!("{} {}", number(*count), clean(name)))
+        .collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", parts.join(", "))
+    }
+}
+
+fn users(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, String)> {
+    let found = reader.find_users(asked)?;
+    if found.is_empty() {
+        bail!(
+            "no user of {} has the id, login or e-mail {asked:?}; the whole of it is compared, without case",
+            file.display()
+        );
+    }
+    let mut values = Vec::new();
+    let mut text = String::new();
+    for record in &found {
+        let groups = reader.groups_of(&record.user.id)?;
+        let mut value = user_value(record);
+        value["groups"] = groups.iter().map(group_line_value).collect();
+        values.push(value);
+        user_text(&mut text, record, &groups)?;
+    }
+    Ok((Value::Array(values), text))
+}
+
+fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> std::fmt::Result {
+    let user = &record.user;
+    writeln!(text, "{}  {}", clean(&user.display_name()), user.id)?;
+    let line = |name: &str, value: Option<&str>| match value {
+        Some(value) => format!("  {name:<16} {}\n", clean(value)),
+        None => String::new(),
+    };
+    *text += &line("status", user.status.as_deref());
+    *text += &line("login", user.login());
+    *text += &line("e-mail", user.email());
+    *text += &line("second e-mail", user.second_email());
+    *text += &line("in scope by", record.matched_by.as_deref());
+    for (name, time) in times_of(user) {
+        *text += &line(name.1, time.map(rfc3339).as_deref());
+    }
+    writeln!(text, "  {}", count(groups.len() as u64, "group"))?;
+    for group in groups {
+        let kind = group.group.kind.as_deref().unwrap_or("-");
+        let learned = group
+            .learned
+            .as_deref()
+            .filter(|learned| *learned == "implied");
+        let learned = learned.map_or(String::new(), |learned| format!("  ({learned})"));
+        writeln!(
+            text,
+            "    {}  {:<10}  {}{learned}",
+            group.group.id,
+            clean(kind),
+            clean(group.group.display_name())
+        )?;
+    }
+    Ok(())
+}
+
+/// The keys in JSON and the words for people.
+fn times_of(user: &User) -> [((&'static str, &'static str), Option<Timestamp>); 6] {
+    [
+        (("created", "created"), user.created),
+        (("activated", "activated"), user.activated),
+        (("status_changed", "status changed"), user.status_changed),
+        (("last_login", "last login"), user.last_login),
+        (("last_updated", "last updated"), user.last_updated),
+        (
+            ("password_changed", "password changed"),
+            user.password_changed,
+        ),
+    ]
+}
+
+fn user_value(record: &UserRecord) -> Value {
+    let user = &record.user;
+    let mut value = user_line_value(record);
+    value["second_email"] = json!(user.second_email());
+    value["matched_by"] = json!(record.matched_by);
+    for (name, time) in times_of(user) {
+        value[name.0] = time_value(time);
+    }
+    value["profile"] = Value::Object(user.profile.clone());
+    value
+}
+
+fn user_line_value(record: &UserRecord) -> Value {
+    let user = &record.user;
+    json!({
+        "id": user.id.as_str(),
+        "status": user.status,
+        "login": user.login(),
+        "email": user.email(),
+        "display_name": user.display_name(),
+    })
+}
+
+fn time_value(time: Option<Timestamp>) -> Value {
+    json!(time.map(rfc3339))
+}
+
+fn groups(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, String)> {
+    let found = reader.find_groups(asked)?;
+    if found.is_empty() {
+        bail!(
+            "no group of {} has the id or the name {asked:?}; the whole name is compared",
+            file.display()
+        );
+    }
+    let mut values = Vec::new();
+    let mut text = String::new();
+    for record in &found {
+        let members = reader.members_of(&record.group.id)?;
+        let mut value = group_value(record);
+        value["members"] = members.iter().map(user_line_value).collect();
+        values.push(value);
+        group_text(&mut text, record, &members)?;
+    }
+    Ok((Value::Array(values), text))
+}
+
+fn group_text(text: &mut String, record: &GroupRecord, members: &[UserRecord]) -> std::fmt::Result {
+    let group = &record.group;
+    writeln!(text, "{}  {}", clean(group.display_name()), group.id)?;
+    let mut line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            *text += &format!("  {name:<22} {}\n", clean(&value));
+        }
+    };
+    line("description", group.description().map(str::to_owned));
+    line("type", group.kind.clone());
+    line("source", group.source_id.clone());
+    for (name, time) in group_times_of(group) {
+        line(name.1, time.map(rfc3339));
+    }
+    line("members learned", record.learned.clone());
+    line("members, Okta's count", group.members_reported.map(number));
+    line("members listed", record.members_seen.map(number));
+    if record.learned.as_deref() == Some("forbidden") {
+        writeln!(text, "  members unknown: Okta would not let them be read")?;
+        return Ok(());
+    }
+    writeln!(text, "  {} in scope", count(members.len() as u64, "member"))?;
+    for member in members {
+        let user = &member.user;
+        let login = user.login().unwrap_or("-");
+        let status = user.status.as_deref().unwrap_or("-");
+        writeln!(
+            text,
+            "    {}  {:<16}  {}  {}",
+            user.id,
+            clean(status),
+            clean(login),
+            clean(&user.display_name())
+        )?;
+    }
+    Ok(())
+}
+
+fn group_times_of(group: &Group) -> [((&'static str, &'static str), Option<Timestamp>); 3] {
+    [
+        (("created", "created"), group.created),
+        (("last_updated", "last updated"), group.last_updated),
+        (
+            ("last_membership_updated", "members changed"),
+            group.last_membership_updated,
+        ),
+    ]
+}
+
+fn group_value(record: &GroupRecord) -> Value {
+    let group = &record.group;
+    let mut value = group_line_value(record);
+    value["description"] = json!(group.description());
+    value["source_id"] = json!(group.source_id);
+    for (name, time) in group_times_of(group) {
+        value[name.0] = time_value(time);
+    }
+    value["members_reported"] = json!(group.members_reported);
+    value["members_seen"] = json!(record.members_seen);
+    value["members_kept"] = json!(record.members_kept);
+    value["profile"] = Value::Object(group.profile.clone());
+    value
+}
+
+fn group_line_value(record: &GroupRecord) -> Value {
+    json!({
+        "id": record.group.id.as_str(),
+        "name": record.group.name(),
+        "type": record.group.kind,
+        "learned": record.learned,
+    })
+}

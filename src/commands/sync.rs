@@ -1,0 +1,610 @@
+//! `sync`: check what can be checked, read, write, replace, say.
+//!
+//! The order is the promise: nothing is asked of Okta before the target is known to be writable and ours, and the
+//! target is not touched before the new file is whole and on the disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Container, Sync};
+use crate::console::{Console, clean, count, number, span};
+use crate::exit::{Ending, Exit};
+use crate::okta::client::Cost;
+use crate::okta::pace::Bucket;
+use crate::okta::{Client, Stop};
+use crate::snapshot::target::{Aside, Target, Temporary};
+use crate::snapshot::{self, Facts, Run, Warning, Writer, c1z};
+use crate::sync::assemble::{self, Counts};
+use crate::sync::plan::{self, Strategy};
+use crate::sync::run::{self, Gathered};
+use crate::sync::work::Work;
+
+/// Runs it.
+///
+/// # Errors
+/// Whatever ends a sync; [`crate::exit`] says with which code.
+pub fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+    if config.plan {
+        plan(config, console, stop)
+    } else {
+        sync(config, console, stop)
+    }
+}
+
+fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+    let begun = Instant::now();
+    let started_at = config.now.unwrap_or_else(now_in_millis);
+    let target = Target::take(&config.file)?;
+    let manifest = config.manifest.as_deref().map(Aside::reserve).transpose()?;
+    let mut work = Work::create(&target.work())?;
+    let client = Arc::new(Client::new(&config.connection, stop.clone())?);
+    let mut progress = console.progress();
+    let gathered = run::gather(config, &client, stop, Some(&mut work), &mut progress);
+    progress.clear();
+    let mut gathered = gathered?;
+
+    let skew = note_skew(&client, &mut gathered.warnings);
+    let cost = client.cost();
+    let complete = gathered.missing.is_empty();
+    let ended_at = config.now.unwrap_or_else(now_in_millis);
+    let database = target.database()?;
+    let run = Run {
+        sync_id: sync_id(config, started_at),
+        started_at,
+    };
+    let mut writer = Writer::create(database.path(), &run)?;
+    let counts = assemble::assemble(&work, gathered.strategy, &mut writer)?;
+    let facts = facts(
+        config, &run, ended_at, &gathered, &counts, &cost, skew, complete,
+    );
+    writer.finish(&facts, &gathered.warnings)?;
+    note_size(database.path(), &mut gathered.warnings)?;
+    stop.check()?;
+
+    let file = if complete || config.allow_partial {
+        target.path().to_owned()
+    } else {
+        target.partial()
+    };
+    let written = publish(config.container, &target, database, &file)?;
+    let mut summary = Summary::new(
+        &facts,
+        &counts,
+        &gathered,
+        &written,
+        file.display().to_string(),
+        begun.elapsed(),
+    );
+    if let Some(manifest) = manifest
+        && (complete || config.allow_partial)
+    {
+        manifest.write(&Manifest::new(&summary, &facts).to_bytes()?)?;
+    }
+    if complete || config.allow_partial {
+        console.result(&summary, || summary.text())?;
+        return Ok(Exit::Done);
+    }
+    let why = Ending {
+        exit: Exit::Partial,
+        message: format!(
+            "the snapshot is incomplete, {} is untouched and what was read is in {}: {}; give --allow-partial to accept it",
+            target.path().display(),
+            file.display(),
+            reasons(&gathered.missing),
+        ),
+    };
+    if console.json() {
+        summary.failure = Some(Partial {
+            error: why.exit.word(),
+            exit_code: why.exit.code(),
+            message: why.message.clone(),
+            request_id: None,
+        });
+        console.result(&summary, String::new)?;
+        tracing::error!("{}", why.message);
+        return Ok(Exit::Partial);
+    }
+    Err(why.into())
+}
+
+/// Okta's times, and so ours, are whole milliseconds.
+fn now_in_millis() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// Baton's readers before their version 0.9.1 unpack no more than this (c1z-format 1).
+const LARGEST_FOR_OLD_READERS: u64 = 3 << 30;
+
+/// Too late for the snapshot itself, but not for whoever reads the summary.
+fn note_size(database: &Path, warnings: &mut Vec<Warning>) -> anyhow::Result<()> {
+    let bytes = std::fs::metadata(database)
+        .context("cannot look at the new database")?
+        .len();
+    if bytes > LARGEST_FOR_OLD_READERS {
+        let message = format!(
+            "the database has {} bytes; older Baton readers refuse more than 3 GiB",
+            number(bytes)
+        );
+        tracing::warn!("{message}");
+        warnings.push(Warning {
+            code: "large".to_owned(),
+            kind: "run".to_owned(),
+            object_id: None,
+            message,
+        });
+    }
+    Ok(())
+}
+
+/// The clocks may differ this much before anyone is told, in seconds.
+const NOTABLE_SKEW: i64 = 60;
+
+/// How far this machine's clock is ahead of Okta's. Headers are in whole seconds: less than two is nothing.
+fn note_skew(client: &Client, warnings: &mut Vec<Warning>) -> Option<i64> {
+    let ahead = -client.clock_skew()?;
+    let ahead = if ahead.abs() < 2.0 {
+        0
+    } else {
+        ahead.round() as i64
+    };
+    if ahead.abs() > NOTABLE_SKEW {
+        let message = format!(
+            "this machine's clock is {} {} Okta's",
+            span(Duration::from_secs(ahead.unsigned_abs())),
+            if ahead > 0 { "ahead of" } else { "behind" }
+        );
+        tracing::warn!("{message}");
+        warnings.push(Warning {
+            code: "clock_skew".to_owned(),
+            kind: "run".to_owned(),
+            object_id: None,
+            message,
+        });
+    }
+    Some(ahead)
+}
+
+fn scope_text(config: &Sync) -> String {
+    let scope = &config.scope;
+    let domains: Vec<String> = scope.domains().iter().map(ToString::to_string).collect();
+    let name = scope.group_name().map(ToString::to_string);
+    serde_json::json!([domains, scope.skip_secondary(), name]).to_string()
+}
+
+fn sync_id(config: &Sync, started_at: Timestamp) -> String {
+    snapshot::sync_id(
+        &config.connection.origin.origin().ascii_serialization(),
+        &scope_text(config),
+        started_at,
+    )
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it brings together what every part of the run knows"
+)]
+fn facts(
+    config: &Sync,
+    run: &Run,
+    ended_at: Timestamp,
+    gathered: &Gathered,
+    counts: &Counts,
+    cost: &Cost,
+    skew: Option<i64>,
+    complete: bool,
+) -> Facts {
+    let domains: Vec<String> = config
+        .scope
+        .domains()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Facts {
+        sync_id: run.sync_id.clone(),
+        origin: config.connection.origin.origin().ascii_serialization(),
+        email_domains: domains.join(","),
+        skip_secondary_emails: config.scope.skip_secondary(),
+        group_name_filter: config.scope.group_name().map(ToString::to_string),
+        command: config.command.to_owned(),
+        started_at: run.started_at,
+        ended_at,
+        complete,
+        strategy: gathered.strategy.as_str().to_owned(),
+        memberships_by: config.memberships_by.as_str().to_owned(),
+        users_listed_by: gathered.users_listed_by.as_str().to_owned(),
+        users_seen: Some(gathered.users_seen),
+        users_kept: counts.users,
+        groups_seen: gathered.groups_seen,
+        groups_kept: counts.groups,
+        memberships_kept: counts.memberships,
+        memberships_seen: Some(counts.memberships_seen),
+        users_only_as_members: gathered.users_only_as_members,
+        groups_only_from_users: gathered.groups_only_from_users,
+        users_vanished: gathered.users_vanished,
+        groups_vanished: gathered.groups_vanished,
+        everyone_reported: gathered.everyone_reported,
+        users_not_deprovisioned: gathered.users_not_deprovisioned,
+        requests: cost.requests,
+        retries: cost.retries,
+        waits: cost.waits,
+        waited_seconds: (cost.waited.as_secs_f64() * 1000.0).round() / 1000.0,
+        clock_skew_seconds: skew,
+        allow_partial: config.allow_partial,
+        allow_empty: config.allow_empty,
+        ..Facts::default()
+    }
+}
+
+/// A file that is in its place.
+struct Written {
+    bytes: u64,
+    sha256: String,
+}
+
+/// Puts the database into its container and the container into its place.
+fn publish(
+    container: Container,
+    target: &Target,
+    database: Temporary,
+    file: &Path,
+) -> anyhow::Result<Written> {
+    match container {
+        Container::C1z => {
+            let packed = target.container()?;
+            let packing = c1z::pack(database.path(), &mut packed.create()?)?;
+            packed.publish(file)?;
+            Ok(Written {
+                bytes: packing.bytes,
+                sha256: hex(&packing.sha256),
+            })
+        }
+        Container::Sqlite => {
+            let mut hash = Sha256::new();
+            let mut from =
+                std::fs::File::open(database.path()).context("cannot read the new database")?;
+            let bytes = std::io::copy(&mut from, &mut HashWriter(&mut hash))
+                .context("cannot read the new database")?;
+            database.publish(file)?;
+            Ok(Written {
+                bytes,
+                sha256: hex(&hash.finalize()),
+            })
+        }
+    }
+}
+
+/// `io::copy` into a hash.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn reasons(missing: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = missing
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    if missing.len() > SHOWN {
+        text += &format!("; and {} more", missing.len() - SHOWN);
+    }
+    text
+}
+
+/// What a sync did, for a program and for a person.
+#[derive(Debug, Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    failure: Option<Partial>,
+    file: String,
+    bytes: u64,
+    sha256: String,
+    sync_id: String,
+    complete: bool,
+    strategy: String,
+    users: Kept,
+    groups: Kept,
+    memberships: Memberships,
+    requests: u64,
+    retries: u64,
+    waits: u64,
+    waited_seconds: f64,
+    seconds: f64,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Serialize)]
+struct Partial {
+    error: &'static str,
+    exit_code: u8,
+    message: String,
+    request_id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Kept {
+    kept: u64,
+    seen: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Memberships {
+    kept: u64,
+    seen: Option<u64>,
+    hidden: u64,
+    hidden_is_estimate: bool,
+}
+
+impl Summary {
+    fn new(
+        facts: &Facts,
+        counts: &Counts,
+        gathered: &Gathered,
+        written: &Written,
+        file: String,
+        took: Duration,
+    ) -> Self {
+        Self {
+            failure: None,
+            file,
+            bytes: written.bytes,
+            sha256: written.sha256.clone(),
+            sync_id: facts.sync_id.clone(),
+            complete: facts.complete,
+            strategy: facts.strategy.clone(),
+            users: Kept {
+                kept: counts.users,
+                seen: facts.users_seen,
+            },
+            groups: Kept {
+                kept: counts.groups,
+                seen: Some(facts.groups_seen),
+            },
+            memberships: Memberships {
+                kept: counts.memberships,
+                seen: facts.memberships_seen,
+                hidden: counts.hidden,
+                hidden_is_estimate: counts.hidden_is_estimate,
+            },
+            requests: facts.requests,
+            retries: facts.retries,
+            waits: facts.waits,
+            waited_seconds: facts.waited_seconds,
+            seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            warnings: gathered.warnings.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let of = |kept: &Kept| match kept.seen {
+            Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
+            None => number(kept.kept),
+        };
+        let memberships = &self.memberships;
+        let about = if memberships.hidden_is_estimate {
+            "about "
+        } else {
+            ""
+        };
+        let mut lines = vec![
+            format!(
+                "{}  {}",
+                clean(&self.file),
+                if self.complete {
+                    "complete"
+                } else {
+                    "INCOMPLETE"
+                }
+            ),
+            format!("  users        {}", of(&self.users)),
+            format!("  groups       {}", of(&self.groups)),
+            format!(
+                "  memberships  {}, {about}{} hidden by the scope",
+                number(memberships.kept),
+                number(memberships.hidden)
+            ),
+            format!(
+                "  requests     {}{}, memberships read by {}",
+                number(self.requests),
+                retried(self.retries),
+                self.strategy
+            ),
+        ];
+        if self.waits > 0 {
+            lines.push(format!(
+                "  waited       {} for rate limits, {}",
+                count(self.waits, "time"),
+                span(Duration::from_secs_f64(self.waited_seconds))
+            ));
+        }
+        lines.push(format!(
+            "  took         {}",
+            span(Duration::from_secs_f64(self.seconds))
+        ));
+        lines.push(format!("  size         {} bytes", number(self.bytes)));
+        lines.push(format!(
+            "  warnings     {}",
+            number(self.warnings.len() as u64)
+        ));
+        lines.extend(self.warnings.iter().map(|warning| {
+            let object = warning.object_id.as_deref().unwrap_or_default();
+            clean(&format!(
+                "    {} {object} {}",
+                warning.code, warning.message
+            ))
+            .replace("  ", " ")
+        }));
+        lines.join("\n") + "\n"
+    }
+}
+
+fn retried(retries: u64) -> String {
+    if retries == 0 {
+        String::new()
+    } else {
+        format!(", {} of them again", number(retries))
+    }
+}
+
+/// What is written beside the snapshot, so that a pipeline can tell later which file it was.
+#[derive(Debug, Serialize)]
+struct Manifest<'a> {
+    file: &'a str,
+    bytes: u64,
+    sha256: &'a str,
+    snapshot: &'a Facts,
+    warnings: &'a [Warning],
+}
+
+impl<'a> Manifest<'a> {
+    fn new(summary: &'a Summary, facts: &'a Facts) -> Self {
+        Self {
+            file: &summary.file,
+            bytes: summary.bytes,
+            sha256: &summary.sha256,
+            snapshot: facts,
+            warnings: &summary.warnings,
+        }
+    }
+
+    fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+fn plan(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+    let client = Arc::new(Client::new(&config.connection, stop.clone())?);
+    let mut progress = console.progress();
+    let gathered = run::gather(config, &client, stop, None, &mut progress);
+    progress.clear();
+    let plan = Plan::new(config, &client, &gathered?);
+    console.result(&plan, || plan.text())?;
+    Ok(Exit::Done)
+}
+
+/// What a sync would cost.
+#[derive(Debug, Serialize)]
+struct Plan {
+    users: Kept,
+    groups: Kept,
+    /// What reading users and groups cost.
+    spent_requests: u64,
+    by_group: Way,
+    by_user: Way,
+    chosen: &'static str,
+    /// What a sync costs in all.
+    total_requests: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Way {
+    requests: u64,
+    seconds: f64,
+    /// The bucket's limit and this run's share of it, requests a minute; of the user list's bucket where its own was
+    /// not asked yet.
+    limit: Option<u64>,
+    share: Option<u64>,
+}
+
+impl Plan {
+    fn new(config: &Sync, client: &Client, gathered: &Gathered) -> Self {
+        let cost = client.cost();
+        let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
+        let way = |requests, bucket| {
+            let (limit, share) = client.limit(bucket).unzip();
+            let time = plan::time(requests, share, answer, config.connection.concurrency);
+            Way {
+                requests,
+                seconds: (time.as_secs_f64() * 10.0).round() / 10.0,
+                limit,
+                share,
+            }
+        };
+        let by_group = way(gathered.by_group, Bucket::Groups);
+        let by_user = way(gathered.by_user, Bucket::Users);
+        let chosen = match gathered.strategy {
+            Strategy::Group => &by_group,
+            Strategy::User => &by_user,
+        };
+        let spent = cost.requests - cost.retries;
+        Self {
+            users: Kept {
+                kept: gathered.users_in_scope,
+                seen: Some(gathered.users_seen),
+            },
+            groups: Kept {
+                kept: gathered.groups_in_scope,
+                seen: Some(gathered.groups_seen),
+            },
+            spent_requests: spent,
+            chosen: gathered.strategy.as_str(),
+            total_requests: spent + chosen.requests,
+            by_group,
+            by_user,
+        }
+    }
+
+    fn text(&self) -> String {
+        let seen = |kept: &Kept| {
+            format!(
+                "{} of {} in scope",
+                number(kept.kept),
+                number(kept.seen.unwrap_or(kept.kept))
+            )
+        };
+        let way = |name: &str, way: &Way| {
+            let limit = match (way.limit, way.share) {
+                (Some(limit), Some(share)) => {
+                    format!(
+                        " (share of the limit: {} of {} a minute)",
+                        number(share),
+                        number(limit)
+                    )
+                }
+                _ => String::new(),
+            };
+            let chosen = if name == self.chosen {
+                "  <- chosen"
+            } else {
+                ""
+            };
+            format!(
+                "  by {name:<9} {:>9}, about {}{limit}{chosen}",
+                count(way.requests, "request"),
+                span(Duration::from_secs_f64(way.seconds))
+            )
+        };
+        format!(
+            "users        {}\ngroups       {}\nread so far  {}\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
+            seen(&self.users),
+            seen(&self.groups),
+            count(self.spent_requests, "request"),
+            way("group", &self.by_group),
+            way("user", &self.by_user),
+            count(self.total_requests, "request"),
+        )
+    }
+}

@@ -1,0 +1,143 @@
+//! The one pass from the working database to the snapshot's: everything in the order of the ids, so that equal content
+//! gives equal bytes, in whatever order the pages came.
+
+use super::plan::Strategy;
+use super::work::{Seq, Work};
+use crate::model::{GroupId, Learned, UserId};
+use crate::snapshot::{GroupRow, Writer};
+
+/// What the snapshot holds, counted while it was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Users.
+    pub users: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Memberships.
+    pub memberships: u64,
+    /// Members that Okta listed or counted, whatever the scope.
+    pub memberships_seen: u64,
+    /// Of these, the ones that the scope hides.
+    pub hidden: u64,
+    /// Whether a part of the hidden is Okta's count, which may be stale, and not a listing.
+    pub hidden_is_estimate: bool,
+}
+
+/// The users of the snapshot by their place in the order of ids.
+#[derive(Default)]
+struct Places {
+    /// For each number of a user the place, or none where the user is left out.
+    of_seq: Vec<Option<u32>>,
+    ids: Vec<UserId>,
+    active: Vec<bool>,
+}
+
+impl Places {
+    fn add(&mut self, seq: Seq, id: UserId, active: bool) {
+        let seq = seq as usize;
+        if self.of_seq.len() <= seq {
+            self.of_seq.resize(seq + 1, None);
+        }
+        self.of_seq[seq] = u32::try_from(self.ids.len()).ok();
+        self.ids.push(id);
+        self.active.push(active);
+    }
+
+    fn of(&self, seq: Seq) -> Option<u32> {
+        self.of_seq.get(seq as usize).copied().flatten()
+    }
+}
+
+/// Writes users, groups and memberships.
+///
+/// # Errors
+/// What either database says.
+pub fn assemble(work: &Work, strategy: Strategy, writer: &mut Writer) -> anyhow::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut places = Places::default();
+    work.each_user(|seq, user, matched_by| {
+        counts.users += 1;
+        writer.user(&user, matched_by)?;
+        let active = !user.is_deprovisioned();
+        places.add(seq, user.id, active);
+        Ok(())
+    })?;
+    let mut by_user = match strategy {
+        Strategy::Group => ByUser::default(),
+        Strategy::User => ByUser::load(work, &places)?,
+    };
+    work.each_group(|seq, group, learned, members_seen| {
+        let members: Vec<u32> = match learned {
+            Learned::Listed => in_order(
+                work.others_of(seq)?
+                    .into_iter()
+                    .filter_map(|user| places.of(user))
+                    .collect(),
+            ),
+            Learned::ByUser => by_user.take(seq),
+            Learned::Implied => {
+                let all = 0..places.ids.len() as u32;
+                all.filter(|place| places.active[*place as usize]).collect()
+            }
+            Learned::ReportedEmpty | Learned::Forbidden => Vec::new(),
+        };
+        let kept = members.len() as u64;
+        counts.groups += 1;
+        counts.memberships += kept;
+        if learned != Learned::Forbidden
+            && let Some(seen) = members_seen.or(group.members_reported)
+        {
+            counts.memberships_seen += seen.max(kept);
+            counts.hidden += seen.saturating_sub(kept);
+            counts.hidden_is_estimate |= members_seen.is_none() && seen > kept;
+        }
+        let id: GroupId = group.id.clone();
+        writer.group(&GroupRow {
+            group,
+            learned,
+            members_seen,
+            members_kept: (learned != Learned::Forbidden).then_some(kept),
+        })?;
+        for place in members {
+            writer.membership(&id, &places.ids[place as usize])?;
+        }
+        Ok(())
+    })?;
+    Ok(counts)
+}
+
+fn in_order(mut places: Vec<u32>) -> Vec<u32> {
+    places.sort_unstable();
+    // Rows may repeat: pages overlap when the org changes, and a listing may have been read again.
+    places.dedup();
+    places
+}
+
+/// Memberships that were read by user, turned round: group number in the upper half, place of the user in the lower.
+#[derive(Default)]
+struct ByUser(Vec<u64>);
+
+impl ByUser {
+    fn load(work: &Work, places: &Places) -> anyhow::Result<Self> {
+        let mut pairs = Vec::new();
+        work.each_membership(|user, group| {
+            if let Some(place) = places.of(user) {
+                pairs.push(u64::from(group) << 32 | u64::from(place));
+            }
+        })?;
+        pairs.sort_unstable();
+        pairs.dedup();
+        Ok(Self(pairs))
+    }
+
+    fn take(&mut self, group: Seq) -> Vec<u32> {
+        let first = self.0.partition_point(|pair| pair >> 32 < u64::from(group));
+        let last = self
+            .0
+            .partition_point(|pair| pair >> 32 <= u64::from(group));
+        self.0[first..last]
+            .iter()
+            .map(|pair| *pair as u32)
+            .collect()
+    }
+}
