@@ -1,0 +1,395 @@
+//! Every exit code that can occur, with its one line on stderr, and the previous file untouched.
+
+use std::time::Duration;
+
+use okta_ciam::demo::{Action, Endpoint, Fault, Options, Org};
+
+use crate::support::{Folder, Okta, Ran, unlimited};
+
+const PREVIOUS: &[u8] = b"the previous snapshot, byte for byte";
+
+/// A folder with a previous snapshot.
+fn with_previous() -> Folder {
+    let folder = Folder::new();
+    std::fs::write(folder.path("sync.c1z"), PREVIOUS).unwrap();
+    folder
+}
+
+#[track_caller]
+fn assert_untouched(folder: &Folder) {
+    assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), PREVIOUS);
+    assert_eq!(
+        folder.names(),
+        ["sync.c1z".to_owned()].into(),
+        "nothing is left behind"
+    );
+}
+
+#[track_caller]
+fn assert_one_line(ran: &Ran, part: &str, secrets: &[&str]) {
+    let line = ran.error();
+    assert!(line.contains(part), "{part:?} is not in {line}");
+    assert_eq!(ran.stdout, "");
+    for secret in secrets {
+        assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn bad_input_ends_with_2_before_anything_is_asked() {
+    let okta = Okta::unasked();
+    let folder = with_previous();
+    for (flag, variable, value, part) in [
+        (
+            "--domain",
+            "BATON_DOMAIN",
+            "http://company.okta.com",
+            "http is for this machine only",
+        ),
+        (
+            "--domain",
+            "BATON_DOMAIN",
+            "company.okta.com/x",
+            "holds a path",
+        ),
+        (
+            "--domain",
+            "BATON_DOMAIN",
+            "company.okta.com?x",
+            "more than a host",
+        ),
+        (
+            "--domain",
+            "BATON_DOMAIN",
+            "me@company.okta.com",
+            "user name or an e-mail",
+        ),
+        (
+            "--domain",
+            "BATON_DOMAIN",
+            "company-admin.okta.com",
+            "write company.okta.com",
+        ),
+        ("--domain", "BATON_DOMAIN", "https://", "empty host"),
+        (
+            "--email-domains",
+            "BATON_EMAIL_DOMAINS",
+            "example.com,",
+            "is empty",
+        ),
+        (
+            "--email-domains",
+            "BATON_EMAIL_DOMAINS",
+            "no domain",
+            "\"no domain\"",
+        ),
+        (
+            "--email-domains",
+            "BATON_EMAIL_DOMAINS",
+            "mira@example.com",
+            "whole address",
+        ),
+        (
+            "--max-api-capacity",
+            "BATON_MAX_API_CAPACITY",
+            "0",
+            "from 1 to 100",
+        ),
+        (
+            "--max-api-capacity",
+            "BATON_MAX_API_CAPACITY",
+            "half",
+            "from 1 to 100",
+        ),
+        ("--concurrency", "BATON_CONCURRENCY", "0", "from 1 to 64"),
+        (
+            "--timeout",
+            "BATON_TIMEOUT",
+            "never",
+            "write 90s, 15m or 2h",
+        ),
+        ("--deadline", "BATON_DEADLINE", "0", "write 90s, 15m or 2h"),
+        ("--ca-file", "BATON_CA_FILE", "missing.pem", "cannot read"),
+        ("--file", "BATON_FILE", "sync.csv", "write .c1z"),
+        (
+            "--memberships-by",
+            "BATON_MEMBERSHIPS_BY",
+            "both",
+            "auto, group or user",
+        ),
+        ("--output", "BATON_OUTPUT", "yaml", "text or json"),
+        (
+            "--log-level",
+            "BATON_LOG_LEVEL",
+            "loud",
+            "error, warn, info, debug or trace",
+        ),
+        ("--log-format", "BATON_LOG_FORMAT", "xml", "console or json"),
+        (
+            "--manifest",
+            "BATON_MANIFEST",
+            "sync.c1z",
+            "the snapshot itself",
+        ),
+    ] {
+        let by_flag = folder.sync(&okta, &[flag, value]).end().code(2);
+        assert_one_line(&by_flag, part, &[okta.token()]);
+        assert!(by_flag.error().contains(flag), "{}", by_flag.stderr);
+        let by_variable = folder.sync(&okta, &[]).env(variable, value).end().code(2);
+        assert_one_line(&by_variable, part, &[okta.token()]);
+        assert!(
+            by_variable.error().contains(variable),
+            "{}",
+            by_variable.stderr
+        );
+    }
+    for (variable, value, part) in [
+        ("BATON_SKIP_SECONDARY_EMAILS", "maybe", "true or false"),
+        ("BATON_DOMAIN", "", "--domain: is missing (or BATON_DOMAIN)"),
+        (
+            "BATON_EMAIL_DOMAINS",
+            "",
+            "--email-domains: is missing (or BATON_EMAIL_DOMAINS)",
+        ),
+        (
+            "BATON_API_TOKEN",
+            "",
+            "--api-token-file: is missing (or BATON_API_TOKEN",
+        ),
+        ("BATON_API_TOKEN", "two words", "more than a token"),
+        (
+            "BATON_API_TOKEN_FILE",
+            "also.txt",
+            "BATON_API_TOKEN and BATON_API_TOKEN_FILE: are two sign-ins",
+        ),
+    ] {
+        let ran = folder.sync(&okta, &[]).env(variable, value).end().code(2);
+        assert_one_line(&ran, part, &[okta.token(), "two words"]);
+    }
+    for (arguments, part) in [
+        (
+            vec!["--api-token", "a", "--api-token-file", "b"],
+            "two sign-ins",
+        ),
+        (vec!["--api-token-file", "missing.txt"], "cannot read"),
+        (vec!["--api-token-file", "-"], "holds no token"),
+        (vec!["--skip-secondary-emails=maybe"], "true or false"),
+        (vec!["--group-name-filter", ""], "leave it out"),
+        (vec!["--file", ""], "is empty"),
+        (vec!["--now", "noon"], "2026-01-31T12:00:00Z"),
+        (vec!["--nonsense"], "--nonsense"),
+        (vec!["-f", "none/sync.c1z"], "does not exist"),
+        (vec!["-f", "/dev/full.c1z/x.c1z"], "does not exist"),
+        (vec!["--manifest", "none/m.json"], "does not exist"),
+    ] {
+        let ran = folder.sync(&okta, &arguments).end().code(2);
+        assert_one_line(&ran, part, &[okta.token()]);
+    }
+    assert_untouched(&folder);
+}
+
+#[test]
+fn a_folder_or_a_device_is_no_target() {
+    let okta = Okta::unasked();
+    let folder = with_previous();
+    std::fs::create_dir(folder.path("folder.c1z")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", folder.path("device.c1z")).unwrap();
+    for (file, part) in [
+        ("folder.c1z", "is a folder"),
+        ("device.c1z", "no regular file"),
+    ] {
+        let ran = folder.sync(&okta, &["-f", file]).end().code(2);
+        assert_one_line(&ran, part, &[]);
+    }
+}
+
+#[test]
+fn a_wrong_token_ends_with_5_and_is_not_repeated() {
+    let options = Options {
+        expect_unauthorized: true,
+        ..unlimited()
+    };
+    let okta = Okta::with_options(Org::demo(), options);
+    let folder = with_previous();
+    let ran = folder
+        .sync(&okta, &["--log-level", "trace"])
+        .env("BATON_API_TOKEN", "00wrongtoken")
+        .end()
+        .code(5);
+    assert_one_line(&ran, "E0000011", &["00wrongtoken"]);
+    assert_untouched(&folder);
+    assert!(okta.count() <= 2, "401 is not tried again");
+}
+
+#[test]
+fn a_missing_permission_ends_with_5_and_names_the_request() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Groups, Action::okta(403, "E0000006")));
+    let folder = with_previous();
+    let ran = folder.sync(&okta, &[]).end().code(5);
+    assert_one_line(
+        &ran,
+        "GET /api/v1/groups: Okta answered 403 E0000006",
+        &[okta.token()],
+    );
+    assert!(ran.error().contains("[request "), "{}", ran.error());
+    assert_untouched(&folder);
+}
+
+#[test]
+fn an_org_that_shows_nobody_ends_with_5() {
+    let okta = Okta::with(Org::new());
+    let folder = with_previous();
+    for arguments in [vec![], vec!["--allow-empty"], vec!["--plan"]] {
+        let ran = folder.sync(&okta, &arguments).end().code(5);
+        assert_one_line(&ran, "shows no user at all", &[]);
+    }
+    assert_untouched(&folder);
+}
+
+#[test]
+fn retries_that_are_used_up_end_with_6() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Users, Action::okta(503, "E0000010")));
+    let folder = with_previous();
+    let ran = folder.sync(&okta, &[]).end().code(6);
+    assert_one_line(&ran, "GET /api/v1/users: Okta answered 503 E0000010", &[]);
+    assert!(ran.error().contains("8 times"), "{}", ran.error());
+    assert_eq!(okta.asked("/api/v1/users").len(), 8);
+    assert!(
+        ran.took > Duration::from_secs(20),
+        "0.5 s doubling to 30 s, jittered: {:?}",
+        ran.took
+    );
+    assert_untouched(&folder);
+}
+
+#[test]
+fn a_deadline_ends_a_wait_at_once_with_6() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(50)));
+    let folder = with_previous();
+    let ran = folder.sync(&okta, &["--deadline", "20s"]).end().code(6);
+    assert_one_line(
+        &ran,
+        "--deadline is over before the wait for Okta's rate limit (users) ends",
+        &[],
+    );
+    assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+    assert_untouched(&folder);
+}
+
+#[test]
+fn an_attempt_that_hangs_ends_at_the_deadline() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(
+        Endpoint::Groups,
+        Action::Delay(Duration::from_secs(20)),
+    ));
+    let folder = with_previous();
+    let ran = folder.sync(&okta, &["--deadline", "2s"]).end().code(6);
+    assert!(ran.took < Duration::from_secs(6), "{:?}", ran.took);
+    assert_untouched(&folder);
+}
+
+#[test]
+fn a_host_that_is_not_there_ends_with_6() {
+    let folder = with_previous();
+    // A port that nobody listens on: bound once, then free again.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let okta = Okta::unasked();
+    let ran = folder
+        .sync(&okta, &["--deadline", "1s"])
+        .env("BATON_DOMAIN", &format!("http://127.0.0.1:{port}"))
+        .end()
+        .code(6);
+    assert_one_line(&ran, "cannot connect", &[]);
+    assert_untouched(&folder);
+}
+
+#[test]
+fn nobody_in_scope_ends_with_8_unless_that_is_allowed() {
+    let okta = Okta::with(Org::demo());
+    let folder = with_previous();
+    let ran = folder
+        .sync(&okta, &[])
+        .env("BATON_EMAIL_DOMAINS", "nobody.example")
+        .end()
+        .code(8);
+    assert_one_line(&ran, "no address ends with nobody.example", &[]);
+    let ran = folder
+        .sync(&okta, &["--group-name-filter", "no such name"])
+        .end()
+        .code(8);
+    assert_one_line(&ran, "no name contains \"no such name\"", &[]);
+    assert_untouched(&folder);
+    let ran = folder
+        .sync(
+            &okta,
+            &["--allow-empty", "-f", "empty.c1z", "--output", "json"],
+        )
+        .env("BATON_EMAIL_DOMAINS", "nobody.example")
+        .ok();
+    assert_eq!(ran.json()["users"]["kept"], 0);
+}
+
+#[test]
+fn a_second_run_on_the_same_file_ends_with_8() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(
+        Endpoint::Groups,
+        Action::Delay(Duration::from_secs(3)),
+    ));
+    let folder = with_previous();
+    let first = folder.sync(&okta, &[]).start();
+    while okta.count() == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let second = folder.sync(&okta, &[]).end().code(8);
+    assert_one_line(&second, "another run is writing", &[]);
+    first.end().code(0);
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let okta = Okta::with(Org::demo());
+    let elsewhere = Okta::unasked();
+    okta.fault(Fault::on(
+        Endpoint::Users,
+        Action::Redirect(format!("{}/api/v1/users", elsewhere.origin())),
+    ));
+    let folder = with_previous();
+    let ran = folder.sync(&okta, &[]).end().code(2);
+    assert_one_line(&ran, "redirect to 127.0.0.1", &[okta.token()]);
+    assert_untouched(&folder);
+}
+
+#[test]
+fn a_failure_as_json_is_one_object_on_stdout() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Users, Action::okta(403, "E0000006")));
+    let folder = with_previous();
+    let ran = folder.sync(&okta, &["--output", "json"]).end().code(5);
+    let failure = ran.json();
+    assert_eq!(failure["error"], "credentials");
+    assert_eq!(failure["exit_code"], 5);
+    assert!(failure["message"].as_str().unwrap().contains("E0000006"));
+    assert!(failure["request_id"].is_string());
+    let usage = folder
+        .run(&["sync", "--nonsense", "--output", "json"])
+        .end()
+        .code(2);
+    assert_eq!(usage.json()["exit_code"], 2);
+    assert_eq!(usage.json()["request_id"], serde_json::Value::Null);
+    let missing = folder
+        .run(&["sync"])
+        .env("BATON_OUTPUT", "json")
+        .end()
+        .code(2);
+    assert_eq!(missing.json()["error"], "failed");
+}

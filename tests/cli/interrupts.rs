@@ -1,0 +1,66 @@
+//! A signal ends a run within two seconds, and leaves nothing behind.
+
+use std::time::Duration;
+
+use okta_ciam::demo::{Action, Endpoint, Fault, Org};
+
+use crate::support::{Folder, Okta, unlimited};
+
+#[test]
+fn a_signal_ends_the_run_and_leaves_the_previous_file() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        for slow in [
+            Action::Delay(Duration::from_secs(30)),
+            Action::RateLimited(60),
+        ] {
+            let okta = Okta::with(Org::demo());
+            okta.fault(Fault::on(Endpoint::Members, slow));
+            let folder = Folder::new();
+            std::fs::write(folder.path("sync.c1z"), "previous").unwrap();
+            let running = folder.sync(&okta, &[]).start();
+            while !okta
+                .requests()
+                .iter()
+                .any(|request| request.endpoint == Endpoint::Members)
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let signalled = std::time::Instant::now();
+            running.signal(name);
+            running.end().code(code).says("interrupted");
+            assert!(
+                signalled.elapsed() < Duration::from_secs(2),
+                "{:?}",
+                signalled.elapsed()
+            );
+            assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+            assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
+            // The server would wait out its own delay; it is not needed any more.
+            okta.change_options(|options| *options = unlimited());
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_run_left_is_no_obstacle() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Members, Action::Delay(Duration::from_secs(2))).first(3));
+    let folder = Folder::new();
+    let running = folder.sync(&okta, &[]).start();
+    while !okta
+        .requests()
+        .iter()
+        .any(|request| request.endpoint == Endpoint::Members)
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.signal("KILL");
+    assert_eq!(running.end().code, None);
+    assert!(
+        folder.names().iter().all(|name| name.starts_with('.')),
+        "{:?}",
+        folder.names()
+    );
+    folder.sync(&okta, &[]).ok();
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+}

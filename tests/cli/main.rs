@@ -1,0 +1,14 @@
+//! The binary, run as a user runs it, against the demo's server over HTTP. One target, so that it links once.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod demo;
+mod exits;
+mod faults;
+mod guards;
+mod interrupts;
+mod plan;
+mod show;
+mod support;
+mod sync;
+mod talk;

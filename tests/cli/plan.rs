@@ -1,0 +1,144 @@
+//! `--plan` says what a sync costs, and a sync costs that.
+
+use okta_ciam::demo::{Distribution, Endpoint, Group, Org, Shape, Size};
+
+use crate::support::{Folder, Okta, Run};
+
+fn many_groups() -> Org {
+    // 150 groups with members, 40 users in scope: by user is cheaper.
+    Org::generated(&Shape {
+        users: 1_000,
+        in_scope: 40,
+        groups: 150,
+        memberships: 3_000,
+        largest_group: 400,
+        seed: 3,
+        created: Distribution::Even(3),
+        extra: 0,
+    })
+}
+
+fn few_groups() -> Org {
+    Org::generated(&Shape {
+        users: 1_500,
+        in_scope: 900,
+        groups: 30,
+        memberships: 6_000,
+        largest_group: 1_400,
+        seed: 3,
+        created: Distribution::BulkImport,
+        extra: 0,
+    })
+}
+
+fn only_example_com(run: Run) -> Run {
+    run.env("BATON_EMAIL_DOMAINS", "example.com")
+}
+
+#[test]
+fn a_sync_makes_exactly_the_requests_of_its_plan_and_the_least_of_both_ways() {
+    for (org, cheaper) in [(many_groups(), "user"), (few_groups(), "group")] {
+        let okta = Okta::with(org);
+        let folder = Folder::new();
+        let plan = only_example_com(folder.sync(&okta, &["--plan", "--output", "json"]))
+            .ok()
+            .json();
+        assert_eq!(plan["chosen"], cheaper);
+        let spent = okta.count();
+        assert_eq!(plan["spent_requests"], spent);
+        let ways = ["by_group", "by_user"].map(|way| plan[way]["requests"].as_u64().unwrap());
+        assert_eq!(plan["total_requests"], spent + ways[0].min(ways[1]));
+        for (by, requests) in [("auto", ways[0].min(ways[1])), ("user", ways[1])] {
+            okta.clear_requests();
+            let before = okta.count();
+            let ran =
+                only_example_com(folder.sync(&okta, &["--memberships-by", by, "--output", "json"]))
+                    .ok();
+            assert_eq!(okta.count() - before, spent + requests, "by {by}");
+            assert_eq!(ran.json()["requests"], spent + requests);
+        }
+    }
+}
+
+#[test]
+fn a_plan_reads_no_membership_and_writes_nothing() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let ran = folder.sync(&okta, &["--plan"]).ok();
+    assert!(ran.stdout.contains("nothing was written"));
+    assert!(folder.names().is_empty());
+    let asked = okta
+        .requests()
+        .iter()
+        .map(|request| request.endpoint)
+        .collect::<Vec<_>>();
+    assert!(
+        asked
+            .iter()
+            .all(|endpoint| matches!(endpoint, Endpoint::Users | Endpoint::Groups)),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn sizes_that_okta_does_not_give_count_as_one_page() {
+    let mut org = few_groups();
+    let ids: Vec<String> = org.groups().map(|group| group.id.to_string()).collect();
+    for id in &ids {
+        org.edit_group(id, |group| group.size = Size::Withheld);
+    }
+    let okta = Okta::with(org);
+    let folder = Folder::new();
+    let plan = only_example_com(folder.sync(&okta, &["--plan", "--output", "json"]))
+        .ok()
+        .json();
+    // Everyone is left out.
+    assert_eq!(plan["by_group"]["requests"], ids.len() as u64 - 1);
+}
+
+#[test]
+fn reading_by_group_on_request_trusts_no_count() {
+    let mut org = Org::demo();
+    org.add_group(Group::new("00gsaidempty", "said to be empty").size(Size::Says(0)));
+    let okta = Okta::with(org);
+    let folder = Folder::new();
+    folder.sync(&okta, &["--memberships-by", "group"]).ok();
+    assert_eq!(
+        okta.asked("/api/v1/groups/00gsaidempty/users"),
+        ["/api/v1/groups/00gsaidempty/users?limit=1000"]
+    );
+    let everyone = okta.org().find_group("Everyone").unwrap().id.clone();
+    assert_eq!(
+        okta.asked(&format!("/api/v1/groups/{everyone}/users"))
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn the_requests_are_the_documented_ones() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    folder.sync(&okta, &["--memberships-by", "user"]).ok();
+    assert_eq!(
+        okta.asked("/api/v1/users"),
+        ["/api/v1/users?limit=200&search=status+pr"]
+    );
+    assert_eq!(
+        okta.asked("/api/v1/groups"),
+        ["/api/v1/groups?limit=200&expand=stats"]
+    );
+    for request in okta.requests() {
+        assert_eq!(request.header("accept"), Some("application/json"));
+        let agent = request.header("user-agent").unwrap();
+        assert!(agent.starts_with("okta-ciam/"), "{agent}");
+        let lean = request
+            .header("content-type")
+            .unwrap()
+            .contains("omitCredentials,omitCredentialsLinks,omitTransitioningToStatus");
+        assert_eq!(lean, request.endpoint == Endpoint::Users);
+        if request.endpoint == Endpoint::UserGroups {
+            assert_eq!(request.query, "");
+        }
+    }
+}
