@@ -29,9 +29,11 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done, also when nothing had to change
   2  wrong usage or configuration, or any other failure
-  3  partial: the snapshot is incomplete and the file at --file was not touched
+  3  partial: the snapshot is incomplete and --file was not touched, or some rows of --from were done and some not
+  4  change refused: out of scope, not editable, ambiguous, not confirmed, or provisioning is off
   5  Okta refused the token or a permission, or shows no user at all
   6  Okta unavailable: retries, waits or --deadline used up
+  7  change sent but not seen in later reads
   8  a guard stopped it: no user or no group in scope, or another run holds the file
   130, 143  interrupted";
 
@@ -56,6 +58,8 @@ pub struct Talk {
 #[allow(missing_docs, reason = "the commands' own texts say it")]
 pub enum Command {
     Sync(Box<Sync>),
+    Grant(Box<Grant>),
+    Revoke(Box<Revoke>),
     Show(Show),
     Demo(Demo),
 }
@@ -152,6 +156,87 @@ pub struct Scope {
     /// Keep groups whose name contains this text, ignoring case [env: BATON_GROUP_NAME_FILTER]
     #[arg(long, value_name = "TEXT")]
     pub group_name_filter: Option<String>,
+}
+
+/// Whether anything may be changed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Provisioning {
+    /// Allow changes; without it, grant and revoke refuse to make any [env: BATON_PROVISIONING]
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub provisioning: Option<String>,
+}
+
+/// What `grant` and `revoke` have in common.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Change {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub connection: Connection,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub scope: Scope,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
+    /// The user: id, login or e-mail
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// The group: id, exact name, or group:ID:member
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Many at once: CSV with the columns user and group; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<String>,
+    /// Show what would be done; send no change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Append two lines of JSON a change: before it is sent, and what became of it [env: BATON_AUDIT_LOG]
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<String>,
+}
+
+/// Make users members of groups
+///
+/// Users out of scope, groups out of scope and groups that Okta will not let be edited are refused before anything is
+/// sent. Who is a member already is left alone.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  okta-ciam grant --provisioning --user mira@example.com --group Engineering
+  okta-ciam grant --provisioning --from joiners.csv --audit-log changes.jsonl
+  okta-ciam grant --dry-run --from joiners.csv --output json")]
+pub struct Grant {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub change: Change,
+}
+
+/// Take users out of groups
+///
+/// Asks before it changes anything; without a terminal it needs --yes.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  okta-ciam revoke --provisioning --user mira@example.com --group Engineering
+  okta-ciam revoke --provisioning --yes --grant-id group:00g1abcd:member:user:00u1abcd
+  okta-ciam revoke --provisioning --yes --from leavers.csv --audit-log changes.jsonl")]
+pub struct Revoke {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub change: Change,
+    /// The membership as Baton prints it: group:GROUPID:member:user:USERID
+    #[arg(long, value_name = "ID")]
+    pub grant_id: Option<String>,
 }
 
 /// Say what is in a snapshot: in numbers, or one user, or one group

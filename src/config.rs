@@ -15,6 +15,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::change::Action;
+use crate::change::rows::{self, Row};
 use crate::cli;
 use crate::filter::{Domain, NameFilter, Scope};
 
@@ -427,6 +429,140 @@ impl Sync {
             command: "sync",
         })
     }
+}
+
+/// One `grant` or `revoke`, wholly decided.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which.
+    pub action: Action,
+    /// The org.
+    pub connection: Connection,
+    /// Who counts.
+    pub scope: Scope,
+    /// Whether anything may be changed.
+    pub provisioning: bool,
+    /// What was asked for.
+    pub rows: Vec<Row>,
+    /// Where the rows are from, if from a list.
+    pub from: Option<String>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Do not ask.
+    pub yes: bool,
+    /// Where each change is recorded.
+    pub audit_log: Option<PathBuf>,
+}
+
+/// What a list may hold at most: a hundred thousand rows are some five megabytes.
+const LARGEST_LIST: u64 = 64 << 20;
+
+impl Change {
+    /// Reads the flags and variables of a change, and the list that they name.
+    ///
+    /// # Errors
+    /// Everything that section 2 of the contract refuses, and what is wrong with the list.
+    pub fn new(
+        action: Action,
+        typed: &cli::Change,
+        grant_id: Option<&String>,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
+        let scope = scope(&typed.scope, environment)?;
+        let provisioning = provisioning(&typed.provisioning, environment)?;
+        let audit_log = pick(
+            typed.audit_log.as_ref(),
+            "--audit-log",
+            "BATON_AUDIT_LOG",
+            environment,
+        )?;
+        if typed.from.as_deref() == Some("-")
+            && typed.connection.api_token_file.as_deref() == Some("-")
+        {
+            return Err(wrong(
+                "--from and --api-token-file",
+                "cannot both be standard input",
+            ));
+        }
+        let connection = Connection::new(&typed.connection, environment)?;
+        Ok(Self {
+            action,
+            connection,
+            scope,
+            provisioning,
+            rows: rows(action, typed, grant_id)?,
+            from: typed.from.clone(),
+            dry_run: typed.dry_run,
+            yes: typed.yes,
+            audit_log: audit_log.map(|setting| setting.value.into()),
+        })
+    }
+}
+
+/// Whether anything may be changed.
+///
+/// # Errors
+/// What is no switch.
+pub fn provisioning(typed: &cli::Provisioning, environment: &Environment) -> Result<bool, Error> {
+    let setting = pick(
+        typed.provisioning.as_ref(),
+        "--provisioning",
+        "BATON_PROVISIONING",
+        environment,
+    )?;
+    pick_or(setting, false, read_switch, "a switch; write true or false")
+}
+
+fn rows(action: Action, typed: &cli::Change, grant_id: Option<&String>) -> Result<Vec<Row>, Error> {
+    let ways = [
+        typed.user.is_some() || typed.group.is_some(),
+        typed.from.is_some(),
+        grant_id.is_some(),
+    ];
+    let ask = match action {
+        Action::Grant => "give --user and --group, or --from",
+        Action::Revoke => "give --user and --group, or --from, or --grant-id",
+    };
+    if ways.iter().filter(|way| **way).count() != 1 {
+        return Err(wrong(action.as_str(), format!("{ask}; one of them")));
+    }
+    if let Some(id) = grant_id {
+        return Ok(vec![
+            rows::of_grant_id(id).map_err(|error| wrong("--grant-id", error))?,
+        ]);
+    }
+    if let Some(from) = &typed.from {
+        return list(action, &Setting::new("--from", from));
+    }
+    match (&typed.user, &typed.group) {
+        (Some(user), Some(group)) if !user.trim().is_empty() && !group.is_empty() => {
+            Ok(vec![Row {
+                line: None,
+                user: user.trim().to_owned(),
+                group: group.clone(),
+            }])
+        }
+        (Some(_), Some(_)) => Err(wrong("--user and --group", "must not be empty")),
+        _ => Err(wrong("--user and --group", format!("go together; {ask}"))),
+    }
+}
+
+fn list(action: Action, from: &Setting) -> Result<Vec<Row>, Error> {
+    let mut bytes = Vec::new();
+    let read = if from.value == "-" {
+        std::io::stdin().take(LARGEST_LIST).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(&from.value)
+            .and_then(|opened| opened.take(LARGEST_LIST).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| from.wrong(format!("cannot read {:?}: {error}", from.value)))?;
+    if bytes.len() as u64 == LARGEST_LIST {
+        return Err(from.wrong(format!(
+            "{:?} is larger than {LARGEST_LIST} bytes",
+            from.value
+        )));
+    }
+    rows::read(&bytes, action).map_err(|error| from.wrong(format!("{:?}: {error}", from.value)))
 }
 
 /// The snapshot that an offline command reads.

@@ -20,6 +20,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogFormat, Output, Talk};
+use crate::okta::{self, Stop};
 
 /// Where progress is drawn. Log lines pass through it, so that neither overwrites the other.
 fn screen() -> &'static MultiProgress {
@@ -118,10 +119,75 @@ impl Console {
         tracing::error!("{}", failure.message);
     }
 
+    /// Says something of several lines to a person, as it is.
+    pub fn say(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        screen().suspend(|| {
+            let _ = io::stderr().write_all(text.as_bytes());
+        });
+    }
+
+    /// Asks a question that is answered with yes or no. The end of the input is no.
+    ///
+    /// # Errors
+    /// A signal, while nobody answers.
+    pub fn ask(&self, question: &str, stop: &Stop) -> Result<Asked, okta::Error> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(Asked::Nobody);
+        }
+        screen().suspend(|| {
+            let _ = write!(io::stderr(), "{question} [y/N] ");
+        });
+        // In a thread of its own: a signal does not end a read.
+        let (answer_in, answer) = crossbeam_channel::bounded(1);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = io::stdin().read_line(&mut line);
+            let _ = answer_in.send(line);
+        });
+        loop {
+            stop.check()?;
+            if let Ok(line) = answer.recv_timeout(Duration::from_millis(50)) {
+                let yes = matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
+                return Ok(if yes { Asked::Yes } else { Asked::No });
+            }
+        }
+    }
+
+    /// The progress of a list of changes.
+    pub fn steps(&self, all: u64) -> Steps {
+        let bar = (self.bars && all > 1).then(|| {
+            let bar = screen().add(ProgressBar::new(all));
+            bar.with_style(style(
+                "{prefix:12} {wide_bar} {human_pos} of {human_len}  {eta} left",
+            ))
+            .with_prefix("changes")
+        });
+        Steps {
+            bar,
+            all,
+            done: 0,
+            said: Instant::now(),
+        }
+    }
+
     /// The progress of a sync.
     pub fn progress(&self) -> Progress {
         Progress::new(self.bars)
     }
+}
+
+/// An answer to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Yes.
+    Yes,
+    /// Anything else.
+    No,
+    /// There is no terminal, and so nobody.
+    Nobody,
 }
 
 /// Why the program ends, for a program to read.
@@ -310,6 +376,35 @@ impl Progress {
                 bar.finish_and_clear();
                 screen().remove(&bar);
             }
+        }
+    }
+}
+
+/// How many of a known number of things are done: a bar on a terminal, a line every ten seconds elsewhere.
+pub struct Steps {
+    bar: Option<ProgressBar>,
+    all: u64,
+    done: u64,
+    said: Instant,
+}
+
+impl Steps {
+    /// One more is done.
+    pub fn step(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+        } else if self.said.elapsed() >= LINE_EVERY {
+            self.said = Instant::now();
+            tracing::info!("{} of {} changes", number(self.done), number(self.all));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+            screen().remove(&bar);
         }
     }
 }

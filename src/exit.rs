@@ -13,10 +13,14 @@ pub enum Exit {
     Failed,
     /// The snapshot is incomplete.
     Partial,
+    /// A change was refused before it was sent.
+    Refused,
     /// Okta refused the credentials or a permission, or shows nobody.
     Credentials,
     /// Retries, waits or the deadline are used up.
     Unavailable,
+    /// A change was sent, and later reads do not show it.
+    Unseen,
     /// A guard of ours stopped it.
     Guard,
     /// A signal, by its number.
@@ -30,8 +34,10 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 2,
             Self::Partial => 3,
+            Self::Refused => 4,
             Self::Credentials => 5,
             Self::Unavailable => 6,
+            Self::Unseen => 7,
             Self::Guard => 8,
             // 128 + the signal is what shells report of a killed program.
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
@@ -44,8 +50,10 @@ impl Exit {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Partial => "partial",
+            Self::Refused => "refused",
             Self::Credentials => "credentials",
             Self::Unavailable => "unavailable",
+            Self::Unseen => "unseen",
             Self::Guard => "guard",
             Self::Interrupted(_) => "interrupted",
         }
@@ -62,6 +70,14 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// A change is refused.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Refused,
+            message: message.into(),
+        }
+    }
+
     /// A guard of ours stopped the run.
     pub fn guard(message: impl Into<String>) -> Self {
         Self {
@@ -106,7 +122,8 @@ pub fn request_id(error: &anyhow::Error) -> Option<&str> {
         .and_then(okta::Error::request_id)
 }
 
-fn of_okta(error: &okta::Error) -> Exit {
+/// How the program ends with this error of Okta's.
+pub fn of_okta(error: &okta::Error) -> Exit {
     match error {
         okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => Exit::Credentials,
         okta::Error::Unavailable { .. }

@@ -1,10 +1,11 @@
 //! A complete, trustworthy picture of who is in which group of an Okta org, and safe changes to it.
 //!
 //! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it;
-//! it promises nothing to other crates. Arrows point down: `main` → `cli` → `config` → `commands` → `okta`, `sync`,
-//! `snapshot` → `filter` → `model`. `okta` knows no SQL, `snapshot` knows no HTTP, and a command that needs no network
+//! it promises nothing to other crates. Arrows point down: `main` → `cli` → `config` → `commands` → `change`,
+//! `sync`, `okta`, `snapshot` → `filter` → `model`. `okta` knows no SQL, `snapshot` knows no HTTP, and a command that needs no network
 //! is given no client.
 
+pub mod change;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use okta_ciam::change::Action;
 use okta_ciam::cli::{Cli, Command};
 use okta_ciam::config::{self, Environment, Talk};
 use okta_ciam::console::{self, Console, Failure};
@@ -38,6 +39,15 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
         Command::Sync(typed) => {
             let config = config::Sync::new(typed, environment)?;
             commands::sync::run(&config, console, &Stop::listen()?)
+        }
+        Command::Grant(typed) => {
+            let config = config::Change::new(Action::Grant, &typed.change, None, environment)?;
+            commands::change::run(&config, console, &Stop::listen()?)
+        }
+        Command::Revoke(typed) => {
+            let grant_id = typed.grant_id.as_ref();
+            let config = config::Change::new(Action::Revoke, &typed.change, grant_id, environment)?;
+            commands::change::run(&config, console, &Stop::listen()?)
         }
         Command::Show(typed) => {
             let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
 };
 use reqwest::redirect::Policy;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -72,6 +73,55 @@ pub struct Ask {
     pub target: String,
     /// Whether Okta may leave out credentials, which halves the size of a user (okta-api 1.1).
     pub lean: bool,
+}
+
+/// A change of one membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// PUT.
+    Add,
+    /// DELETE.
+    Remove,
+}
+
+impl Change {
+    fn method(self) -> Method {
+        match self {
+            Self::Add => Method::PUT,
+            Self::Remove => Method::DELETE,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "PUT",
+            Self::Remove => "DELETE",
+        }
+    }
+}
+
+/// What became of a change that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Okta says that it is made.
+    Answered {
+        /// Okta's id of the request.
+        request_id: Option<String>,
+    },
+    /// Nobody knows whether it was made.
+    Lost {
+        /// What happened to the answer.
+        problem: String,
+        /// Okta's id of the request, if an answer carried one.
+        request_id: Option<String>,
+    },
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+enum Verb {
+    Get { lean: bool },
+    Change(Change),
 }
 
 /// A whole answer of status 200.
@@ -249,10 +299,7 @@ impl Client {
         let mut target = ask.target.clone();
         let mut attempts = 0;
         loop {
-            let url = self
-                .origin
-                .join(&target)
-                .map_err(|error| Error::Setup(format!("{target:?} is no address: {error}")))?;
+            let url = self.url(&target)?;
             let call = Call {
                 method: "GET",
                 path: url.path().to_owned(),
@@ -262,7 +309,7 @@ impl Client {
             let sent = Instant::now();
             let mut signals = Signals::default();
             let result = self
-                .attempt(&url, &call, ask.lean, &mut signals)
+                .attempt(Verb::Get { lean: ask.lean }, &url, &call, &mut signals)
                 .and_then(|answer| {
                     read(&answer, &url).map_err(|malformed| Failure {
                         request_id: request_id(&answer.headers),
@@ -315,12 +362,82 @@ impl Client {
         }
     }
 
+    /// Asks for a change until it is answered, or until nobody can tell whether it was made.
+    ///
+    /// Only what Okta says it did not do is sent again here: limits and locks. Whether a repeated change is harmless is
+    /// not documented (okta-api 1.6), so a lost answer is the caller's to find out about.
+    ///
+    /// # Errors
+    /// See [`Error`]; then the change was not made.
+    pub fn change(&self, change: Change, target: &str) -> Result<Sent, Error> {
+        let url = self.url(target)?;
+        let call = Call {
+            method: change.name(),
+            path: url.path().to_owned(),
+        };
+        let bucket = Bucket::of(url.path());
+        let mut attempts = 0;
+        loop {
+            let ticket = self.wait_for_turn(&call, bucket)?;
+            let sent = Instant::now();
+            let mut signals = Signals::default();
+            let result = self.attempt(Verb::Change(change), &url, &call, &mut signals);
+            let outcome = result
+                .as_ref()
+                .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
+            self.note(ticket, outcome, signals, sent, attempts > 0);
+            let failure = match result {
+                Ok(answer) => {
+                    return Ok(Sent::Answered {
+                        request_id: request_id(&answer.headers),
+                    });
+                }
+                Err(failure) => failure,
+            };
+            tracing::debug!("{call} failed: {}", failure.problem);
+            if let Some(error) = failure.last {
+                return Err(*error);
+            }
+            match failure.outcome {
+                Outcome::Limited => continue,
+                // 423 and the like: Okta says that it did nothing yet.
+                Outcome::Useful => {}
+                Outcome::Sick | Outcome::Lost => {
+                    return Ok(Sent::Lost {
+                        problem: failure.problem,
+                        request_id: failure.request_id,
+                    });
+                }
+            }
+            attempts += 1;
+            if attempts >= pace::ATTEMPTS {
+                return Err(Error::Unavailable {
+                    call,
+                    problem: failure.problem,
+                    attempts,
+                    request_id: failure.request_id,
+                });
+            }
+            self.pause(
+                pace::backoff(attempts, fastrand::f64()),
+                &call,
+                &failure.problem,
+            )?;
+        }
+    }
+
+    fn url(&self, target: &str) -> Result<Url, Error> {
+        self.origin
+            .join(target)
+            .map_err(|error| Error::Setup(format!("{target:?} is no address: {error}")))
+    }
+
     /// Sends once and reads the whole answer. What the headers say of pacing is told in any case.
     fn attempt(
         &self,
+        verb: Verb,
         url: &Url,
         call: &Call,
-        lean: bool,
         signals: &mut Signals,
     ) -> Result<Answer, Failure> {
         let begun = Instant::now();
@@ -328,14 +445,21 @@ impl Client {
             Some(deadline) => self.timeout.min(deadline.saturating_duration_since(begun)),
             None => self.timeout,
         };
-        let content_type = if lean {
+        let content_type = if matches!(verb, Verb::Get { lean: true }) {
             "application/json; okta-response=\"omitCredentials,omitCredentialsLinks,omitTransitioningToStatus\""
         } else {
             "application/json"
         };
-        let mut response = self
-            .http
-            .get(url.clone())
+        let request = match verb {
+            Verb::Get { .. } => self.http.get(url.clone()),
+            // Without a length Okta answers 411 (okta-api 0).
+            Verb::Change(change) => self
+                .http
+                .request(change.method(), url.clone())
+                .header(CONTENT_LENGTH, "0")
+                .body(Vec::new()),
+        };
+        let mut response = request
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, content_type)
@@ -346,8 +470,14 @@ impl Client {
         let status = response.status().as_u16();
         *signals = Signals::of(&headers);
         let read = read_body(&mut response, begun, timeout);
-        if status == 200 {
-            return read.map(|body| Answer { headers, body });
+        match (verb, status) {
+            (Verb::Get { .. }, 200) => return read.map(|body| Answer { headers, body }),
+            // The answer to a change has nothing to read.
+            (Verb::Change(_), 200 | 204) => {
+                let body = Vec::new();
+                return Ok(Answer { headers, body });
+            }
+            _ => {}
         }
         // The status says enough where the words are lost.
         Err(self.refused(status, &headers, &read.unwrap_or_default(), call))
@@ -479,6 +609,25 @@ impl Client {
             problem,
             console::span(time)
         );
+        self.rest(time)
+    }
+
+    /// Does nothing for a while, unless a signal or the deadline comes first.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], [`Error::Deadline`].
+    pub fn rest(&self, time: Duration) -> Result<(), Error> {
+        let until = Instant::now() + time;
+        if self.deadline.is_some_and(|deadline| until > deadline) {
+            let call = Call {
+                method: "GET",
+                path: "the state of a change".to_owned(),
+            };
+            return Err(Error::Deadline {
+                call,
+                waiting: None,
+            });
+        }
         loop {
             self.stop.check()?;
             let left = until.saturating_duration_since(Instant::now());

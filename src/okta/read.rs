@@ -3,13 +3,13 @@
 //! A listing is walked by one thread, since each page names the next. The caller says what to make of a user
 //! (`keep`), so that a page of strangers is parsed, counted and forgotten.
 
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::client::{Answer, Ask, Client, links};
 use super::error::{Call, Error};
 use super::page::{self, Counted, RowKey, Walk};
 use super::wire::{self, Malformed};
-use crate::model::{Group, GroupId, UserId};
+use crate::model::{Group, GroupId, User, UserId};
 
 /// How the users were listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,134 @@ pub fn groups_of(
     )
 }
 
+/// A user by id or login, or nobody. Okta also answers to a short login, and to `me`: the caller compares.
+///
+/// # Errors
+/// See [`Error`].
+pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
+    let Some(target) = path(&["users", id_or_login]) else {
+        return Ok(None);
+    };
+    one(client, target, wire::user)
+}
+
+/// Users whose primary e-mail is this one, without case. Okta reads them from an index that lags (okta-api 1.1).
+///
+/// # Errors
+/// See [`Error`].
+pub fn users_by_email(client: &Client, page_size: u64, email: &str) -> Result<Vec<User>, Error> {
+    let search = format!("profile.email eq {}", quoted(email));
+    let target = target("/api/v1/users", page_size, &[("search", &search)]);
+    all_of(client, target, |body: &[u8]| {
+        user_rows(body, |user| Some(user.to_model()))
+    })
+}
+
+/// A group by id with its size, or none.
+///
+/// # Errors
+/// See [`Error`].
+pub fn group(client: &Client, id: &str) -> Result<Option<Group>, Error> {
+    let Some(target) = path(&["groups", id]) else {
+        return Ok(None);
+    };
+    one(client, target + "?expand=stats", wire::one_group)
+}
+
+/// Groups of this name, without case, with their sizes. Okta reads them from an index that lags.
+///
+/// # Errors
+/// See [`Error`].
+pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec<Group>, Error> {
+    let search = format!("profile.name eq {}", quoted(name));
+    let target = target(
+        "/api/v1/groups",
+        page_size,
+        &[("search", &search), ("expand", "stats")],
+    );
+    all_of(client, target, |body: &[u8]| group_rows(body))
+}
+
+/// All group rules.
+///
+/// # Errors
+/// See [`Error`].
+pub fn rules(client: &Client) -> Result<Vec<wire::Rule>, Error> {
+    // 200 is the most that Okta gives (okta-api 1.8).
+    all_of(
+        client,
+        target("/api/v1/groups/rules", 200, &[]),
+        |body: &[u8]| {
+            let rules = wire::rules(body)?;
+            let counted = |rule: &wire::Rule| Counted {
+                key: RowKey::of(&rule.id),
+                active: false,
+            };
+            Ok((rules.iter().map(counted).collect(), rules))
+        },
+    )
+}
+
+fn all_of<T>(
+    client: &Client,
+    target: String,
+    rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
+) -> Result<Vec<T>, Error> {
+    let mut found = Vec::new();
+    let mut sink = |page: Page<T>| {
+        found.extend(page.kept);
+        true
+    };
+    walk_pages(
+        client,
+        Ask {
+            target,
+            lean: false,
+        },
+        &mut Walk::default(),
+        rows,
+        &mut sink,
+    )?;
+    Ok(found)
+}
+
+/// One object, or none where Okta says that there is none. Any other 404 is a wrong address.
+fn one<T>(
+    client: &Client,
+    target: String,
+    read: impl Fn(&[u8]) -> Result<T, Malformed>,
+) -> Result<Option<T>, Error> {
+    match client.get(
+        &Ask {
+            target,
+            lean: false,
+        },
+        |answer, _| read(&answer.body),
+    ) {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.status() == Some(404) && error.code() == Some("E0000007") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A path under `/api/v1`, its parts encoded; none where a part could not stand for itself.
+pub(super) fn path(parts: &[&str]) -> Option<String> {
+    if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
+        return None;
+    }
+    let mut url = Url::parse("http://localhost").ok()?;
+    url.path_segments_mut()
+        .ok()?
+        .extend(["api", "v1"])
+        .extend(parts);
+    Some(url.path().to_owned())
+}
+
+/// A text in Okta's search language (okta-api 1.1).
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &page_size.to_string());
@@ -191,7 +319,7 @@ fn walk_pages<T>(
     let mut ask = first.clone();
     let mut begun_again = false;
     loop {
-        let read = |answer: &Answer, url: &url::Url| {
+        let read = |answer: &Answer, url: &Url| {
             // A link that leads elsewhere will not change; it is no reason to ask again.
             Ok((rows(&answer.body)?, page::next(links(&answer.headers), url)))
         };

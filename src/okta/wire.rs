@@ -186,6 +186,69 @@ pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
     }
 }
 
+/// A user on its own.
+///
+/// # Errors
+/// What is not an object with an id.
+pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
+    let user: User<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    if is_id(user.id()) {
+        Ok(user.to_model())
+    } else {
+        Err(no_id(0))
+    }
+}
+
+/// A group on its own.
+///
+/// # Errors
+/// What is not an object with an id.
+pub fn one_group(body: &[u8]) -> Result<model::Group, Malformed> {
+    let object = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    group(object).ok_or_else(|| no_id(0))
+}
+
+/// A group rule, as far as this tool needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Okta's id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// Whether it is at work.
+    pub active: bool,
+    /// The groups that it fills.
+    pub groups: Vec<GroupId>,
+}
+
+/// The group rules of a page.
+///
+/// # Errors
+/// What is not an array of objects with ids.
+pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
+    let rows: Vec<Value> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let to_rule = |(row, value): (usize, &Value)| {
+        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
+        let id = text("/id")
+            .filter(|id| is_id(id))
+            .ok_or_else(|| no_id(row))?;
+        let groups = value
+            .pointer("/actions/assignUserToGroups/groupIds")
+            .and_then(Value::as_array);
+        Ok(Rule {
+            id: id.to_owned(),
+            name: text("/name").unwrap_or(id).to_owned(),
+            active: text("/status") == Some("ACTIVE"),
+            groups: groups
+                .into_iter()
+                .flatten()
+                .filter_map(|id| Some(GroupId::from(id.as_str()?)))
+                .collect(),
+        })
+    };
+    rows.iter().enumerate().map(to_rule).collect()
+}
+
 /// The groups of a page.
 ///
 /// # Errors

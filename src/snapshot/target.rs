@@ -20,6 +20,13 @@ use thiserror::Error;
 #[error("another run is writing {}; wait for it, or name another file", .0.display())]
 pub struct Busy(PathBuf);
 
+impl Busy {
+    /// Of this file.
+    pub fn of(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+}
+
 /// A file to be replaced; while this lives, no other run may replace it.
 #[derive(Debug)]
 pub struct Target {

@@ -1,0 +1,287 @@
+//! Sending changes, one at a time, and looking whether they are there.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
+use super::Action;
+use super::audit::{Audit, Outcome, Sending, change_id};
+use super::resolve::{Reader, groups_of};
+use crate::model::{Group, GroupId, User, UserId};
+use crate::okta::{Client, Error, Sent, change, pace, read};
+
+/// How a change ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// It is made.
+    Done {
+        /// Okta's answer was lost, but the change could be seen.
+        answer_lost: bool,
+        /// Okta's id of the request.
+        request_id: Option<String>,
+    },
+    /// It is not made.
+    NotDone(Error),
+    /// Nobody knows.
+    Unknown(Error),
+}
+
+/// Reads lag behind changes by some seconds (okta-api 1.4, 1.6): this long a change may be invisible.
+pub const READ_LAG: Duration = Duration::from_secs(10);
+/// How long to look for a change whose answer was lost, before sending it again.
+const LOOK_FOR_LOST: Duration = Duration::from_secs(4);
+/// Between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// How long a change in flight is awaited after a signal.
+const AWAIT_IN_FLIGHT: Duration = Duration::from_secs(5);
+
+/// What one change is about.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The user.
+    pub user: Arc<User>,
+    /// The group.
+    pub group: Arc<Group>,
+    /// The line of `--from`.
+    pub line: Option<u64>,
+}
+
+/// Sends one change and finds out what became of it; both go to the log.
+///
+/// # Errors
+/// The audit log cannot be written. Before the change, it is then not sent.
+pub fn send(
+    reader: &Reader,
+    origin: &str,
+    audit: &mut Option<Audit>,
+    action: Action,
+    item: &Item,
+) -> anyhow::Result<Ended> {
+    let sending = Sending {
+        change_id: change_id(),
+        action: action.as_str().to_owned(),
+        origin: origin.to_owned(),
+        user_id: item.user.id.to_string(),
+        user: item.user.login().map(str::to_owned),
+        group_id: item.group.id.to_string(),
+        group: item.group.name().map(str::to_owned),
+        line: item.line,
+    };
+    if let Some(audit) = audit {
+        audit.sending(&sending)?;
+    }
+    let ended = in_flight(reader, action, item);
+    if let Some(audit) = audit {
+        let message;
+        let outcome = match &ended {
+            Ended::Done {
+                answer_lost,
+                request_id,
+            } => Outcome {
+                outcome: if *answer_lost {
+                    "done, answer lost"
+                } else {
+                    "done"
+                },
+                request_id: request_id.as_deref(),
+                message: None,
+            },
+            Ended::NotDone(error) => {
+                message = error.to_string();
+                Outcome {
+                    outcome: "not done",
+                    request_id: error.request_id(),
+                    message: Some(&message),
+                }
+            }
+            // No result says just that.
+            Ended::Unknown(_) => return Ok(ended),
+        };
+        audit.result(&sending.change_id, &outcome)?;
+    }
+    Ok(ended)
+}
+
+/// Sends in a thread of its own, so that a signal is heard while Okta is awaited.
+fn in_flight(reader: &Reader, action: Action, item: &Item) -> Ended {
+    let (answer_in, answer) = bounded(1);
+    let (client, user, group) = (
+        Arc::clone(&reader.client),
+        item.user.id.clone(),
+        item.group.id.clone(),
+    );
+    thread::spawn(move || {
+        let _ = answer_in.send(try_until_known(&client, action, &group, &user));
+    });
+    let mut signalled = None;
+    loop {
+        match answer.recv_timeout(Duration::from_millis(50)) {
+            Ok(ended) => return ended,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ended::Unknown(Error::Setup(
+                    "a worker is gone: this is a bug, please report it".to_owned(),
+                ));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Err(interrupted) = reader.stop.check() {
+            let since = *signalled.get_or_insert_with(Instant::now);
+            if since.elapsed() >= AWAIT_IN_FLIGHT {
+                return Ended::Unknown(interrupted);
+            }
+        }
+    }
+}
+
+fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &UserId) -> Ended {
+    let mut lost_before = false;
+    let mut attempts = 0;
+    loop {
+        let problem = match change::membership(client, action.change(), group, user) {
+            Ok(Sent::Answered { request_id }) => {
+                return Ended::Done {
+                    answer_lost: false,
+                    request_id,
+                };
+            }
+            Ok(Sent::Lost { problem, .. }) => problem,
+            // Not a member any more is what a revoke wants; but the group may be what is missing (okta-api 1.6).
+            Err(error) if action == Action::Revoke && error.status() == Some(404) => {
+                return match read::group(client, group.as_str()) {
+                    Ok(Some(_)) => Ended::Done {
+                        answer_lost: lost_before,
+                        request_id: error.request_id().map(str::to_owned),
+                    },
+                    _ => Ended::NotDone(error),
+                };
+            }
+            Err(error @ (Error::Refused(_) | Error::Redirected { .. })) => {
+                return Ended::NotDone(error);
+            }
+            Err(error) if lost_before => return Ended::Unknown(error),
+            Err(error) => return Ended::NotDone(error),
+        };
+        tracing::warn!("the answer to a change was lost ({problem}); looking whether it was made");
+        lost_before = true;
+        match look_for(client, action, group, user, LOOK_FOR_LOST) {
+            Ok(true) => {
+                return Ended::Done {
+                    answer_lost: true,
+                    request_id: None,
+                };
+            }
+            Ok(false) => {}
+            Err(error) => return Ended::Unknown(error),
+        }
+        attempts += 1;
+        if attempts >= pace::ATTEMPTS {
+            let call = crate::okta::Call {
+                method: "PUT or DELETE",
+                path: format!("/api/v1/groups/{group}/users/{user}"),
+            };
+            return Ended::Unknown(Error::Unavailable {
+                call,
+                problem,
+                attempts,
+                request_id: None,
+            });
+        }
+        if let Err(error) = client.rest(pace::backoff(attempts, fastrand::f64())) {
+            return Ended::Unknown(error);
+        }
+    }
+}
+
+/// Looks until a membership is as wanted, or time is up.
+fn look_for(
+    client: &Client,
+    action: Action,
+    group: &GroupId,
+    user: &UserId,
+    longest: Duration,
+) -> Result<bool, Error> {
+    let begun = Instant::now();
+    loop {
+        if action.is_done(groups_of(client, user)?.contains(group)) {
+            return Ok(true);
+        }
+        if begun.elapsed() >= longest {
+            return Ok(false);
+        }
+        client.rest(BETWEEN_LOOKS)?;
+    }
+}
+
+/// Which of the changes made cannot be seen, after as long as reads may lag. Each user is read once a round.
+///
+/// # Errors
+/// See [`Error`].
+pub fn unseen(
+    reader: &Reader,
+    action: Action,
+    made: &[(UserId, GroupId)],
+) -> Result<HashSet<(UserId, GroupId)>, Error> {
+    let begun = Instant::now();
+    let mut unseen: HashSet<(UserId, GroupId)> = made.iter().cloned().collect();
+    loop {
+        let users = unseen.iter().map(|(user, _)| user.clone()).collect();
+        let groups = reader.memberships(users)?;
+        unseen.retain(|(user, group)| !action.is_done(is_member(&groups, user, group)));
+        if unseen.is_empty() || begun.elapsed() >= READ_LAG {
+            return Ok(unseen);
+        }
+        reader.client.rest(BETWEEN_LOOKS)?;
+    }
+}
+
+fn is_member(groups: &HashMap<UserId, HashSet<GroupId>>, user: &UserId, group: &GroupId) -> bool {
+    groups
+        .get(user)
+        .is_some_and(|groups| groups.contains(group))
+}
+
+/// Finds out about changes that an earlier run could not, and writes their results.
+///
+/// # Errors
+/// See [`Error`]; the audit log cannot be written.
+pub fn settle(
+    reader: &Reader,
+    origin: &str,
+    audit: &mut Audit,
+    open: &[Sending],
+) -> anyhow::Result<()> {
+    for sending in open {
+        let who = format!(
+            "the {} of {} in {}",
+            sending.action,
+            sending.user.as_deref().unwrap_or(&sending.user_id),
+            sending.group.as_deref().unwrap_or(&sending.group_id)
+        );
+        let (Some(action), true) = (sending.action(), sending.origin == origin) else {
+            tracing::warn!(
+                "the audit log does not say what became of {who}, in another org; a run there will find out"
+            );
+            continue;
+        };
+        let (group, user) = (
+            GroupId::from(sending.group_id.as_str()),
+            UserId::from(sending.user_id.as_str()),
+        );
+        let done = look_for(&reader.client, action, &group, &user, LOOK_FOR_LOST)?;
+        let outcome = if done { "found done" } else { "found not done" };
+        tracing::info!("an earlier run did not learn what became of {who}: {outcome}");
+        let message = Some("by a later run, which looked");
+        audit.result(
+            &sending.change_id,
+            &Outcome {
+                outcome,
+                request_id: None,
+                message,
+            },
+        )?;
+    }
+    Ok(())
+}
