@@ -282,7 +282,7 @@ Examples:
   okta-ciam demo --serve        keeps the org up and prints the variables for every other command")]
 pub struct Demo {
     /// The snapshot; a file that demo did not make is never replaced [default: demo.c1z]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "serve")]
     pub file: Option<String>,
     /// Keep the org up until interrupted, so that other commands can be tried
     #[arg(long)]
@@ -308,7 +308,13 @@ pub fn talk_of(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Talk 
 
 /// What clap says of a wrong command line, in one line and without the usage.
 pub fn one_line(error: &clap::Error) -> String {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        || error.kind() == clap::error::ErrorKind::MissingSubcommand
+    {
+        return "no command; --help names them".to_owned();
+    }
     let text = error.to_string();
+    let text = text.replace("For more information, try '--help'.", "");
     let lines = text
         .lines()
         .map(str::trim)

@@ -410,11 +410,6 @@ impl Sync {
             )
         });
         let container = container(&file)?;
-        if let Some(manifest) = &manifest
-            && Path::new(&manifest.value) == Path::new(&file.value)
-        {
-            return Err(manifest.wrong(format!("{:?} is the snapshot itself", manifest.value)));
-        }
         Ok(Self {
             now: now.transpose()?,
             connection,
@@ -799,7 +794,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
         return refuse("holds more than a host");
     }
     if let Host::Domain(host) = host
-        && let Some((first, rest)) = host.split_once('.')
+        && let Some((first, rest)) = host.trim_end_matches('.').split_once('.')
         && let Some(company) = first.strip_suffix("-admin")
         && OKTA_HOSTS.contains(&rest)
     {
@@ -879,6 +874,9 @@ fn read_token(file: &Setting) -> Result<String, Error> {
             .and_then(|opened| opened.take(LONGEST_TOKEN).read_to_string(&mut text))
     };
     read.map_err(|error| file.wrong(format!("cannot read {:?}: {error}", file.value)))?;
+    if text.len() as u64 == LONGEST_TOKEN {
+        return Err(file.wrong(format!("{:?} is too long for a token", file.value)));
+    }
     Ok(text)
 }
 
@@ -1030,7 +1028,6 @@ mod tests {
             ("BATON_CA_FILE", "Cargo.toml", "no PEM certificate"),
             ("BATON_FILE", "out.json", "write .c1z"),
             ("BATON_FILE", "out", "write .c1z"),
-            ("BATON_MANIFEST", "sync.c1z", "the snapshot itself"),
             (
                 "BATON_MEMBERSHIPS_BY",
                 "groups",

@@ -205,7 +205,15 @@ pub struct Failure<'a> {
 
 /// What an error chain says, in one line.
 pub fn one_line(error: &anyhow::Error) -> String {
-    clean(&format!("{error:#}")).into_owned()
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors say their cause themselves.
+        if !text.contains(&cause) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &cause;
+        }
+    }
+    clean(&text).into_owned()
 }
 
 /// A text from outside, with everything that is not to be seen made visible: control characters (also line breaks),

@@ -63,7 +63,7 @@ impl Reader {
         &self,
         users: HashSet<UserId>,
     ) -> Result<HashMap<UserId, HashSet<GroupId>>, Error> {
-        self.each(users, |client, user| groups_of(client, user))
+        self.each(users, groups_of)
     }
 
     /// The active rules that fill each group.
@@ -153,9 +153,7 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Err
     });
     match read {
         Ok(()) => Ok(groups),
-        Err(error) if error.status() == Some(404) && error.code() == Some("E0000007") => {
-            Ok(HashSet::new())
-        }
+        Err(error) if error.is_gone() => Ok(HashSet::new()),
         Err(error) => Err(error),
     }
 }

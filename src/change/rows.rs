@@ -75,10 +75,15 @@ pub fn read(bytes: &[u8], action: Action) -> Result<Vec<Row>, Error> {
         return Err(Error::SheetForGrant);
     }
     let mut rows = Vec::new();
+    let mut lines = Lines {
+        bytes,
+        at: 0,
+        line: 1,
+    };
     let mut decided: HashMap<(String, String), (bool, u64)> = HashMap::new();
     for record in reader.records() {
         let record = record.map_err(|error| bad_line(&error))?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.of(record.position());
         let cell = |place: usize| record.get(place).unwrap_or_default();
         for (name, place) in [("user", user), ("group", group)] {
             if cell(place).is_empty() {
@@ -118,6 +123,29 @@ pub fn read(bytes: &[u8], action: Action) -> Result<Vec<Row>, Error> {
         Err(Error::Empty)
     } else {
         Ok(rows)
+    }
+}
+
+/// The lines that rows begin in. The reader's own position is that of the blank lines before a row.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let from = position
+            .and_then(|position| usize::try_from(position.byte()).ok())
+            .unwrap_or(0);
+        let blank = self.bytes[from.min(self.bytes.len())..]
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let start = (from + blank.count()).min(self.bytes.len());
+        let between = &self.bytes[self.at.min(start)..start];
+        self.line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.at = start;
+        self.line
     }
 }
 
@@ -175,7 +203,7 @@ mod tests {
         ];
         for text in [
             "user,group\na@x.com,\"Team, A\"\n\nb,c\n",
-            "\u{feff}User , GROUP\r\n a@x.com , \"Team, A\"\r\n\r\nb,c",
+            "\u{feff}User , GROUP\r\n a@x.com ,\"Team, A\"\r\n\r\nb,c",
         ] {
             assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()), "{text:?}");
         }

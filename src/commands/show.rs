@@ -86,7 +86,7 @@ fn summary_text(
         let complete = if facts.complete {
             "complete"
         } else {
-            "INCOMPLETE: some members could not be read"
+            "INCOMPLETE: see the warnings"
         };
         writeln!(text, "  state        {complete}")?;
         writeln!(text, "  org          {}", clean(&facts.origin))?;

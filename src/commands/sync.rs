@@ -3,11 +3,13 @@
 //! The order is the promise: nothing is asked of Okta before the target is known to be writable and ours, and the
 //! target is not touched before the new file is whole and on the disk.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -40,9 +42,14 @@ pub fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit
 fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let started_at = config.now.unwrap_or_else(now_in_millis);
-    let target = Target::take(&config.file)?;
-    let manifest = config.manifest.as_deref().map(Aside::reserve).transpose()?;
-    let mut work = Work::create(&target.work())?;
+    let target = Target::take(&config.file, config.container == Container::Sqlite)?;
+    let manifest = config
+        .manifest
+        .as_deref()
+        .map(|path| Aside::reserve(path, &target))
+        .transpose()?;
+    let work_file = target.work()?;
+    let mut work = Work::create(work_file.path())?;
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
     let gathered = run::gather(config, &client, stop, Some(&mut work), &mut progress);
@@ -53,29 +60,48 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     let cost = client.cost();
     let complete = gathered.missing.is_empty();
     let ended_at = config.now.unwrap_or_else(now_in_millis);
-    let database = target.database()?;
     let run = Run {
         sync_id: sync_id(config, started_at),
         started_at,
     };
-    let mut writer = Writer::create(database.path(), &run)?;
-    let counts = assemble::assemble(&work, gathered.strategy, &mut writer)?;
-    let facts = facts(
-        config, &run, ended_at, &gathered, &counts, &cost, skew, complete,
-    );
-    writer.finish(&facts, &gathered.warnings)?;
-    note_size(database.path(), &mut gathered.warnings)?;
-    stop.check()?;
-
+    let files = Files {
+        database: target.database()?,
+        container: target.container()?,
+    };
+    let writer = Writer::create(files.database.path(), &run)?;
+    let facts = facts(config, &run, ended_at, &gathered, &cost, skew, complete);
+    let written = {
+        let (strategy, warnings) = (gathered.strategy, gathered.warnings.clone());
+        let (database, container) = (
+            files.database.path().to_owned(),
+            files.container(config.container)?,
+        );
+        let allow_empty = config.allow_empty;
+        until_stopped(stop, move || {
+            write(
+                &work,
+                strategy,
+                writer,
+                facts,
+                &warnings,
+                &database,
+                container,
+                allow_empty,
+            )
+        })?
+    };
+    let (facts, counts) = (&written.facts, &written.counts);
+    note_size(files.database.path(), &mut gathered.warnings)?;
     let file = if complete || config.allow_partial {
         target.path().to_owned()
     } else {
         target.partial()
     };
-    let written = publish(config.container, &target, database, &file)?;
+    files.publish(config.container, &file)?;
+    drop(work_file);
     let mut summary = Summary::new(
-        &facts,
-        &counts,
+        facts,
+        counts,
         &gathered,
         &written,
         file.display().to_string(),
@@ -84,10 +110,11 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     if let Some(manifest) = manifest
         && (complete || config.allow_partial)
     {
-        manifest.write(&Manifest::new(&summary, &facts).to_bytes()?)?;
+        manifest.write(&Manifest::new(&summary, facts).to_bytes()?)?;
     }
     if complete || config.allow_partial {
-        console.result(&summary, || summary.text())?;
+        let printed = console.result(&summary, || summary.text());
+        printed.context("the snapshot is written, but its summary cannot be printed")?;
         return Ok(Exit::Done);
     }
     let why = Ending {
@@ -186,16 +213,11 @@ fn sync_id(config: &Sync, started_at: Timestamp) -> String {
     )
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "it brings together what every part of the run knows"
-)]
 fn facts(
     config: &Sync,
     run: &Run,
     ended_at: Timestamp,
     gathered: &Gathered,
-    counts: &Counts,
     cost: &Cost,
     skew: Option<i64>,
     complete: bool,
@@ -220,11 +242,7 @@ fn facts(
         memberships_by: config.memberships_by.as_str().to_owned(),
         users_listed_by: gathered.users_listed_by.as_str().to_owned(),
         users_seen: Some(gathered.users_seen),
-        users_kept: counts.users,
         groups_seen: gathered.groups_seen,
-        groups_kept: counts.groups,
-        memberships_kept: counts.memberships,
-        memberships_seen: Some(counts.memberships_seen),
         users_only_as_members: gathered.users_only_as_members,
         groups_only_from_users: gathered.groups_only_from_users,
         users_vanished: gathered.users_vanished,
@@ -242,40 +260,104 @@ fn facts(
     }
 }
 
-/// A file that is in its place.
+/// The temporary files of the writing.
+struct Files {
+    database: Temporary,
+    container: Temporary,
+}
+
+impl Files {
+    /// The container's file, where there is to be one.
+    fn container(&self, container: Container) -> anyhow::Result<Option<File>> {
+        match container {
+            Container::C1z => self.container.create().map(Some),
+            Container::Sqlite => Ok(None),
+        }
+    }
+
+    fn publish(self, container: Container, file: &Path) -> anyhow::Result<()> {
+        match container {
+            Container::C1z => self.container.publish(file),
+            Container::Sqlite => self.database.publish(file),
+        }
+    }
+}
+
+/// A snapshot that is written, under its temporary name.
 struct Written {
+    facts: Facts,
+    counts: Counts,
     bytes: u64,
     sha256: String,
 }
 
-/// Puts the database into its container and the container into its place.
-fn publish(
-    container: Container,
-    target: &Target,
-    database: Temporary,
-    file: &Path,
+/// Writes the snapshot and packs it.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is the body of a thread, which takes what it needs with it"
+)]
+fn write(
+    work: &Work,
+    strategy: Strategy,
+    mut writer: Writer,
+    mut facts: Facts,
+    warnings: &[Warning],
+    database: &Path,
+    container: Option<File>,
+    allow_empty: bool,
 ) -> anyhow::Result<Written> {
-    match container {
-        Container::C1z => {
-            let packed = target.container()?;
-            let packing = c1z::pack(database.path(), &mut packed.create()?)?;
-            packed.publish(file)?;
-            Ok(Written {
-                bytes: packing.bytes,
-                sha256: hex(&packing.sha256),
-            })
+    let counts = assemble::assemble(work, strategy, &mut writer)?;
+    if !allow_empty && (counts.users == 0 || counts.groups == 0) {
+        let what = if counts.users == 0 { "user" } else { "group" };
+        return Err(Ending::guard(format!(
+            "no {what} in scope is left at the end of the run; if that is right, give --allow-empty"
+        ))
+        .into());
+    }
+    facts.users_kept = counts.users;
+    facts.groups_kept = counts.groups;
+    facts.memberships_kept = counts.memberships;
+    facts.memberships_seen = Some(counts.memberships_seen);
+    writer.finish(&facts, warnings)?;
+    let (bytes, sha256) = match container {
+        Some(mut file) => {
+            let packed = c1z::pack(database, &mut file)?;
+            (packed.bytes, hex(&packed.sha256))
         }
-        Container::Sqlite => {
+        None => {
             let mut hash = Sha256::new();
-            let mut from =
-                std::fs::File::open(database.path()).context("cannot read the new database")?;
+            let mut from = File::open(database).context("cannot read the new database")?;
             let bytes = std::io::copy(&mut from, &mut HashWriter(&mut hash))
                 .context("cannot read the new database")?;
-            database.publish(file)?;
-            Ok(Written {
-                bytes,
-                sha256: hex(&hash.finalize()),
-            })
+            (bytes, hex(&hash.finalize()))
+        }
+    };
+    Ok(Written {
+        facts,
+        counts,
+        bytes,
+        sha256,
+    })
+}
+
+/// Does something that cannot be interrupted in a thread of its own, so that a signal is heard at once. The thread then
+/// ends with the process; the files that it writes have temporary names, which are removed here.
+fn until_stopped<T: Send + 'static>(
+    stop: &Stop,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (result_in, result) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || {
+        let _ = result_in.send(work());
+    });
+    loop {
+        stop.check()?;
+        match result.recv_timeout(Duration::from_millis(50)) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                anyhow::bail!("the writer is gone: this is a bug, please report it")
+            }
         }
     }
 }
@@ -375,11 +457,13 @@ impl Summary {
             strategy: facts.strategy.clone(),
             users: Kept {
                 kept: counts.users,
-                seen: facts.users_seen,
+                seen: facts
+                    .users_seen
+                    .map(|seen| seen + facts.users_only_as_members),
             },
             groups: Kept {
                 kept: counts.groups,
-                seen: Some(facts.groups_seen),
+                seen: Some(facts.groups_seen + facts.groups_only_from_users),
             },
             memberships: Memberships {
                 kept: counts.memberships,

@@ -298,6 +298,7 @@ impl Client {
     ) -> Result<T, Error> {
         let mut target = ask.target.clone();
         let mut attempts = 0;
+        let mut again = false;
         loop {
             let url = self.url(&target)?;
             let call = Call {
@@ -320,7 +321,13 @@ impl Client {
             let outcome = result
                 .as_ref()
                 .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
-            self.note(ticket, outcome, signals, sent, attempts > 0);
+            self.note(
+                ticket,
+                outcome,
+                signals,
+                sent,
+                std::mem::replace(&mut again, true),
+            );
             let failure = match result {
                 Ok(page) => {
                     tracing::debug!("{call} answered in {} ms", sent.elapsed().as_millis());
@@ -377,6 +384,7 @@ impl Client {
         };
         let bucket = Bucket::of(url.path());
         let mut attempts = 0;
+        let mut again = false;
         loop {
             let ticket = self.wait_for_turn(&call, bucket)?;
             let sent = Instant::now();
@@ -385,7 +393,13 @@ impl Client {
             let outcome = result
                 .as_ref()
                 .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
-            self.note(ticket, outcome, signals, sent, attempts > 0);
+            self.note(
+                ticket,
+                outcome,
+                signals,
+                sent,
+                std::mem::replace(&mut again, true),
+            );
             let failure = match result {
                 Ok(answer) => {
                     return Ok(Sent::Answered {

@@ -46,6 +46,9 @@ impl fmt::Display for Refusal {
         }
         match (self.status, self.code.as_deref()) {
             (401, _) => f.write_str("; the token is wrong, expired (30 days without use) or its owner is deactivated")?,
+            (403, _) if self.call.path.ends_with("/users") && self.call.path != "/api/v1/users" => {
+                f.write_str("; the members of groups with an admin role are shown to Super Administrators only")?;
+            }
             (403, _) => f.write_str("; the token's owner lacks a right for this: reading needs Read-Only Administrator or more")?,
             (404, Some("E0000008")) | (404, None) => f.write_str("; is --domain an Okta org?")?,
             _ => {}
@@ -134,6 +137,18 @@ impl Error {
             Self::Refused(refusal) => Some(refusal.status),
             _ => None,
         }
+    }
+
+    /// Whether Okta says that the object is not there. Any other 404 is a wrong address, or a proxy's.
+    pub fn is_gone(&self) -> bool {
+        self.status() == Some(404) && self.code() == Some("E0000007")
+    }
+
+    /// The text without the request's id, which is another each time: for what must be equal in equal runs.
+    pub fn without_id(&self) -> String {
+        let text = self.to_string();
+        let id = id_text(self.request_id());
+        text.strip_suffix(&id).unwrap_or(&text).to_owned()
     }
 
     /// Okta's error code, where Okta refused.

@@ -212,6 +212,8 @@ struct Clock {
     /// Seconds since 1970 at moment zero.
     zero: f64,
     seen: bool,
+    /// What answers said that differ, and how many in a row did.
+    odd: Option<(f64, u32)>,
 }
 
 impl Clock {
@@ -221,12 +223,29 @@ impl Clock {
 
     fn see(&mut self, date: u64, now: Moment) {
         let zero = date as f64 - now.as_secs_f64();
-        if !self.seen || zero > self.zero {
+        if !self.seen {
             self.zero = zero;
+            self.seen = true;
+        } else if (zero - self.zero).abs() <= PLAUSIBLE {
+            self.zero = self.zero.max(zero);
+            self.odd = None;
+        } else {
+            // One answer may be wrong, or old; several that agree are the clock, as after a laptop slept.
+            let agreeing = match self.odd {
+                Some((odd, count)) if (zero - odd).abs() <= PLAUSIBLE => count + 1,
+                _ => 1,
+            };
+            self.odd = Some((zero, agreeing));
+            if agreeing >= 3 {
+                self.zero = zero;
+                self.odd = None;
+            }
         }
-        self.seen = true;
     }
 }
+
+/// `Date` may differ this much between two answers, in seconds, by rounding, by the way and between Okta's nodes.
+const PLAUSIBLE: f64 = 5.0;
 
 impl Pacing {
     /// A run that may use `capacity` percent of each limit with `workers` requests at once; `local` is this machine's
@@ -242,6 +261,7 @@ impl Pacing {
             clock: Clock {
                 zero: local,
                 seen: false,
+                odd: None,
             },
             lanes: Default::default(),
         }
@@ -342,7 +362,7 @@ impl Pacing {
         lane.in_flight -= 1;
         let busy = outcome == Outcome::Limited && signals.limit == Some(0);
         if outcome != Outcome::Lost && !busy {
-            lane.known = true;
+            lane.known |= outcome == Outcome::Useful || signals.limit.is_some();
             lane.learn(&signals, server_now);
         }
         match outcome {
@@ -682,6 +702,28 @@ mod tests {
             }
         );
         assert_eq!(pacing.ask(Bucket::Users, at(26.5)), Verdict::Go);
+    }
+
+    #[test]
+    fn one_date_that_is_wrong_changes_nothing_and_three_that_agree_are_the_clock() {
+        let mut pacing = pacing(75);
+        let mut answer = |now: f64, date: u64| {
+            let ticket = pacing.sent(Bucket::Users, at(now));
+            pacing.ended(
+                ticket,
+                Outcome::Useful,
+                signals(600, 500, 60, date),
+                at(now),
+                0.0,
+            );
+            pacing.server_time(at(now)).unwrap() - EPOCH as f64
+        };
+        assert_eq!(answer(10.0, 10), 10.0);
+        assert_eq!(answer(11.0, 131), 11.0);
+        assert_eq!(answer(12.0, 12), 12.0);
+        assert_eq!(answer(13.0, 133), 13.0);
+        assert_eq!(answer(14.0, 134), 14.0);
+        assert_eq!(answer(15.0, 135), 135.0);
     }
 
     #[test]

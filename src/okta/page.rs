@@ -152,6 +152,12 @@ impl Walk {
         self.active
     }
 
+    /// The rows that were seen.
+    pub fn rows(mut self) -> HashSet<RowKey> {
+        self.seen.extend(self.earlier);
+        self.seen
+    }
+
     /// Notes a page that was answered, and checks that its `next` leads on.
     ///
     /// # Errors

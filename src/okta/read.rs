@@ -3,6 +3,8 @@
 //! A listing is walked by one thread, since each page names the next. The caller says what to make of a user
 //! (`keep`), so that a page of strangers is parsed, counted and forgotten.
 
+use std::collections::HashSet;
+
 use url::{Url, form_urlencoded};
 
 use super::client::{Answer, Ask, Client, links};
@@ -44,16 +46,16 @@ pub struct Page<T> {
 /// Whether a walk goes on after a page: not when nobody listens any more.
 pub type GoOn = bool;
 
-/// All users, of every status.
+/// All users, of every status. Also says which rows the listing held, kept or not.
 ///
 /// # Errors
 /// See [`Error`]. A search that Okta refuses is none: the plain lists are read instead, which the answer says.
 pub fn users<T>(
     client: &Client,
     page_size: u64,
-    keep: impl Fn(&wire::User<'_>) -> Option<T>,
+    keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> GoOn,
-) -> Result<UserListing, Error> {
+) -> Result<(UserListing, HashSet<RowKey>), Error> {
     let mut walk = Walk::default();
     let rows = |body: &[u8]| user_rows(body, &keep);
     let mut list = |walk: &mut Walk, parameters: &[(&str, &str)]| {
@@ -61,14 +63,14 @@ pub fn users<T>(
         walk_pages(client, Ask { target, lean: true }, walk, rows, &mut sink)
     };
     match list(&mut walk, &[("search", "status pr")]) {
-        Ok(()) => Ok(UserListing::Search),
+        Ok(()) => Ok((UserListing::Search, walk.rows())),
         Err(error) if is_refused_search(&error) => {
             tracing::warn!("Okta refuses to search for users ({error}); reading the plain lists");
             walk.again();
             list(&mut walk, &[])?;
             walk.again();
             list(&mut walk, &[("filter", "status eq \"DEPROVISIONED\"")])?;
-            Ok(UserListing::Plain)
+            Ok((UserListing::Plain, walk.rows()))
         }
         Err(error) => Err(error),
     }
@@ -105,7 +107,7 @@ pub fn members<T>(
     client: &Client,
     group: &GroupId,
     page_size: u64,
-    keep: impl Fn(&wire::User<'_>) -> Option<T>,
+    keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> GoOn,
 ) -> Result<u64, Error> {
     let target = target(&format!("/api/v1/groups/{group}/users"), page_size, &[]);
@@ -166,7 +168,7 @@ pub fn users_by_email(client: &Client, page_size: u64, email: &str) -> Result<Ve
     let search = format!("profile.email eq {}", quoted(email));
     let target = target("/api/v1/users", page_size, &[("search", &search)]);
     all_of(client, target, |body: &[u8]| {
-        user_rows(body, |user| Some(user.to_model()))
+        user_rows(body, |user| user.to_model().map(Some))
     })
 }
 
@@ -252,7 +254,7 @@ fn one<T>(
         |answer, _| read(&answer.body),
     ) {
         Ok(object) => Ok(Some(object)),
-        Err(error) if error.status() == Some(404) && error.code() == Some("E0000007") => Ok(None),
+        Err(error) if error.is_gone() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -287,17 +289,18 @@ type Rows<T> = (Vec<Counted>, Vec<T>);
 
 fn user_rows<T>(
     body: &[u8],
-    keep: impl Fn(&wire::User<'_>) -> Option<T>,
+    keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
 ) -> Result<Rows<T>, Malformed> {
     let users = wire::users(body)?;
     let counted = |user: &wire::User<'_>| Counted {
         key: RowKey::of(user.id()),
         active: !user.is_deprovisioned(),
     };
-    Ok((
-        users.iter().map(counted).collect(),
-        users.iter().filter_map(keep).collect(),
-    ))
+    let kept: Result<Vec<T>, Malformed> = users
+        .iter()
+        .filter_map(|user| keep(user).transpose())
+        .collect();
+    Ok((users.iter().map(counted).collect(), kept?))
 }
 
 fn group_rows(body: &[u8]) -> Result<Rows<Group>, Malformed> {

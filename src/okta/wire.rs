@@ -141,22 +141,39 @@ impl User<'_> {
     }
 
     /// Hands the addresses to a decision about the scope.
-    pub fn with_addresses<T>(&self, decide: impl FnOnce(Addresses<'_>) -> T) -> T {
-        // A profile that is no object has no address.
-        let mail: Mail<'_> = self
-            .profile
-            .and_then(|profile| serde_json::from_str(profile.get()).ok())
-            .unwrap_or_default();
-        decide(Addresses {
-            email: mail.email.get(),
-            login: mail.login.get(),
-            second_email: mail.second_email.get(),
-        })
+    ///
+    /// # Errors
+    /// A profile that cannot be read.
+    pub fn with_addresses<T>(
+        &self,
+        decide: impl FnOnce(Addresses<'_>) -> T,
+    ) -> Result<T, Malformed> {
+        let Some(raw) = self.profile else {
+            return Ok(decide(Addresses::default()));
+        };
+        if let Ok(mail) = serde_json::from_str::<Mail<'_>>(raw.get()) {
+            return Ok(decide(Addresses {
+                email: mail.email.get(),
+                login: mail.login.get(),
+                second_email: mail.second_email.get(),
+            }));
+        }
+        // A key that is there twice, or half a character: rare, and no reason to lose a person.
+        let profile = profile(raw)?;
+        let text = |key| profile.get(key).and_then(Value::as_str);
+        Ok(decide(Addresses {
+            email: text("email"),
+            login: text("login"),
+            second_email: text("secondEmail"),
+        }))
     }
 
     /// The whole user.
-    pub fn to_model(&self) -> model::User {
-        model::User {
+    ///
+    /// # Errors
+    /// A profile that cannot be read.
+    pub fn to_model(&self) -> Result<model::User, Malformed> {
+        Ok(model::User {
             id: UserId::from(self.id()),
             status: self.status.owned(),
             created: self.created.time(),
@@ -165,12 +182,47 @@ impl User<'_> {
             last_login: self.last_login.time(),
             last_updated: self.last_updated.time(),
             password_changed: self.password_changed.time(),
-            profile: self
-                .profile
-                .and_then(|profile| serde_json::from_str::<Profile>(profile.get()).ok())
-                .unwrap_or_default(),
-        }
+            profile: self.profile.map(profile).transpose()?.unwrap_or_default(),
+        })
     }
+}
+
+/// A profile; one that is no object has no attributes.
+fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
+    match serde_json::from_str(raw.get()).or_else(|_| serde_json::from_str(&mended(raw.get()))) {
+        Ok(Value::Object(profile)) => Ok(profile),
+        Ok(_) => Ok(Profile::new()),
+        Err(error) => Err(not_promised(&error)),
+    }
+}
+
+/// JSON in which each half of a surrogate pair that stands alone is U+FFFD. A text that was cut off in the middle of a
+/// character has one, and is no JSON text for a strict parser.
+fn mended(json: &str) -> String {
+    let unit = |at: usize| {
+        let text = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(text, 16).ok()
+    };
+    let mut out = String::with_capacity(json.len());
+    let mut at = 0;
+    while let Some(found) = json[at..].find('\\') {
+        let escape = at + found;
+        out.push_str(&json[at..escape]);
+        let length = match unit(escape) {
+            None => json[escape..].chars().take(2).map(char::len_utf8).sum(),
+            Some(0xd800..=0xdbff) if matches!(unit(escape + 6), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdfff) => {
+                out.push_str("\\ufffd");
+                at = escape + 6;
+                continue;
+            }
+            Some(_) => 6,
+        };
+        out.push_str(&json[escape..escape + length]);
+        at = escape + length;
+    }
+    out.push_str(&json[at..]);
+    out
 }
 
 /// The users of a page.
@@ -193,7 +245,7 @@ pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
 pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
     let user: User<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
     if is_id(user.id()) {
-        Ok(user.to_model())
+        user.to_model()
     } else {
         Err(no_id(0))
     }
@@ -204,7 +256,7 @@ pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
 /// # Errors
 /// What is not an object with an id.
 pub fn one_group(body: &[u8]) -> Result<model::Group, Malformed> {
-    let object = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let object = object_of(body)?;
     group(object).ok_or_else(|| no_id(0))
 }
 
@@ -254,10 +306,16 @@ pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
 /// # Errors
 /// What is not an array of objects with ids.
 pub fn groups(body: &[u8]) -> Result<Vec<model::Group>, Malformed> {
-    let rows: Vec<Map<String, Value>> =
-        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let rows: Vec<Map<String, Value>> = object_of(body)?;
     let to_group = |(row, object)| group(object).ok_or_else(|| no_id(row));
     rows.into_iter().enumerate().map(to_group).collect()
+}
+
+fn object_of<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+    serde_json::from_slice(body).or_else(|error| {
+        let text = std::str::from_utf8(body).map_err(|_| not_promised(&error))?;
+        serde_json::from_str(&mended(text)).map_err(|_| not_promised(&error))
+    })
 }
 
 fn group(mut object: Map<String, Value>) -> Option<model::Group> {
@@ -348,26 +406,54 @@ mod tests {
             {"id":"00u4","status":"NEW_ONE","profile":{"email":"\u0061@example.com"}}
         ]"#;
         let users = users(body.as_bytes()).unwrap();
-        let first = users[0].to_model();
+        let first = users[0].to_model().unwrap();
         assert_eq!(first.login(), Some("a@example.com"));
         assert_eq!(first.email(), None);
         assert_eq!(first.profile["big"].to_string(), "12345678901234567890123");
         assert_eq!(first.profile["exact"].to_string(), "1.50");
         assert_eq!(first.created.unwrap().to_string(), "2025-01-09T08:11:02Z");
-        assert_eq!(users[1].to_model().status, None);
-        assert_eq!(users[1].to_model().created, None);
-        assert!(users[1].to_model().profile.is_empty());
-        assert!(users[2].to_model().profile.is_empty());
-        assert_eq!(users[3].to_model().status.as_deref(), Some("NEW_ONE"));
+        assert_eq!(users[1].to_model().unwrap().status, None);
+        assert_eq!(users[1].to_model().unwrap().created, None);
+        assert!(users[1].to_model().unwrap().profile.is_empty());
+        assert!(users[2].to_model().unwrap().profile.is_empty());
+        assert_eq!(
+            users[3].to_model().unwrap().status.as_deref(),
+            Some("NEW_ONE")
+        );
         let addresses =
             users[0].with_addresses(|a| (a.email.is_some(), a.login.map(str::to_owned)));
-        assert_eq!(addresses, (false, Some("a@example.com".to_owned())));
+        assert_eq!(
+            addresses.unwrap(),
+            (false, Some("a@example.com".to_owned()))
+        );
         assert_eq!(
             users[3]
                 .with_addresses(|a| a.email.map(str::to_owned))
+                .unwrap()
                 .unwrap(),
             "a@example.com"
         );
+    }
+
+    #[test]
+    fn half_a_character_and_a_key_twice_lose_nobody() {
+        let body = r#"[{"id":"00u1","profile":{"email":"a@example.com","displayName":"bad \ud83d end \ud83d\ude00 \\ud83d"}},
+            {"id":"00u2","profile":{"email":"x","email":"b@example.com","login":"\udc00@example.com"}}]"#;
+        let users = users(body.as_bytes()).unwrap();
+        let first = users[0].to_model().unwrap();
+        assert_eq!(
+            first.text("displayName"),
+            Some("bad \u{fffd} end \u{1f600} \\ud83d")
+        );
+        let email = |user: &User<'_>| user.with_addresses(|a| a.email.map(str::to_owned)).unwrap();
+        assert_eq!(email(&users[0]).as_deref(), Some("a@example.com"));
+        assert_eq!(email(&users[1]).as_deref(), Some("b@example.com"));
+        assert_eq!(
+            users[1].to_model().unwrap().login(),
+            Some("\u{fffd}@example.com")
+        );
+        let groups = groups(br#"[{"id":"00g1","profile":{"name":"cut \ud83d"}}]"#).unwrap();
+        assert_eq!(groups[0].name(), Some("cut \u{fffd}"));
     }
 
     #[test]

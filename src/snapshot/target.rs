@@ -41,16 +41,27 @@ impl Target {
     ///
     /// # Errors
     /// [`Busy`]; and whatever cannot be replaced: a folder, a device, a file in a folder that cannot be written.
-    pub fn take(typed: &Path) -> anyhow::Result<Self> {
+    pub fn take(typed: &Path, plain_sqlite: bool) -> anyhow::Result<Self> {
         let path = resolve(typed)?;
         let (folder, name) = split(&path)?;
+        if plain_sqlite {
+            refuse_leftovers_of_sqlite(&path)?;
+        }
         let lock = Lock::take(&folder.join(beside(&name, "lock")), &path)?;
-        Ok(Self {
+        let target = Self {
             path,
             folder,
             name,
             _lock: lock,
-        })
+        };
+        let partial = target.partial();
+        if partial.is_dir() {
+            bail!(
+                "{} is a folder; an incomplete snapshot would go there",
+                partial.display()
+            );
+        }
+        Ok(target)
     }
 
     /// The file, symlinks resolved.
@@ -58,9 +69,23 @@ impl Target {
         &self.path
     }
 
-    /// Where the working database goes.
-    pub fn work(&self) -> PathBuf {
-        self.folder.join(beside(&self.name, "work"))
+    /// A new, empty temporary file for the working database.
+    pub fn work(&self) -> anyhow::Result<Temporary> {
+        Temporary::reserve(self.folder.join(beside(&self.name, "work")))
+    }
+
+    /// Whether a path is this file, or one that a run makes beside it.
+    fn owns(&self, path: &Path) -> anyhow::Result<bool> {
+        let (folder, name) = split(path)?;
+        if std::path::absolute(&folder)? != std::path::absolute(&self.folder)?
+            && fs::canonicalize(&folder)? != fs::canonicalize(&self.folder)?
+        {
+            return Ok(false);
+        }
+        let mut own = vec![self.name.clone()];
+        own.extend(["work", "lock", "tmp", "tmp-db"].map(|what| beside(&self.name, what)));
+        own.extend(self.partial().file_name().map(OsStr::to_owned));
+        Ok(own.contains(&name))
     }
 
     /// A new, empty temporary file for the snapshot's database.
@@ -158,19 +183,31 @@ impl Drop for Temporary {
 pub struct Aside {
     path: PathBuf,
     temporary: Temporary,
+    _lock: Lock,
 }
 
 impl Aside {
-    /// Checks beforehand that it can be written.
+    /// Checks beforehand that it can be written, and that it is not the target.
     ///
     /// # Errors
     /// What [`Target::take`] refuses too.
-    pub fn reserve(typed: &Path) -> anyhow::Result<Self> {
+    pub fn reserve(typed: &Path, target: &Target) -> anyhow::Result<Self> {
         let path = resolve(typed)?;
+        if target.owns(&path)? {
+            bail!(
+                "{} is the snapshot itself, or a file of its run; name another",
+                typed.display()
+            );
+        }
         let (folder, name) = split(&path)?;
-        let temporary = Temporary::reserve(folder.join(beside(&name, "tmp")))?;
+        let lock = Lock::take(&folder.join(beside(&name, "lock")), &path)?;
+        let temporary = Temporary::reserve(folder.join(beside(&name, "tmp-aside")))?;
         drop(temporary.create()?);
-        Ok(Self { path, temporary })
+        Ok(Self {
+            path,
+            temporary,
+            _lock: lock,
+        })
     }
 
     /// Writes it.
@@ -187,6 +224,22 @@ impl Aside {
             .with_context(|| format!("cannot write {}", path.display()))?;
         self.temporary.publish(&self.path)
     }
+}
+
+/// SQLite would play a log that another program left beside the old file into the new one.
+fn refuse_leftovers_of_sqlite(path: &Path) -> anyhow::Result<()> {
+    for ending in ["-wal", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let leftover = PathBuf::from(name);
+        if fs::symlink_metadata(&leftover).is_ok_and(|found| found.len() > 0) {
+            bail!(
+                "{} is there: a program has the old database open, or died with it; close it, or remove that file",
+                leftover.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Follows symlinks, also to a name that is still free, and refuses what is not a file.
@@ -298,10 +351,10 @@ mod tests {
     fn a_file_is_held_by_one_run_and_free_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sync.c1z");
-        let first = Target::take(&path).unwrap();
-        assert!(Target::take(&path).unwrap_err().is::<Busy>());
+        let first = Target::take(&path, false).unwrap();
+        assert!(Target::take(&path, false).unwrap_err().is::<Busy>());
         drop(first);
-        drop(Target::take(&path).unwrap());
+        drop(Target::take(&path, false).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -311,7 +364,7 @@ mod tests {
         fs::create_dir(folder.path().join("data")).unwrap();
         let link = folder.path().join("latest.c1z");
         std::os::unix::fs::symlink("data/new.c1z", &link).unwrap();
-        let target = Target::take(&link).unwrap();
+        let target = Target::take(&link, false).unwrap();
         let temporary = target.container().unwrap();
         temporary.create().unwrap().write_all(b"whole").unwrap();
         temporary.publish(target.path()).unwrap();
@@ -332,7 +385,7 @@ mod tests {
     #[test]
     fn what_cannot_be_replaced_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| Target::take(path).unwrap_err().to_string();
+        let refused = |path: &Path| Target::take(path, false).unwrap_err().to_string();
         assert!(refused(folder.path()).contains("is a folder"));
         assert!(refused(Path::new("/dev/null")).contains("no regular file"));
         assert!(refused(&folder.path().join("none/sync.c1z")).contains("does not exist"));
@@ -342,9 +395,56 @@ mod tests {
     }
 
     #[test]
+    fn a_file_aside_is_never_the_target_however_it_is_spelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sync.db");
+        let target = Target::take(&path, true).unwrap();
+        std::os::unix::fs::symlink("sync.db", folder.path().join("link.json")).unwrap();
+        std::os::unix::fs::symlink(".", folder.path().join("here")).unwrap();
+        for name in [
+            "sync.db",
+            "./sync.db",
+            "here/sync.db",
+            "link.json",
+            ".sync.db.tmp",
+            "sync.db.partial",
+        ] {
+            let error = Aside::reserve(&folder.path().join(name), &target).unwrap_err();
+            assert!(
+                error.to_string().contains("the snapshot itself"),
+                "{name}: {error}"
+            );
+        }
+        let manifest = Aside::reserve(&folder.path().join("m.json"), &target).unwrap();
+        assert!(
+            Aside::reserve(&folder.path().join("m.json"), &target)
+                .unwrap_err()
+                .is::<Busy>()
+        );
+        manifest.write(b"{}").unwrap();
+        assert_eq!(fs::read(folder.path().join("m.json")).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn a_log_beside_a_plain_database_would_be_played_into_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sync.db");
+        fs::write(folder.path().join("sync.db-wal"), "old rows").unwrap();
+        assert!(
+            Target::take(&path, true)
+                .unwrap_err()
+                .to_string()
+                .contains("sync.db-wal is there")
+        );
+        Target::take(&path, false).unwrap();
+        fs::write(folder.path().join("sync.db-wal"), "").unwrap();
+        Target::take(&path, true).unwrap();
+    }
+
+    #[test]
     fn what_is_not_published_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::take(&folder.path().join("sync.c1z")).unwrap();
+        let target = Target::take(&folder.path().join("sync.c1z"), false).unwrap();
         let temporary = target.database().unwrap();
         temporary.create().unwrap();
         let path = temporary.path().to_owned();

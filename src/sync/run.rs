@@ -7,6 +7,7 @@
 //! - A worker may sit in a read for as long as `--timeout`; nobody waits for it. When the caller has an error or a
 //!   signal, it drops the queues and goes, and the process ends without the workers.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -19,10 +20,11 @@ use super::work::{Copy, Directory, From, Seq, UserCopy, Work};
 use crate::config::{PageSizes, Sync};
 use crate::console::{self, Progress, Tally};
 use crate::exit::{Ending, Exit};
-use crate::filter::Scope;
+use crate::filter::{Addresses, Scope};
 use crate::model::{Group, GroupId, Learned, UserId};
+use crate::okta::page::RowKey;
 use crate::okta::read::{self, UserListing};
-use crate::okta::wire;
+use crate::okta::wire::{self, Malformed};
 use crate::okta::{Client, Error, Stop};
 use crate::snapshot::Warning;
 
@@ -35,7 +37,7 @@ pub struct Gathered {
     pub users_listed_by: UserListing,
     /// Different users in the listing.
     pub users_seen: u64,
-    /// Of the users seen and kept, those that are not deprovisioned; what Everyone's size counts.
+    /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
     pub users_not_deprovisioned: Option<u64>,
     /// Users in scope.
     pub users_in_scope: u64,
@@ -70,6 +72,8 @@ enum Task {
     Groups,
     Members(Seq, GroupId),
     GroupsOf(Seq, UserId),
+    /// One user, read by id.
+    User(UserId),
 }
 
 /// One row of a page of users.
@@ -87,7 +91,11 @@ enum Event {
         seen: u64,
         active: u64,
     },
-    UsersEnd(UserListing),
+    UsersEnd(UserListing, HashSet<RowKey>),
+    Freshest {
+        id: UserId,
+        copy: Option<Box<UserCopy>>,
+    },
     Groups {
         rows: Vec<Group>,
         seen: u64,
@@ -117,7 +125,6 @@ enum Event {
         error: Error,
     },
     UserGone {
-        user: Seq,
         id: UserId,
     },
     UserForbidden {
@@ -174,7 +181,7 @@ pub fn gather(
     let mut run = Run::new(config, &shared, task_in, work);
     run.start(Task::Users);
     run.start(Task::Groups);
-    while run.open > 0 {
+    while run.open > 0 || run.doubts_remain() {
         stop.check()?;
         progress.show(&run.tally(client));
         match events.recv_timeout(GLANCE) {
@@ -219,7 +226,7 @@ impl Shared {
                     })
                 };
                 match read::users(client, self.sizes.users, keep, sink) {
-                    Ok(listing) => Event::UsersEnd(listing),
+                    Ok((listing, rows)) => Event::UsersEnd(listing, rows),
                     Err(error) => failed(error, "reading users"),
                 }
             }
@@ -249,13 +256,14 @@ impl Shared {
                 };
                 match read::members(client, &id, self.sizes.members, keep, sink) {
                     Ok(distinct) => Event::MembersEnd { group, distinct },
-                    Err(error) => match error.status() {
-                        Some(404) => Event::GroupGone { group, id },
-                        Some(403) => Event::GroupForbidden { group, id, error },
-                        _ => failed(error, &format!("reading the members of group {id}")),
-                    },
+                    Err(error) if error.is_gone() => Event::GroupGone { group, id },
+                    Err(error) if error.status() == Some(403) => {
+                        Event::GroupForbidden { group, id, error }
+                    }
+                    Err(error) => failed(error, &format!("reading the members of group {id}")),
                 }
             }
+            Task::User(id) => self.freshest(id),
             Task::GroupsOf(user, id) => {
                 let sink = |page: read::Page<Group>| {
                     send(Event::GroupsOf {
@@ -265,24 +273,49 @@ impl Shared {
                 };
                 match read::groups_of(client, &id, sink) {
                     Ok(()) => Event::GroupsOfEnd,
-                    Err(error) => match error.status() {
-                        Some(404) => Event::UserGone { user, id },
-                        Some(403) => Event::UserForbidden { user, id, error },
-                        _ => failed(error, &format!("reading the groups of user {id}")),
-                    },
+                    Err(error) if error.is_gone() => Event::UserGone { id },
+                    Err(error) if error.status() == Some(403) => {
+                        Event::UserForbidden { user, id, error }
+                    }
+                    Err(error) => failed(error, &format!("reading the groups of user {id}")),
                 }
             }
         }
     }
 
+    /// The freshest copy of a user, which is the one that Okta gives by id (okta-api 1.1).
+    fn freshest(&self, id: UserId) -> Event {
+        match read::user(&self.client, id.as_str()) {
+            Ok(Some(user)) => {
+                let addresses = Addresses {
+                    email: user.email(),
+                    login: user.login(),
+                    second_email: user.second_email(),
+                };
+                let matched_by = self.scope.user(addresses);
+                Event::Freshest {
+                    id,
+                    copy: Some(Box::new(UserCopy::new(user, matched_by))),
+                }
+            }
+            Ok(None) => Event::Freshest { id, copy: None },
+            Err(error) => failed(error, &format!("reading user {id}")),
+        }
+    }
+
     /// What to keep of a user on a page: a number, a copy, or nothing.
-    fn keep(&self, user: &wire::User<'_>, from: From) -> Option<UserRow> {
+    fn keep(&self, user: &wire::User<'_>, from: From) -> Result<Option<UserRow>, Malformed> {
         let matched_by = || user.with_addresses(|addresses| self.scope.user(addresses));
-        let copy = |matched_by| UserRow::Copy(Box::new(UserCopy::new(user.to_model(), matched_by)));
+        let copy = |matched_by| {
+            let user = user.to_model()?;
+            Ok(Some(UserRow::Copy(Box::new(UserCopy::new(
+                user, matched_by,
+            )))))
+        };
         match self.users.judge(user.id(), user.last_updated(), from) {
-            Copy::Known(seq) => Some(UserRow::Known(seq)),
-            Copy::Better => Some(copy(matched_by())),
-            Copy::First => matched_by().map(|by| copy(Some(by))),
+            Copy::Known(seq) => Ok(Some(UserRow::Known(seq))),
+            Copy::Better => copy(matched_by()?),
+            Copy::First => matched_by()?.map_or(Ok(None), |by| copy(Some(by))),
         }
     }
 }
@@ -298,14 +331,17 @@ struct Run<'a> {
     tasks: Sender<Task>,
     work: Option<&'a mut Work>,
     groups: Directory<GroupId>,
-    /// Groups in scope as they were listed, until the memberships start.
-    listed: Vec<(Seq, Group)>,
+    /// Groups in scope, each by the copy that won, until the memberships start.
+    listed: HashMap<Seq, Group>,
+    /// The rows of the user listing, in scope or not.
+    listed_users: HashSet<RowKey>,
     /// Tasks that have not ended.
     open: u64,
     strategy: Option<Strategy>,
     users_listed_by: Option<UserListing>,
     groups_listed: bool,
     guarded: bool,
+    doubts_settled: bool,
     users_seen: u64,
     active_seen: u64,
     groups_seen: u64,
@@ -333,12 +369,14 @@ impl<'a> Run<'a> {
             tasks,
             work,
             groups: Directory::default(),
-            listed: Vec::new(),
+            listed: HashMap::new(),
+            listed_users: HashSet::new(),
             open: 0,
             strategy: None,
             users_listed_by: None,
             groups_listed: false,
             guarded: false,
+            doubts_settled: false,
             users_seen: 0,
             active_seen: 0,
             groups_seen: 0,
@@ -373,8 +411,9 @@ impl<'a> Run<'a> {
                     self.take_listed_group(group)?;
                 }
             }
-            Event::UsersEnd(listing) => {
+            Event::UsersEnd(listing, rows) => {
                 self.open -= 1;
+                self.listed_users = rows;
                 self.users_listed_by = Some(listing);
                 if listing == UserListing::Plain {
                     self.warn(
@@ -389,6 +428,9 @@ impl<'a> Run<'a> {
             Event::GroupsEnd => {
                 self.open -= 1;
                 self.groups_listed = true;
+                let (wish, sizes) = (self.config.memberships_by, self.shared.sizes);
+                let requests = |group| plan::requests_by_group(group, wish, sizes);
+                self.by_group = self.listed.values().map(requests).sum();
                 if !self.everyone {
                     self.missing.push(
                         "the group list lacks Everyone: the token sees only a part of the org"
@@ -423,6 +465,20 @@ impl<'a> Run<'a> {
                     work.memberships(user, &groups)?;
                 }
             }
+            Event::Freshest { id, copy } => {
+                self.open -= 1;
+                match (copy, &mut self.work) {
+                    (Some(copy), _) => {
+                        self.store_users(vec![UserRow::Copy(copy)], From::Listing)?;
+                    }
+                    (None, Some(work)) => {
+                        self.users_vanished += 1;
+                        work.user_gone(&id)?;
+                        self.warn_gone("user", id.as_str());
+                    }
+                    (None, None) => {}
+                }
+            }
             Event::GroupsOfEnd => self.user_done(),
             Event::GroupGone { group, id } => {
                 self.open -= 1;
@@ -430,25 +486,26 @@ impl<'a> Run<'a> {
                 if let Some(work) = &mut self.work {
                     work.group_gone(group)?;
                 }
-                let message = format!("group {id} was deleted during the run and is left out");
-                self.warn("group_vanished", "group", Some(id.as_str()), message);
+                self.warn_gone("group", id.as_str());
             }
             Event::GroupForbidden { group, id, error } => {
                 self.open -= 1;
                 self.learned(group, Learned::Forbidden, None)?;
                 self.missing
                     .push(format!("the members of group {id} may not be read"));
-                let message = format!("the members of this group may not be read: {error}");
+                let message = format!(
+                    "the members of this group may not be read: {}",
+                    error.without_id()
+                );
                 self.warn("members_forbidden", "group", Some(id.as_str()), message);
             }
-            Event::UserGone { user, id } => {
+            Event::UserGone { id } => {
                 self.user_done();
                 self.users_vanished += 1;
                 if let Some(work) = &mut self.work {
-                    work.user_gone(user)?;
+                    work.user_gone(&id)?;
                 }
-                let message = format!("user {id} was deleted during the run and is left out");
-                self.warn("user_vanished", "user", Some(id.as_str()), message);
+                self.warn_gone("user", id.as_str());
             }
             Event::UserForbidden { user, id, error } => {
                 self.user_done();
@@ -458,7 +515,10 @@ impl<'a> Run<'a> {
                 };
                 self.missing
                     .push(format!("the groups of user {id} may not be read"));
-                let message = format!("the groups of this user ({login}) may not be read: {error}");
+                let message = format!(
+                    "the groups of this user ({login}) may not be read: {}",
+                    error.without_id()
+                );
                 self.warn("groups_forbidden", "user", Some(id.as_str()), message);
             }
         }
@@ -507,9 +567,9 @@ impl<'a> Run<'a> {
     }
 
     fn start_by_group(&mut self) -> anyhow::Result<()> {
-        let mut groups = std::mem::take(&mut self.listed);
+        let mut groups: Vec<(Seq, Group)> = std::mem::take(&mut self.listed).into_iter().collect();
         // The largest first: the run must not end with one worker on one long listing.
-        groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.members_reported));
+        groups.sort_by_key(|(seq, group)| (std::cmp::Reverse(group.members_reported), *seq));
         for (seq, group) in groups {
             match plan::way_by_group(&group, self.config.memberships_by) {
                 Learned::Listed => {
@@ -523,7 +583,7 @@ impl<'a> Run<'a> {
     }
 
     fn start_by_user(&mut self) -> anyhow::Result<()> {
-        self.listed = Vec::new();
+        self.listed.clear();
         let users = match &self.work {
             Some(work) => work.users_to_ask()?,
             None => Vec::new(),
@@ -533,6 +593,25 @@ impl<'a> Run<'a> {
             self.start(Task::GroupsOf(seq, id));
         }
         Ok(())
+    }
+
+    /// Users that were kept because a group's members held them in scope, although the listing held them out of scope:
+    /// of those the listing's copy is not known any more, so they are asked for again. Whether any were found.
+    fn doubts_remain(&mut self) -> bool {
+        if self.doubts_settled || self.config.plan {
+            return false;
+        }
+        self.doubts_settled = true;
+        let unlisted = self.shared.users.unlisted_ids();
+        let doubtful: Vec<UserId> = unlisted
+            .into_iter()
+            .filter(|id| self.listed_users.contains(&RowKey::of(id.as_str())))
+            .collect();
+        self.listed_users = HashSet::new();
+        for id in doubtful {
+            self.start(Task::User(id));
+        }
+        self.open > 0
     }
 
     /// Whether it is worth going on.
@@ -584,20 +663,18 @@ impl<'a> Run<'a> {
         for row in rows {
             seqs.push(match row {
                 UserRow::Known(seq) => seq,
-                UserRow::Copy(copy) => match &mut self.work {
-                    Some(work) => work.user(&self.shared.users, &copy, from)?,
-                    None => {
+                UserRow::Copy(copy) => {
+                    let user = &copy.user;
+                    let in_scope = copy.matched_by.is_some();
+                    let (seq, stored) =
                         self.shared
                             .users
-                            .admit(
-                                copy.user.id,
-                                copy.user.last_updated,
-                                from,
-                                copy.matched_by.is_some(),
-                            )
-                            .0
+                            .admit(user.id.clone(), user.last_updated, from, in_scope);
+                    if let (Some(work), true) = (&mut self.work, stored) {
+                        work.user(seq, &copy)?;
                     }
-                },
+                    seq
+                }
             });
         }
         Ok(seqs)
@@ -609,28 +686,23 @@ impl<'a> Run<'a> {
             self.everyone_reported = group.members_reported;
         }
         let in_scope = self.config.scope.group(group.name());
-        let is_new = self
-            .groups
-            .judge(group.id.as_str(), group.last_updated, From::Listing)
-            == Copy::First;
-        let seq = match &mut self.work {
-            Some(work) => work.group(&self.groups, &group, From::Listing, in_scope)?,
-            None => {
-                self.groups
-                    .admit(
-                        group.id.clone(),
-                        group.last_updated,
-                        From::Listing,
-                        in_scope,
-                    )
-                    .0
-            }
-        };
-        // A page may repeat a row of the one before.
-        if in_scope && is_new {
-            self.by_group +=
-                plan::requests_by_group(&group, self.config.memberships_by, self.shared.sizes);
-            self.listed.push((seq, group));
+        let (seq, stored) = self.groups.admit(
+            group.id.clone(),
+            group.last_updated,
+            From::Listing,
+            in_scope,
+        );
+        if !stored {
+            return Ok(());
+        }
+        if let Some(work) = &mut self.work {
+            work.group(seq, &group, in_scope)?;
+        }
+        // A group that is there twice, renamed between two pages, counts by its newer copy.
+        if in_scope {
+            self.listed.insert(seq, group);
+        } else {
+            self.listed.remove(&seq);
         }
         Ok(())
     }
@@ -644,12 +716,15 @@ impl<'a> Run<'a> {
         {
             Copy::Known(seq) => Ok(Some(seq)),
             Copy::First if !in_scope => Ok(None),
-            Copy::First | Copy::Better => match &mut self.work {
-                Some(work) => work
-                    .group(&self.groups, group, From::Side, in_scope)
-                    .map(Some),
-                None => Ok(None),
-            },
+            Copy::First | Copy::Better => {
+                let (seq, stored) =
+                    self.groups
+                        .admit(group.id.clone(), group.last_updated, From::Side, in_scope);
+                if let (Some(work), true) = (&mut self.work, stored) {
+                    work.group(seq, group, in_scope)?;
+                }
+                Ok(Some(seq))
+            }
         }
     }
 
@@ -658,6 +733,11 @@ impl<'a> Run<'a> {
             Some(work) => work.learned(group, learned, seen),
             None => Ok(()),
         }
+    }
+
+    fn warn_gone(&mut self, kind: &str, id: &str) {
+        let message = format!("this {kind} was deleted during the run and is left out");
+        self.warn(&format!("{kind}_vanished"), kind, Some(id), message);
     }
 
     fn warn(&mut self, code: &str, kind: &str, object: Option<&str>, message: String) {

@@ -8,9 +8,9 @@
 //! - Only users in scope, or once in scope, have a row; memory holds an id and a number for each of these.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use anyhow::Context as _;
@@ -131,6 +131,21 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
         self.read().in_scope
     }
 
+    /// The ids of those that are in scope and were not in the listing, sorted.
+    pub fn unlisted_ids(&self) -> Vec<Id>
+    where
+        Id: Clone + Ord,
+    {
+        let entries = self.read();
+        let unlisted = entries
+            .all
+            .iter()
+            .filter(|(_, known)| known.in_scope && !known.listed);
+        let mut ids: Vec<Id> = unlisted.map(|(id, _)| id.clone()).collect();
+        ids.sort();
+        ids
+    }
+
     /// How many are in scope and were not in the listing.
     pub fn unlisted(&self) -> u64 {
         let entries = self.read();
@@ -172,11 +187,10 @@ impl UserCopy {
 /// Rows written before they are committed.
 const BATCH: u32 = 10_000;
 
-/// The working database. Dropped, it removes its file.
+/// The working database. Its file is the caller's to remove.
 #[derive(Debug)]
 pub struct Work {
     db: Connection,
-    path: PathBuf,
     pending: u32,
 }
 
@@ -191,18 +205,12 @@ create table memberships (owner integer not null, others blob not null);
 ";
 
 impl Work {
-    /// Makes an empty one; what was at the path is gone.
+    /// Makes an empty one, where nothing is yet.
     ///
     /// # Errors
     /// What the folder or SQLite says.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let open = || -> anyhow::Result<Connection> {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
             OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -218,90 +226,62 @@ impl Work {
         };
         let db =
             open().with_context(|| format!("cannot make the working file {}", path.display()))?;
-        Ok(Self {
-            db,
-            path: path.to_owned(),
-            pending: 0,
-        })
+        Ok(Self { db, pending: 0 })
     }
 
-    /// Stores a copy of a user, unless a better one is there. Says the user's number.
+    /// Stores the copy of a user that is the best so far.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn user(
-        &mut self,
-        known: &Directory<UserId>,
-        copy: &UserCopy,
-        from: From,
-    ) -> anyhow::Result<Seq> {
+    pub fn user(&mut self, seq: Seq, copy: &UserCopy) -> anyhow::Result<()> {
         let user = &copy.user;
-        let (seq, store) = known.admit(
-            user.id.clone(),
-            user.last_updated,
-            from,
-            copy.matched_by.is_some(),
-        );
-        if store {
-            self.db
-                .prepare_cached(
-                    "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,0)",
-                )?
-                .execute(params![
-                    seq,
-                    user.id.as_str(),
-                    user.status,
-                    micros(user.created),
-                    micros(user.activated),
-                    micros(user.status_changed),
-                    micros(user.last_login),
-                    micros(user.last_updated),
-                    micros(user.password_changed),
-                    copy.profile,
-                    copy.matched_by.map(MatchedBy::as_str),
-                ])?;
-            self.wrote()?;
-        }
-        Ok(seq)
+        self.db
+            .prepare_cached(
+                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,0)",
+            )?
+            .execute(params![
+                seq,
+                user.id.as_str(),
+                user.status,
+                micros(user.created),
+                micros(user.activated),
+                micros(user.status_changed),
+                micros(user.last_login),
+                micros(user.last_updated),
+                micros(user.password_changed),
+                copy.profile,
+                copy.matched_by.map(MatchedBy::as_str),
+            ])?;
+        self.wrote()
     }
 
-    /// Stores a copy of a group, unless a better one is there. Says the group's number.
+    /// Stores the copy of a group that is the best so far.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn group(
-        &mut self,
-        known: &Directory<GroupId>,
-        group: &Group,
-        from: From,
-        in_scope: bool,
-    ) -> anyhow::Result<Seq> {
-        let (seq, store) = known.admit(group.id.clone(), group.last_updated, from, in_scope);
-        if store {
-            // The size is the listing's alone: a better copy from a user's groups does not have it.
-            self.db
-                .prepare_cached(
-                    "insert into groups (seq, id, type, source_id, created, last_updated, last_membership_updated,
-                       members_reported, profile, in_scope) values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)
-                     on conflict (seq) do update set type = ?3, source_id = ?4, created = ?5, last_updated = ?6,
-                       last_membership_updated = ?7, members_reported = coalesce(?8, members_reported), profile = ?9,
-                       in_scope = ?10",
-                )?
-                .execute(params![
-                    seq,
-                    group.id.as_str(),
-                    group.kind,
-                    group.source_id,
-                    micros(group.created),
-                    micros(group.last_updated),
-                    micros(group.last_membership_updated),
-                    group.members_reported.and_then(|count| i64::try_from(count).ok()),
-                    serde_json::to_string(&group.profile)?,
-                    in_scope,
-                ])?;
-            self.wrote()?;
-        }
-        Ok(seq)
+    pub fn group(&mut self, seq: Seq, group: &Group, in_scope: bool) -> anyhow::Result<()> {
+        // The size is the listing's alone: a better copy from a user's groups does not have it.
+        self.db
+            .prepare_cached(
+                "insert into groups (seq, id, type, source_id, created, last_updated, last_membership_updated,
+                   members_reported, profile, in_scope) values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)
+                 on conflict (seq) do update set type = ?3, source_id = ?4, created = ?5, last_updated = ?6,
+                   last_membership_updated = ?7, members_reported = coalesce(?8, members_reported), profile = ?9,
+                   in_scope = ?10",
+            )?
+            .execute(params![
+                seq,
+                group.id.as_str(),
+                group.kind,
+                group.source_id,
+                micros(group.created),
+                micros(group.last_updated),
+                micros(group.last_membership_updated),
+                group.members_reported.and_then(|count| i64::try_from(count).ok()),
+                serde_json::to_string(&group.profile)?,
+                in_scope,
+            ])?;
+        self.wrote()
     }
 
     /// Stores one page of memberships: an owner, and who belongs to it.
@@ -350,9 +330,9 @@ impl Work {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn user_gone(&mut self, user: Seq) -> anyhow::Result<()> {
+    pub fn user_gone(&mut self, user: &UserId) -> anyhow::Result<()> {
         self.db
-            .execute("update users set gone = 1 where seq = ?1", [user])?;
+            .execute("update users set gone = 1 where id = ?1", [user.as_str()])?;
         self.wrote()
     }
 
@@ -487,8 +467,9 @@ impl Work {
                 [user],
                 |row| row.get(0),
             )
-            .optional()?;
-        Ok(login.flatten())
+            .optional();
+        // For a message only: a login that is no text is not worth the run.
+        Ok(login.ok().flatten().flatten())
     }
 
     /// All that was stored is there, and can be found quickly by its owner.
@@ -509,13 +490,6 @@ impl Work {
             self.db.execute_batch("commit; begin")?;
         }
         Ok(())
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        // Nothing resumes from it yet: what is left of a run that failed would only be in the way.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -260,3 +260,61 @@ fn a_refused_search_falls_back_to_the_plain_lists_and_loses_nobody() {
         );
     }
 }
+
+#[test]
+fn a_404_that_is_not_oktas_word_for_gone_is_no_deletion() {
+    for (action, part) in [
+        (Action::okta(404, "E0000008"), "E0000008"),
+        (Action::html(404), "Okta answered 404"),
+    ] {
+        for (by, endpoint) in [("group", Endpoint::Members), ("user", Endpoint::UserGroups)] {
+            let okta = Okta::with(Org::demo());
+            okta.fault(Fault::on(endpoint, action.clone()));
+            let folder = Folder::new();
+            folder
+                .sync(&okta, &["--memberships-by", by])
+                .end()
+                .code(2)
+                .says(part);
+            assert!(folder.names().is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_org_that_is_deleted_during_the_run_leaves_no_empty_snapshot() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(
+        Endpoint::UserGroups,
+        Action::okta(404, "E0000007"),
+    ));
+    let folder = Folder::new();
+    folder
+        .sync(&okta, &["--memberships-by", "user"])
+        .end()
+        .code(8)
+        .says("no user in scope is left");
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn equal_partial_runs_give_equal_bytes() {
+    let (okta, _) = with_a_forbidden_group();
+    let folder = Folder::new();
+    for name in ["one.db", "two.db"] {
+        folder
+            .sync(
+                &okta,
+                &[
+                    "-f",
+                    name,
+                    "--allow-partial",
+                    "--now",
+                    "2026-01-31T12:00:00Z",
+                ],
+            )
+            .ok();
+    }
+    let [one, two] = ["one.db", "two.db"].map(|name| std::fs::read(folder.path(name)).unwrap());
+    assert!(one == two);
+}

@@ -481,3 +481,101 @@ fn a_previous_file_is_replaced_and_a_link_to_it_stays() {
     );
     assert_holds_the_truth(&folder.path("real.c1z"), &okta, &scope(DOMAINS, None));
 }
+
+#[test]
+fn a_group_renamed_between_two_pages_counts_by_its_newer_copy() {
+    use okta_ciam::demo::{Action, Endpoint, Fault};
+    let mut org = Org::new();
+    org.add_user(User::with_email("00u1", "u1@example.com"));
+    for number in 0..201 {
+        org.add_group(Group::new(
+            &format!("00g1{number:03}"),
+            &format!("other {number}"),
+        ));
+    }
+    org.add_group(Group::new("00g1000", "not yet").size(Size::Says(0)));
+    org.join("00g1000", "00u1");
+    let okta = Okta::with(org);
+    okta.fault(Fault::on(Endpoint::Groups, Action::RepeatRows(3)).nth(2));
+    okta.fault(
+        Fault::on(
+            Endpoint::Groups,
+            Action::run(|org| {
+                org.edit_group("00g1000", |group| {
+                    *group = Group::new("00g1000", "team red");
+                    group.last_updated = at("2027-01-01T00:00:00Z");
+                });
+                org.join("00g1000", "00u1");
+            }),
+        )
+        .nth(2),
+    );
+    let folder = Folder::new();
+    folder
+        .sync(
+            &okta,
+            &[
+                "-f",
+                "a.db",
+                "--group-name-filter",
+                "team",
+                "--memberships-by",
+                "auto",
+            ],
+        )
+        .ok();
+    let db = open(&folder.path("a.db"));
+    assert_eq!(
+        rows(&db, "select name, members_kept, learned from groups"),
+        ["team red|1|listed"]
+    );
+}
+
+#[test]
+fn what_a_listing_holds_out_of_scope_is_asked_again_when_an_older_copy_is_in_scope() {
+    // A user's copy among the members is older than the listing's, which is out of scope.
+    for first in ["listing", "members"] {
+        let mut org = Org::new();
+        for number in 0..250 {
+            org.add_user(User::with_email(
+                &format!("00u1{number:03}"),
+                &format!("u{number}@example.com"),
+            ));
+        }
+        let newer = at("2027-01-01T00:00:00Z");
+        org.add_user(User::with_email("00u1249", "left@elsewhere.example").updated(newer));
+        org.add_group(Group::new("00g1", "team"));
+        org.join("00g1", "00u1000");
+        let okta = Okta::with(org);
+        use okta_ciam::demo::{Action, Endpoint, Fault, Reply};
+        let stale = r#"[{"id":"00u1249","status":"ACTIVE","lastUpdated":"2020-01-01T00:00:00.000Z","profile":{"login":"stale@example.com","email":"stale@example.com"}}]"#;
+        okta.fault(Fault::on(
+            Endpoint::Members,
+            Action::Reply(Reply::new(200, "application/json", stale)),
+        ));
+        let slow = if first == "listing" {
+            Endpoint::Members
+        } else {
+            Endpoint::Users
+        };
+        okta.fault(Fault::on(
+            slow,
+            Action::Delay(std::time::Duration::from_millis(300)),
+        ));
+        let folder = Folder::new();
+        folder
+            .sync(&okta, &["-f", "a.db", "--memberships-by", "group"])
+            .ok();
+        let db = open(&folder.path("a.db"));
+        assert_eq!(
+            cell(&db, "select count(*) from users where id = '00u1249'"),
+            "0",
+            "{first} first"
+        );
+        assert_eq!(
+            cell(&db, "select users_only_as_members from snapshot"),
+            "0",
+            "{first} first"
+        );
+    }
+}
