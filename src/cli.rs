@@ -56,6 +56,7 @@ pub struct Talk {
 #[allow(missing_docs, reason = "the commands' own texts say it")]
 pub enum Command {
     Sync(Box<Sync>),
+    Check(Box<Check>),
     Show(Show),
     Demo(Demo),
 }
@@ -103,6 +104,46 @@ pub struct Sync {
     /// The time to record, RFC 3339; loopback orgs only
     #[arg(long, hide = true, value_name = "TIME")]
     pub now: Option<String>,
+}
+
+/// Say whether configuration, token and permissions suffice for a sync and for changes
+///
+/// Sends at most 12 requests, all of them GET, and changes nothing.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  Does this token do for a sync of example.com?
+    okta-ciam check --domain company.okta.com --api-token-file token.txt --email-domains example.com
+
+  And for granting and revoking?
+    okta-ciam check --provisioning
+
+  For a pipeline; ends with 5 where the token or a permission does not suffice:
+    okta-ciam check --output json")]
+pub struct Check {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub connection: Connection,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub scope: Scope,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
+}
+
+/// Whether anything may be changed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Provisioning {
+    /// Switch changes of memberships on [env: BATON_PROVISIONING]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub provisioning: Option<String>,
 }
 
 /// Where the org is and how to talk to it.
