@@ -4,6 +4,8 @@
 //! is a finding, and the looking goes on; without an answer, or with a token that is none, it ends there.
 
 use std::fmt::Write as _;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -28,7 +30,7 @@ use crate::snapshot::rfc3339;
 pub fn run(config: &Config, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     let client = Client::new(&config.connection, stop.clone())?;
     let mut report = Report::default();
-    match look(config, &client, &mut report) {
+    match saying_waits(&client, || look(config, &client, &mut report)) {
         Ok(()) | Err(Halt::Said) => {}
         Err(Halt::Because(error @ (Error::Interrupted(_) | Error::Setup(_)))) => {
             return Err(error.into());
@@ -37,6 +39,28 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> anyhow::Result<Ex
     }
     report.measure(&client);
     report.print(console)
+}
+
+/// How often a wait is looked for.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.
+fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        // Dropped when the work is done, or has panicked.
+        let (_working, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut said = false;
+            while ended.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+                let waiting = client.waiting();
+                if let Some(waiting) = waiting.as_ref().filter(|_| !said) {
+                    tracing::info!("{waiting}");
+                }
+                said = waiting.is_some();
+            }
+        });
+        work()
+    })
 }
 
 /// Why the looking ends early.
@@ -180,6 +204,12 @@ fn first_contact(
     let by_okta = match &answer {
         Ok(owner) => owner.by_okta,
         Err(Error::Refused(refusal)) => refusal.request_id.is_some() && !is_no_path(refusal),
+        // Okta, out of order: nobody else sends limits.
+        Err(Error::Unavailable { .. } | Error::Stuck { .. } | Error::Deadline { .. })
+            if !client.standings().is_empty() =>
+        {
+            true
+        }
         // Not reached, or not trusted.
         Err(error) => return Err(error.clone().into()),
     };
@@ -649,7 +679,8 @@ impl Report {
 
     /// An error after which there is nothing more to ask.
     fn broke_off(&mut self, error: Error) {
-        self.request_id = error.request_id().map(str::to_owned);
+        let request_id = error.request_id().map(str::to_owned);
+        self.request_id = self.request_id.take().or(request_id);
         let message = error.to_string();
         let exit = exit::of(&error.into());
         let todo = match exit {
@@ -659,9 +690,10 @@ impl Report {
             Exit::Unavailable => {
                 "see whether --domain is right and the network lets it through, or try again later"
             }
-            _ => "put that right and run it again; what follows was not looked at",
+            _ => "put that right",
         };
-        self.failure(message, todo, exit);
+        let todo = format!("{todo}; the rest was not looked at");
+        self.failure(message, &todo, exit);
     }
 
     /// What every answer told beside its contents.

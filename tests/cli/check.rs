@@ -411,6 +411,29 @@ fn an_okta_that_stops_answering_ends_with_6_and_keeps_what_was_found() {
 }
 
 #[test]
+fn a_rate_limit_is_waited_for_and_said() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(2)).first(1));
+    let ran = check(&Folder::new(), &okta, &[])
+        .ok()
+        .says("note: waiting ")
+        .says("Okta's rate limit (users)");
+    assert!(ran.took > Duration::from_secs(2), "{:?}", ran.took);
+    assert!(ran.stdout.contains("10 requests"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_okta_that_is_out_of_order_is_an_okta() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Me, Action::okta(503, "E0000010")));
+    let report = as_json(&Folder::new(), &okta, &["--deadline", "1s"], 6);
+    assert_eq!(names(&report, "ok")[0], "origin");
+    assert_eq!(names(&report, "failure"), ["token"]);
+    let todo = found(&report, "token")["todo"].as_str().unwrap();
+    assert!(todo.ends_with("the rest was not looked at"), "{todo}");
+}
+
+#[test]
 fn what_is_no_okta_org_ends_with_2() {
     let folder = Folder::new();
     let okta = Okta::with(Org::demo());
