@@ -60,6 +60,7 @@ pub enum Command {
     Sync(Box<Sync>),
     Grant(Box<Grant>),
     Revoke(Box<Revoke>),
+    Check(Box<Check>),
     Show(Show),
     Demo(Demo),
 }
@@ -107,6 +108,32 @@ pub struct Sync {
     /// The time to record, RFC 3339; loopback orgs only
     #[arg(long, hide = true, value_name = "TIME")]
     pub now: Option<String>,
+}
+
+/// Say whether configuration, token and permissions suffice for a sync and for changes
+///
+/// Sends at most 12 requests, all of them GET, and changes nothing.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  Does this token do for a sync of example.com?
+    okta-ciam check --domain company.okta.com --api-token-file token.txt --email-domains example.com
+
+  And for granting and revoking?
+    okta-ciam check --provisioning
+
+  For a pipeline; ends with 5 where the token or a permission does not suffice:
+    okta-ciam check --output json")]
+pub struct Check {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub connection: Connection,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub scope: Scope,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
 }
 
 /// Where the org is and how to talk to it.

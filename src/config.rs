@@ -426,6 +426,31 @@ impl Sync {
     }
 }
 
+/// One check, wholly decided.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The org.
+    pub connection: Connection,
+    /// Who counts.
+    pub scope: Scope,
+    /// Whether changes are switched on.
+    pub provisioning: bool,
+}
+
+impl Check {
+    /// Reads the flags and variables of a check, and the files that they name.
+    ///
+    /// # Errors
+    /// What a sync refuses too, and a switch that is none.
+    pub fn new(typed: &cli::Check, environment: &Environment) -> Result<Self, Error> {
+        Ok(Self {
+            provisioning: provisioning(&typed.provisioning, environment)?,
+            scope: scope(&typed.scope, environment)?,
+            connection: Connection::new(&typed.connection, environment)?,
+        })
+    }
+}
+
 /// One `grant` or `revoke`, wholly decided.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -1102,6 +1127,36 @@ mod tests {
             .collect();
         assert_eq!(domains, ["example.com", "*.example.net", "example.org"]);
         assert!(sync.scope.skip_secondary());
+    }
+
+    #[test]
+    fn changes_are_off_unless_they_are_switched_on() {
+        let read = |flag: Option<&str>, variable: &str| {
+            let typed = cli::Check {
+                provisioning: cli::Provisioning {
+                    provisioning: flag.map(str::to_owned),
+                },
+                ..cli::Check::default()
+            };
+            let mut environment = Environment::from(WHOLE);
+            if !variable.is_empty() {
+                environment
+                    .0
+                    .insert("BATON_PROVISIONING".to_owned(), variable.into());
+            }
+            Check::new(&typed, &environment).map(|check| check.provisioning)
+        };
+        for (flag, variable, on) in [
+            (None, "", false),
+            (Some("true"), "", true),
+            (Some("0"), "1", false),
+            (None, "1", true),
+            (None, "False", false),
+        ] {
+            assert_eq!(read(flag, variable), Ok(on), "{flag:?} {variable:?}");
+        }
+        let error = read(None, "yes").unwrap_err().to_string();
+        assert!(error.contains("BATON_PROVISIONING"), "{error}");
     }
 
     #[test]

@@ -49,6 +49,10 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             let config = config::Change::new(Action::Revoke, &typed.change, grant_id, environment)?;
             commands::change::run(&config, console, &Stop::listen()?)
         }
+        Command::Check(typed) => {
+            let config = config::Check::new(typed, environment)?;
+            commands::check::run(&config, console, &Stop::listen()?)
+        }
         Command::Show(typed) => {
             let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;
             commands::show::run(&file, typed.what.as_ref(), console)

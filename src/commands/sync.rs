@@ -171,22 +171,31 @@ fn note_size(database: &Path, warnings: &mut Vec<Warning>) -> anyhow::Result<()>
 }
 
 /// The clocks may differ this much before anyone is told, in seconds.
-const NOTABLE_SKEW: i64 = 60;
+pub(super) const NOTABLE_SKEW: i64 = 60;
 
 /// How far this machine's clock is ahead of Okta's. Headers are in whole seconds: less than two is nothing.
-fn note_skew(client: &Client, warnings: &mut Vec<Warning>) -> Option<i64> {
+pub(super) fn clock_ahead(client: &Client) -> Option<i64> {
     let ahead = -client.clock_skew()?;
-    let ahead = if ahead.abs() < 2.0 {
+    Some(if ahead.abs() < 2.0 {
         0
     } else {
         ahead.round() as i64
-    };
+    })
+}
+
+/// The same in words.
+pub(super) fn skew_text(ahead: i64) -> String {
+    format!(
+        "this machine's clock is {} {} Okta's",
+        span(Duration::from_secs(ahead.unsigned_abs())),
+        if ahead > 0 { "ahead of" } else { "behind" }
+    )
+}
+
+fn note_skew(client: &Client, warnings: &mut Vec<Warning>) -> Option<i64> {
+    let ahead = clock_ahead(client)?;
     if ahead.abs() > NOTABLE_SKEW {
-        let message = format!(
-            "this machine's clock is {} {} Okta's",
-            span(Duration::from_secs(ahead.unsigned_abs())),
-            if ahead > 0 { "ahead of" } else { "behind" }
-        );
+        let message = skew_text(ahead);
         tracing::warn!("{message}");
         warnings.push(Warning {
             code: "clock_skew".to_owned(),

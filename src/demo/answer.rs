@@ -26,6 +26,8 @@ pub enum Endpoint {
     User,
     /// `/api/v1/users/{id}/groups`
     UserGroups,
+    /// `/api/v1/users/{id}/roles`
+    UserRoles,
     /// `/api/v1/groups`
     Groups,
     /// `/api/v1/groups/{id}`
@@ -55,6 +57,7 @@ impl Endpoint {
             ["users", "me"] => (Self::Me, &[]),
             ["users", id] => (Self::User, &[id]),
             ["users", id, "groups"] => (Self::UserGroups, &[id]),
+            ["users", id, "roles"] => (Self::UserRoles, &[id]),
             ["groups"] => (Self::Groups, &[]),
             ["groups", "rules"] => (Self::Rules, &[]),
             ["groups", id] => (Self::Group, &[id]),
@@ -79,7 +82,9 @@ impl Endpoint {
             Self::Groups => &["limit", "after", "expand", "q", "search", "filter"],
             Self::Group => &["expand"],
             Self::UserGroups | Self::Members | Self::Rules => &["limit", "after"],
-            Self::User | Self::Me | Self::Member | Self::Org | Self::Unknown => &[],
+            Self::User | Self::Me | Self::UserRoles | Self::Member | Self::Org | Self::Unknown => {
+                &[]
+            }
         }
     }
 }
@@ -320,6 +325,7 @@ pub fn answer(org: &Org, options: &Options, base: &str, ask: &Ask) -> Answer {
         Endpoint::Me => reader.user(org.token_owner(), "me"),
         Endpoint::User => reader.user(org.find_user(id), id),
         Endpoint::UserGroups => reader.user_groups(id),
+        Endpoint::UserRoles => reader.user_roles(id),
         Endpoint::Groups => reader.groups(),
         Endpoint::Group => reader.group(id),
         Endpoint::Members => reader.members(id),
@@ -662,6 +668,24 @@ impl Reader<'_> {
         ))
     }
 
+    fn user_roles(&self, id: &str) -> Result<Answer, Answer> {
+        if self.options.forbid_roles {
+            return Err(forbidden());
+        }
+        let user = self.org.find_user(id).ok_or_else(|| not_found("user"))?;
+        let roles = self.org.roles.get(&user.id).into_iter().flatten();
+        let mut body = vec![b'['];
+        for (number, role) in roles.enumerate() {
+            if number > 0 {
+                body.push(b',');
+            }
+            render::role(&mut body, role, &user.id, self.base);
+        }
+        body.push(b']');
+        // A bare array: no pages, and no link to itself (okta-api 1.7).
+        Ok(Answer::json(body))
+    }
+
     fn groups(&self) -> Result<Answer, Answer> {
         let cap = self.options.page_cap.groups;
         let (limit, after) = self.query.page(200.min(cap), cap)?;
@@ -797,7 +821,7 @@ mod tests {
     use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
     use serde_json::Value;
 
-    use super::super::org::{Group, Rule, Size};
+    use super::super::org::{Group, Role, Rule, Size};
     use super::super::server::RefuseSearch;
     use super::*;
 
@@ -1162,6 +1186,39 @@ mod tests {
             format!("{BASE}/api/v1/users/u000")
         );
         assert_eq!(one["_links"]["suspend"]["method"], "POST");
+    }
+
+    #[test]
+    fn a_users_roles_are_a_bare_array_and_may_be_forbidden() {
+        let mut org = many(1);
+        let target = "/api/v1/users/u000/roles";
+        let options = Options::default();
+        assert_eq!(get(&org, &options, target).body, b"[]");
+        org.roles.insert(
+            "u000".into(),
+            vec![
+                Role::new("USER_ADMIN", "Group Administrator"),
+                Role::new("CUSTOM", "Only groups"),
+            ],
+        );
+        let answer = get(&org, &options, target);
+        assert_eq!((answer.this.as_ref(), answer.next.as_ref()), (None, None));
+        let roles: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(roles[0]["type"], "USER_ADMIN");
+        assert_eq!(roles[0]["status"], "ACTIVE");
+        assert_eq!(roles[0]["assignmentType"], "USER");
+        assert_eq!(roles[0].get("resource-set"), None);
+        assert!(roles[1]["resource-set"].is_string());
+        let me = get(&org, &options, "/api/v1/users/me/roles");
+        assert_eq!(code(&me), (404, "E0000007".to_owned()));
+        let forbidden = Options {
+            forbid_roles: true,
+            ..Options::default()
+        };
+        assert_eq!(
+            code(&get(&org, &forbidden, target)),
+            (403, "E0000006".to_owned())
+        );
     }
 
     fn send(org: &mut Org, options: &Options, method: &str, target: &str) -> u16 {

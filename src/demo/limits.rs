@@ -31,7 +31,7 @@ impl Bucket {
                 Self::Groups
             }
             Endpoint::Group => Self::Group,
-            Endpoint::Org | Endpoint::Unknown => Self::Other,
+            Endpoint::UserRoles | Endpoint::Org | Endpoint::Unknown => Self::Other,
         }
     }
 }

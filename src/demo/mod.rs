@@ -26,5 +26,5 @@ pub use answer::{Answer, Ask, Change, Endpoint, answer, change};
 pub use fault::{Action, Fault, Reply};
 pub use generate::{Distribution, Shape};
 pub use limits::{Bucket, Limits, Window};
-pub use org::{Group, Millis, Org, Rule, Size, Truth, User, at};
+pub use org::{Group, Millis, Org, Role, Rule, Size, Truth, User, at};
 pub use server::{Options, PageCap, RefuseSearch, Refused, Request, Server};

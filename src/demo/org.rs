@@ -275,6 +275,28 @@ pub struct Rule {
     pub created: Millis,
 }
 
+/// An admin role that a user has.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// `SUPER_ADMIN`, `CUSTOM`, …; anything goes.
+    pub kind: Cow<'static, str>,
+    /// What Okta's console calls it.
+    pub label: String,
+    /// `ACTIVE` or `INACTIVE`.
+    pub status: Cow<'static, str>,
+}
+
+impl Role {
+    /// A role that counts.
+    pub fn new(kind: &'static str, label: &str) -> Self {
+        Self {
+            kind: kind.into(),
+            label: label.to_owned(),
+            status: "ACTIVE".into(),
+        }
+    }
+}
+
 /// What a run with some scope must find, computed from the org itself. Users that the search index lags behind on count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
@@ -306,6 +328,8 @@ pub struct Org {
     pending: Vec<Pending>,
     /// The group rules.
     pub rules: Vec<Rule>,
+    /// The admin roles, by the id of the user.
+    pub roles: BTreeMap<Arc<str>, Vec<Role>>,
     /// Whose token it is; without one, the first active user's.
     pub owner: Option<Arc<str>>,
     /// The company's name.

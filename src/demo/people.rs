@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::generate::id;
-use super::org::{Group, Millis, Org, Rule, User, at};
+use super::org::{Group, Millis, Org, Role, Rule, User, at};
 
 const DAY: Millis = 86_400_000;
 
@@ -135,6 +135,8 @@ impl Org {
             org.join(ADMINS, &user_id(number));
         }
         org.owner = Some(user_id(0));
+        let role = Role::new("SUPER_ADMIN", "Super Administrator");
+        org.roles.insert(user_id(0), vec![role]);
         org.rules = rules(&org);
         org
     }

@@ -1,6 +1,6 @@
 //! Users and groups as Okta's JSON, written straight into the body.
 
-use super::org::{Group, Millis, Org, Rule, Size, User};
+use super::org::{Group, Millis, Org, Role, Rule, Size, User};
 
 /// What else a user's JSON holds.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +140,31 @@ pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, sta
         );
     }
     put(out, "}}");
+}
+
+/// Appends an admin role of a user.
+pub(super) fn role(out: &mut Vec<u8>, role: &Role, user: &str, base: &str) {
+    // Okta's own ids recur from user to user (okta-api 1.7).
+    put(out, "{\"id\":\"ra1demo0000000000h7\",\"label\":");
+    string(out, &role.label);
+    put(out, ",\"type\":");
+    string(out, &role.kind);
+    put(out, ",\"status\":");
+    string(out, &role.status);
+    put(
+        out,
+        ",\"created\":\"2023-01-09T09:00:00.000Z\",\"lastUpdated\":\"2023-01-09T09:00:00.000Z\",\"assignmentType\":\"USER\"",
+    );
+    if role.kind == "CUSTOM" {
+        put(
+            out,
+            ",\"resource-set\":\"iam1demo000000000h7\",\"role\":\"cr01demo000000000h7\"",
+        );
+    }
+    put(
+        out,
+        &format!(",\"_links\":{{\"assignee\":{{\"href\":\"{base}/api/v1/users/{user}\"}}}}}}"),
+    );
 }
 
 /// Appends a group rule.

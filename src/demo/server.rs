@@ -113,6 +113,8 @@ pub struct Options {
     pub forbid_rules: bool,
     /// Reading the org is answered with 403.
     pub forbid_org: bool,
+    /// Reading a user's admin roles is answered with 403, as to anyone but a super admin.
+    pub forbid_roles: bool,
     /// Changing a group that Okta does not manage is answered with 501 instead of 403.
     pub read_only_groups_answer_501: bool,
     /// Removing who is no member is answered with 404 instead of 204.
@@ -141,6 +143,7 @@ impl Default for Options {
             forbid_changes: false,
             forbid_rules: false,
             forbid_org: false,
+            forbid_roles: false,
             read_only_groups_answer_501: false,
             absent_delete_answers_404: false,
             read_lag: Duration::ZERO,

@@ -17,7 +17,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use url::Url;
 
 use super::error::{Call, Error, Refusal};
-use super::pace::{self, Bucket, Outcome, Pacing, Signals, Ticket, Verdict, Why};
+use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verdict, Why};
 use super::wire::{self, Malformed};
 use super::{auth, page};
 use crate::config::{Connection, is_loopback};
@@ -270,6 +270,14 @@ impl Client {
         let state = self.state();
         let limit = state.pacing.limit(bucket)?;
         Some((limit, state.pacing.share(limit)))
+    }
+
+    /// Where every bucket stands that answered.
+    pub fn standings(&self) -> Vec<Standing> {
+        let state = self.state();
+        let all = Bucket::ALL.into_iter();
+        all.filter_map(|bucket| state.pacing.standing(bucket))
+            .collect()
     }
 
     /// What is being waited for, in words, if anything is.
@@ -718,7 +726,7 @@ pub(super) fn links(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter_map(|line| line.to_str().ok())
 }
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     headers
         .get("x-okta-request-id")
         .and_then(|id| id.to_str().ok())

@@ -8,13 +8,14 @@
 //! | groups of a user | `GET /api/v1/users/{id}/groups` | okta.users.read |
 //! | one user, one group | `GET /api/v1/users/{id}`, `GET /api/v1/groups/{id}` | the same |
 //! | group rules | `GET /api/v1/groups/rules` | okta.groups.read |
+//! | what a token may do | the first page of each, and `/users/me`, its roles, `/org`, `/groups/rules` | okta.roles.read, okta.orgs.read |
 //! | a membership | `PUT`, `DELETE /api/v1/groups/{id}/users/{id}` | okta.groups.manage |
 //!
 //! Rules that hold in here:
 //! - [`client`] alone sends, sleeps and retries. What it decides, it asks of [`pace`] and [`page`], which are pure.
 //! - The token goes to the configured origin and nowhere else: links are followed by path and query only, redirects are
 //!   not followed, and the header is marked sensitive.
-//! - [`read`] only GETs; [`change`] is the only file that does not. JSON as Okta writes it stays in [`wire`].
+//! - [`read`] and [`probe`] only GET; [`change`] is the only file that does not. JSON as Okta writes it stays in [`wire`].
 //! - Okta omits what is null, adds fields at will, and lets admins put any JSON type into a profile: absent, null and
 //!   unknown are accepted everywhere but in ids.
 
@@ -24,7 +25,9 @@ pub mod client;
 mod error;
 pub mod pace;
 pub mod page;
+pub mod probe;
 pub mod read;
+pub mod role;
 pub mod wire;
 
 pub use client::{Change, Client, Sent, Stop};

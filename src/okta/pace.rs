@@ -161,6 +161,21 @@ pub enum Verdict {
     Stuck(Duration),
 }
 
+/// Where a bucket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub bucket: Bucket,
+    /// Requests a window.
+    pub limit: u64,
+    /// Requests left in this window, for everybody who shares the bucket.
+    pub remaining: Option<u64>,
+    /// When the window ends, seconds since 1970 by the server's clock.
+    pub reset: Option<u64>,
+    /// Requests a window that this run may send.
+    pub share: u64,
+}
+
 /// A request that was let go.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
@@ -270,6 +285,19 @@ impl Pacing {
     /// Requests a window, where an answer said so.
     pub fn limit(&self, bucket: Bucket) -> Option<u64> {
         self.lanes[bucket.lane()].limit
+    }
+
+    /// Where a bucket stands, as far as its answers told.
+    pub fn standing(&self, bucket: Bucket) -> Option<Standing> {
+        let lane = &self.lanes[bucket.lane()];
+        let limit = lane.limit?;
+        Some(Standing {
+            bucket,
+            limit,
+            remaining: lane.remaining,
+            reset: lane.reset,
+            share: self.share(limit),
+        })
     }
 
     /// How many requests a run may send in a window of this limit.
@@ -507,6 +535,7 @@ mod tests {
             ("/api/v1/users", Bucket::Users),
             ("/api/v1/users/me", Bucket::User),
             ("/api/v1/users/00u1/groups", Bucket::UserGroups),
+            ("/api/v1/users/00u1/roles", Bucket::Other),
             ("/api/v1/groups", Bucket::Groups),
             ("/api/v1/groups/rules", Bucket::Groups),
             ("/api/v1/groups/00g1", Bucket::Group),
@@ -517,6 +546,24 @@ mod tests {
         ] {
             assert_eq!(Bucket::of(path), bucket, "{path}");
         }
+    }
+
+    #[test]
+    fn a_bucket_stands_where_its_answers_said() {
+        let mut pacing = pacing(75);
+        assert_eq!(pacing.standing(Bucket::Users), None);
+        let ticket = pacing.sent(Bucket::Users, at(0.0));
+        let told = signals(600, 598, 60, 0);
+        pacing.ended(ticket, Outcome::Useful, told, at(0.1), 0.0);
+        let expected = Standing {
+            bucket: Bucket::Users,
+            limit: 600,
+            remaining: Some(598),
+            reset: Some(EPOCH + 60),
+            share: 450,
+        };
+        assert_eq!(pacing.standing(Bucket::Users), Some(expected));
+        assert_eq!(pacing.standing(Bucket::Groups), None);
     }
 
     #[test]

@@ -277,7 +277,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) -> String {
+pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &page_size.to_string());
     query.extend_pairs(parameters);
@@ -378,6 +378,6 @@ fn is_lost_cursor(error: &Error) -> bool {
 }
 
 /// Whether Okta will not search: a bad search, or users that no longer fit the schema (okta-api 4).
-fn is_refused_search(error: &Error) -> bool {
+pub(super) fn is_refused_search(error: &Error) -> bool {
     error.status() == Some(400) || (error.status() == Some(409) && error.code() == Some("E0000145"))
 }

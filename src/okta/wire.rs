@@ -13,6 +13,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::role::Role;
 use crate::filter::Addresses;
 use crate::model::{self, GroupId, Profile, UserId};
 
@@ -350,6 +351,47 @@ fn group(mut object: Map<String, Value>) -> Option<model::Group> {
     })
 }
 
+/// The admin roles of a user: all of them, there are no pages (okta-api 1.7).
+///
+/// # Errors
+/// What is not an array of objects.
+pub fn roles(body: &[u8]) -> Result<Vec<Role>, Malformed> {
+    let rows: Vec<Map<String, Value>> =
+        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let role = |row: &Map<String, Value>| {
+        let text = |key| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        Role {
+            kind: text("type"),
+            label: text("label"),
+            status: text("status"),
+        }
+    };
+    Ok(rows.iter().map(role).collect())
+}
+
+/// The name of the company whose org this is, if it has one.
+///
+/// # Errors
+/// What is not an object.
+pub fn company(body: &[u8]) -> Result<Option<String>, Malformed> {
+    let org: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    Ok(org
+        .get("companyName")
+        .and_then(Value::as_str)
+        .map(str::to_owned))
+}
+
+/// How many group rules a page holds.
+///
+/// # Errors
+/// What is not an array.
+pub fn how_many(body: &[u8]) -> Result<usize, Malformed> {
+    let rows: Vec<IgnoredAny> =
+        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    Ok(rows.len())
+}
+
 /// Ids are 20 letters and digits; what is accepted is anything that can stand in a path as it is.
 fn is_id(text: &str) -> bool {
     !text.is_empty()
@@ -475,6 +517,22 @@ mod tests {
             (groups[2].kind.as_ref(), groups[2].members_reported),
             (None, None)
         );
+    }
+
+    #[test]
+    fn roles_and_the_company_are_read_whatever_types_the_fields_have() {
+        let body = br#"[{"id":"ra1","type":"USER_ADMIN","label":"Group Administrator","status":"ACTIVE"},{"type":7},{}]"#;
+        let found = roles(body).unwrap();
+        assert_eq!(found[0].kind.as_deref(), Some("USER_ADMIN"));
+        assert_eq!(found[0].status.as_deref(), Some("ACTIVE"));
+        assert_eq!((found[1].kind.as_ref(), found.len()), (None, 3));
+        assert!(roles(b"{}").is_err() && roles(b"[1]").is_err());
+        let name = |body: &[u8]| company(body).unwrap();
+        assert_eq!(name(br#"{"companyName":"Kestrel"}"#).unwrap(), "Kestrel");
+        assert_eq!(name(br#"{"companyName":null}"#), None);
+        assert!(company(b"[]").is_err());
+        assert_eq!(how_many(b"[{},1]"), Ok(2));
+        assert!(how_many(b"{}").is_err());
     }
 
     #[test]

@@ -1,0 +1,945 @@
+//! `check`: does what was configured suffice for a sync, and for changes?
+//!
+//! One look at each thing that these ask of Okta, at most 12 requests if none has to be sent again, GETs only. A refusal
+//! is a finding, and the looking goes on; without an answer, or with a token that is none, it ends there.
+
+use std::fmt::Write as _;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
+use crate::config::Check as Config;
+use crate::console::{Console, Failure, clean, count, number};
+use crate::exit::{self, Exit};
+use crate::filter::Scope;
+use crate::model::{Group, User, UserId};
+use crate::okta::pace::Standing;
+use crate::okta::probe::{self, First, answered};
+use crate::okta::read::UserListing;
+use crate::okta::role::{May, may_change};
+use crate::okta::{Client, Error, Refusal, Stop};
+use crate::snapshot::rfc3339;
+
+/// Runs it.
+///
+/// # Errors
+/// A signal, and what makes a client impossible. Everything that Okta does or does not say is a finding.
+pub fn run(config: &Config, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+    let client = Client::new(&config.connection, stop.clone())?;
+    let mut report = Report::default();
+    match saying_waits(&client, || look(config, &client, &mut report)) {
+        Ok(()) | Err(Halt::Said) => {}
+        Err(Halt::Because(error @ (Error::Interrupted(_) | Error::Setup(_)))) => {
+            return Err(error.into());
+        }
+        Err(Halt::Because(error)) => report.broke_off(error),
+    }
+    report.measure(&client);
+    report.print(console)
+}
+
+/// How often a wait is looked for.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.
+fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        // Dropped when the work is done, or has panicked.
+        let (_working, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut said = false;
+            while ended.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+                let waiting = client.waiting();
+                if let Some(waiting) = waiting.as_ref().filter(|_| !said) {
+                    tracing::info!("{waiting}");
+                }
+                said = waiting.is_some();
+            }
+        });
+        work()
+    })
+}
+
+/// Why the looking ends early.
+enum Halt {
+    /// What is already in the report.
+    Said,
+    /// An error that has to go there yet.
+    Because(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Because(error)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warning,
+    Failure,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: &'static str,
+    state: State,
+    message: String,
+    /// What to do, where it is not ok.
+    todo: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Limit {
+    bucket: &'static str,
+    limit: u64,
+    remaining: Option<u64>,
+    reset: Option<String>,
+    share: u64,
+}
+
+impl From<Standing> for Limit {
+    fn from(standing: Standing) -> Self {
+        let reset = standing.reset.and_then(|reset| i64::try_from(reset).ok());
+        Self {
+            bucket: standing.bucket.name(),
+            limit: standing.limit,
+            remaining: standing.remaining,
+            reset: reset
+                .and_then(|reset| Timestamp::from_second(reset).ok())
+                .map(rfc3339),
+            share: standing.share,
+        }
+    }
+}
+
+/// Okta's group of all users.
+#[derive(Debug, Serialize)]
+struct Everyone {
+    id: String,
+    /// `listing` or `filter`.
+    found_by: &'static str,
+    members_reported: Option<u64>,
+}
+
+/// What the first pages held; null where there was no page.
+#[derive(Debug, Default, Serialize)]
+struct Sample {
+    users_seen: Option<u64>,
+    users_in_scope: Option<u64>,
+    groups_seen: Option<u64>,
+    groups_in_scope: Option<u64>,
+}
+
+/// What was found, for a program and for a person.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    checks: Vec<Finding>,
+    limits: Vec<Limit>,
+    clock_skew_seconds: Option<i64>,
+    everyone: Option<Everyone>,
+    sample: Sample,
+    requests: u64,
+    /// What is being looked at.
+    #[serde(skip)]
+    step: &'static str,
+    /// For each failure, with which code a run ends that meets it.
+    #[serde(skip)]
+    exits: Vec<Exit>,
+    #[serde(skip)]
+    request_id: Option<String>,
+}
+
+const ORIGIN: &str = "origin";
+const TOKEN: &str = "token";
+const USERS: &str = "users";
+const GROUPS: &str = "groups";
+const EVERYONE: &str = "everyone";
+const MEMBERS: &str = "members";
+const ADMIN_MEMBERS: &str = "admin_members";
+const USER_GROUPS: &str = "user_groups";
+const ORG: &str = "org";
+const RULES: &str = "rules";
+const CHANGES: &str = "changes";
+const LIMITS: &str = "limits";
+const CLOCK: &str = "clock";
+
+const GIVE_A_ROLE: &str = "give the token's owner the admin role Read-Only Administrator or more";
+
+fn look(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
+    let owner = first_contact(config, client, report)?;
+    let someone = users(config, client, report)?;
+    groups(config, client, report)?;
+    let user = owner.as_ref().map(|owner| owner.id.clone()).or(someone);
+    user_groups(user.as_ref(), client, report)?;
+    org(client, report)?;
+    rules(client, report)?;
+    changes(config, owner.as_ref(), client, report)
+}
+
+/// One request says whether this is Okta, and whose the token is.
+fn first_contact(
+    config: &Config,
+    client: &Client,
+    report: &mut Report,
+) -> Result<Option<User>, Halt> {
+    report.step = ORIGIN;
+    let origin = config.connection.origin.origin().ascii_serialization();
+    let answer = probe::owner(client);
+    let by_okta = match &answer {
+        Ok(owner) => owner.by_okta,
+        Err(Error::Refused(refusal)) => refusal.request_id.is_some() && !is_no_path(refusal),
+        // Okta, out of order: nobody else sends limits.
+        Err(Error::Unavailable { .. } | Error::Stuck { .. } | Error::Deadline { .. })
+            if !client.standings().is_empty() =>
+        {
+            true
+        }
+        // Not reached, or not trusted.
+        Err(error) => return Err(error.clone().into()),
+    };
+    match &answer {
+        _ if by_okta => {
+            let clock = client.clock_skew().and_then(|skew| {
+                let now = Timestamp::now().as_millisecond() as f64 / 1000.0 + skew;
+                Timestamp::from_second(now.round() as i64).ok()
+            });
+            let clock = clock.map_or("did not tell".to_owned(), |clock| {
+                format!("says {}", clock.strftime("%FT%TZ"))
+            });
+            report.ok(format!("{origin} answers, Okta's clock {clock}"));
+        }
+        Ok(_) => report.warning(
+            format!("{origin} answers like Okta, but without a request id"),
+            "if a proxy stands between, let it pass Okta's headers",
+        ),
+        Err(_) => {
+            let said = answer
+                .as_ref()
+                .err()
+                .map_or(String::new(), ToString::to_string);
+            report.failure(
+                format!("{origin} answers, but not as an Okta org ({said})"),
+                "give --domain the org's own host, such as company.okta.com",
+                Exit::Failed,
+            );
+            return Err(Halt::Said);
+        }
+    }
+    report.step = TOKEN;
+    match answered(answer.map(|owner| owner.user))? {
+        Ok(owner) => {
+            let login = owner.login().unwrap_or("an admin without a login");
+            let status = owner.status.as_deref().unwrap_or("without a status");
+            report.ok(format!("of {login}, {}, {status}", owner.id));
+            Ok(Some(owner))
+        }
+        Err(refusal) => {
+            report.warning(
+                format!(
+                    "accepted, but Okta does not say whose it is ({})",
+                    words(&refusal)
+                ),
+                "none, if it is no person's",
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Whether Okta, or whoever answers, knows no such path: then this is no org's host (okta-api 4).
+fn is_no_path(refusal: &Refusal) -> bool {
+    refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
+}
+
+/// The first page of users. Gives one of them, to ask for the groups of if the owner is not known.
+fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option<UserId>, Halt> {
+    report.step = USERS;
+    let scope = &config.scope;
+    let page = probe::users(client, config.connection.page_sizes.users, |user| {
+        let in_scope = user
+            .with_addresses(|addresses| scope.user(addresses))
+            .is_ok_and(|matched_by| matched_by.is_some());
+        (UserId::from(user.id()), in_scope)
+    });
+    let (listing, page) = match answered(page)? {
+        Ok(page) => page,
+        Err(refusal) => {
+            report.refused(&refusal, GIVE_A_ROLE);
+            return Ok(None);
+        }
+    };
+    let seen = page.rows.len() as u64;
+    let in_scope = page.rows.iter().filter(|(_, in_scope)| *in_scope).count() as u64;
+    report.sample.users_seen = Some(seen);
+    report.sample.users_in_scope = Some(in_scope);
+    let found = format!("{} in scope", of(in_scope, seen, page.more));
+    if seen == 0 {
+        report.failure(
+            "the list is empty: a token without an admin role reads as an empty org".to_owned(),
+            GIVE_A_ROLE,
+            Exit::Credentials,
+        );
+    } else if in_scope > 0 {
+        if listing == UserListing::Plain {
+            report.warning(
+                format!("{found}; Okta refuses to search, so a sync reads the plain lists"),
+                "nothing has to be done; a sync says so too",
+            );
+        } else {
+            report.ok(found);
+        }
+    } else if page.more {
+        report.warning(
+            found,
+            "if nobody further on is either, a sync stops: see whether --email-domains is right",
+        );
+    } else {
+        report.failure(
+            format!("{found}, so a sync stops"),
+            "see whether --email-domains is right",
+            Exit::Failed,
+        );
+    }
+    Ok(page.rows.into_iter().next().map(|(id, _)| id))
+}
+
+/// The first page of groups, and what hangs on it: Everyone, and who may see members.
+fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = GROUPS;
+    let page_size = config.connection.page_sizes.groups;
+    let page = match answered(probe::groups(client, page_size))? {
+        Ok(page) => page,
+        Err(refusal) => {
+            report.refused(&refusal, GIVE_A_ROLE);
+            return Ok(());
+        }
+    };
+    let seen = page.rows.len() as u64;
+    let in_scope = page
+        .rows
+        .iter()
+        .filter(|group| is_in_scope(group, &config.scope));
+    let in_scope = in_scope.count() as u64;
+    report.sample.groups_seen = Some(seen);
+    report.sample.groups_in_scope = Some(in_scope);
+    let found = format!("{} in scope", of(in_scope, seen, page.more));
+    let sized = page
+        .rows
+        .iter()
+        .filter(|group| group.members_reported.is_some());
+    let sized = sized.count() as u64;
+    if seen == 0 {
+        report.failure(
+            "the list is empty, and every org has groups: the token may not see them".to_owned(),
+            GIVE_A_ROLE,
+            Exit::Credentials,
+        );
+    } else if in_scope == 0 && !page.more {
+        report.failure(
+            format!("{found}, so a sync stops"),
+            "see whether --group-name-filter is right",
+            Exit::Failed,
+        );
+    } else if in_scope == 0 {
+        report.warning(
+            found,
+            "if none further on is either, a sync stops: see whether --group-name-filter is right",
+        );
+    } else if sized < seen {
+        report.warning(
+            format!("{found}; Okta gives the sizes of {} only", number(sized)),
+            "a sync counts the others as one request each: give --memberships-by if it plans wrong",
+        );
+    } else {
+        report.ok(format!("{found}, with their sizes"));
+    }
+    if seen > 0 {
+        everyone(page_size, &page, client, report)?;
+        members(config, &page.rows, client, report)?;
+    }
+    Ok(())
+}
+
+fn is_in_scope(group: &Group, scope: &Scope) -> bool {
+    scope.group(group.name())
+}
+
+fn everyone(
+    page_size: u64,
+    page: &First<Group>,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = EVERYONE;
+    let on = |page: &First<Group>| page.rows.iter().find(|group| group.is_everyone()).cloned();
+    let mut found = on(page).map(|group| ("listing", group));
+    // A whole list that lacks it says enough.
+    if found.is_none() && page.more {
+        match answered(probe::built_in_groups(client, page_size))? {
+            Ok(built_in) => found = on(&built_in).map(|group| ("filter", group)),
+            Err(refusal) => {
+                report.warning(
+                    format!(
+                        "not on the first page, and Okta does not filter ({})",
+                        words(&refusal)
+                    ),
+                    "nothing yet; a sync, which reads all pages, says if it is missing",
+                );
+                return Ok(());
+            }
+        }
+    }
+    match found {
+        Some((found_by, group)) => {
+            let size = match group.members_reported {
+                Some(members) => count(members, "member"),
+                None => "its size is not given".to_owned(),
+            };
+            report.ok(format!("visible, {size}"));
+            report.everyone = Some(Everyone {
+                id: group.id.to_string(),
+                found_by,
+                members_reported: group.members_reported,
+            });
+        }
+        None => report.warning(
+            "missing: the token sees only a part of the org, so a sync is partial".to_owned(),
+            "take a token whose role is not limited to some groups, or accept it with --allow-partial",
+        ),
+    }
+    Ok(())
+}
+
+/// Asks for one member of a group without an admin role, and of one with.
+fn members(
+    config: &Config,
+    groups: &[Group],
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = MEMBERS;
+    match plain_group(groups, &config.scope) {
+        None => report.warning(
+            "not tried: no group on the first page has members and no admin role".to_owned(),
+            "nothing; a sync says whose members it could not read",
+        ),
+        Some(group) => match answered(probe::a_member(client, &group.id))? {
+            Ok(()) => report.ok(format!("visible, tried with {:?}", group.display_name())),
+            Err(refusal) if refusal.status == 404 => report.gone(group),
+            Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
+        },
+    }
+    report.step = ADMIN_MEMBERS;
+    let Some(group) = admin_group(groups, &config.scope) else {
+        return Ok(());
+    };
+    match answered(probe::a_member(client, &group.id))? {
+        Ok(()) => report.ok(format!("visible, tried with {:?}", group.display_name())),
+        Err(refusal) if refusal.status == 404 => report.gone(group),
+        Err(refusal) => {
+            let what = if is_in_scope(group, &config.scope) {
+                "it is in scope, so a sync is partial"
+            } else {
+                "if one is in scope, a sync is partial"
+            };
+            report.warning(
+                format!(
+                    "hidden where a group has an admin role, tried with {:?}; {what} ({})",
+                    group.display_name(),
+                    words(&refusal)
+                ),
+                "take a Super Administrator's token, leave these groups out with --group-name-filter, or accept it with --allow-partial",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The group whose members every reader may see: known to have some and no admin role. One in scope before others, and
+/// any before Everyone, which a sync does not ask for.
+fn plain_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
+    let plain = groups.iter().filter(|group| {
+        group.has_admin_privilege != Some(true) && group.members_reported != Some(0)
+    });
+    plain.min_by_key(|group| {
+        (
+            group.has_admin_privilege.is_none(),
+            group.members_reported.is_none(),
+            group.is_everyone(),
+            !is_in_scope(group, scope),
+        )
+    })
+}
+
+/// A group with an admin role, one in scope and with members before others.
+fn admin_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
+    let admin = groups
+        .iter()
+        .filter(|group| group.has_admin_privilege == Some(true));
+    admin.min_by_key(|group| {
+        (
+            !is_in_scope(group, scope),
+            group.members_reported == Some(0),
+        )
+    })
+}
+
+fn user_groups(user: Option<&UserId>, client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = USER_GROUPS;
+    let Some(user) = user else {
+        report.warning(
+            "not tried: there is no user to ask for".to_owned(),
+            "see what is said of token and users",
+        );
+        return Ok(());
+    };
+    match answered(probe::groups_of(client, user))? {
+        Ok(page) => {
+            let more = if page.more { " and more" } else { "" };
+            let groups = count(page.rows.len() as u64, "group");
+            report.ok(format!("visible, {user} is in {groups}{more}"));
+        }
+        Err(refusal) if refusal.status == 404 => report.warning(
+            format!("user {user} is gone meanwhile ({})", words(&refusal)),
+            "run it again",
+        ),
+        Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
+    }
+    Ok(())
+}
+
+fn org(client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = ORG;
+    match answered(probe::company(client))? {
+        Ok(name) => report.ok(name.unwrap_or_else(|| "without a company name".to_owned())),
+        Err(refusal) => report.warning(
+            format!("hidden ({})", words(&refusal)),
+            "nothing; no command needs it",
+        ),
+    }
+    Ok(())
+}
+
+fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = RULES;
+    match answered(probe::a_rule(client))? {
+        Ok(true) => report.ok("visible".to_owned()),
+        Ok(false) => report.ok("visible, there is none".to_owned()),
+        Err(refusal) => report.warning(
+            format!(
+                "hidden, so nobody can tell whether a rule fills a group ({})",
+                words(&refusal)
+            ),
+            "nothing for a sync; revoke always asks for --yes",
+        ),
+    }
+    Ok(())
+}
+
+/// Whether memberships may be changed, as far as that can be known without changing one.
+fn changes(
+    config: &Config,
+    owner: Option<&User>,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = CHANGES;
+    let (may, why) = match owner {
+        None => (May::Unknown, "it is not known whose token it is".to_owned()),
+        Some(owner) => match answered(probe::roles(client, &owner.id))? {
+            Ok(roles) => {
+                let names: Vec<String> = roles.iter().map(|role| role.name()).collect();
+                let names = if names.is_empty() {
+                    "no admin role".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                (may_change(&roles), names)
+            }
+            Err(refusal) => (
+                May::Unknown,
+                format!("the owner's roles are hidden, {}", words(&refusal)),
+            ),
+        },
+    };
+    let what = match may {
+        May::All => "every group that Okta manages may be changed",
+        May::Most => "every group that Okta manages may be changed, but those with an admin role",
+        May::Some => {
+            "the groups that the role is given for may be changed, but those with an admin role"
+        }
+        May::Unknown => "whether groups may be changed cannot be told beforehand",
+        May::Nothing => "no group may be changed",
+    };
+    if !config.provisioning {
+        report.ok(format!(
+            "switched off without --provisioning; with it, {what} ({why})"
+        ));
+        return Ok(());
+    }
+    let what = format!("{what} ({why})");
+    match may {
+        May::All | May::Most | May::Some => report.ok(what),
+        May::Unknown => report.warning(
+            what,
+            "try it with one change: grant a membership and revoke it",
+        ),
+        May::Nothing => report.failure(
+            what,
+            "give the token's owner the role Group Membership Administrator or Group Administrator, or leave --provisioning out",
+            Exit::Credentials,
+        ),
+    }
+    Ok(())
+}
+
+/// How many of a page's rows; a page with others after it is no more than a sample.
+fn of(part: u64, seen: u64, more: bool) -> String {
+    let all = if more { "the first" } else { "all" };
+    format!("{} of {all} {}", number(part), number(seen))
+}
+
+/// What Okta said, without the advice that an error carries.
+fn words(refusal: &Refusal) -> String {
+    let mut text = format!("{}: {}", refusal.call, refusal.status);
+    for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
+        text += &format!(" {part}");
+    }
+    if let Some(id) = &refusal.request_id {
+        text += &format!(" [request {id}]");
+    }
+    text
+}
+
+/// A share below this, in requests a minute, makes every command slow.
+const SMALL_SHARE: u64 = 60;
+
+impl Report {
+    fn add(&mut self, state: State, message: String, todo: Option<&str>) {
+        self.checks.push(Finding {
+            name: self.step,
+            state,
+            message,
+            todo: todo.map(str::to_owned),
+        });
+    }
+
+    fn ok(&mut self, message: String) {
+        self.add(State::Ok, message, None);
+    }
+
+    fn warning(&mut self, message: String, todo: &str) {
+        self.add(State::Warning, message, Some(todo));
+    }
+
+    fn failure(&mut self, message: String, todo: &str, exit: Exit) {
+        self.add(State::Failure, message, Some(todo));
+        self.exits.push(exit);
+    }
+
+    /// A refusal of what is needed.
+    fn refused(&mut self, refusal: &Refusal, todo: &str) {
+        self.request_id = self
+            .request_id
+            .take()
+            .or_else(|| refusal.request_id.clone());
+        let (todo, exit) = if refusal.status == 403 {
+            (todo, Exit::Credentials)
+        } else {
+            (
+                "ask Okta's support, with the id of the request",
+                Exit::Failed,
+            )
+        };
+        self.failure(format!("refused ({})", words(refusal)), todo, exit);
+    }
+
+    fn gone(&mut self, group: &Group) {
+        self.warning(
+            format!("not tried: group {} is gone meanwhile", group.id),
+            "run it again",
+        );
+    }
+
+    /// An error after which there is nothing more to ask.
+    fn broke_off(&mut self, error: Error) {
+        let request_id = error.request_id().map(str::to_owned);
+        self.request_id = self.request_id.take().or(request_id);
+        let message = error.to_string();
+        let exit = exit::of(&error.into());
+        let todo = match exit {
+            Exit::Credentials => {
+                "make a new token in Okta under Security, API, Tokens, as an active admin"
+            }
+            Exit::Unavailable => {
+                "see whether --domain is right and the network lets it through, or try again later"
+            }
+            _ => "put that right",
+        };
+        let todo = format!("{todo}; the rest was not looked at");
+        self.failure(message, &todo, exit);
+    }
+
+    /// What every answer told beside its contents.
+    fn measure(&mut self, client: &Client) {
+        self.requests = client.cost().requests;
+        self.limits = client.standings().into_iter().map(Limit::from).collect();
+        self.step = LIMITS;
+        if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
+            let message = format!(
+                "this run may send {} requests a minute or more",
+                number(least.share)
+            );
+            if least.share < SMALL_SHARE {
+                let todo = "raise --max-api-capacity, or the token's own share in Okta under Security, API, Tokens";
+                self.warning(message, todo);
+            } else {
+                self.ok(message);
+            }
+        }
+        self.step = CLOCK;
+        self.clock_skew_seconds = clock_ahead(client);
+        match self.clock_skew_seconds {
+            None => {}
+            Some(0) => self.ok("this machine's clock agrees with Okta's".to_owned()),
+            Some(ahead) if ahead.abs() > NOTABLE_SKEW => {
+                self.warning(skew_text(ahead), "set this machine's clock");
+            }
+            Some(ahead) => self.ok(skew_text(ahead)),
+        }
+    }
+
+    fn print(&self, console: &Console) -> anyhow::Result<Exit> {
+        let exit = ending(&self.exits);
+        let message = self.summary();
+        let failure = (exit != Exit::Done).then(|| Failure {
+            error: exit.word(),
+            exit_code: exit.code(),
+            message: &message,
+            request_id: self.request_id.as_deref(),
+        });
+        let printed = Printed {
+            failed: failure.as_ref(),
+            ok: exit == Exit::Done,
+            report: self,
+        };
+        console.result(&printed, || self.text())?;
+        if failure.is_some() {
+            tracing::error!("{message}");
+        }
+        Ok(exit)
+    }
+
+    /// The failures in one line.
+    fn summary(&self) -> String {
+        let failed: Vec<String> = self
+            .checks
+            .iter()
+            .filter(|check| check.state == State::Failure)
+            .map(|check| format!("{}: {}", spoken(check.name), check.message))
+            .collect();
+        format!(
+            "{} of {} failed; {}",
+            number(failed.len() as u64),
+            count(self.checks.len() as u64, "check"),
+            failed.join("; ")
+        )
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |first: &str, second: &str, third: &str| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{first:<9}{second:<15}{}", clean(third));
+        };
+        for check in &self.checks {
+            line(
+                check.state.as_str(),
+                spoken(check.name).as_str(),
+                &check.message,
+            );
+            if check.name == LIMITS {
+                for limit in &self.limits {
+                    let left = limit
+                        .remaining
+                        .map_or(String::new(), |left| format!(", {} left", number(left)));
+                    let what = format!(
+                        "{:<16} {} of {}{left}",
+                        limit.bucket,
+                        number(limit.share),
+                        number(limit.limit)
+                    );
+                    line("", "", &what);
+                }
+            }
+            if let Some(todo) = &check.todo {
+                line("", "", &format!("to do: {todo}"));
+            }
+        }
+        let counted = |state| {
+            let those = self.checks.iter().filter(|check| check.state == state);
+            those.count() as u64
+        };
+        let _ = writeln!(
+            text,
+            "{} ok, {}, {}; {}, nothing was changed",
+            number(counted(State::Ok)),
+            count(counted(State::Warning), "warning"),
+            count(counted(State::Failure), "failure"),
+            count(self.requests, "request"),
+        );
+        text
+    }
+}
+
+/// A name as people read it.
+fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// How a check with these failures ends: what concerns the token before what concerns the network, and both before the
+/// rest.
+fn ending(exits: &[Exit]) -> Exit {
+    if exits.is_empty() {
+        return Exit::Done;
+    }
+    [Exit::Credentials, Exit::Unavailable]
+        .into_iter()
+        .find(|exit| exits.contains(exit))
+        .unwrap_or(Exit::Failed)
+}
+
+/// The report as JSON; with failures, the keys of every other failure come first.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    failed: Option<&'a Failure<'a>>,
+    ok: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::{Domain, NameFilter};
+    use crate::model::{GroupId, Profile};
+
+    fn group(name: &str, admin: Option<bool>, members: Option<u64>) -> Group {
+        let mut profile = Profile::new();
+        profile.insert("name".to_owned(), name.into());
+        let kind = if name == "Everyone" {
+            "BUILT_IN"
+        } else {
+            "OKTA_GROUP"
+        };
+        Group {
+            id: GroupId::from(name),
+            kind: Some(kind.to_owned()),
+            source_id: None,
+            created: None,
+            last_updated: None,
+            last_membership_updated: None,
+            members_reported: members,
+            has_admin_privilege: admin,
+            profile,
+        }
+    }
+
+    fn scope(name: &str) -> Scope {
+        let domain = Domain::parse("example.com").unwrap();
+        Scope::new(vec![domain], false, Some(NameFilter::parse(name).unwrap()))
+    }
+
+    #[test]
+    fn members_are_asked_of_the_group_that_tells_most() {
+        let no = Some(false);
+        let table: [(&[Group], Option<&str>); 8] = [
+            (&[], None),
+            (
+                &[group("a", no, Some(0)), group("b", Some(true), Some(3))],
+                None,
+            ),
+            (
+                &[group("a", no, Some(1)), group("b", no, Some(1))],
+                Some("a"),
+            ),
+            (
+                &[group("a", no, Some(1)), group("in", no, Some(1))],
+                Some("in"),
+            ),
+            (
+                &[group("Everyone", no, Some(9)), group("a", no, Some(1))],
+                Some("a"),
+            ),
+            (
+                &[group("Everyone", no, Some(9)), group("a", no, Some(0))],
+                Some("Everyone"),
+            ),
+            (
+                &[group("in", None, Some(1)), group("a", no, Some(1))],
+                Some("a"),
+            ),
+            (&[group("in", no, None), group("a", no, Some(1))], Some("a")),
+        ];
+        for (groups, expected) in table {
+            let picked = plain_group(groups, &scope("in")).and_then(Group::name);
+            assert_eq!(picked, expected, "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn of_groups_with_an_admin_role_one_in_scope_is_asked_first() {
+        let yes = Some(true);
+        let table: [(&[Group], Option<&str>); 4] = [
+            (
+                &[group("a", None, Some(1)), group("b", Some(false), Some(1))],
+                None,
+            ),
+            (
+                &[group("a", yes, Some(1)), group("in", yes, Some(0))],
+                Some("in"),
+            ),
+            (
+                &[group("a", yes, Some(0)), group("b", yes, Some(1))],
+                Some("b"),
+            ),
+            (&[group("a", yes, Some(0))], Some("a")),
+        ];
+        for (groups, expected) in table {
+            let picked = admin_group(groups, &scope("in")).and_then(Group::name);
+            assert_eq!(picked, expected, "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn the_token_decides_the_exit_code_before_the_network_and_both_before_the_rest() {
+        let (credentials, unavailable) = (Exit::Credentials, Exit::Unavailable);
+        let table: [(&[Exit], Exit); 5] = [
+            (&[], Exit::Done),
+            (&[Exit::Failed], Exit::Failed),
+            (&[Exit::Failed, unavailable], unavailable),
+            (&[unavailable, Exit::Failed, credentials], credentials),
+            (&[credentials], credentials),
+        ];
+        for (exits, expected) in table {
+            assert_eq!(ending(exits), expected, "{exits:?}");
+        }
+    }
+}

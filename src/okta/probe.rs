@@ -1,0 +1,182 @@
+//! One look at each thing that a sync or a change needs: the first page of a listing, or one object. Only GETs.
+
+use super::client::{Answer, Ask, Client, links, request_id};
+use super::error::{Call, Error};
+use super::read::{self, UserListing, target};
+use super::role::Role;
+use super::wire::{self, Malformed};
+use super::{Refusal, page};
+use crate::model::{Group, GroupId, User, UserId};
+
+/// The first page of a listing.
+#[derive(Clone, Debug)]
+pub struct First<T> {
+    /// Its rows.
+    pub rows: Vec<T>,
+    /// Whether there is another page.
+    pub more: bool,
+}
+
+/// Whose token it is.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The admin.
+    pub user: User,
+    /// Whether the answer carried Okta's request id, which no other server sends.
+    pub by_okta: bool,
+}
+
+/// The user that the token acts for.
+///
+/// # Errors
+/// See [`Error`].
+pub fn owner(client: &Client) -> Result<Owner, Error> {
+    client.get(&ask("/api/v1/users/me"), |answer, _| {
+        Ok(Owner {
+            user: wire::user(&answer.body)?,
+            by_okta: request_id(&answer.headers).is_some(),
+        })
+    })
+}
+
+/// The first page of the listing that a sync walks, the plain one where Okta refuses to search.
+///
+/// # Errors
+/// See [`Error`].
+pub fn users<T>(
+    client: &Client,
+    page_size: u64,
+    read: impl Fn(&wire::User<'_>) -> T,
+) -> Result<(UserListing, First<T>), Error> {
+    let list = |parameters: &[(&str, &str)]| {
+        let target = target("/api/v1/users", page_size, parameters);
+        first(client, Ask { target, lean: true }, |body| {
+            Ok(wire::users(body)?.iter().map(&read).collect())
+        })
+    };
+    match list(&[("search", "status pr")]) {
+        Ok(page) => Ok((UserListing::Search, page)),
+        Err(error) if read::is_refused_search(&error) => Ok((UserListing::Plain, list(&[])?)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first page of all groups with their sizes.
+///
+/// # Errors
+/// See [`Error`].
+pub fn groups(client: &Client, page_size: u64) -> Result<First<Group>, Error> {
+    groups_where(client, page_size, &[("expand", "stats")])
+}
+
+/// The groups that Okta made itself, with their sizes; there are two or so.
+///
+/// # Errors
+/// See [`Error`].
+pub fn built_in_groups(client: &Client, page_size: u64) -> Result<First<Group>, Error> {
+    let parameters = [("filter", "type eq \"BUILT_IN\""), ("expand", "stats")];
+    groups_where(client, page_size, &parameters)
+}
+
+fn groups_where(
+    client: &Client,
+    page_size: u64,
+    parameters: &[(&str, &str)],
+) -> Result<First<Group>, Error> {
+    first(
+        client,
+        ask(target("/api/v1/groups", page_size, parameters)),
+        wire::groups,
+    )
+}
+
+/// Asks for one member of a group, to see whether that is answered.
+///
+/// # Errors
+/// See [`Error`].
+pub fn a_member(client: &Client, group: &GroupId) -> Result<(), Error> {
+    let target = target(&format!("/api/v1/groups/{group}/users"), 1, &[]);
+    client.get(&ask(target), |answer, _| {
+        wire::users(&answer.body).map(|_| ())
+    })
+}
+
+/// The first page of a user's groups.
+///
+/// # Errors
+/// See [`Error`].
+pub fn groups_of(client: &Client, user: &UserId) -> Result<First<Group>, Error> {
+    let target = format!("/api/v1/users/{user}/groups");
+    first(client, ask(target), wire::groups)
+}
+
+/// The company's name.
+///
+/// # Errors
+/// See [`Error`].
+pub fn company(client: &Client) -> Result<Option<String>, Error> {
+    client.get(&ask("/api/v1/org"), |answer, _| wire::company(&answer.body))
+}
+
+/// Asks for one group rule; says whether there is any.
+///
+/// # Errors
+/// See [`Error`].
+pub fn a_rule(client: &Client) -> Result<bool, Error> {
+    client.get(&ask(target("/api/v1/groups/rules", 1, &[])), |answer, _| {
+        wire::how_many(&answer.body).map(|rules| rules > 0)
+    })
+}
+
+/// The admin roles of a user.
+///
+/// # Errors
+/// See [`Error`].
+pub fn roles(client: &Client, user: &UserId) -> Result<Vec<Role>, Error> {
+    client.get(&ask(format!("/api/v1/users/{user}/roles")), |answer, _| {
+        wire::roles(&answer.body)
+    })
+}
+
+/// Tells a refusal, which answers what a probe asks, from everything that ends the asking: no answer, a signal, and 401,
+/// after which nothing else is answered either.
+///
+/// # Errors
+/// Everything but a refusal.
+pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Error::Refused(refusal)) if refusal.status != 401 => Ok(Err(refusal)),
+        Err(error) => Err(error),
+    }
+}
+
+fn ask(target: impl Into<String>) -> Ask {
+    Ask {
+        target: target.into(),
+        lean: false,
+    }
+}
+
+fn first<T>(
+    client: &Client,
+    ask: Ask,
+    rows: impl Fn(&[u8]) -> Result<Vec<T>, Malformed>,
+) -> Result<First<T>, Error> {
+    let read = |answer: &Answer, url: &url::Url| {
+        // A link that leads elsewhere will not change; it is no reason to ask again.
+        Ok((rows(&answer.body)?, page::next(links(&answer.headers), url)))
+    };
+    let (rows, next) = client.get(&ask, read)?;
+    let next = next.map_err(|problem| Error::Paging {
+        call: Call {
+            method: "GET",
+            path: ask.target.split('?').next().unwrap_or_default().to_owned(),
+        },
+        problem,
+    })?;
+    Ok(First {
+        rows,
+        more: next.is_some(),
+    })
+}

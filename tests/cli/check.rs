@@ -1,0 +1,484 @@
+//! `check` says what a sync and a change would meet, asks for little, and changes nothing.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use okta_ciam::demo::{
+    Action, Endpoint, Fault, Group, Limits, Options, Org, PageCap, RefuseSearch, Refused, Role,
+    User,
+};
+use serde_json::Value;
+
+use crate::support::{Folder, Okta, Ran, Run, unlimited};
+
+fn check(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Run {
+    folder
+        .run(&[&["check"], arguments].concat())
+        .env("BATON_DOMAIN", &okta.origin())
+        .env("BATON_API_TOKEN", okta.token())
+        .env("BATON_EMAIL_DOMAINS", "example.com,example.org")
+}
+
+/// What was found of a name.
+#[track_caller]
+fn found<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let mut checks = report["checks"].as_array().unwrap().iter();
+    checks
+        .find(|check| check["name"] == name)
+        .unwrap_or_else(|| panic!("{name} is not in {report:#}"))
+}
+
+/// The names of what was found in a state.
+fn names(report: &Value, state: &str) -> Vec<String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    let those = checks.filter(|check| check["state"] == state);
+    those
+        .map(|check| check["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[track_caller]
+fn assert_only_reads(okta: &Okta) {
+    let requests = okta.requests();
+    assert!(requests.iter().all(|request| request.method == "GET"));
+    assert!(requests.len() <= 12, "{requests:#?}");
+    assert!(okta.changes().is_empty());
+}
+
+fn as_json(folder: &Folder, okta: &Okta, arguments: &[&str], code: i32) -> Value {
+    let arguments = [arguments, &["--output", "json"]].concat();
+    let ran: Ran = check(folder, okta, &arguments).end().code(code);
+    let report = ran.json();
+    assert_eq!(report["ok"], code == 0);
+    if code != 0 {
+        assert_eq!(report["exit_code"], code);
+        assert!(report["error"].is_string() && report["message"].is_string());
+        assert!(report.get("request_id").is_some());
+        ran.error();
+    }
+    report
+}
+
+#[test]
+fn a_super_admins_token_does_for_everything() {
+    let okta = Okta::with_options(Org::demo(), Options::default());
+    let folder = Folder::new();
+    let ran = check(&folder, &okta, &[]).ok();
+    assert_eq!(ran.stderr, "");
+    for part in [
+        "ok       origin         http://127.0.0.1:",
+        "ok       token          of mira.okonjo@example.com, ",
+        "ok       users          49 of all 60 in scope\n",
+        "ok       groups         12 of all 12 in scope, with their sizes\n",
+        "ok       everyone       visible, 56 members\n",
+        "ok       members        visible, tried with \"All staff\"\n",
+        "ok       admin members  visible, tried with \"Okta Administrators\"\n",
+        "ok       user groups    visible, ",
+        "ok       org            Kestrel & Rook (made up)\n",
+        "ok       rules          visible\n",
+        "ok       changes        switched off without --provisioning; ",
+        "ok       limits         this run may send 450 requests a minute or more\n",
+        "                        users            450 of 600, 599 left\n",
+        "ok       clock          ",
+        "13 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
+    ] {
+        assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
+    }
+    assert_eq!(okta.count(), 9);
+    assert_only_reads(&okta);
+    assert!(folder.names().is_empty(), "nothing is written");
+}
+
+#[test]
+fn a_program_reads_the_same_as_json() {
+    let okta = Okta::with_options(Org::demo(), Options::default());
+    let folder = Folder::new();
+    let report = as_json(&folder, &okta, &["--provisioning"], 0);
+    assert_eq!(names(&report, "ok").len(), 13);
+    assert_eq!(found(&report, "users")["todo"], Value::Null);
+    let changes = found(&report, "changes")["message"].as_str().unwrap();
+    assert!(
+        changes.contains("may be changed (SUPER_ADMIN)"),
+        "{changes}"
+    );
+    assert_eq!(report["clock_skew_seconds"], 0);
+    assert_eq!(report["everyone"]["found_by"], "listing");
+    assert_eq!(report["everyone"]["members_reported"], 56);
+    assert_eq!(
+        report["sample"],
+        serde_json::json!({"users_seen": 60, "users_in_scope": 49, "groups_seen": 12, "groups_in_scope": 12})
+    );
+    assert_eq!(report["requests"], okta.count());
+    let users = &report["limits"][0];
+    assert_eq!(
+        (
+            &users["bucket"],
+            &users["limit"],
+            &users["remaining"],
+            &users["share"]
+        ),
+        (&"users".into(), &600.into(), &599.into(), &450.into())
+    );
+    assert!(users["reset"].as_str().unwrap().ends_with(".000Z"));
+    assert_eq!(report.get("error"), None);
+}
+
+#[test]
+fn the_most_that_is_ever_asked_is_eleven_requests() {
+    let mut org = Org::demo();
+    for number in 0..5 {
+        // Before all others, so that Everyone is not on the first page.
+        let id = format!("00g0000000000000000{number}");
+        org.add_group(Group::new(&id, "One of many"));
+        let owner = org.owner.clone().unwrap();
+        org.join(&id, &owner);
+    }
+    let options = Options {
+        refuse_search: Some(RefuseSearch::new(Refused::All)),
+        page_cap: PageCap {
+            groups: 6,
+            ..PageCap::default()
+        },
+        ..unlimited()
+    };
+    let okta = Okta::with_options(org, options);
+    let report = as_json(&Folder::new(), &okta, &["--provisioning=1"], 0);
+    assert_eq!(names(&report, "warning"), ["users"]);
+    assert_eq!(report["everyone"]["found_by"], "filter");
+    assert_eq!(report["everyone"]["members_reported"], 56);
+    assert_eq!(
+        found(&report, "groups")["message"],
+        "6 of the first 6 in scope, with their sizes"
+    );
+    assert_eq!((okta.count(), &report["requests"]), (11, &11.into()));
+    assert_only_reads(&okta);
+}
+
+#[test]
+fn a_wrong_token_ends_with_5_after_one_request() {
+    let options = Options {
+        expect_unauthorized: true,
+        ..unlimited()
+    };
+    let okta = Okta::with_options(Org::demo(), options);
+    let folder = Folder::new();
+    let wrong = |arguments: &[&str]| {
+        check(&folder, &okta, arguments)
+            .env("BATON_API_TOKEN", "00wrongtoken")
+            .end()
+            .code(5)
+    };
+    let ran = wrong(&["--log-level", "trace"]);
+    assert!(ran.stdout.contains("ok       origin "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("failure  token "), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("to do: make a new token"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.error().contains("E0000011"), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("00wrong") && !ran.stderr.contains("00wrong"));
+    assert_eq!(okta.count(), 1);
+    let report = wrong(&["--output", "json"]).json();
+    assert_eq!(
+        (&report["error"], &report["exit_code"]),
+        (&"credentials".into(), &5.into())
+    );
+    assert!(report["request_id"].is_string());
+    assert_eq!(names(&report, "ok"), ["origin", "limits", "clock"]);
+}
+
+#[test]
+fn a_token_that_sees_nobody_ends_with_5() {
+    // The owner has no admin role: found by id, but no list shows anybody.
+    let mut org = Org::new();
+    let mut owner = User::with_email("00u1", "mira@example.com");
+    owner.lagging = true;
+    org.add_user(owner);
+    let okta = Okta::with(org);
+    let folder = Folder::new();
+    let report = as_json(&folder, &okta, &[], 5);
+    assert_eq!(names(&report, "failure"), ["users"]);
+    let message = found(&report, "users")["message"].as_str().unwrap();
+    assert!(message.contains("reads as an empty org"), "{message}");
+    // Not even the owner, and Everyone is empty: everything that can be asked still is.
+    let nobody = Okta::with(Org::new());
+    let report = as_json(&folder, &nobody, &["--provisioning"], 5);
+    assert_eq!(names(&report, "failure"), ["users"]);
+    assert_eq!(
+        names(&report, "warning"),
+        ["token", "members", "user_groups", "changes"]
+    );
+}
+
+#[test]
+fn each_missing_permission_is_told_apart() {
+    let forbidden = || Action::okta(403, "E0000006");
+    let fault = |endpoint| Fault::on(endpoint, forbidden());
+    for (fault, name, state, code) in [
+        (fault(Endpoint::Me), "token", "warning", 0),
+        (fault(Endpoint::Users), "users", "failure", 5),
+        (fault(Endpoint::Groups), "groups", "failure", 5),
+        (fault(Endpoint::Members).nth(1), "members", "failure", 5),
+        (
+            fault(Endpoint::Members).nth(2),
+            "admin_members",
+            "warning",
+            0,
+        ),
+        (fault(Endpoint::UserGroups), "user_groups", "failure", 5),
+        (fault(Endpoint::Org), "org", "warning", 0),
+        (fault(Endpoint::Rules), "rules", "warning", 0),
+        (fault(Endpoint::UserRoles), "changes", "ok", 0),
+    ] {
+        let okta = Okta::with(Org::demo());
+        okta.fault(fault);
+        let report = as_json(&Folder::new(), &okta, &[], code);
+        let check = found(&report, name);
+        assert_eq!(check["state"], state, "{report:#}");
+        assert_eq!(check["todo"].is_string(), state != "ok", "{check}");
+        let not_ok = names(&report, "failure").len() + names(&report, "warning").len();
+        assert_eq!(not_ok, usize::from(state != "ok"), "{name}: {report:#}");
+        assert_only_reads(&okta);
+    }
+}
+
+#[test]
+fn what_the_org_hides_by_its_options_is_a_warning() {
+    let options = Options {
+        hide_everyone: true,
+        forbid_rules: true,
+        forbid_org: true,
+        forbid_roles: true,
+        ..unlimited()
+    };
+    let okta = Okta::with_options(Org::demo(), options);
+    let ran = check(&Folder::new(), &okta, &["--provisioning"]).ok();
+    for part in [
+        "warning  everyone       missing: ",
+        "warning  org            hidden (GET /api/v1/org: 403 E0000006 No permission for this action [request req",
+        "warning  rules          hidden, ",
+        "revoke always asks for --yes",
+        "warning  changes        whether groups may be changed cannot be told beforehand (the owner's roles are hidden, ",
+        "9 ok, 4 warnings, 0 failures; ",
+    ] {
+        assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn groups_with_an_admin_role_are_warned_of_by_whether_they_are_in_scope() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Members, Action::okta(403, "E0000006")).nth(2));
+    okta.fault(Fault::on(Endpoint::Members, Action::okta(403, "E0000006")).nth(4));
+    let folder = Folder::new();
+    let ran = check(&folder, &okta, &[]).ok();
+    assert!(
+        ran.stdout.contains("it is in scope, so a sync is partial"),
+        "{}",
+        ran.stdout
+    );
+    let ran = check(&folder, &okta, &["--group-name-filter", "staff"]).ok();
+    assert!(
+        ran.stdout.contains("if one is in scope, a sync is partial"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn roles_decide_whether_changes_are_possible_where_they_are_switched_on() {
+    for (kind, state, code) in [
+        ("SUPER_ADMIN", "ok", 0),
+        ("GROUP_MEMBERSHIP_ADMIN", "ok", 0),
+        ("CUSTOM", "warning", 0),
+        ("READ_ONLY_ADMIN", "failure", 5),
+    ] {
+        let mut org = Org::demo();
+        let owner = org.owner.clone().unwrap();
+        org.roles.insert(owner, vec![Role::new(kind, "Made up")]);
+        let okta = Okta::with(org);
+        let folder = Folder::new();
+        let report = as_json(&folder, &okta, &["--provisioning"], code);
+        assert_eq!(found(&report, "changes")["state"], state, "{kind}");
+        let off = as_json(&folder, &okta, &["--provisioning=false"], 0);
+        let message = found(&off, "changes")["message"].as_str().unwrap();
+        assert!(message.starts_with("switched off"), "{message}");
+        assert!(message.contains(kind), "{message}");
+    }
+    let okta = Okta::unasked();
+    check(&Folder::new(), &okta, &[])
+        .env("BATON_PROVISIONING", "maybe")
+        .end()
+        .code(2)
+        .says("BATON_PROVISIONING");
+}
+
+#[test]
+fn a_scope_that_keeps_nothing_fails_only_where_the_page_is_all_there_is() {
+    let folder = Folder::new();
+    for (variable, value, name) in [
+        ("BATON_EMAIL_DOMAINS", "nobody.example", "users"),
+        ("BATON_GROUP_NAME_FILTER", "no such name", "groups"),
+    ] {
+        let okta = Okta::with(Org::demo());
+        let run = |code| {
+            check(&folder, &okta, &["--output", "json"])
+                .env(variable, value)
+                .end()
+                .code(code)
+                .json()
+        };
+        let report = run(2);
+        assert_eq!(names(&report, "failure"), [name]);
+        assert_eq!(report["error"], "failed");
+        okta.change_options(|options| {
+            options.page_cap.users = 10;
+            options.page_cap.groups = 10;
+        });
+        assert_eq!(names(&run(0), "warning"), [name]);
+    }
+}
+
+#[test]
+fn a_clock_that_is_off_is_a_warning() {
+    let options = Options {
+        clock_offset_seconds: 300,
+        ..unlimited()
+    };
+    let okta = Okta::with_options(Org::demo(), options);
+    let report = as_json(&Folder::new(), &okta, &[], 0);
+    assert_eq!(names(&report, "warning"), ["clock"]);
+    let skew = report["clock_skew_seconds"].as_i64().unwrap();
+    assert!((-301..=-299).contains(&skew), "{skew}");
+    let message = found(&report, "clock")["message"].as_str().unwrap();
+    assert!(message.contains("behind Okta's"), "{message}");
+}
+
+#[test]
+fn a_small_share_of_a_limit_is_a_warning() {
+    let options = Options {
+        limits: Limits {
+            groups: Some(70),
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let okta = Okta::with_options(Org::demo(), options);
+    let ran = check(&Folder::new(), &okta, &[]).ok();
+    for part in [
+        "warning  limits         this run may send 52 requests a minute or more\n",
+        "groups           52 of 70, ",
+        "to do: raise --max-api-capacity",
+    ] {
+        assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_host_that_is_not_there_ends_with_6() {
+    // A port that nobody listens on: bound once, then free again.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    let ran = check(&folder, &okta, &["--deadline", "1s", "--output", "json"])
+        .env("BATON_DOMAIN", &format!("http://127.0.0.1:{port}"))
+        .end()
+        .code(6);
+    let report = ran.json();
+    assert_eq!(names(&report, "failure"), ["origin"]);
+    assert_eq!(report["checks"].as_array().unwrap().len(), 1);
+    assert_eq!(report["limits"], serde_json::json!([]));
+    assert_eq!(report["clock_skew_seconds"], Value::Null);
+    assert!(ran.error().contains("cannot connect"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_okta_that_stops_answering_ends_with_6_and_keeps_what_was_found() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(
+        Endpoint::Groups,
+        Action::Delay(Duration::from_secs(20)),
+    ));
+    let report = as_json(&Folder::new(), &okta, &["--deadline", "2s"], 6);
+    assert_eq!(names(&report, "ok")[..3], ["origin", "token", "users"]);
+    assert_eq!(names(&report, "failure"), ["groups"]);
+}
+
+#[test]
+fn a_rate_limit_is_waited_for_and_said() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(2)).first(1));
+    let ran = check(&Folder::new(), &okta, &[])
+        .ok()
+        .says("note: waiting ")
+        .says("Okta's rate limit (users)");
+    assert!(ran.took > Duration::from_secs(2), "{:?}", ran.took);
+    assert!(ran.stdout.contains("10 requests"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_okta_that_is_out_of_order_is_an_okta() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Me, Action::okta(503, "E0000010")));
+    let report = as_json(&Folder::new(), &okta, &["--deadline", "1s"], 6);
+    assert_eq!(names(&report, "ok")[0], "origin");
+    assert_eq!(names(&report, "failure"), ["token"]);
+    let todo = found(&report, "token")["todo"].as_str().unwrap();
+    assert!(todo.ends_with("the rest was not looked at"), "{todo}");
+}
+
+#[test]
+fn what_is_no_okta_org_ends_with_2() {
+    let folder = Folder::new();
+    let okta = Okta::with(Org::demo());
+    let elsewhere = format!("{}/login", Okta::unasked().origin());
+    for action in [Action::okta(404, "E0000008"), Action::Redirect(elsewhere)] {
+        okta.clear_faults();
+        okta.fault(Fault::on(Endpoint::Me, action));
+        let report = as_json(&folder, &okta, &[], 2);
+        assert_eq!(names(&report, "failure"), ["origin"]);
+    }
+    // A web server like any other, which would refuse everybody.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        let answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let ran = check(&folder, &okta, &[])
+        .env("BATON_DOMAIN", &origin)
+        .end()
+        .code(2);
+    server.join().unwrap();
+    assert!(ran.stdout.contains("not as an Okta org"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_token_is_never_said_and_quiet_means_silent() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    for output in ["text", "json"] {
+        let ran = check(
+            &folder,
+            &okta,
+            &["--log-level", "trace", "--output", output],
+        )
+        .ok();
+        assert!(
+            ran.stderr.contains("GET /api/v1/users/me"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains(okta.token()) && !ran.stdout.contains(okta.token()));
+    }
+    let ran = check(&folder, &okta, &["-q"]).ok();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+}
