@@ -49,10 +49,11 @@ pub fn run(config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<Ex
     }
     let plan = Plan::make(config, &reader)?;
     let mut report = Report::new(config, &plan);
-    plan.show(console, &report);
+    plan.warn();
     if config.dry_run || !plan.changes_anything() {
         return report.end(console, None);
     }
+    console.say(&report.table());
     plan.confirm(config, console, stop)?;
     let mut audit = log.map(|(audit, _)| audit);
     let stopped = send(
@@ -146,14 +147,9 @@ impl Plan {
         self.changes() > 0
     }
 
-    /// Says what is about to happen, before anything does.
-    fn show(&self, console: &Console, report: &Report) {
+    fn warn(&self) {
         for caution in &self.cautions {
             tracing::warn!("{caution}");
-        }
-        // A dry run's plan is its result.
-        if !report.dry_run {
-            console.say(&report.table());
         }
     }
 

@@ -1,0 +1,768 @@
+//! `grant` and `revoke`. A bug here lets the wrong people in: what is refused must send nothing, what is sent must be
+//! sent once, and what was done must be on record.
+
+use std::time::Duration;
+
+use okta_ciam::demo::{Action, Endpoint, Fault, Group, Options, Org, Rule, User};
+use serde_json::Value;
+
+use crate::support::{Folder, Okta, Ran, Run, unlimited};
+
+const ADA: &str = "ada@example.com";
+const BOB: &str = "bob@example.com";
+
+/// Ada is in `team`, Bob is not; and one of everything that is refused.
+fn org() -> Org {
+    let mut org = Org::new();
+    org.add_user(User::with_email("00uada", ADA));
+    org.add_user(User::with_email("00ubob", BOB));
+    org.add_user(User::with_email("00uout", "out@elsewhere.example"));
+    org.add_user(User::with_email("00ugone", "gone@example.com").status("DEPROVISIONED"));
+    // One user's login is another's e-mail.
+    org.add_user(User::new(
+        "00utwin1",
+        r#"{"login":"twin@example.com","email":"one@example.com"}"#,
+    ));
+    org.add_user(User::new(
+        "00utwin2",
+        r#"{"login":"two@example.com","email":"twin@example.com"}"#,
+    ));
+    org.add_group(Group::new("00gteam", "team"));
+    org.add_group(Group::new("00gother", "other"));
+    org.add_group(Group::new("00gadmins", "helpers"));
+    org.edit_group("00gadmins", |group| group.admin = Some(true));
+    org.add_group(Group::new("00gquiet", "quiet"));
+    org.edit_group("00gquiet", |group| group.admin = None);
+    org.add_group(Group::new("00gapp", "from a directory").kind("APP_GROUP"));
+    org.add_group(Group::new("00gsame1", "same"));
+    org.add_group(Group::new("00gsame2", "same"));
+    org.add_group(Group::new("00gruled", "ruled"));
+    for (group, user) in [
+        ("00gteam", "00uada"),
+        ("00gruled", "00uada"),
+        ("00gadmins", "00uada"),
+        ("00gteam", "00ugone"),
+    ] {
+        assert!(org.join(group, user));
+    }
+    org.rules.push(Rule {
+        id: "0pr1".to_owned(),
+        name: "by department".to_owned(),
+        status: "ACTIVE".to_owned(),
+        expression: "true".to_owned(),
+        groups: vec!["00gruled".to_owned()],
+        managed: vec!["00uada".to_owned()],
+        excluded: vec![],
+        created: 0,
+    });
+    org
+}
+
+fn change(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Run {
+    folder
+        .run(arguments)
+        .env("BATON_DOMAIN", &okta.origin())
+        .env("BATON_API_TOKEN", okta.token())
+        .env("BATON_EMAIL_DOMAINS", "example.com")
+        .env("BATON_PROVISIONING", "true")
+}
+
+fn grant(folder: &Folder, okta: &Okta, user: &str, group: &str) -> Run {
+    change(
+        folder,
+        okta,
+        &[
+            "grant", "--user", user, "--group", group, "--output", "json",
+        ],
+    )
+}
+
+fn revoke(folder: &Folder, okta: &Okta, user: &str, group: &str) -> Run {
+    change(
+        folder,
+        okta,
+        &[
+            "revoke", "--user", user, "--group", group, "--yes", "--output", "json",
+        ],
+    )
+}
+
+fn result(ran: &Ran) -> String {
+    ran.json()["rows"][0]["result"].as_str().unwrap().to_owned()
+}
+
+/// PUTs and DELETEs that the server saw, answered or not.
+fn changes_sent(okta: &Okta) -> usize {
+    okta.requests()
+        .iter()
+        .filter(|request| request.method != "GET")
+        .count()
+}
+
+fn records(folder: &Folder, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.path(name)).unwrap();
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+#[test]
+fn a_grant_and_a_revoke_send_one_change_each_and_nothing_when_it_is_so_already() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    for (user, group) in [
+        (BOB, "team"),
+        ("00ubob", "00gother"),
+        ("BOB@Example.COM", "group:00gquiet:member"),
+    ] {
+        let mut run = grant(&folder, &okta, user, group);
+        if group.contains("quiet") {
+            run = change(
+                &folder,
+                &okta,
+                &[
+                    "grant", "--user", user, "--group", group, "--yes", "--output", "json",
+                ],
+            );
+        }
+        assert_eq!(result(&run.ok()), "changed");
+    }
+    assert_eq!(changes_sent(&okta), 3);
+    for group in ["00gteam", "00gother", "00gquiet"] {
+        assert!(okta.org().is_member(group, "00ubob"), "{group}");
+    }
+    assert_eq!(
+        result(&grant(&folder, &okta, BOB, "team").ok()),
+        "unchanged"
+    );
+    assert_eq!(changes_sent(&okta), 3);
+    assert_eq!(result(&revoke(&folder, &okta, BOB, "team").ok()), "changed");
+    assert_eq!(changes_sent(&okta), 4);
+    assert!(!okta.org().is_member("00gteam", "00ubob"));
+    let ran = revoke(&folder, &okta, BOB, "team").ok();
+    assert_eq!(result(&ran), "unchanged");
+    assert!(
+        ran.took > Duration::from_secs(3),
+        "absent is said after two reads three seconds apart"
+    );
+    assert_eq!(changes_sent(&okta), 4);
+}
+
+#[test]
+fn every_refusal_sends_nothing() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    for (user, group, code, part) in [
+        (
+            "out@elsewhere.example",
+            "team",
+            4,
+            "out of scope: no address in example.com",
+        ),
+        ("gone@example.com", "other", 4, "DEPROVISIONED"),
+        ("twin@example.com", "other", 4, "several users"),
+        ("nobody@example.com", "team", 2, "no user has"),
+        ("bob", "team", 2, "no user has"),
+        ("me", "team", 2, "no user has"),
+        ("..", "team", 2, "no user has"),
+        (BOB, "from a directory", 4, "APP_GROUP"),
+        (BOB, "Everyone", 4, "BUILT_IN"),
+        (BOB, "same", 4, "several groups"),
+        (BOB, "TEAM", 4, "in another case there is \"team\""),
+        (BOB, "no such group", 2, "no group has"),
+        (BOB, "group:00gnone:member", 2, "no group has"),
+        (BOB, "helpers", 4, "--yes"),
+        (BOB, "quiet", 4, "--yes"),
+    ] {
+        let ran = change(&folder, &okta, &["grant", "--user", user, "--group", group])
+            .end()
+            .code(code);
+        assert!(ran.error().contains(part), "{user} {group}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+    let filtered = change(
+        &folder,
+        &okta,
+        &[
+            "grant",
+            "--user",
+            BOB,
+            "--group",
+            "team",
+            "--group-name-filter",
+            "vpn",
+        ],
+    );
+    filtered.end().code(4).says("does not contain \"vpn\"");
+    // A revoke asks, and nobody is there; a rule needs the flag.
+    for (group, part) in [("team", "no terminal"), ("ruled", "needs --yes")] {
+        let ran = change(&folder, &okta, &["revoke", "--user", ADA, "--group", group])
+            .end()
+            .code(4);
+        assert!(ran.error().contains(part), "{}", ran.stderr);
+    }
+    std::fs::write(folder.path("list.csv"), format!("user,group\n{BOB},team\n")).unwrap();
+    change(&folder, &okta, &["grant", "--from", "list.csv"])
+        .end()
+        .code(4)
+        .says("no terminal");
+    let piped = change(&folder, &okta, &["grant", "--from", "-"])
+        .stdin(format!("user,group\n{BOB},team\n").as_bytes());
+    piped.end().code(4).says("standard input holds the list");
+    assert_eq!(changes_sent(&okta), 0);
+    assert!(okta.changes().is_empty());
+}
+
+#[test]
+fn without_provisioning_nothing_is_even_asked() {
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    for value in ["", "false", "0"] {
+        let run = change(&folder, &okta, &["grant", "--user", BOB, "--group", "team"])
+            .env("BATON_PROVISIONING", value);
+        run.end().code(4).says("without --provisioning");
+    }
+    change(&folder, &okta, &["grant", "--user", BOB, "--group", "team"])
+        .env("BATON_PROVISIONING", "yes")
+        .end()
+        .code(2);
+}
+
+#[test]
+fn bad_arguments_and_bad_lists_are_told_before_anything_is_asked() {
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    std::fs::write(folder.path("bad.csv"), "user,group\na@example.com\n").unwrap();
+    std::fs::write(folder.path("empty.csv"), "user,group\n").unwrap();
+    for (arguments, part) in [
+        (vec!["grant"], "give --user and --group"),
+        (vec!["grant", "--user", BOB], "go together"),
+        (
+            vec!["grant", "--user", BOB, "--group", "x", "--from", "y"],
+            "one of them",
+        ),
+        (
+            vec!["grant", "--user", "", "--group", "x"],
+            "must not be empty",
+        ),
+        (
+            vec!["grant", "--grant-id", "group:a:member:user:b"],
+            "--grant-id",
+        ),
+        (
+            vec!["revoke", "--grant-id", "role:a:assigned:user:b"],
+            "is no grant id",
+        ),
+        (vec!["grant", "--from", "bad.csv"], "line 2: it has 1 cells"),
+        (vec!["grant", "--from", "empty.csv"], "no rows"),
+        (vec!["grant", "--from", "missing.csv"], "cannot read"),
+        (
+            vec!["grant", "--from", "-", "--api-token-file", "-"],
+            "both be standard input",
+        ),
+        (
+            vec![
+                "grant",
+                "--user",
+                BOB,
+                "--group",
+                "x",
+                "--audit-log",
+                "none/log",
+            ],
+            "cannot open the audit log",
+        ),
+    ] {
+        let ran = change(&folder, &okta, &arguments).end().code(2);
+        assert!(ran.error().contains(part), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_sends_no_change() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    let ran = change(
+        &folder,
+        &okta,
+        &[
+            "grant",
+            "--user",
+            BOB,
+            "--group",
+            "team",
+            "--dry-run",
+            "--audit-log",
+            "log",
+        ],
+    )
+    .without("BATON_PROVISIONING")
+    .ok();
+    assert!(
+        ran.stdout.contains("to do") && ran.stdout.contains(BOB),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(changes_sent(&okta), 0);
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn rules_and_admin_roles_are_said_and_confirmed() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    revoke(&folder, &okta, ADA, "ruled")
+        .ok()
+        .says("\"by department\"")
+        .says("exclusion list");
+    change(
+        &folder,
+        &okta,
+        &["grant", "--user", BOB, "--group", "helpers", "--yes"],
+    )
+    .ok()
+    .says("admin role");
+    assert_eq!(okta.org().rules[0].excluded, ["00uada"]);
+    okta.change_options(|options| options.forbid_rules = true);
+    let ran = change(
+        &folder,
+        &okta,
+        &["revoke", "--user", ADA, "--group", "team"],
+    )
+    .end()
+    .code(4);
+    ran.says("the group rules may not be read");
+    revoke(&folder, &okta, ADA, "team").ok();
+    assert_eq!(changes_sent(&okta), 3);
+}
+
+#[test]
+fn a_grant_id_of_baton_is_revoked() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    change(
+        &folder,
+        &okta,
+        &[
+            "revoke",
+            "--yes",
+            "--grant-id",
+            "group:00gteam:member:user:00uada",
+        ],
+    )
+    .ok();
+    assert!(!okta.org().is_member("00gteam", "00uada"));
+}
+
+#[test]
+fn a_deprovisioned_user_can_be_revoked() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    revoke(&folder, &okta, "gone@example.com", "team").ok();
+    assert!(!okta.org().is_member("00gteam", "00ugone"));
+}
+
+#[test]
+fn a_list_is_done_row_by_row_and_a_second_run_changes_nothing() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    let list = format!(
+        "user,group\n{BOB},team\nnobody@example.com,team\n{BOB},other\n00ubob,team\n{ADA},team\n{BOB},Everyone\n"
+    );
+    std::fs::write(folder.path("list.csv"), list).unwrap();
+    let arguments = [
+        "grant",
+        "--from",
+        "list.csv",
+        "--yes",
+        "--output",
+        "json",
+        "--audit-log",
+        "log",
+    ];
+    let ran = change(&folder, &okta, &arguments).end().code(3);
+    let results = |ran: &Ran| -> Vec<String> {
+        let json = ran.json();
+        let rows = json["rows"].as_array().unwrap().iter();
+        rows.map(|row| format!("{} {}", row["line"], row["result"].as_str().unwrap()))
+            .collect()
+    };
+    assert_eq!(
+        results(&ran),
+        [
+            "2 changed",
+            "3 refused",
+            "4 changed",
+            "5 duplicate",
+            "6 unchanged",
+            "7 refused"
+        ]
+    );
+    assert_eq!(ran.json()["error"], "partial");
+    assert_eq!(changes_sent(&okta), 2);
+    let again = change(&folder, &okta, &arguments).end().code(3);
+    assert_eq!(
+        results(&again),
+        [
+            "2 unchanged",
+            "3 refused",
+            "4 unchanged",
+            "5 duplicate",
+            "6 unchanged",
+            "7 refused"
+        ]
+    );
+    assert_eq!(changes_sent(&okta), 2);
+    assert_eq!(records(&folder, "log").len(), 4);
+    std::fs::write(
+        folder.path("bad.csv"),
+        "user,group\nnobody@example.com,team\nbob@example.com,Everyone\n",
+    )
+    .unwrap();
+    change(&folder, &okta, &["grant", "--from", "bad.csv", "--yes"])
+        .end()
+        .code(2);
+    let piped = change(&folder, &okta, &["revoke", "--from", "-", "--yes"])
+        .stdin(b"user,group\nbob@example.com,team\n");
+    piped.ok();
+    assert!(!okta.org().is_member("00gteam", "00ubob"));
+}
+
+#[test]
+fn a_review_sheet_revokes_what_it_says() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    std::fs::write(
+        folder.path("sheet.csv"),
+        format!("user,group,decision\n{ADA},team,revoke\n{ADA},helpers,keep\n"),
+    )
+    .unwrap();
+    change(&folder, &okta, &["revoke", "--from", "sheet.csv", "--yes"]).ok();
+    assert!(!okta.org().is_member("00gteam", "00uada"));
+    assert!(okta.org().is_member("00gadmins", "00uada"));
+}
+
+#[test]
+fn a_thousand_rows_look_each_user_and_group_up_once() {
+    let mut org = org();
+    for number in 0..50 {
+        org.add_group(Group::new(
+            &format!("00gmany{number:03}"),
+            &format!("many {number}"),
+        ));
+    }
+    for number in 0..20 {
+        org.add_user(User::with_email(
+            &format!("00umany{number:03}"),
+            &format!("many{number}@example.com"),
+        ));
+    }
+    let okta = Okta::with(org);
+    let folder = Folder::new();
+    let mut list = "user,group\n".to_owned();
+    for user in 0..20 {
+        for group in 0..50 {
+            list += &format!("many{user}@example.com,many {group}\n");
+        }
+    }
+    std::fs::write(folder.path("list.csv"), list).unwrap();
+    change(&folder, &okta, &["grant", "--from", "list.csv", "--yes"]).ok();
+    assert_eq!(changes_sent(&okta), 1_000);
+    let gets = okta.requests().len() - 1_000;
+    // Two look-ups and two readings of the groups a user, one look-up a group, one list of rules.
+    assert_eq!(gets, 20 * 4 + 50 + 1);
+}
+
+#[test]
+fn a_limit_or_a_lost_answer_ends_in_the_wanted_membership_and_one_true_record() {
+    for (name, action, outcome, sent) in [
+        ("429", Action::RateLimited(1), "done", 2),
+        ("the connection breaks before", Action::Close, "done", 2),
+        (
+            "the connection breaks after",
+            Action::ApplyThenClose,
+            "done, answer lost",
+            1,
+        ),
+        ("503", Action::okta(503, "E0000010"), "done", 2),
+        ("502 with HTML", Action::html(502), "done", 2),
+        ("423", Action::okta(423, "E0000239"), "done", 2),
+    ] {
+        let okta = Okta::with(org());
+        okta.fault(Fault::on(Endpoint::Member, action).method("PUT").nth(1));
+        let folder = Folder::new();
+        let ran = change(
+            &folder,
+            &okta,
+            &[
+                "grant",
+                "--user",
+                BOB,
+                "--group",
+                "team",
+                "--audit-log",
+                "log",
+                "--output",
+                "json",
+            ],
+        )
+        .ok();
+        assert_eq!(result(&ran), "changed", "{name}");
+        assert!(okta.org().is_member("00gteam", "00ubob"), "{name}");
+        assert_eq!(changes_sent(&okta), sent, "{name}");
+        let records = records(&folder, "log");
+        assert_eq!(records.len(), 2, "{name}");
+        assert_eq!(records[0]["record"], "sending");
+        assert_eq!(records[1]["record"], "result");
+        assert_eq!(records[0]["change_id"], records[1]["change_id"]);
+        assert_eq!(records[1]["outcome"], outcome, "{name}");
+    }
+}
+
+#[test]
+fn a_change_that_okta_refuses_is_not_repeated() {
+    let okta = Okta::with_options(
+        org(),
+        Options {
+            forbid_changes: true,
+            ..unlimited()
+        },
+    );
+    let folder = Folder::new();
+    let ran = change(
+        &folder,
+        &okta,
+        &[
+            "grant",
+            "--user",
+            BOB,
+            "--group",
+            "team",
+            "--audit-log",
+            "log",
+        ],
+    )
+    .end()
+    .code(5);
+    assert!(ran.error().contains("E0000006"), "{}", ran.stderr);
+    assert_eq!(changes_sent(&okta), 1);
+    assert_eq!(records(&folder, "log")[1]["outcome"], "not done");
+    let okta = Okta::with(org());
+    okta.fault(Fault::on(Endpoint::Member, Action::okta(501, "E0000060")));
+    change(&folder, &okta, &["grant", "--user", BOB, "--group", "team"])
+        .end()
+        .code(4);
+    assert_eq!(changes_sent(&okta), 1);
+}
+
+#[test]
+fn a_404_to_a_revoke_is_success_where_the_group_is_still_there() {
+    let okta = Okta::with(org());
+    okta.fault(Fault::on(
+        Endpoint::Member,
+        Action::run(|org| {
+            org.leave("00gteam", "00uada");
+        }),
+    ));
+    okta.change_options(|options| options.absent_delete_answers_404 = true);
+    let folder = Folder::new();
+    revoke(&folder, &okta, ADA, "team").ok();
+    let okta = Okta::with(org());
+    okta.fault(Fault::on(
+        Endpoint::Member,
+        Action::run(|org| {
+            org.remove_group("00gteam");
+        }),
+    ));
+    revoke(&folder, &okta, ADA, "team").end().code(2);
+}
+
+#[test]
+fn reads_that_lag_are_waited_for_and_a_change_that_is_never_seen_ends_with_7() {
+    let okta = Okta::with_options(
+        org(),
+        Options {
+            read_lag: Duration::from_secs(2),
+            ..unlimited()
+        },
+    );
+    let folder = Folder::new();
+    let ran = grant(&folder, &okta, BOB, "team").ok();
+    assert!(
+        ran.took > Duration::from_secs(2) && ran.took < Duration::from_secs(8),
+        "{:?}",
+        ran.took
+    );
+    okta.change_options(|options| options.read_lag = Duration::from_secs(60));
+    let ran = grant(&folder, &okta, BOB, "other").end().code(7);
+    assert_eq!(result(&ran), "unseen");
+    assert_eq!(changes_sent(&okta), 2);
+}
+
+#[test]
+fn a_change_without_a_result_is_found_out_about_by_the_next_run() {
+    for (applied, found) in [(true, "found done"), (false, "found not done")] {
+        let okta = Okta::with(org());
+        let folder = Folder::new();
+        // The server holds the answer back, and the run is killed meanwhile.
+        okta.fault(Fault::on(Endpoint::Member, Action::Delay(Duration::from_secs(2))).nth(1));
+        let running = change(
+            &folder,
+            &okta,
+            &[
+                "grant",
+                "--user",
+                BOB,
+                "--group",
+                "team",
+                "--audit-log",
+                "log",
+            ],
+        )
+        .start();
+        while changes_sent(&okta) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.signal("KILL");
+        running.end();
+        if !applied {
+            okta.org_mut().leave("00gteam", "00ubob");
+        }
+        assert_eq!(records(&folder, "log").len(), 1);
+        okta.clear_faults();
+        change(
+            &folder,
+            &okta,
+            &[
+                "grant",
+                "--user",
+                BOB,
+                "--group",
+                "team",
+                "--audit-log",
+                "log",
+            ],
+        )
+        .ok();
+        let records = records(&folder, "log");
+        assert_eq!(records[1]["outcome"], found);
+        assert_eq!(records[1]["change_id"], records[0]["change_id"]);
+        assert!(okta.org().is_member("00gteam", "00ubob"));
+    }
+}
+
+/// However a run over 200 rows is ended, and however often, running it again ends in the wanted memberships, and the
+/// log accounts for every change that the server saw.
+#[test]
+fn a_list_that_is_interrupted_anywhere_can_be_run_again() {
+    let mut org = org();
+    for number in 0..200 {
+        org.add_user(User::with_email(
+            &format!("00urow{number:03}"),
+            &format!("row{number}@example.com"),
+        ));
+    }
+    let okta = Okta::with_options(
+        org,
+        Options {
+            latency: Duration::from_millis(4),
+            ..unlimited()
+        },
+    );
+    let folder = Folder::new();
+    let rows: String = (0..200)
+        .map(|number| format!("row{number}@example.com,team\n"))
+        .collect();
+    std::fs::write(folder.path("list.csv"), format!("user,group\n{rows}")).unwrap();
+    let arguments = ["grant", "--from", "list.csv", "--yes", "--audit-log", "log"];
+    for (signal, changes_before, code) in [
+        ("INT", 20, Some(130)),
+        ("TERM", 60, Some(143)),
+        ("KILL", 110, None),
+        ("INT", 0, Some(130)),
+        ("KILL", 150, None),
+    ] {
+        let running = change(&folder, &okta, &arguments).start();
+        let before = okta.count();
+        while (changes_before > 0 && changes_sent(&okta) < changes_before)
+            || okta.count() < before + 30
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let signalled = std::time::Instant::now();
+        running.signal(signal);
+        assert_eq!(running.end().code, code, "{signal}");
+        assert!(signalled.elapsed() < Duration::from_secs(2));
+    }
+    change(&folder, &okta, &arguments).ok();
+    for number in 0..200 {
+        assert!(
+            okta.org()
+                .is_member("00gteam", &format!("00urow{number:03}"))
+        );
+    }
+    let seen = okta.changes();
+    let records = records(&folder, "log");
+    let sent: Vec<&str> = records
+        .iter()
+        .filter(|record| record["record"] == "sending")
+        .map(|record| record["user_id"].as_str().unwrap())
+        .collect();
+    for change in &seen {
+        assert!(
+            sent.contains(&change.user.as_str()),
+            "{} is not on record",
+            change.user
+        );
+    }
+    let ids: Vec<&Value> = records
+        .iter()
+        .filter(|record| record["record"] == "sending")
+        .map(|record| &record["change_id"])
+        .collect();
+    for id in ids {
+        let results = records
+            .iter()
+            .filter(|record| record["record"] == "result" && record["change_id"] == *id)
+            .count();
+        assert_eq!(results, 1, "{id}");
+    }
+    // At most the one change of each killed run is sent a second time, where its reading lagged.
+    assert!(seen.len() <= 202, "{}", seen.len());
+}
+
+#[test]
+fn nothing_secret_is_in_the_log_or_in_any_line() {
+    let okta = Okta::with(org());
+    okta.fault(Fault::on(Endpoint::Member, Action::ApplyThenClose).nth(1));
+    let folder = Folder::new();
+    let ran = change(
+        &folder,
+        &okta,
+        &[
+            "grant",
+            "--user",
+            BOB,
+            "--group",
+            "team",
+            "--audit-log",
+            "log",
+            "--log-level",
+            "trace",
+        ],
+    )
+    .ok();
+    let log = std::fs::read_to_string(folder.path("log")).unwrap();
+    for text in [&ran.stdout, &ran.stderr, &log] {
+        assert!(!text.contains(okta.token()), "{text}");
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(
+        std::fs::metadata(folder.path("log"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o600
+    );
+}
