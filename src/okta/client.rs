@@ -184,6 +184,13 @@ const LARGEST_BODY: usize = 64 << 20;
 /// How often a sleeping thread looks whether it is still wanted.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How often a request was sent, and how often that failed for another reason than a limit.
+#[derive(Debug, Default)]
+struct Tries {
+    sent: u32,
+    failed: u32,
+}
+
 /// How one attempt failed.
 struct Failure {
     problem: String,
@@ -305,75 +312,24 @@ impl Client {
         read: impl Fn(&Answer, &Url) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
         let mut target = ask.target.clone();
-        let mut attempts = 0;
-        let mut again = false;
+        let mut tries = Tries::default();
         loop {
             let url = self.url(&target)?;
-            let call = Call {
-                method: "GET",
-                path: url.path().to_owned(),
-            };
-            let bucket = Bucket::of(url.path());
-            let ticket = self.wait_for_turn(&call, bucket)?;
-            let sent = Instant::now();
-            let mut signals = Signals::default();
-            let result = self
-                .attempt(Verb::Get { lean: ask.lean }, &url, &call, &mut signals)
-                .and_then(|answer| {
-                    read(&answer, &url).map_err(|malformed| Failure {
-                        request_id: request_id(&answer.headers),
-                        outcome: Outcome::Useful,
-                        ..Failure::lost(malformed.to_string())
-                    })
-                });
-            let outcome = result
-                .as_ref()
-                .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
-            self.note(
-                ticket,
-                outcome,
-                signals,
-                sent,
-                std::mem::replace(&mut again, true),
-            );
-            let failure = match result {
-                Ok(page) => {
-                    tracing::debug!("{call} answered in {} ms", sent.elapsed().as_millis());
-                    return Ok(page);
-                }
-                Err(failure) => failure,
-            };
-            tracing::debug!(
-                "{call} failed after {} ms: {}",
-                sent.elapsed().as_millis(),
-                failure.problem
-            );
-            if let Some(error) = failure.last {
-                return Err(*error);
-            }
-            if failure.outcome == Outcome::Limited {
-                // The wait is the next turn's.
-                continue;
-            }
-            attempts += 1;
-            if attempts >= pace::ATTEMPTS {
-                return Err(Error::Unavailable {
-                    call,
-                    problem: failure.problem,
-                    attempts,
-                    request_id: failure.request_id,
-                });
-            }
+            let call = call_of("GET", &url);
+            let verb = Verb::Get { lean: ask.lean };
+            let failure =
+                match self.once(verb, &url, &call, &mut tries, |answer| read(answer, &url))? {
+                    Ok(page) => return Ok(page),
+                    // The wait is the next turn's.
+                    Err(failure) if failure.outcome == Outcome::Limited => continue,
+                    Err(failure) => failure,
+                };
             if failure.smaller
                 && let Some(smaller) = page::halved(&target)
             {
                 target = smaller;
             }
-            self.pause(
-                pace::backoff(attempts, fastrand::f64()),
-                &call,
-                &failure.problem,
-            )?;
+            self.pause(call, failure, &mut tries)?;
         }
     }
 
@@ -386,44 +342,18 @@ impl Client {
     /// See [`Error`]; then the change was not made.
     pub fn change(&self, change: Change, target: &str) -> Result<Sent, Error> {
         let url = self.url(target)?;
-        let call = Call {
-            method: change.name(),
-            path: url.path().to_owned(),
-        };
-        let bucket = Bucket::of(url.path());
-        let mut attempts = 0;
-        let mut again = false;
+        let mut tries = Tries::default();
         loop {
-            let ticket = self.wait_for_turn(&call, bucket)?;
-            let sent = Instant::now();
-            let mut signals = Signals::default();
-            let result = self.attempt(Verb::Change(change), &url, &call, &mut signals);
-            let outcome = result
-                .as_ref()
-                .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
-            self.note(
-                ticket,
-                outcome,
-                signals,
-                sent,
-                std::mem::replace(&mut again, true),
-            );
-            let failure = match result {
-                Ok(answer) => {
-                    return Ok(Sent::Answered {
-                        request_id: request_id(&answer.headers),
-                    });
-                }
+            let call = call_of(change.name(), &url);
+            let id = |answer: &Answer| Ok(request_id(&answer.headers));
+            let failure = match self.once(Verb::Change(change), &url, &call, &mut tries, id)? {
+                Ok(request_id) => return Ok(Sent::Answered { request_id }),
                 Err(failure) => failure,
             };
-            tracing::debug!("{call} failed: {}", failure.problem);
-            if let Some(error) = failure.last {
-                return Err(*error);
-            }
             match failure.outcome {
-                Outcome::Limited => continue,
+                Outcome::Limited => {}
                 // 423 and the like: Okta says that it did nothing yet.
-                Outcome::Useful => {}
+                Outcome::Useful => self.pause(call, failure, &mut tries)?,
                 Outcome::Sick | Outcome::Lost => {
                     return Ok(Sent::Lost {
                         problem: failure.problem,
@@ -431,20 +361,48 @@ impl Client {
                     });
                 }
             }
-            attempts += 1;
-            if attempts >= pace::ATTEMPTS {
-                return Err(Error::Unavailable {
-                    call,
-                    problem: failure.problem,
-                    attempts,
-                    request_id: failure.request_id,
-                });
+        }
+    }
+
+    /// Waits for its turn, sends once, and notes what that cost. The inner failure may pass; the outer error will not.
+    fn once<T>(
+        &self,
+        verb: Verb,
+        url: &Url,
+        call: &Call,
+        tries: &mut Tries,
+        read: impl FnOnce(&Answer) -> Result<T, Malformed>,
+    ) -> Result<Result<T, Failure>, Error> {
+        let ticket = self.wait_for_turn(call, Bucket::of(url.path()))?;
+        let sent = Instant::now();
+        let mut signals = Signals::default();
+        let result = self
+            .attempt(verb, url, call, &mut signals)
+            .and_then(|answer| {
+                read(&answer).map_err(|malformed| Failure {
+                    request_id: request_id(&answer.headers),
+                    outcome: Outcome::Useful,
+                    ..Failure::lost(malformed.to_string())
+                })
+            });
+        let outcome = result
+            .as_ref()
+            .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
+        self.note(ticket, outcome, signals, sent, tries.sent > 0);
+        tries.sent += 1;
+        let took = sent.elapsed().as_millis();
+        match result {
+            Ok(read) => {
+                tracing::debug!("{call} answered in {took} ms");
+                Ok(Ok(read))
             }
-            self.pause(
-                pace::backoff(attempts, fastrand::f64()),
-                &call,
-                &failure.problem,
-            )?;
+            Err(failure) => {
+                tracing::debug!("{call} failed after {took} ms: {}", failure.problem);
+                match failure.last {
+                    Some(error) => Err(*error),
+                    None => Ok(Err(failure)),
+                }
+            }
         }
     }
 
@@ -616,21 +574,27 @@ impl Client {
         result
     }
 
-    /// Sleeps between two attempts.
-    fn pause(&self, time: Duration, call: &Call, problem: &str) -> Result<(), Error> {
-        let until = Instant::now() + time;
-        if self.deadline.is_some_and(|deadline| until > deadline) {
-            let waiting = Some(format!("the pause after {problem:?}"));
-            return Err(Error::Deadline {
-                call: call.clone(),
-                waiting,
+    /// Sleeps after an attempt that failed, unless it was the last.
+    fn pause(&self, call: Call, failure: Failure, tries: &mut Tries) -> Result<(), Error> {
+        tries.failed += 1;
+        let problem = failure.problem;
+        if tries.failed >= pace::ATTEMPTS {
+            return Err(Error::Unavailable {
+                call,
+                problem,
+                attempts: tries.failed,
+                request_id: failure.request_id,
             });
         }
-        tracing::info!(
-            "{call}: {}; trying again in {}",
-            problem,
-            console::span(time)
-        );
+        let time = pace::backoff(tries.failed, fastrand::f64());
+        if self
+            .deadline
+            .is_some_and(|deadline| Instant::now() + time > deadline)
+        {
+            let waiting = Some(format!("the pause after {problem:?}"));
+            return Err(Error::Deadline { call, waiting });
+        }
+        tracing::info!("{call}: {problem}; trying again in {}", console::span(time));
         self.rest(time)
     }
 
@@ -715,6 +679,13 @@ impl State {
                 *slot = None;
             }
         }
+    }
+}
+
+fn call_of(method: &'static str, url: &Url) -> Call {
+    Call {
+        method,
+        path: url.path().to_owned(),
     }
 }
 
