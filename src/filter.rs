@@ -230,6 +230,23 @@ impl Scope {
         .map(|(_, by)| by)
     }
 
+    /// A search that finds everyone who may be in scope, in Okta's language, where there is one: `co` knows e-mail and
+    /// login, and no secondary e-mail (okta-api 1.1). It finds more than the scope holds, since it matches anywhere.
+    pub fn prefilter(&self) -> Option<String> {
+        if !self.skip_secondary {
+            return None;
+        }
+        let parts = self.domains.iter().flat_map(|domain| {
+            let text = if domain.subdomains {
+                format!(".{}", domain.name)
+            } else {
+                format!("@{}", domain.name)
+            };
+            ["email", "login"].map(|attribute| format!("profile.{attribute} co \"{text}\""))
+        });
+        Some(parts.collect::<Vec<_>>().join(" or "))
+    }
+
     /// Whether a group with this name is in scope. A group without a name is, where no text is asked for.
     pub fn group(&self, name: Option<&str>) -> bool {
         match &self.group_name {
@@ -363,6 +380,18 @@ mod tests {
             let scope = scope(&["example.com"], false, text);
             assert_eq!(scope.group(name), expected, "{text:?} in {name:?}");
         }
+    }
+
+    #[test]
+    fn a_prefilter_asks_for_every_address_that_okta_can_search() {
+        let with_secondary = scope(&["example.com"], false, None);
+        assert_eq!(with_secondary.prefilter(), None);
+        let without = scope(&["example.com", "*.example.org"], true, None);
+        assert_eq!(
+            without.prefilter().unwrap(),
+            "profile.email co \"@example.com\" or profile.login co \"@example.com\" \
+             or profile.email co \".example.org\" or profile.login co \".example.org\""
+        );
     }
 
     #[test]

@@ -250,7 +250,7 @@ fn facts(
         strategy: gathered.strategy.as_str().to_owned(),
         memberships_by: config.memberships_by.as_str().to_owned(),
         users_listed_by: gathered.users_listed_by.as_str().to_owned(),
-        users_seen: Some(gathered.users_seen),
+        users_seen: gathered.users_seen,
         groups_seen: gathered.groups_seen,
         users_only_as_members: gathered.users_only_as_members,
         groups_only_from_users: gathered.groups_only_from_users,
@@ -646,7 +646,7 @@ impl Plan {
         Self {
             users: Kept {
                 kept: gathered.users_in_scope,
-                seen: Some(gathered.users_seen),
+                seen: gathered.users_seen,
             },
             groups: Kept {
                 kept: gathered.groups_in_scope,
@@ -665,7 +665,10 @@ impl Plan {
             format!(
                 "{} of {} in scope",
                 number(kept.kept),
-                number(kept.seen.unwrap_or(kept.kept))
+                kept.seen.map_or(
+                    "those that the search for the domains found".to_owned(),
+                    number
+                )
             )
         };
         let way = |name: &str, way: &Way| {

@@ -16,6 +16,8 @@ use crate::model::{Group, GroupId, User, UserId};
 /// How the users were listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserListing {
+    /// A search for the possible matches only.
+    Prefilter,
     /// `search=status pr`: all statuses in one listing.
     Search,
     /// The plain list, which leaves DEPROVISIONED out, and a second one of those.
@@ -26,6 +28,7 @@ impl UserListing {
     /// The word in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Prefilter => "prefilter",
             Self::Search => "search",
             Self::Plain => "plain",
         }
@@ -46,13 +49,14 @@ pub struct Page<T> {
 /// Whether a walk goes on after a page: not when nobody listens any more.
 pub type GoOn = bool;
 
-/// All users, of every status. Also says which rows the listing held, kept or not.
+/// All users, of every status; with a prefilter, those whom it finds. Also says which rows the listing held, kept or not.
 ///
 /// # Errors
 /// See [`Error`]. A search that Okta refuses is none: the plain lists are read instead, which the answer says.
 pub fn users<T>(
     client: &Client,
     page_size: u64,
+    prefilter: Option<&str>,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> GoOn,
 ) -> Result<(UserListing, HashSet<RowKey>), Error> {
@@ -62,6 +66,18 @@ pub fn users<T>(
         let target = target("/api/v1/users", page_size, parameters);
         walk_pages(client, Ask { target, lean: true }, walk, rows, &mut sink)
     };
+    if let Some(prefilter) = prefilter {
+        match list(&mut walk, &[("search", prefilter)]) {
+            Ok(()) => return Ok((UserListing::Prefilter, walk.rows())),
+            Err(error) if is_refused_search(&error) => {
+                tracing::info!(
+                    "Okta refuses to search for the domains ({error}); reading all users"
+                );
+                walk = Walk::default();
+            }
+            Err(error) => return Err(error),
+        }
+    }
     match list(&mut walk, &[("search", "status pr")]) {
         Ok(()) => Ok((UserListing::Search, walk.rows())),
         Err(error) if is_refused_search(&error) => {
@@ -74,6 +90,17 @@ pub fn users<T>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether any user is visible at all: a token without an admin role reads as an empty org (okta-api 6).
+///
+/// # Errors
+/// See [`Error`].
+pub fn anybody(client: &Client) -> Result<bool, Error> {
+    let target = target("/api/v1/users", 1, &[("search", "status pr")]);
+    client.get(&Ask { target, lean: true }, |answer, _| {
+        Ok(!wire::users(&answer.body)?.is_empty())
+    })
 }
 
 /// All groups with their sizes.

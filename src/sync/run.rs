@@ -35,8 +35,8 @@ pub struct Gathered {
     pub strategy: Strategy,
     /// How users were listed.
     pub users_listed_by: UserListing,
-    /// Different users in the listing.
-    pub users_seen: u64,
+    /// Different users in the listing; unknown where only possible matches were asked for.
+    pub users_seen: Option<u64>,
     /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
     pub users_not_deprovisioned: Option<u64>,
     /// Users in scope.
@@ -91,7 +91,11 @@ enum Event {
         seen: u64,
         active: u64,
     },
-    UsersEnd(UserListing, HashSet<RowKey>),
+    UsersEnd {
+        listing: UserListing,
+        rows: HashSet<RowKey>,
+        visible: bool,
+    },
     Freshest {
         id: UserId,
         copy: Option<Box<UserCopy>>,
@@ -225,10 +229,20 @@ impl Shared {
                         active: page.active,
                     })
                 };
-                match read::users(client, self.sizes.users, keep, sink) {
-                    Ok((listing, rows)) => Event::UsersEnd(listing, rows),
-                    Err(error) => failed(error, "reading users"),
-                }
+                let prefilter = self.scope.prefilter();
+                let listed =
+                    read::users(client, self.sizes.users, prefilter.as_deref(), keep, sink);
+                let listed = listed.and_then(|(listing, rows)| {
+                    // That nobody was found is no proof that nobody is visible.
+                    let visible = !rows.is_empty()
+                        || listing == UserListing::Prefilter && read::anybody(client)?;
+                    Ok(Event::UsersEnd {
+                        listing,
+                        rows,
+                        visible,
+                    })
+                });
+                listed.unwrap_or_else(|error| failed(error, "reading users"))
             }
             Task::Groups => {
                 let sink = |page: read::Page<Group>| {
@@ -342,6 +356,7 @@ struct Run<'a> {
     groups_listed: bool,
     guarded: bool,
     doubts_settled: bool,
+    anybody_visible: bool,
     users_seen: u64,
     active_seen: u64,
     groups_seen: u64,
@@ -377,6 +392,7 @@ impl<'a> Run<'a> {
             groups_listed: false,
             guarded: false,
             doubts_settled: false,
+            anybody_visible: false,
             users_seen: 0,
             active_seen: 0,
             groups_seen: 0,
@@ -411,8 +427,13 @@ impl<'a> Run<'a> {
                     self.take_listed_group(group)?;
                 }
             }
-            Event::UsersEnd(listing, rows) => {
+            Event::UsersEnd {
+                listing,
+                rows,
+                visible,
+            } => {
                 self.open -= 1;
+                self.anybody_visible = visible;
                 self.listed_users = rows;
                 self.users_listed_by = Some(listing);
                 if listing == UserListing::Plain {
@@ -616,7 +637,7 @@ impl<'a> Run<'a> {
 
     /// Whether it is worth going on.
     fn guard(&self) -> anyhow::Result<()> {
-        if self.users_seen == 0 {
+        if !self.anybody_visible {
             return Err(Ending {
                 exit: Exit::Credentials,
                 message: "Okta shows no user at all: the token's owner has no admin role that may read users; Read-Only Administrator is enough".to_owned(),
@@ -627,6 +648,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         if self.shared.users.in_scope() == 0 {
+            let seen = match self.users_listed_by {
+                Some(UserListing::Prefilter) => "the users that Okta's search found".to_owned(),
+                _ => console::count(self.users_seen, "user"),
+            };
             let domains: Vec<String> = self
                 .config
                 .scope
@@ -636,7 +661,7 @@ impl<'a> Run<'a> {
                 .collect();
             return Err(Ending::guard(format!(
                 "none of {} is in scope: no address ends with {}; check --email-domains, or give --allow-empty",
-                console::count(self.users_seen, "user"),
+                seen,
                 domains.join(", ")
             ))
             .into());
@@ -753,7 +778,12 @@ impl<'a> Run<'a> {
 
     fn tally(&self, client: &Client) -> Tally {
         Tally {
-            users: (self.users_seen, self.everyone_reported),
+            users: (
+                self.users_seen,
+                // With a prefilter Everyone's size says nothing of how many come.
+                self.everyone_reported
+                    .filter(|_| !self.config.scope.skip_secondary()),
+            ),
             users_done: self.users_listed_by.is_some(),
             groups: self.groups_seen,
             groups_done: self.groups_listed,
@@ -783,11 +813,12 @@ impl<'a> Run<'a> {
             .sort_by(|a, b| (&a.code, &a.object_id).cmp(&(&b.code, &b.object_id)));
         self.missing.sort();
         let users = &self.shared.users;
+        let whole_list = users_listed_by != UserListing::Prefilter;
         Ok(Gathered {
             strategy,
             users_listed_by,
-            users_seen: self.users_seen,
-            users_not_deprovisioned: Some(self.active_seen),
+            users_seen: whole_list.then_some(self.users_seen),
+            users_not_deprovisioned: whole_list.then_some(self.active_seen),
             users_in_scope: users.in_scope(),
             users_only_as_members: users.unlisted(),
             users_vanished: self.users_vanished,

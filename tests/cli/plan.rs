@@ -1,8 +1,12 @@
 //! `--plan` says what a sync costs, and a sync costs that.
 
-use okta_ciam::demo::{Distribution, Endpoint, Group, Org, Shape, Size};
+use okta_ciam::demo::{
+    Distribution, Endpoint, Group, Options, Org, RefuseSearch, Refused, Shape, Size,
+};
 
-use crate::support::{Folder, Okta, Run};
+use crate::support::{
+    Folder, Okta, Run, assert_holds_the_truth, cell, open, rows, scope, unlimited,
+};
 
 fn many_groups() -> Org {
     // 150 groups with members, 40 users in scope: by user is cheaper.
@@ -141,4 +145,68 @@ fn the_requests_are_the_documented_ones() {
             assert_eq!(request.query, "");
         }
     }
+}
+
+#[test]
+fn without_secondary_emails_only_possible_matches_are_asked_for() {
+    let okta = Okta::with(many_groups());
+    let folder = Folder::new();
+    let ran =
+        only_example_com(folder.sync(&okta, &["--skip-secondary-emails", "--output", "json"])).ok();
+    let search = "profile.email+co+%22%40example.com%22+or+profile.login+co+%22%40example.com%22";
+    assert_eq!(
+        okta.asked("/api/v1/users"),
+        [format!("/api/v1/users?limit=200&search={search}")]
+    );
+    assert_eq!(ran.json()["users"]["seen"], serde_json::Value::Null);
+    let db = open(&folder.path("sync.c1z"));
+    let facts =
+        "select users_listed_by, users_seen, users_not_deprovisioned, users_kept from snapshot";
+    assert_eq!(rows(&db, facts), ["prefilter|NULL|NULL|40"]);
+    assert_holds_the_truth(
+        &folder.path("sync.c1z"),
+        &okta,
+        &scope(&["example.com"], None),
+    );
+}
+
+#[test]
+fn a_refused_prefilter_falls_back_to_all_users() {
+    let options = Options {
+        refuse_search: Some(RefuseSearch::new(Refused::Contains)),
+        ..unlimited()
+    };
+    let okta = Okta::with_options(many_groups(), options);
+    let folder = Folder::new();
+    only_example_com(folder.sync(&okta, &["--skip-secondary-emails"])).ok();
+    assert_eq!(
+        cell(
+            &open(&folder.path("sync.c1z")),
+            "select users_listed_by || users_seen from snapshot"
+        ),
+        "search1000"
+    );
+    assert_holds_the_truth(
+        &folder.path("sync.c1z"),
+        &okta,
+        &scope(&["example.com"], None),
+    );
+}
+
+#[test]
+fn an_empty_prefilter_is_told_from_an_org_that_shows_nobody() {
+    let folder = Folder::new();
+    let okta = Okta::with(many_groups());
+    let run = folder
+        .sync(&okta, &["--skip-secondary-emails"])
+        .env("BATON_EMAIL_DOMAINS", "nobody.example");
+    run.end()
+        .code(8)
+        .says("no address ends with nobody.example");
+    let empty = Okta::with(Org::new());
+    folder
+        .sync(&empty, &["--skip-secondary-emails"])
+        .end()
+        .code(5)
+        .says("shows no user at all");
 }
