@@ -560,6 +560,7 @@ fn rows(action: Action, typed: &cli::Change, grant_id: Option<&String>) -> Resul
                 line: None,
                 user: user.trim().to_owned(),
                 group: group.clone(),
+                keep: false,
             }])
         }
         (Some(_), Some(_)) => Err(wrong("--user and --group", "must not be empty")),

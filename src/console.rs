@@ -119,9 +119,9 @@ impl Console {
         tracing::error!("{}", failure.message);
     }
 
-    /// Says something of several lines to a person, as it is.
-    pub fn say(&self, text: &str) {
-        if self.quiet {
+    /// Says something of several lines to a person, as it is; where it must be seen, also to one who wants quiet.
+    pub fn say(&self, text: &str, must_be_seen: bool) {
+        if self.quiet && !must_be_seen {
             return;
         }
         screen().suspend(|| {
@@ -137,6 +137,8 @@ impl Console {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Ok(Asked::Nobody);
         }
+        // What was typed before the question is no answer to it.
+        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
         screen().suspend(|| {
             let _ = write!(io::stderr(), "{question} [y/N] ");
         });

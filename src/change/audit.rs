@@ -3,12 +3,13 @@
 //! A log is only ever appended to, by one run at a time. A last line without its end is what a killed run was writing;
 //! it is left as it is.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,7 @@ struct Line<'a, T: Serialize> {
 struct Read {
     record: String,
     change_id: String,
+    time: Option<String>,
 }
 
 const TOOL: &str = concat!("okta-ciam ", env!("CARGO_PKG_VERSION"));
@@ -83,11 +85,18 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Opens a log, makes it if need be, and says which changes have no result in it.
+    /// Opens a log, makes it if need be, and says what an earlier run left in it.
     ///
     /// # Errors
     /// What the file system says; [`Busy`] where another run has it.
-    pub fn open(path: &Path) -> anyhow::Result<(Self, Vec<Sending>)> {
+    pub fn open(path: &Path) -> anyhow::Result<(Self, Past)> {
+        // Opening a pipe would wait for its other end, and reading a device might never end.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            bail!(
+                "the audit log {} is no regular file; name one",
+                path.display()
+            );
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -112,7 +121,7 @@ impl Audit {
         if !text.is_empty() && !text.ends_with(b"\n") {
             audit.write(b"\n")?;
         }
-        Ok((audit, unfinished(&text)))
+        Ok((audit, past(&text)))
     }
 
     /// Writes what is about to be sent, to the disk.
@@ -172,20 +181,40 @@ fn now() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
-/// The changes without a result. A line that is no record of ours counts as none.
-fn unfinished(text: &[u8]) -> Vec<Sending> {
-    let mut open: Vec<Sending> = Vec::new();
+/// What earlier runs left in a log.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Changes without a result.
+    pub open: Vec<Sending>,
+    /// When each membership was last sent, by user and group.
+    pub sent: HashMap<(String, String), Timestamp>,
+}
+
+/// Reads a log. A line that is no record of ours counts as none.
+fn past(text: &[u8]) -> Past {
+    let mut past = Past::default();
     for line in text.split(|byte| *byte == b'\n') {
         let Ok(read) = serde_json::from_slice::<Read>(line) else {
             continue;
         };
         match read.record.as_str() {
-            "sending" => open.extend(serde_json::from_slice::<Sending>(line).ok()),
-            "result" => open.retain(|sending| sending.change_id != read.change_id),
+            "sending" => {
+                let Ok(sending) = serde_json::from_slice::<Sending>(line) else {
+                    continue;
+                };
+                if let Some(time) = read.time.and_then(|time| time.parse().ok()) {
+                    past.sent
+                        .insert((sending.user_id.clone(), sending.group_id.clone()), time);
+                }
+                past.open.push(sending);
+            }
+            "result" => past
+                .open
+                .retain(|sending| sending.change_id != read.change_id),
             _ => {}
         }
     }
-    open
+    past
 }
 
 #[cfg(test)]
@@ -209,8 +238,8 @@ mod tests {
     fn a_change_without_a_result_is_found_by_the_next_run_also_behind_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
-        let (mut audit, open) = Audit::open(&path).unwrap();
-        assert!(open.is_empty());
+        let (mut audit, past) = Audit::open(&path).unwrap();
+        assert!(past.open.is_empty());
         let done = Outcome {
             outcome: "done",
             request_id: Some("req1"),
@@ -224,11 +253,15 @@ mod tests {
         let mut torn = std::fs::read(&path).unwrap();
         torn.extend_from_slice(b"{\"time\":\"2026-01-31T12:00:00Z\",\"record\":\"resu");
         std::fs::write(&path, &torn).unwrap();
-        let (mut audit, open) = Audit::open(&path).unwrap();
-        assert_eq!(open, [sending("two")]);
+        let (mut audit, past) = Audit::open(&path).unwrap();
+        assert_eq!(past.open, [sending("two")]);
+        assert!(
+            past.sent
+                .contains_key(&("00u1".to_owned(), "00g1".to_owned()))
+        );
         audit.result("two", &done).unwrap();
         drop(audit);
-        assert!(Audit::open(&path).unwrap().1.is_empty());
+        assert!(Audit::open(&path).unwrap().1.open.is_empty());
         assert!(
             std::fs::read(&path).unwrap().starts_with(&torn),
             "a log is only appended to"

@@ -1,5 +1,6 @@
 //! What is to be done, row by row, and what is refused; pure.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub enum Found<T> {
     Several(Vec<Arc<T>>),
     /// Only things whose name differs in case.
     OtherCase(Vec<Arc<T>>),
+    /// Okta would not say, for this reason.
+    Unreadable(String),
 }
 
 /// Which of Okta's answers counts: one whose id, whole login or whole e-mail equals the text without case. Okta also
@@ -100,6 +103,8 @@ pub enum Verdict {
     Unchanged,
     /// It is to be sent.
     Change,
+    /// Nothing is done, as the row says.
+    Kept,
 }
 
 /// A row, what it stands for, and what becomes of it.
@@ -129,38 +134,61 @@ pub struct Knowledge {
     pub users: HashMap<String, Found<User>>,
     /// What the typed groups stand for.
     pub groups: HashMap<String, Found<Group>>,
-    /// The groups of each user who may be changed.
-    pub memberships: HashMap<UserId, HashSet<GroupId>>,
+    /// The groups of each user who may be changed, or why they cannot be read.
+    pub memberships: HashMap<UserId, Result<HashSet<GroupId>, String>>,
 }
 
 /// What each row stands for and whether it may be done at all; memberships do not matter yet.
+///
+/// Rows are compared by what they stand for: a user may be typed in three ways, and a group in three.
 pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope) -> Vec<Step> {
-    let mut first_line: HashMap<(UserId, GroupId), Option<u64>> = HashMap::new();
-    let mut step = |row: &Row| {
+    let mut seen: HashMap<(UserId, GroupId), usize> = HashMap::new();
+    let mut steps: Vec<Step> = Vec::with_capacity(rows.len());
+    for row in rows {
         let user = knowledge.users.get(&row.user).unwrap_or(&Found::Nothing);
         let group = knowledge.groups.get(&row.group).unwrap_or(&Found::Nothing);
         let refusal = refuse_user(action, &row.user, user, scope)
             .or_else(|| refuse_group(&row.group, group, scope));
+        let verdict = match refusal {
+            _ if row.keep => Verdict::Kept,
+            Some(refusal) => Verdict::Refused(refusal),
+            None => Verdict::Change,
+        };
         let mut step = Step {
             row: row.clone(),
             user: one(user),
             group: one(group),
-            verdict: Verdict::Change,
+            verdict,
         };
-        if let Some(refusal) = refusal {
-            step.verdict = Verdict::Refused(refusal);
-        } else if let Some((user, group)) = step.ids() {
-            let pair = (user.clone(), group.clone());
-            match first_line.get(&pair) {
-                Some(line) => step.verdict = Verdict::Duplicate(*line),
-                None => {
-                    first_line.insert(pair, row.line);
+        if let Some((user, group)) = step.ids() {
+            match seen.entry((user.clone(), group.clone())) {
+                Entry::Vacant(first) => {
+                    first.insert(steps.len());
+                }
+                Entry::Occupied(first) => {
+                    let first = &mut steps[*first.get()];
+                    if first.row.keep != row.keep {
+                        let contradiction = |other: &Row| {
+                            let line = other
+                                .line
+                                .map_or(String::new(), |line| format!("line {line} "));
+                            Verdict::Refused(Refusal {
+                                exit: Exit::Refused,
+                                reason: format!("{line}says otherwise of the same user and group"),
+                            })
+                        };
+                        first.verdict = contradiction(row);
+                        step.verdict = contradiction(&first.row);
+                    } else if step.verdict == Verdict::Change {
+                        step.verdict = Verdict::Duplicate(first.row.line);
+                    }
                 }
             }
         }
-        step
-    };
-    rows.iter().map(&mut step).collect()
+        steps.push(step);
+    }
+    steps.retain(|step| step.verdict != Verdict::Kept);
+    steps
 }
 
 /// Marks what is so already.
@@ -172,12 +200,19 @@ pub fn leave_out_what_is_done(action: Action, steps: &mut [Step], knowledge: &Kn
         let Some((user, group)) = step.ids() else {
             continue;
         };
-        let member = knowledge
-            .memberships
-            .get(user)
-            .is_some_and(|groups| groups.contains(group));
-        if action.is_done(member) {
-            step.verdict = Verdict::Unchanged;
+        match knowledge.memberships.get(user) {
+            Some(Err(reason)) => {
+                step.verdict = Verdict::Refused(Refusal {
+                    exit: Exit::Credentials,
+                    reason: reason.clone(),
+                });
+            }
+            Some(Ok(groups)) if action.is_done(groups.contains(group)) => {
+                step.verdict = Verdict::Unchanged;
+            }
+            Some(Ok(_)) => {}
+            None if action.is_done(false) => step.verdict = Verdict::Unchanged,
+            None => {}
         }
     }
 }
@@ -196,6 +231,7 @@ fn refuse(exit: Exit, reason: String) -> Option<Refusal> {
 fn refuse_user(action: Action, asked: &str, found: &Found<User>, scope: &Scope) -> Option<Refusal> {
     let user = match found {
         Found::One(user) => user,
+        Found::Unreadable(reason) => return refuse(Exit::Credentials, reason.clone()),
         Found::Nothing | Found::OtherCase(_) => {
             return refuse(
                 Exit::Failed,
@@ -248,6 +284,7 @@ fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<Refu
     };
     let group = match found {
         Found::One(group) => group,
+        Found::Unreadable(reason) => return refuse(Exit::Credentials, reason.clone()),
         Found::Nothing => {
             return refuse(
                 Exit::Failed,
@@ -397,6 +434,7 @@ mod tests {
             Found::Nothing => "nothing".to_owned(),
             Found::Several(list) => format!("several {}", all(list)),
             Found::OtherCase(list) => format!("other case {}", all(list)),
+            Found::Unreadable(reason) => reason.clone(),
         }
     }
 
@@ -593,6 +631,7 @@ mod tests {
                 line: Some(2),
                 user: user.to_owned(),
                 group: group.to_owned(),
+                keep: false,
             };
             let step = check(action, std::slice::from_ref(&row), &knowledge, &scope).remove(0);
             match (step.verdict, expected) {
@@ -609,10 +648,23 @@ mod tests {
                 line: Some(line),
                 user: "in".to_owned(),
                 group: "team".to_owned(),
+                keep: false,
             })
             .into();
         let steps = check(Action::Grant, &rows, &knowledge, &scope);
         assert_eq!(steps[1].verdict, Verdict::Duplicate(Some(2)));
+        let mut sheet = rows;
+        sheet[1].keep = true;
+        for step in check(Action::Revoke, &sheet, &knowledge, &scope) {
+            let Verdict::Refused(refusal) = step.verdict else {
+                panic!("{:?}", step.verdict)
+            };
+            assert!(
+                refusal.reason.contains("says otherwise"),
+                "{}",
+                refusal.reason
+            );
+        }
     }
 
     #[test]
@@ -632,6 +684,7 @@ mod tests {
                     line: None,
                     user: String::new(),
                     group: String::new(),
+                    keep: false,
                 },
                 user: Some(Arc::new(ada.clone())),
                 group: Some(Arc::new(team.clone())),
@@ -642,7 +695,7 @@ mod tests {
             } else {
                 HashSet::new()
             };
-            let memberships = HashMap::from([(ada.id.clone(), groups)]);
+            let memberships = HashMap::from([(ada.id.clone(), Ok(groups))]);
             let knowledge = Knowledge {
                 users: HashMap::new(),
                 groups: HashMap::new(),

@@ -14,6 +14,21 @@ use crate::config::PageSizes;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::{Client, Error, Stop, read};
 
+/// The groups of a user, or why they may not be read.
+pub type Memberships = Result<HashSet<GroupId>, String>;
+
+/// What Okta refuses of one object is that object's matter; a wrong token is everybody's.
+fn readable<T>(result: Result<T, Error>) -> Result<Result<T, String>, Error> {
+    match result {
+        Err(Error::Refused(refusal)) if refusal.status != 401 => Ok(Err(refusal.to_string())),
+        other => other.map(Ok),
+    }
+}
+
+fn found<T>(result: Result<Found<T>, String>) -> Found<T> {
+    result.unwrap_or_else(Found::Unreadable)
+}
+
 /// What looking things up takes.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -37,12 +52,7 @@ impl Reader {
     pub fn users(&self, names: HashSet<String>) -> Result<HashMap<String, Found<User>>, Error> {
         let size = self.sizes.users;
         self.each(names, move |client, name| {
-            let mut answers = Vec::new();
-            answers.extend(read::user(client, name)?);
-            if name.contains('@') {
-                answers.extend(read::users_by_email(client, size, name)?);
-            }
-            Ok(plan::choose_user(name, answers))
+            readable(find_user(client, size, name)).map(found)
         })
     }
 
@@ -52,18 +62,21 @@ impl Reader {
     /// The first error of a look-up, or a signal.
     pub fn groups(&self, names: HashSet<String>) -> Result<HashMap<String, Found<Group>>, Error> {
         let size = self.sizes.groups;
-        self.each(names, move |client, name| find_group(client, size, name))
+        self.each(names, move |client, name| {
+            readable(find_group(client, size, name)).map(found)
+        })
     }
 
     /// The groups that each user is in.
     ///
     /// # Errors
-    /// The first error of a look-up, or a signal. A user who is gone is in no group.
+    /// The first error of a look-up, or a signal. A user who is gone is in no group; one whose groups may not be read
+    /// is no error.
     pub fn memberships(
         &self,
         users: HashSet<UserId>,
-    ) -> Result<HashMap<UserId, HashSet<GroupId>>, Error> {
-        self.each(users, groups_of)
+    ) -> Result<HashMap<UserId, Memberships>, Error> {
+        self.each(users, |client, user| readable(groups_of(client, user)))
     }
 
     /// The active rules that fill each group.
@@ -156,6 +169,15 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Err
         Err(error) if error.is_gone() => Ok(HashSet::new()),
         Err(error) => Err(error),
     }
+}
+
+fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>, Error> {
+    let mut answers = Vec::new();
+    answers.extend(read::user(client, name)?);
+    if name.contains('@') {
+        answers.extend(read::users_by_email(client, page_size, name)?);
+    }
+    Ok(plan::choose_user(name, answers))
 }
 
 fn find_group(client: &Client, page_size: u64, name: &str) -> Result<Found<Group>, Error> {

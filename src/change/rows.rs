@@ -16,8 +16,10 @@ pub struct Row {
     pub line: Option<u64>,
     /// Id, login or e-mail.
     pub user: String,
-    /// Id, name or entitlement.
+    /// Id, name or entitlement, with every space in it.
     pub group: String,
+    /// Nothing is done: a row of a review sheet that says so, kept to find rows that say otherwise.
+    pub keep: bool,
 }
 
 /// What is wrong with a file or a grant id.
@@ -52,9 +54,17 @@ pub fn read(bytes: &[u8], action: Action) -> Result<Vec<Row>, Error> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
         .flexible(false)
-        .trim(csv::Trim::All)
+        .trim(csv::Trim::Headers)
         .from_reader(bytes);
-    let header = reader.headers().map_err(|error| bad_line(&error))?.clone();
+    let mut lines = Lines {
+        bytes,
+        at: 0,
+        line: 1,
+    };
+    let header = reader
+        .headers()
+        .map_err(|error| bad_line(&error, &mut lines))?
+        .clone();
     let column = |name: &'static str| {
         let mut places = header
             .iter()
@@ -75,23 +85,19 @@ pub fn read(bytes: &[u8], action: Action) -> Result<Vec<Row>, Error> {
         return Err(Error::SheetForGrant);
     }
     let mut rows = Vec::new();
-    let mut lines = Lines {
-        bytes,
-        at: 0,
-        line: 1,
-    };
     let mut decided: HashMap<(String, String), (bool, u64)> = HashMap::new();
     for record in reader.records() {
-        let record = record.map_err(|error| bad_line(&error))?;
+        let record = record.map_err(|error| bad_line(&error, &mut lines))?;
         let line = lines.of(record.position());
         let cell = |place: usize| record.get(place).unwrap_or_default();
         for (name, place) in [("user", user), ("group", group)] {
-            if cell(place).is_empty() {
+            if cell(place).trim().is_empty() {
                 return Err(Error::BadLine(line, format!("the {name} is empty")));
             }
         }
+        let mut keep = false;
         if let Some(decision) = decision {
-            let revoke = match cell(decision).to_ascii_lowercase().as_str() {
+            let revoke = match cell(decision).trim().to_ascii_lowercase().as_str() {
                 "revoke" => true,
                 "keep" | "approve" => false,
                 "" => continue,
@@ -102,22 +108,25 @@ pub fn read(bytes: &[u8], action: Action) -> Result<Vec<Row>, Error> {
                     return Err(Error::BadLine(line, problem));
                 }
             };
-            let pair = (cell(user).to_lowercase(), cell(group).to_owned());
+            let pair = (cell(user).trim().to_lowercase(), cell(group).to_owned());
             let (before, first) = *decided.entry(pair).or_insert((revoke, line));
             if before != revoke {
                 let problem =
                     format!("contradicts line {first}: the same user and group, another decision");
                 return Err(Error::BadLine(line, problem));
             }
-            if !revoke {
-                continue;
-            }
+            keep = !revoke;
         }
         rows.push(Row {
             line: Some(line),
-            user: cell(user).to_owned(),
+            user: cell(user).trim().to_owned(),
             group: cell(group).to_owned(),
+            keep,
         });
+    }
+    if rows.iter().all(|row: &Row| row.keep) {
+        // Nobody needs to look anything up to do nothing.
+        rows.clear();
     }
     if rows.is_empty() && decision.is_none() {
         Err(Error::Empty)
@@ -149,8 +158,8 @@ impl Lines<'_> {
     }
 }
 
-fn bad_line(error: &csv::Error) -> Error {
-    let line = error.position().map_or(1, csv::Position::line);
+fn bad_line(error: &csv::Error, lines: &mut Lines<'_>) -> Error {
+    let line = lines.of(error.position());
     let problem = match error.kind() {
         csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
         csv::ErrorKind::UnequalLengths {
@@ -175,6 +184,7 @@ pub fn of_grant_id(text: &str) -> Result<Row, Error> {
                 line: None,
                 user: user.to_owned(),
                 group: format!("group:{group}:member"),
+                keep: false,
             })
         }
         _ => Err(Error::NoGrantId(text.to_owned())),
@@ -191,6 +201,7 @@ mod tests {
         let rows = read(text.as_bytes(), action).map_err(|error| error.to_string())?;
         Ok(rows
             .into_iter()
+            .filter(|row| !row.keep)
             .map(|row| (row.line.unwrap(), row.user, row.group))
             .collect())
     }

@@ -1,14 +1,15 @@
 //! Sending changes, one at a time, and looking whether they are there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use jiff::Timestamp;
 
 use super::Action;
-use super::audit::{Audit, Outcome, Sending, change_id};
+use super::audit::{Audit, Outcome, Past, Sending, change_id};
 use super::resolve::{Reader, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::{Client, Error, Sent, change, pace, read};
@@ -31,8 +32,6 @@ pub enum Ended {
 
 /// Reads lag behind changes by some seconds (okta-api 1.4, 1.6): this long a change may be invisible.
 pub const READ_LAG: Duration = Duration::from_secs(10);
-/// How long to look for a change whose answer was lost, before sending it again.
-const LOOK_FOR_LOST: Duration = Duration::from_secs(4);
 /// Between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// How long a change in flight is awaited after a signal.
@@ -52,14 +51,14 @@ pub struct Item {
 /// Sends one change and finds out what became of it; both go to the log.
 ///
 /// # Errors
-/// The audit log cannot be written. Before the change, it is then not sent.
+/// The audit log cannot be written; then nothing was sent. That the result could not be written is told beside it.
 pub fn send(
     reader: &Reader,
     origin: &str,
     audit: &mut Option<Audit>,
     action: Action,
     item: &Item,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<(Ended, anyhow::Result<()>)> {
     let sending = Sending {
         change_id: change_id(),
         action: action.as_str().to_owned(),
@@ -98,11 +97,12 @@ pub fn send(
                 }
             }
             // No result says just that.
-            Ended::Unknown(_) => return Ok(ended),
+            Ended::Unknown(_) => return Ok((ended, Ok(()))),
         };
-        audit.result(&sending.change_id, &outcome)?;
+        let recorded = audit.result(&sending.change_id, &outcome);
+        return Ok((ended, recorded));
     }
-    Ok(ended)
+    Ok((ended, Ok(())))
 }
 
 /// Sends in a thread of its own, so that a signal is heard while Okta is awaited.
@@ -155,18 +155,26 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                         answer_lost: lost_before,
                         request_id: error.request_id().map(str::to_owned),
                     },
+                    Err(failed) if lost_before => Ended::Unknown(failed),
                     _ => Ended::NotDone(error),
                 };
             }
-            Err(error @ (Error::Refused(_) | Error::Redirected { .. })) => {
-                return Ended::NotDone(error);
+            // The one before may have been made after all.
+            Err(error) if lost_before => {
+                return match look_for(client, action, group, user, READ_LAG) {
+                    Ok(true) => Ended::Done {
+                        answer_lost: true,
+                        request_id: None,
+                    },
+                    Ok(false) if error.status().is_some() => Ended::NotDone(error),
+                    _ => Ended::Unknown(error),
+                };
             }
-            Err(error) if lost_before => return Ended::Unknown(error),
             Err(error) => return Ended::NotDone(error),
         };
         tracing::warn!("the answer to a change was lost ({problem}); looking whether it was made");
         lost_before = true;
-        match look_for(client, action, group, user, LOOK_FOR_LOST) {
+        match look_for(client, action, group, user, READ_LAG) {
             Ok(true) => {
                 return Ended::Done {
                     answer_lost: true,
@@ -186,6 +194,7 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                 call,
                 problem,
                 attempts,
+                status: None,
                 request_id: None,
             });
         }
@@ -227,33 +236,27 @@ pub fn unseen(
     let begun = Instant::now();
     let mut unseen: HashSet<(UserId, GroupId)> = made.iter().cloned().collect();
     loop {
+        // A round may take long: only one that began after the lag proves anything.
+        let last = begun.elapsed() >= READ_LAG;
         let users = unseen.iter().map(|(user, _)| user.clone()).collect();
         let groups = reader.memberships(users)?;
-        unseen.retain(|(user, group)| !action.is_done(is_member(&groups, user, group)));
-        if unseen.is_empty() || begun.elapsed() >= READ_LAG {
+        unseen.retain(|(user, group)| match groups.get(user) {
+            Some(Ok(groups)) => !action.is_done(groups.contains(group)),
+            _ => true,
+        });
+        if unseen.is_empty() || last {
             return Ok(unseen);
         }
         reader.client.rest(BETWEEN_LOOKS)?;
     }
 }
 
-fn is_member(groups: &HashMap<UserId, HashSet<GroupId>>, user: &UserId, group: &GroupId) -> bool {
-    groups
-        .get(user)
-        .is_some_and(|groups| groups.contains(group))
-}
-
 /// Finds out about changes that an earlier run could not, and writes their results.
 ///
 /// # Errors
 /// See [`Error`]; the audit log cannot be written.
-pub fn settle(
-    reader: &Reader,
-    origin: &str,
-    audit: &mut Audit,
-    open: &[Sending],
-) -> anyhow::Result<()> {
-    for sending in open {
+pub fn settle(reader: &Reader, origin: &str, audit: &mut Audit, past: &Past) -> anyhow::Result<()> {
+    for sending in &past.open {
         let who = format!(
             "the {} of {} in {}",
             sending.action,
@@ -270,7 +273,15 @@ pub fn settle(
             GroupId::from(sending.group_id.as_str()),
             UserId::from(sending.user_id.as_str()),
         );
-        let done = look_for(&reader.client, action, &group, &user, LOOK_FOR_LOST)?;
+        wait_out_the_lag(reader, past, &user, &group)?;
+        let done = match groups_of(&reader.client, &user) {
+            Ok(groups) => action.is_done(groups.contains(&group)),
+            Err(Error::Refused(refusal)) if refusal.status != 401 => {
+                tracing::warn!("what became of {who} cannot be found out: {refusal}");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let outcome = if done { "found done" } else { "found not done" };
         tracing::info!("an earlier run did not learn what became of {who}: {outcome}");
         let message = Some("by a later run, which looked");
@@ -284,4 +295,30 @@ pub fn settle(
         )?;
     }
     Ok(())
+}
+
+/// Waits until a change that the log says was sent can be seen, if it was made.
+///
+/// # Errors
+/// A signal, or the deadline.
+pub fn wait_out_the_lag(
+    reader: &Reader,
+    past: &Past,
+    user: &UserId,
+    group: &GroupId,
+) -> Result<(), Error> {
+    let pair = (user.to_string(), group.to_string());
+    let Some(sent) = past.sent.get(&pair) else {
+        return Ok(());
+    };
+    let age = Duration::try_from(Timestamp::now().duration_since(*sent)).unwrap_or_default();
+    let left = READ_LAG.saturating_sub(age);
+    if left.is_zero() {
+        return Ok(());
+    }
+    tracing::info!(
+        "an earlier run has just changed what this one is about; looking again in {}",
+        crate::console::span(left)
+    );
+    reader.client.rest(left)
 }

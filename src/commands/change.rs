@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::change::audit::Audit;
+use super::saying_waits;
+use crate::change::audit::{Audit, Past};
 use crate::change::plan::{self, Knowledge, Rules, Step, Verdict};
 use crate::change::resolve::Reader;
 use crate::change::run::{self, Ended, Item};
@@ -34,7 +35,7 @@ pub fn run(config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<Ex
         .into());
     }
     let origin = config.connection.origin.origin().ascii_serialization();
-    let mut log = match &config.audit_log {
+    let log = match &config.audit_log {
         Some(path) if !config.dry_run => Some(Audit::open(path)?),
         _ => None,
     };
@@ -44,22 +45,35 @@ pub fn run(config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<Ex
         sizes: config.connection.page_sizes,
         stop: stop.clone(),
     };
-    if let Some((audit, open)) = &mut log {
-        run::settle(&reader, &origin, audit, open)?;
+    saying_waits(&reader.client, || {
+        act(config, console, stop, &reader, &origin, log)
+    })
+}
+
+fn act(
+    config: &Change,
+    console: &Console,
+    stop: &Stop,
+    reader: &Reader,
+    origin: &str,
+    log: Option<(Audit, Past)>,
+) -> anyhow::Result<Exit> {
+    let (mut audit, past) = log.unzip();
+    let past = past.unwrap_or_default();
+    if let Some(audit) = &mut audit {
+        run::settle(reader, origin, audit, &past)?;
     }
-    let plan = Plan::make(config, &reader)?;
+    let plan = Plan::make(config, reader, &past)?;
     let mut report = Report::new(config, &plan);
     plan.warn();
     if config.dry_run || !plan.changes_anything() {
         return report.end(console, None);
     }
-    console.say(&report.table());
-    plan.confirm(config, console, stop)?;
-    let mut audit = log.map(|(audit, _)| audit);
+    plan.confirm(config, console, stop, &report)?;
     let stopped = send(
         config,
-        &reader,
-        &origin,
+        reader,
+        origin,
         &mut audit,
         &plan,
         &mut report,
@@ -77,7 +91,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn make(config: &Change, reader: &Reader) -> Result<Self, Error> {
+    fn make(config: &Change, reader: &Reader, past: &Past) -> Result<Self, Error> {
         let action = config.action;
         let names = |of: fn(&rows::Row) -> &String| {
             config.rows.iter().map(of).cloned().collect::<HashSet<_>>()
@@ -88,6 +102,13 @@ impl Plan {
             memberships: HashMap::new(),
         };
         let mut steps = plan::check(action, &config.rows, &knowledge, &config.scope);
+        for (user, group) in steps
+            .iter()
+            .filter(|step| step.verdict == Verdict::Change)
+            .filter_map(Step::ids)
+        {
+            run::wait_out_the_lag(reader, past, user, group)?;
+        }
         knowledge.memberships = reader.memberships(users_of(&steps, &Verdict::Change))?;
         let before = steps.clone();
         plan::leave_out_what_is_done(action, &mut steps, &knowledge);
@@ -153,20 +174,29 @@ impl Plan {
         }
     }
 
-    fn confirm(&self, config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<()> {
+    fn confirm(
+        &self,
+        config: &Change,
+        console: &Console,
+        stop: &Stop,
+        report: &Report,
+    ) -> anyhow::Result<()> {
         let asks = config.from.is_some() || self.action == Action::Revoke;
         if config.yes || !(asks || self.needs_yes) {
+            console.say(&report.table(), false);
             return Ok(());
         }
         let refuse = |why: &str| {
             Err(Ending::refused(format!("not confirmed: {why}; nothing was changed")).into())
         };
         if self.needs_yes {
-            return refuse("this needs --yes, for the reason given in the warning");
+            return refuse(&format!("this needs --yes: {}", self.cautions.join("; ")));
         }
         if config.from.as_deref() == Some("-") {
             return refuse("standard input holds the list, so nobody can be asked; give --yes");
         }
+        // Who is asked sees the plan, however quiet.
+        console.say(&report.table(), true);
         let changes = self.changes() as u64;
         let question = format!("{} {}?", self.action.as_str(), count(changes, "membership"));
         match console.ask(&question, stop)? {
@@ -216,11 +246,13 @@ fn send(
             line: step.row.line,
         };
         let ended = match run::send(reader, origin, audit, config.action, &item) {
-            Ok(ended) => ended,
-            // Nothing may be changed that is not on record.
+            Ok((ended, recorded)) => {
+                // Nothing more may be changed that is not on record.
+                stopped = recorded.err();
+                ended
+            }
             Err(error) => {
-                let message = one_line(&error);
-                report.rows[place].set(State::Unknown, Some(&message), None);
+                report.rows[place].set(State::NotAttempted, Some(&one_line(&error)), None);
                 stopped = Some(error);
                 continue;
             }
@@ -242,7 +274,7 @@ fn send(
                     _ => State::Failed,
                 };
                 report.rows[place].fail(result, &error);
-                stopped = stop.then(|| error.into());
+                stopped = stopped.or(stop.then(|| error.into()));
             }
             Ended::Unknown(error) => {
                 report.rows[place].fail(State::Unknown, &error);
@@ -252,6 +284,14 @@ fn send(
         progress.step();
     }
     progress.clear();
+    if stopped.is_some() {
+        for (place, ..) in &made {
+            let row = &mut report.rows[*place];
+            row.message.get_or_insert(
+                "sent and answered; not looked at again, since the run was stopped".to_owned(),
+            );
+        }
+    }
     if stopped.is_none() && !made.is_empty() {
         let pairs: Vec<_> = made
             .iter()
@@ -286,7 +326,12 @@ fn send(
 
 /// What will not be better at the next row.
 fn stops_the_rest(error: &Error) -> bool {
-    !matches!(error, Error::Refused(refusal) if refusal.status != 401)
+    match error {
+        Error::Refused(refusal) => refusal.status == 401,
+        // A lock on one user or group, such as one that is still being activated (okta-api 4).
+        Error::Unavailable { status, .. } => !matches!(status, Some(409 | 423)),
+        _ => true,
+    }
 }
 
 /// What became of a row.
@@ -329,10 +374,8 @@ impl State {
     }
 
     fn is_as_wanted(self) -> bool {
-        matches!(
-            self,
-            Self::Changed | Self::Unchanged | Self::Duplicate | Self::Planned
-        )
+        // A duplicate is whatever its first row is.
+        matches!(self, Self::Changed | Self::Unchanged | Self::Planned)
     }
 }
 
@@ -370,7 +413,7 @@ impl ReportRow {
         let user = step.user.as_deref();
         let group = step.group.as_deref();
         let (result, exit, message) = match &step.verdict {
-            Verdict::Change => (State::Planned, Exit::Done, None),
+            Verdict::Change | Verdict::Kept => (State::Planned, Exit::Done, None),
             Verdict::Unchanged => (State::Unchanged, Exit::Done, None),
             Verdict::Duplicate(line) => {
                 let line = line.map_or(String::new(), |line| format!("the same as line {line}"));
@@ -482,7 +525,9 @@ impl Report {
         for row in &self.rows {
             let _ = writeln!(text, "{} {}", self.action.as_str(), row.line_of_text());
         }
-        if self.rows.len() != 1 {
+        if self.rows.is_empty() {
+            text += "nothing to do\n";
+        } else if self.rows.len() > 1 {
             let _ = writeln!(text, "{}", self.counts());
         }
         text
@@ -512,8 +557,8 @@ impl Report {
         )
     }
 
-    /// How it ended: what stopped it; else a change that cannot be seen; else partial, if some rows are as wanted and
-    /// some are not; else the first row's failure.
+    /// How it ended: what stopped it; else a change that cannot be seen; else what no row may pass over (4 to 8), by the
+    /// first row that met it; else partial, if some rows are as wanted and some are not; else the first row's failure.
     fn exit(&self, stopped: Option<&anyhow::Error>) -> Exit {
         if let Some(error) = stopped {
             return exit::of(error);
@@ -521,6 +566,9 @@ impl Report {
         let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
         if failed().any(|row| row.exit == Exit::Unseen) {
             return Exit::Unseen;
+        }
+        if let Some(row) = failed().find(|row| (4..=8).contains(&row.exit.code())) {
+            return row.exit;
         }
         match failed().next() {
             None => Exit::Done,

@@ -4,12 +4,11 @@
 //! is a finding, and the looking goes on; without an answer, or with a token that is none, it ends there.
 
 use std::fmt::Write as _;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::saying_waits;
 use super::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::config::Check as Config;
 use crate::console::{Console, Failure, clean, count, number};
@@ -39,28 +38,6 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> anyhow::Result<Ex
     }
     report.measure(&client);
     report.print(console)
-}
-
-/// How often a wait is looked for.
-const GLANCE: Duration = Duration::from_millis(200);
-
-/// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.
-fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
-    std::thread::scope(|scope| {
-        // Dropped when the work is done, or has panicked.
-        let (_working, ended) = mpsc::channel::<()>();
-        scope.spawn(move || {
-            let mut said = false;
-            while ended.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
-                let waiting = client.waiting();
-                if let Some(waiting) = waiting.as_ref().filter(|_| !said) {
-                    tracing::info!("{waiting}");
-                }
-                said = waiting.is_some();
-            }
-        });
-        work()
-    })
 }
 
 /// Why the looking ends early.
@@ -313,7 +290,7 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
         report.failure(
             format!("{found}, so a sync stops"),
             "see whether --email-domains is right",
-            Exit::Failed,
+            Exit::Guard,
         );
     }
     Ok(page.rows.into_iter().next().map(|(id, _)| id))
@@ -354,7 +331,7 @@ fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), H
         report.failure(
             format!("{found}, so a sync stops"),
             "see whether --group-name-filter is right",
-            Exit::Failed,
+            Exit::Guard,
         );
     } else if in_scope == 0 {
         report.warning(
@@ -819,7 +796,7 @@ fn ending(exits: &[Exit]) -> Exit {
     if exits.is_empty() {
         return Exit::Done;
     }
-    [Exit::Credentials, Exit::Unavailable]
+    [Exit::Credentials, Exit::Unavailable, Exit::Guard]
         .into_iter()
         .find(|exit| exits.contains(exit))
         .unwrap_or(Exit::Failed)

@@ -5,3 +5,30 @@ pub mod check;
 pub mod demo;
 pub mod show;
 pub mod sync;
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use crate::okta::Client;
+
+/// How often a wait is looked for.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.
+fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        // Dropped when the work is done, or has panicked.
+        let (_working, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut said = false;
+            while ended.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+                let waiting = client.waiting();
+                if let Some(waiting) = waiting.as_ref().filter(|_| !said) {
+                    tracing::info!("{waiting}");
+                }
+                said = waiting.is_some();
+            }
+        });
+        work()
+    })
+}

@@ -181,6 +181,8 @@ struct Waiting {
 
 /// No listing of Okta's is this large; a body that is will not end.
 const LARGEST_BODY: usize = 64 << 20;
+/// With less time than this before the deadline, no change is sent any more.
+const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
 /// How often a sleeping thread looks whether it is still wanted.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -197,6 +199,10 @@ struct Failure {
     outcome: Outcome,
     request_id: Option<String>,
     smaller: bool,
+    /// The status, if there was an answer.
+    status: Option<u16>,
+    /// The request certainly never left.
+    unsent: bool,
     last: Option<Box<Error>>,
 }
 
@@ -207,6 +213,8 @@ impl Failure {
             outcome: Outcome::Lost,
             request_id: None,
             smaller: false,
+            status: None,
+            unsent: false,
             last: None,
         }
     }
@@ -345,6 +353,16 @@ impl Client {
         let mut tries = Tries::default();
         loop {
             let call = call_of(change.name(), &url);
+            // A change that cannot be answered in time would leave nobody the wiser.
+            if self
+                .deadline
+                .is_some_and(|deadline| Instant::now() + TIME_FOR_A_CHANGE > deadline)
+            {
+                return Err(Error::Deadline {
+                    call,
+                    waiting: None,
+                });
+            }
             let id = |answer: &Answer| Ok(request_id(&answer.headers));
             let failure = match self.once(Verb::Change(change), &url, &call, &mut tries, id)? {
                 Ok(request_id) => return Ok(Sent::Answered { request_id }),
@@ -352,9 +370,12 @@ impl Client {
             };
             match failure.outcome {
                 Outcome::Limited => {}
-                // 423 and the like: Okta says that it did nothing yet.
-                Outcome::Useful => self.pause(call, failure, &mut tries)?,
-                Outcome::Sick | Outcome::Lost => {
+                // A lock: Okta says that it did nothing yet. A 408 may be a proxy's, which does not know.
+                Outcome::Useful if failure.status != Some(408) => {
+                    self.pause(call, failure, &mut tries)?
+                }
+                Outcome::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
+                Outcome::Useful | Outcome::Sick | Outcome::Lost => {
                     return Ok(Sent::Lost {
                         problem: failure.problem,
                         request_id: failure.request_id,
@@ -453,7 +474,7 @@ impl Client {
         match (verb, status) {
             (Verb::Get { .. }, 200) => return read.map(|body| Answer { headers, body }),
             // The answer to a change has nothing to read.
-            (Verb::Change(_), 200 | 204) => {
+            (Verb::Change(_), 200..=299) => {
                 let body = Vec::new();
                 return Ok(Answer { headers, body });
             }
@@ -475,6 +496,7 @@ impl Client {
         }
         let failure = Failure {
             request_id: request_id.clone(),
+            status: Some(status),
             ..Failure::lost(problem)
         };
         if status == 429 {
@@ -583,6 +605,7 @@ impl Client {
                 call,
                 problem,
                 attempts: tries.failed,
+                status: failure.status,
                 request_id: failure.request_id,
             });
         }
@@ -777,7 +800,10 @@ fn transport_failure(error: &reqwest::Error, call: &Call, timeout: Duration) -> 
         };
     }
     if error.is_connect() {
-        return Failure::lost(format!("cannot connect ({text})"));
+        return Failure {
+            unsent: true,
+            ..Failure::lost(format!("cannot connect ({text})"))
+        };
     }
     Failure::lost(format!("the connection broke ({text})"))
 }

@@ -49,6 +49,7 @@ impl fmt::Display for Refusal {
             (403, _) if self.call.path.ends_with("/users") && self.call.path != "/api/v1/users" => {
                 f.write_str("; the members of groups with an admin role are shown to Super Administrators only")?;
             }
+            (403, _) if self.call.method != "GET" => f.write_str("; the token's owner may not change the members of this group: Group Membership Administrator for it may")?,
             (403, _) => f.write_str("; the token's owner lacks a right for this: reading needs Read-Only Administrator or more")?,
             (404, Some("E0000008")) | (404, None) => f.write_str("; is --domain an Okta org?")?,
             _ => {}
@@ -73,6 +74,8 @@ pub enum Error {
         problem: String,
         /// How many there were.
         attempts: u32,
+        /// The status of the last answer, if there was one.
+        status: Option<u16>,
         /// Okta's id of the last answer.
         request_id: Option<String>,
     },

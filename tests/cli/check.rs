@@ -330,9 +330,9 @@ fn a_scope_that_keeps_nothing_fails_only_where_the_page_is_all_there_is() {
                 .code(code)
                 .json()
         };
-        let report = run(2);
+        let report = run(8);
         assert_eq!(names(&report, "failure"), [name]);
-        assert_eq!(report["error"], "failed");
+        assert_eq!(report["error"], "guard");
         okta.change_options(|options| {
             options.page_cap.users = 10;
             options.page_cap.groups = 10;
