@@ -4,6 +4,7 @@
 //! Everything is compared without case. Okta can do none of this for us: its `search` knows no "ends with", and its
 //! `q` is a prefix match that stops at 300 (okta-api 1.1, 1.3).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
@@ -84,9 +85,10 @@ impl Domain {
     pub fn matches(&self, address: &str) -> bool {
         address
             .rsplit_once('@')
-            .is_some_and(|(_, host)| self.matches_host(&fold(host)))
+            .is_some_and(|(_, host)| self.matches_host(&folded(host)))
     }
 
+    /// Whether a host that is folded already is in this domain.
     fn matches_host(&self, host: &str) -> bool {
         if self.subdomains {
             host.strip_suffix(self.name.as_str())
@@ -259,8 +261,20 @@ impl Scope {
         let Some((_, host)) = address.rsplit_once('@') else {
             return false;
         };
-        let host = fold(host);
+        let host = folded(host);
         self.domains.iter().any(|domain| domain.matches_host(&host))
+    }
+}
+
+/// The same, without a copy where there is nothing to fold: nearly always, and this is asked of every user of an org.
+fn folded(text: &str) -> Cow<'_, str> {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(fold(text))
     }
 }
 

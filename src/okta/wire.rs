@@ -231,8 +231,10 @@ fn mended(json: &str) -> String {
 /// # Errors
 /// What is not an array of objects with ids.
 pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
-    let users: Vec<User<'_>> =
-        serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    // Checked once as a whole, a text need not be checked again string by string.
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Malformed(format!("the answer is not UTF-8 ({error})")))?;
+    let users: Vec<User<'_>> = serde_json::from_str(text).map_err(|error| not_promised(&error))?;
     match users.iter().position(|user| !is_id(user.id())) {
         Some(row) => Err(no_id(row)),
         None => Ok(users),
