@@ -1,6 +1,6 @@
 //! `grant` and `revoke`: resolve, plan, show, confirm, send, look again.
 //!
-//! Until [`Plan::confirm`] says yes, only GETs are sent; after it, one change at a time. Every row ends in the report,
+//! Until `Plan::confirm` says yes, only GETs are sent; after it, one change at a time. Every row ends in the report,
 //! also the rows that a stopped run did not come to.
 
 use std::collections::{HashMap, HashSet};
