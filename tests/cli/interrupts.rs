@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Org};
+use okta_ciam::demo::{Action, Endpoint, Fault, Org, Shape};
 
 use crate::support::{Folder, Okta, unlimited};
 
@@ -63,4 +63,31 @@ fn what_a_killed_run_left_is_no_obstacle() {
     );
     folder.sync(&okta, &[]).ok();
     assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+}
+
+#[test]
+fn a_signal_is_heard_while_the_file_is_written() {
+    let shape = Shape {
+        users: 3_000,
+        in_scope: 3_000,
+        groups: 60,
+        memberships: 120_000,
+        largest_group: 2_900,
+        ..Shape::default()
+    };
+    let okta = Okta::with(Org::generated(&shape));
+    let folder = Folder::new();
+    let running = folder.sync(&okta, &[]).start();
+    while !folder.path(".sync.c1z.tmp-db").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let signalled = std::time::Instant::now();
+    running.signal("TERM");
+    running.end().code(143).says("interrupted");
+    assert!(
+        signalled.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        signalled.elapsed()
+    );
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
