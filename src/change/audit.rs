@@ -118,6 +118,17 @@ impl Audit {
             file,
             path: path.to_owned(),
         };
+        if text.is_empty()
+            && let Some(folder) = path.parent()
+        {
+            // A new log must still be there after a power cut. Some file systems cannot sync a folder.
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
         if !text.is_empty() && !text.ends_with(b"\n") {
             audit.write(b"\n")?;
         }

@@ -210,18 +210,25 @@ pub fn group(client: &Client, id: &str) -> Result<Option<Group>, Error> {
     one(client, target + "?expand=stats", wire::one_group)
 }
 
-/// Groups of this name, without case, with their sizes. Okta reads them from an index that lags.
+/// Groups of this name, without case, with their sizes. Okta reads them from an index that lags. Where Okta will not
+/// search, by `q`: groups whose name starts like this, of which it gives 300 at most (okta-api 1.3).
 ///
 /// # Errors
 /// See [`Error`].
 pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec<Group>, Error> {
     let search = format!("profile.name eq {}", quoted(name));
-    let target = target(
-        "/api/v1/groups",
-        page_size,
-        &[("search", &search), ("expand", "stats")],
-    );
-    all_of(client, target, |body: &[u8]| group_rows(body))
+    let ask = |parameter| {
+        let target = target(
+            "/api/v1/groups",
+            page_size,
+            &[parameter, ("expand", "stats")],
+        );
+        all_of(client, target, |body: &[u8]| group_rows(body))
+    };
+    match ask(("search", &search)) {
+        Err(error) if is_refused_search(&error) => ask(("q", name)),
+        other => other,
+    }
 }
 
 /// All group rules.

@@ -353,6 +353,16 @@ fn rules_and_admin_roles_are_said_and_confirmed() {
 }
 
 #[test]
+fn a_group_is_found_by_name_where_okta_will_not_search() {
+    let okta = Okta::with(org());
+    okta.fault(Fault::on(Endpoint::Groups, Action::okta(400, "E0000031")).query("search="));
+    let folder = Folder::new();
+    grant(&folder, &okta, BOB, "team").ok();
+    assert!(okta.org().is_member("00gteam", "00ubob"));
+    assert_eq!(changes_sent(&okta), 1);
+}
+
+#[test]
 fn a_grant_id_of_baton_is_revoked() {
     let okta = Okta::with(org());
     let folder = Folder::new();
