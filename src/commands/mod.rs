@@ -3,6 +3,7 @@
 pub mod change;
 pub mod check;
 pub mod demo;
+mod plan;
 pub mod show;
 pub mod sync;
 

@@ -18,12 +18,11 @@ use crate::config::{Container, Sync};
 use crate::console::{Console, clean, count, number, span};
 use crate::exit::{Ending, Exit};
 use crate::okta::client::Cost;
-use crate::okta::pace::Bucket;
 use crate::okta::{Client, Stop};
 use crate::snapshot::target::{Aside, Target, Temporary};
 use crate::snapshot::{self, Facts, Run, Warning, Writer, c1z};
 use crate::sync::assemble::{self, Counts};
-use crate::sync::plan::{self, Strategy};
+use crate::sync::plan::Strategy;
 use crate::sync::run::{self, Gathered};
 use crate::sync::work::Work;
 
@@ -33,7 +32,7 @@ use crate::sync::work::Work;
 /// Whatever ends a sync; [`crate::exit`] says with which code.
 pub fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     if config.plan {
-        plan(config, console, stop)
+        super::plan::run(config, console, stop)
     } else {
         sync(config, console, stop)
     }
@@ -433,10 +432,11 @@ struct Partial {
     request_id: Option<String>,
 }
 
+/// How many are in scope, and of how many.
 #[derive(Debug, Serialize)]
-struct Kept {
-    kept: u64,
-    seen: Option<u64>,
+pub(super) struct Kept {
+    pub(super) kept: u64,
+    pub(super) seen: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -585,122 +585,5 @@ impl<'a> Manifest<'a> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
-    }
-}
-
-fn plan(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
-    let client = Arc::new(Client::new(&config.connection, stop.clone())?);
-    let mut progress = console.progress();
-    let gathered = run::gather(config, &client, stop, None, &mut progress);
-    progress.clear();
-    let plan = Plan::new(config, &client, &gathered?);
-    console.result(&plan, || plan.text())?;
-    Ok(Exit::Done)
-}
-
-/// What a sync would cost.
-#[derive(Debug, Serialize)]
-struct Plan {
-    users: Kept,
-    groups: Kept,
-    /// What reading users and groups cost.
-    spent_requests: u64,
-    by_group: Way,
-    by_user: Way,
-    chosen: &'static str,
-    /// What a sync costs in all.
-    total_requests: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Way {
-    requests: u64,
-    seconds: f64,
-    /// The bucket's limit and this run's share of it, requests a minute; of the user list's bucket where its own was
-    /// not asked yet.
-    limit: Option<u64>,
-    share: Option<u64>,
-}
-
-impl Plan {
-    fn new(config: &Sync, client: &Client, gathered: &Gathered) -> Self {
-        let cost = client.cost();
-        let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
-        let way = |requests, bucket| {
-            let (limit, share) = client.limit(bucket).unzip();
-            let time = plan::time(requests, share, answer, config.connection.concurrency);
-            Way {
-                requests,
-                seconds: (time.as_secs_f64() * 10.0).round() / 10.0,
-                limit,
-                share,
-            }
-        };
-        let by_group = way(gathered.by_group, Bucket::Groups);
-        let by_user = way(gathered.by_user, Bucket::Users);
-        let chosen = match gathered.strategy {
-            Strategy::Group => &by_group,
-            Strategy::User => &by_user,
-        };
-        let spent = cost.requests - cost.retries;
-        Self {
-            users: Kept {
-                kept: gathered.users_in_scope,
-                seen: gathered.users_seen,
-            },
-            groups: Kept {
-                kept: gathered.groups_in_scope,
-                seen: Some(gathered.groups_seen),
-            },
-            spent_requests: spent,
-            chosen: gathered.strategy.as_str(),
-            total_requests: spent + chosen.requests,
-            by_group,
-            by_user,
-        }
-    }
-
-    fn text(&self) -> String {
-        let seen = |kept: &Kept| {
-            format!(
-                "{} of {} in scope",
-                number(kept.kept),
-                kept.seen.map_or(
-                    "those that the search for the domains found".to_owned(),
-                    number
-                )
-            )
-        };
-        let way = |name: &str, way: &Way| {
-            let limit = match (way.limit, way.share) {
-                (Some(limit), Some(share)) => {
-                    format!(
-                        " (share of the limit: {} of {} a minute)",
-                        number(share),
-                        number(limit)
-                    )
-                }
-                _ => String::new(),
-            };
-            let chosen = if name == self.chosen {
-                "  <- chosen"
-            } else {
-                ""
-            };
-            format!(
-                "  by {name:<9} {:>9}, about {}{limit}{chosen}",
-                count(way.requests, "request"),
-                span(Duration::from_secs_f64(way.seconds))
-            )
-        };
-        format!(
-            "users        {}\ngroups       {}\nread so far  {}\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
-            seen(&self.users),
-            seen(&self.groups),
-            count(self.spent_requests, "request"),
-            way("group", &self.by_group),
-            way("user", &self.by_user),
-            count(self.total_requests, "request"),
-        )
     }
 }
