@@ -64,7 +64,7 @@ pub use facts::Facts;
 pub use reader::Reader;
 pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
-pub use writer::Writer;
+pub use writer::{PRAGMAS, Writer};
 
 use crate::model::{Group, Learned, User};
 

@@ -14,8 +14,14 @@ use super::{Error, GroupRow, Run, Warning, baton, proto, times};
 use crate::filter::MatchedBy;
 use crate::model::{GroupId, Learned, Profile, User, UserId};
 
-/// SQLite's own cache while writing, in KiB: room for the leaves of the tables and for sorting the indexes in large runs.
-const CACHE_KIB: i64 = 32_768;
+/// How a database is set up before it is written. Nothing of the file is of use until all of it is there, so nothing
+/// needs to be undone or synced. The cache is 32 MiB: room for the leaves of the tables and for sorting the indexes in
+/// large runs.
+pub const PRAGMAS: &str = "
+    pragma page_size = 4096; pragma encoding = 'UTF-8'; pragma auto_vacuum = 0;
+    pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
+    pragma cache_size = -32768;
+";
 
 /// Writes the database of a snapshot: rows in a fixed order, then indexes, then nothing more.
 ///
@@ -58,12 +64,8 @@ impl Writer {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || -> rusqlite::Result<Connection> {
             let db = Connection::open_with_flags(path, flags)?;
-            // Nothing of this file is of use until all of it is there, so nothing needs to be undone or synced.
-            db.execute_batch(&format!(
-                "pragma page_size = 4096; pragma encoding = 'UTF-8'; pragma auto_vacuum = 0;
-                pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
-                pragma cache_size = -{CACHE_KIB}; begin;"
-            ))?;
+            db.execute_batch(PRAGMAS)?;
+            db.execute_batch("begin")?;
             db.execute_batch(schema::BATON_TABLES)?;
             db.execute_batch(schema::PLAIN_TABLES)?;
             db.execute_batch(&Facts::create())?;
