@@ -1,0 +1,260 @@
+//! The org's server, a process of its own: what it costs is not the tool's.
+//!
+//! It answers over HTTP to the tool, and on its stdin and stdout to the benchmark: a line of text in, a line of JSON out.
+//! When stdin ends, so does it.
+
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use okta_ciam::demo::{Endpoint, Limits, Options, Org, Server};
+use okta_ciam::filter::{Domain, Scope};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::cases::{Case, Facts};
+
+/// Whose users are kept.
+pub const DOMAIN: &str = "example.com";
+
+/// What arrived since the last `reset`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Asked {
+    pub requests: u64,
+    /// Answered with 429.
+    pub refused: u64,
+    /// Of all, those for the list of users.
+    pub users: u64,
+    /// Requests that no client should send.
+    pub unexpected: Vec<String>,
+}
+
+/// A window of a rate limit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Window {
+    pub bucket: String,
+    pub started_ms: i64,
+    pub requests: u64,
+    pub refused: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Up {
+    origin: String,
+    token: String,
+    facts: Facts,
+}
+
+/// The server's side.
+pub fn serve(case: &str) -> anyhow::Result<()> {
+    let case: Case = serde_json::from_str(case)?;
+    let org = Org::generated(&case.shape());
+    let facts = facts(&org, case.prefilter)?;
+    let server = Server::start(
+        org,
+        Options {
+            latency: Duration::from_millis(case.latency_ms),
+            limits: Limits::all(case.rate_limit),
+            ..Options::default()
+        },
+    )?;
+    say(&Up {
+        origin: server.origin(),
+        token: server.token().to_owned(),
+        facts,
+    })?;
+    for line in io::stdin().lines() {
+        let line = line?;
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("reset", _) => {
+                server.clear_requests();
+                say(&Value::Null)?;
+            }
+            ("count", _) => say(&asked(&server))?,
+            ("targets", file) => say(&write_targets(&server, Path::new(file))?)?,
+            ("windows", _) => say(&windows(&server))?,
+            ("unlimit", _) => {
+                server.change_options(|options| options.limits = Limits::all(None));
+                say(&Value::Null)?;
+            }
+            ("quit", _) => break,
+            _ => bail!("the server does not know {line:?}"),
+        }
+    }
+    Ok(())
+}
+
+fn say(answer: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(answer)?)?;
+    Ok(out.flush()?)
+}
+
+fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
+    let scope = Scope::new(vec![Domain::parse(DOMAIN)?], skip_secondary, None);
+    let at = format!("@{DOMAIN}");
+    let matching = org.users().filter(|user| {
+        let attributes = user.attributes();
+        ["email", "login"].iter().any(|key| {
+            let value = attributes.get(*key).and_then(Value::as_str);
+            value.is_some_and(|text| text.to_lowercase().contains(&at))
+        })
+    });
+    let users_matching = matching.count() as u64;
+    let truth = org.truth(&scope);
+    let mut facts = Facts {
+        users: org.users().count() as u64,
+        users_in_scope: truth.users.len() as u64,
+        users_matching,
+        groups: org.groups().count() as u64,
+        memberships_in_scope: truth.memberships.len() as u64,
+        members: 0,
+        member_pages: 0,
+        largest_group_pages: 0,
+    };
+    for group in org.groups().filter(|group| !group.is_everyone()) {
+        facts.add_group(org.members(&group.id).len() as u64);
+    }
+    Ok(facts)
+}
+
+fn asked(server: &Server) -> Asked {
+    let requests = server.requests();
+    let count = |wanted: &dyn Fn(&okta_ciam::demo::Request) -> bool| {
+        requests.iter().filter(|request| wanted(request)).count() as u64
+    };
+    Asked {
+        requests: requests.len() as u64,
+        refused: count(&|request| request.status == 429),
+        users: count(&|request| request.endpoint == Endpoint::Users),
+        unexpected: server.unexpected(),
+    }
+}
+
+/// A request a line: its content type, which says how much of a user is sent, a tab, path and query.
+fn write_targets(server: &Server, file: &Path) -> anyhow::Result<usize> {
+    let mut lines = String::new();
+    let requests = server.requests();
+    let answered = requests.iter().filter(|request| request.status == 200);
+    let mut count = 0;
+    for request in answered {
+        ensure!(
+            request.method == "GET",
+            "a sync sends no {}",
+            request.method
+        );
+        let content_type = request.header("content-type").unwrap_or_default();
+        lines.push_str(content_type);
+        lines.push('\t');
+        lines.push_str(&request.path);
+        if !request.query.is_empty() {
+            lines.push('?');
+            lines.push_str(&request.query);
+        }
+        lines.push('\n');
+        count += 1;
+    }
+    std::fs::write(file, lines)?;
+    Ok(count)
+}
+
+fn windows(server: &Server) -> Vec<Window> {
+    let windows = server.windows().into_iter();
+    windows
+        .map(|window| Window {
+            bucket: format!("{:?}", window.bucket),
+            started_ms: window.started,
+            requests: window.requests,
+            refused: window.refused,
+        })
+        .collect()
+}
+
+/// The benchmark's side: the server ends when this is dropped.
+pub struct Running {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+    pub origin: String,
+    pub token: String,
+    pub facts: Facts,
+}
+
+impl Running {
+    pub fn start(case: &Case) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["__server", &serde_json::to_string(case)?])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the server")?;
+        let to = child.stdin.take().context("the server has no stdin")?;
+        let from = child.stdout.take().context("the server has no stdout")?;
+        let mut from = BufReader::new(from);
+        let Up {
+            origin,
+            token,
+            facts,
+        } = read(&mut from)?;
+        Ok(Self {
+            child,
+            to,
+            from,
+            origin,
+            token,
+            facts,
+        })
+    }
+
+    fn ask<T: DeserializeOwned>(&mut self, line: &str) -> anyhow::Result<T> {
+        writeln!(self.to, "{line}").context("the server is gone")?;
+        read(&mut self.from)
+    }
+
+    /// Forgets the requests so far.
+    pub fn reset(&mut self) -> anyhow::Result<()> {
+        self.ask("reset")
+    }
+
+    /// What arrived since. Fails on a request that no client should send.
+    pub fn asked(&mut self) -> anyhow::Result<Asked> {
+        let asked: Asked = self.ask("count")?;
+        let unexpected = &asked.unexpected;
+        ensure!(unexpected.is_empty(), "unexpected: {}", json!(unexpected));
+        Ok(asked)
+    }
+
+    /// Writes what was asked for since, and answered, into a file for the floor.
+    pub fn write_targets(&mut self, file: &Path) -> anyhow::Result<u64> {
+        self.ask(&format!("targets {}", file.display()))
+    }
+
+    /// Lifts the rate limits.
+    pub fn unlimit(&mut self) -> anyhow::Result<()> {
+        self.ask("unlimit")
+    }
+
+    /// Every rate-limit window since the start.
+    pub fn windows(&mut self) -> anyhow::Result<Vec<Window>> {
+        self.ask("windows")
+    }
+}
+
+fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> anyhow::Result<T> {
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    ensure!(!line.is_empty(), "the server is gone");
+    Ok(serde_json::from_str(&line)?)
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // If it is gone already, there is nothing to say.
+        let _ = writeln!(self.to, "quit");
+        let _ = self.child.wait();
+    }
+}

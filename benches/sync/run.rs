@@ -1,0 +1,221 @@
+//! One case: the tool some times over, then the floors as often, then medians.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use okta_ciam::console::{number, span};
+use serde::{Deserialize, Serialize};
+
+use crate::cases::{Case, Plan};
+use crate::measure::{self, Measured};
+use crate::org::{self, Running};
+use crate::{floors, note};
+
+/// What the tool says of a sync, as far as it is looked at.
+#[derive(Debug, Deserialize)]
+pub struct Summary {
+    complete: bool,
+    bytes: u64,
+    strategy: String,
+    users: Kept,
+    groups: Kept,
+    memberships: Kept,
+    requests: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Kept {
+    kept: u64,
+}
+
+/// What one case took: medians, and every run of the tool.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub name: String,
+    pub case: Case,
+    pub plan: Plan,
+    /// How the tool read memberships.
+    pub strategy: String,
+    pub requests: f64,
+    /// Of these, pages of the user list, in the last run.
+    pub user_pages: u64,
+    /// Requests that the plan has.
+    pub floor_requests: u64,
+    pub wall_seconds: f64,
+    /// None where latency is not what a run waits for.
+    pub ideal_seconds: Option<f64>,
+    pub processor_seconds: f64,
+    pub floors: Floors,
+    pub peak_bytes: f64,
+    /// Rows that the plan's answers hold, a second of wall time.
+    pub rows_a_second: f64,
+    pub users_kept: u64,
+    pub groups_kept: u64,
+    pub memberships_kept: u64,
+    /// Of all the answers' bodies, in the last run.
+    pub fetched_bytes: u64,
+    pub file_bytes: u64,
+    pub database_bytes: u64,
+    pub runs: Vec<Cost>,
+}
+
+/// Processor seconds.
+#[derive(Debug, Serialize)]
+pub struct Floors {
+    pub fetch: f64,
+    pub insert: f64,
+    pub pack: f64,
+}
+
+impl Floors {
+    pub fn sum(&self) -> f64 {
+        self.fetch + self.insert + self.pack
+    }
+}
+
+/// What one run of the tool took.
+#[derive(Debug, Serialize)]
+pub struct Cost {
+    requests: u64,
+    wall_seconds: f64,
+    processor_seconds: f64,
+    peak_bytes: u64,
+}
+
+/// Runs the tool once, and sees that the snapshot has what the org holds.
+pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured, Summary)> {
+    let environment = [
+        ("BATON_DOMAIN", org.origin.as_str()),
+        ("BATON_API_TOKEN", org.token.as_str()),
+        ("BATON_EMAIL_DOMAINS", org::DOMAIN),
+    ];
+    let mut arguments = vec![
+        "sync".as_ref(),
+        "--quiet".as_ref(),
+        "--output=json".as_ref(),
+        "--file".as_ref(),
+        file.as_os_str(),
+    ];
+    if case.prefilter {
+        arguments.push("--skip-secondary-emails".as_ref());
+    }
+    let tool = env!("CARGO_BIN_EXE_okta-ciam");
+    let measured = measure::run(tool, arguments, &environment)?;
+    let summary: Summary = serde_json::from_str(&measured.stdout)?;
+    let kept = [&summary.users, &summary.groups, &summary.memberships].map(|kept| kept.kept);
+    let facts = &org.facts;
+    let held = [
+        facts.users_in_scope,
+        facts.groups,
+        facts.memberships_in_scope,
+    ];
+    ensure!(summary.complete, "the snapshot is incomplete");
+    ensure!(
+        kept == held,
+        "the snapshot has {kept:?} users, groups and memberships, the org {held:?}"
+    );
+    Ok((measured, summary))
+}
+
+/// Measures a case.
+pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
+    let name = case.name();
+    let folder = tempfile::tempdir()?;
+    let path = |file: &str| folder.path().join(file);
+    let (container, database, targets) = (path("sync.c1z"), path("sync.db"), path("targets"));
+    let mut org = Running::start(case)?;
+    note(&format!("{name}: the org is up"));
+    let plan = Plan::of(&org.facts, case.prefilter);
+    let (mut costs, mut last) = (Vec::new(), None);
+    for number in 1..=times {
+        org.reset()?;
+        let (measured, summary) = sync(&org, case, &container)?;
+        let asked = org.asked()?;
+        ensure!(
+            asked.requests == summary.requests,
+            "the tool says {} requests, the server {}",
+            summary.requests,
+            asked.requests
+        );
+        note(&format!(
+            "{name}: run {number} of {times} took {}",
+            span(Duration::from_secs_f64(measured.wall))
+        ));
+        costs.push(Cost {
+            requests: asked.requests,
+            wall_seconds: measured.wall,
+            processor_seconds: measured.processor,
+            peak_bytes: measured.peak,
+        });
+        last = Some((summary, asked.users));
+    }
+    let (summary, user_pages) = last.context("nothing was run")?;
+    let count = org.write_targets(&targets)?;
+    // A floor waits for no rate limit.
+    org.unlimit()?;
+    let mut fetched_bytes = 0;
+    let fetch = median_of(times, || {
+        let (seconds, bytes) = floors::fetch(&org, &targets, count)?;
+        fetched_bytes = bytes;
+        Ok(seconds)
+    })?;
+    let facts = org.facts.clone();
+    drop(org);
+    floors::unpack(&container, &database)?;
+    let insert = median_of(times, || floors::insert(&database, &path("copy.db")))?;
+    let pack = median_of(times, || floors::pack(&database, &path("copy.c1z")))?;
+    note(&format!(
+        "{name}: {} pages fetched again, their rows inserted and packed",
+        number(count)
+    ));
+    let median = |of: &dyn Fn(&Cost) -> f64| median(costs.iter().map(of).collect());
+    let wall_seconds = median(&|cost| cost.wall_seconds);
+    let latency = Duration::from_millis(case.latency_ms);
+    let ideal = (case.latency_ms > 0 && case.rate_limit.is_none()).then(|| plan.ideal(latency));
+    Ok(Report {
+        name,
+        case: case.clone(),
+        strategy: summary.strategy,
+        requests: median(&|cost| cost.requests as f64),
+        user_pages,
+        floor_requests: plan.requests(),
+        wall_seconds,
+        ideal_seconds: ideal.map(|ideal| ideal.as_secs_f64()),
+        processor_seconds: median(&|cost| cost.processor_seconds),
+        floors: Floors {
+            fetch,
+            insert,
+            pack,
+        },
+        peak_bytes: median(&|cost| cost.peak_bytes as f64),
+        rows_a_second: plan.rows as f64 / wall_seconds,
+        users_kept: facts.users_in_scope,
+        groups_kept: facts.groups,
+        memberships_kept: facts.memberships_in_scope,
+        fetched_bytes,
+        file_bytes: summary.bytes,
+        database_bytes: std::fs::metadata(&database)?.len(),
+        plan,
+        runs: costs,
+    })
+}
+
+fn median_of(
+    times: usize,
+    mut measure: impl FnMut() -> anyhow::Result<f64>,
+) -> anyhow::Result<f64> {
+    let values: anyhow::Result<Vec<f64>> = (0..times).map(|_| measure()).collect();
+    values.map(median)
+}
+
+/// The middle one, or the mean of the two in the middle; none has no median and counts as 0.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.get(middle) {
+        None => 0.0,
+        Some(value) if values.len() % 2 == 1 => *value,
+        Some(value) => (value + values[middle - 1]) / 2.0,
+    }
+}
