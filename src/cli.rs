@@ -78,8 +78,13 @@ Examples:
     export BATON_DOMAIN=company.okta.com BATON_API_TOKEN=... BATON_EMAIL_DOMAINS=example.com,example.org
     okta-ciam sync -f /data/okta.c1z --manifest /data/okta.json
 
+  Every night, and never a file that lost a tenth of its rows without anybody noticing:
+    okta-ciam sync -f /data/okta.c1z --max-drop 10
+
   What it would cost, before it is spent:
-    okta-ciam sync --plan")]
+    okta-ciam sync --plan
+
+A run that was interrupted is gone on with by the same command, for 24 hours; see --fresh.")]
 pub struct Sync {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
@@ -105,6 +110,12 @@ pub struct Sync {
     /// Accept that no user or no group is in scope
     #[arg(long)]
     pub allow_empty: bool,
+    /// Keep the old file if the new one has fewer users, groups or memberships by more than this; it goes to FILE.rejected [env: BATON_MAX_DROP]
+    #[arg(long, value_name = "PERCENT")]
+    pub max_drop: Option<String>,
+    /// Begin anew, though an interrupted run could be gone on with
+    #[arg(long)]
+    pub fresh: bool,
     /// The time to record, RFC 3339; loopback orgs only
     #[arg(long, hide = true, value_name = "TIME")]
     pub now: Option<String>,

@@ -358,6 +358,10 @@ pub struct Sync {
     pub allow_partial: bool,
     /// Write an empty snapshot too.
     pub allow_empty: bool,
+    /// By how many percent the users, groups and memberships of the file may fall.
+    pub max_drop: Option<u8>,
+    /// Do not go on with an interrupted run.
+    pub fresh: bool,
     /// The time to record, where it is not to be the clock's.
     pub now: Option<Timestamp>,
     /// The command that was run, for the record.
@@ -397,6 +401,17 @@ impl Sync {
             },
             "a way; write auto, group or user",
         )?;
+        let max_drop = pick(
+            typed.max_drop.as_ref(),
+            "--max-drop",
+            "BATON_MAX_DROP",
+            environment,
+        )?;
+        let max_drop = max_drop.map(|setting| {
+            let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100);
+            setting.parse(percent, "a percentage; write a whole number from 0 to 100")
+        });
+        let max_drop = max_drop.transpose()?;
         let scope = scope(&typed.scope, environment)?;
         let connection = Connection::new(&typed.connection, environment)?;
         let now = typed.now.as_ref().map(|text| {
@@ -421,6 +436,8 @@ impl Sync {
             plan: typed.plan,
             allow_partial: typed.allow_partial,
             allow_empty: typed.allow_empty,
+            max_drop,
+            fresh: typed.fresh,
             command: "sync",
         })
     }

@@ -114,6 +114,20 @@ pub fn of(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
+/// Whether the same run, tried again, may get further: after an interrupt, with an Okta that answers again, on a disk
+/// with room; not if Okta or a guard said no.
+pub fn may_pass(error: &anyhow::Error) -> bool {
+    for cause in error.chain() {
+        if cause.is::<Ending>() || cause.is::<config::Error>() {
+            return false;
+        }
+        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
+            return matches!(of_okta(okta), Exit::Unavailable | Exit::Interrupted(_));
+        }
+    }
+    true
+}
+
 /// The request id of the answer that ended the run, if one did: what Okta's support asks for.
 pub fn request_id(error: &anyhow::Error) -> Option<&str> {
     error

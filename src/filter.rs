@@ -209,6 +209,13 @@ impl Scope {
         &self.domains
     }
 
+    /// The whole scope as one text: equal for equal scopes.
+    pub fn to_text(&self) -> String {
+        let domains: Vec<String> = self.domains.iter().map(ToString::to_string).collect();
+        let name = self.group_name.as_ref().map(ToString::to_string);
+        serde_json::json!([domains, self.skip_secondary, name]).to_string()
+    }
+
     /// Whether secondary e-mails are left out of account.
     pub fn skip_secondary(&self) -> bool {
         self.skip_secondary

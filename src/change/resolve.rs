@@ -160,7 +160,7 @@ impl Reader {
 /// See [`Error`].
 pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Error> {
     let mut groups = HashSet::new();
-    let read = read::groups_of(client, user, |page| {
+    let read = read::groups_of(client, user, None, |page| {
         groups.extend(page.kept.into_iter().map(|group| group.id));
         true
     });

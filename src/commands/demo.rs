@@ -70,6 +70,8 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &Stop) -> anyhow::Result<
         plan: false,
         allow_partial: false,
         allow_empty: false,
+        max_drop: None,
+        fresh: true,
         now: None,
         command: COMMAND,
     };

@@ -21,7 +21,7 @@ use crate::sync::run::{self, Gathered};
 pub(super) fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
-    let gathered = run::gather(config, &client, stop, None, &mut progress);
+    let gathered = run::gather(config, &client, stop, None, |tally| progress.show(tally));
     progress.clear();
     let plan = Plan::new(config, &client, &gathered?);
     console.result(&plan, || plan.text())?;

@@ -1,7 +1,8 @@
 //! `sync`: check what can be checked, read, write, replace, say.
 //!
 //! The order is the promise: nothing is asked of Okta before the target is known to be writable and ours, and the
-//! target is not touched before the new file is whole and on the disk.
+//! target is not touched before the new file is whole and on the disk. What was read is kept until then, so that a run
+//! that is interrupted goes on.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,13 +17,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{Container, Sync};
 use crate::console::{Console, clean, count, number, span};
-use crate::exit::{Ending, Exit};
-use crate::okta::client::Cost;
+use crate::exit::{self, Ending, Exit};
 use crate::okta::{Client, Stop};
-use crate::snapshot::target::{Aside, Target, Temporary};
-use crate::snapshot::{self, Facts, Run, Warning, Writer, c1z};
+use crate::snapshot::target::{Aside, StateFile, Target, Temporary};
+use crate::snapshot::{self, Facts, Reader, Run, Warning, Writer, c1z};
 use crate::sync::assemble::{self, Counts};
+use crate::sync::drop::{self, Held};
 use crate::sync::plan::Strategy;
+use crate::sync::resume::{self, Identity};
 use crate::sync::run::{self, Gathered};
 use crate::sync::work::Work;
 
@@ -40,35 +42,194 @@ pub fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit
 
 fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
     let begun = Instant::now();
-    let started_at = config.now.unwrap_or_else(now_in_millis);
     let target = Target::take(&config.file, config.container == Container::Sqlite)?;
     let manifest = config
         .manifest
         .as_deref()
         .map(|path| Aside::reserve(path, &target))
         .transpose()?;
-    let work_file = target.work()?;
-    let mut work = Work::create(work_file.path())?;
+    let before = config
+        .max_drop
+        .map(|percent| Before::read(&target, percent))
+        .transpose()?
+        .flatten();
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
-    let mut progress = console.progress();
-    let gathered = run::gather(config, &client, stop, Some(&mut work), &mut progress);
-    progress.clear();
-    let mut gathered = gathered?;
+    let state_file = target.state();
+    let state = State::open_or_begin(config, &state_file)?;
+    let written = read_and_write(config, console, stop, &client, &target, state);
+    let (files, written) = match written {
+        Ok(written) => written,
+        Err(error) => {
+            state_file_after(&state_file, &error);
+            return Err(error);
+        }
+    };
+    let (facts, counts) = (&written.facts, &written.counts);
+    let accepted = facts.complete || config.allow_partial;
+    let dropped = before
+        .filter(|_| accepted)
+        .and_then(|before| before.dropped(counts));
+    let file = match (accepted, &dropped) {
+        (true, None) => target.path().to_owned(),
+        (true, Some(_)) => target.rejected(),
+        (false, _) => target.partial(),
+    };
+    if let Err(error) = files.publish(config.container, &file) {
+        state_file_after(&state_file, &error);
+        return Err(error);
+    }
+    state_file.remove_all();
+    let mut summary = Summary::new(&written, file.display().to_string(), begun.elapsed());
+    let why = match dropped {
+        None if accepted => {
+            if let Some(manifest) = manifest {
+                manifest.write(&Manifest::new(&summary, facts).to_bytes()?)?;
+            }
+            let printed = console.result(&summary, || summary.text());
+            printed.context("the snapshot is written, but its summary cannot be printed")?;
+            return Ok(Exit::Done);
+        }
+        None => Ending {
+            exit: Exit::Partial,
+            message: format!(
+                "the snapshot is incomplete, {} is untouched and what was read is in {}: {}; give --allow-partial to accept it",
+                target.path().display(),
+                file.display(),
+                reasons(&written.missing),
+            ),
+        },
+        Some(fell) => Ending::guard(format!(
+            "the new snapshot fell by more than --max-drop allows ({fell}): {} is untouched, the new one is {}; if that is right, run again with a higher --max-drop, or none",
+            target.path().display(),
+            file.display(),
+        )),
+    };
+    if console.json() {
+        summary.failure = Some(Refusal {
+            error: why.exit.word(),
+            exit_code: why.exit.code(),
+            message: why.message.clone(),
+            request_id: None,
+        });
+        console.result(&summary, String::new)?;
+        tracing::error!("{}", why.message);
+        return Ok(why.exit);
+    }
+    Err(why.into())
+}
 
-    let skew = note_skew(&client, &mut gathered.warnings);
-    let cost = client.cost();
-    let complete = gathered.missing.is_empty();
+/// The working database of this run, and how far an earlier part of it came.
+struct State {
+    work: Work,
+    progress: resume::Progress,
+}
+
+impl State {
+    /// Goes on with an interrupted run, or begins a new one and says why.
+    fn open_or_begin(config: &Sync, file: &StateFile) -> anyhow::Result<Self> {
+        let wanted = Identity::of(config);
+        if file.is_there()? {
+            let found =
+                Work::open(file.path()).and_then(|(work, progress)| {
+                    match resume::obstacle(&progress, &wanted, Timestamp::now()) {
+                        _ if config.fresh => anyhow::bail!("--fresh was given"),
+                        Some(why) => anyhow::bail!(why),
+                        None => Ok((work, progress)),
+                    }
+                });
+            match found {
+                Ok((work, progress)) => return Self::go_on(work, progress),
+                Err(why) => {
+                    let aside = file.set_aside()?;
+                    tracing::warn!(
+                        "an interrupted run is not gone on with: {why:#}; what it read is {} until a run is whole",
+                        aside.display()
+                    );
+                }
+            }
+        }
+        file.create()?;
+        let now = now_in_millis();
+        let progress = resume::Progress::begun(wanted, config.now.unwrap_or(now), now);
+        Ok(Self {
+            work: Work::create(file.path(), &progress)?,
+            progress,
+        })
+    }
+
+    fn go_on(mut work: Work, mut progress: resume::Progress) -> anyhow::Result<Self> {
+        progress.interruptions += 1;
+        let gap = Timestamp::now().duration_since(progress.saved_at);
+        let (begun_at, gap) = (
+            snapshot::rfc3339(progress.begun_at),
+            span(gap.unsigned_abs()),
+        );
+        let message = format!(
+            "this run was begun at {begun_at}, interrupted {gap} before it went on, and holds what was read on both sides of that"
+        );
+        tracing::info!(
+            "going on with the run that was begun at {begun_at} and interrupted {gap} ago, after {}",
+            count(progress.cost.requests, "request")
+        );
+        let resumed = Warning {
+            code: "resumed".to_owned(),
+            kind: "run".to_owned(),
+            object_id: None,
+            message,
+        };
+        // Each interruption has its own line, also if there is another.
+        work.warning(&resumed)?;
+        Ok(Self { work, progress })
+    }
+}
+
+/// Keeps what was read, where the same command can go on from it.
+fn state_file_after(file: &StateFile, error: &anyhow::Error) {
+    if !exit::may_pass(error) {
+        file.remove();
+    } else if Work::holds_a_page(file.path()) {
+        tracing::info!("what was read is kept: the same command goes on from there, for 24 hours");
+    } else {
+        file.remove();
+    }
+}
+
+/// Reads the org and writes the snapshot under its temporary names.
+fn read_and_write(
+    config: &Sync,
+    console: &Console,
+    stop: &Stop,
+    client: &Arc<Client>,
+    target: &Target,
+    state: State,
+) -> anyhow::Result<(Files, Written)> {
+    let State {
+        mut work,
+        mut progress,
+    } = state;
+    let mut shown = console.progress();
+    let read = run::State {
+        work: &mut work,
+        progress: &mut progress,
+    };
+    let gathered = run::gather(config, client, stop, Some(read), |tally| shown.show(tally));
+    shown.clear();
+    let mut gathered = gathered?;
+    let skew = note_skew(client, &mut gathered.warnings);
     let ended_at = config.now.unwrap_or_else(now_in_millis);
     let run = Run {
-        sync_id: sync_id(config, started_at),
-        started_at,
+        sync_id: sync_id(config, progress.started_at),
+        started_at: progress.started_at,
     };
     let files = Files {
         database: target.database()?,
         container: target.container()?,
     };
     let writer = Writer::create(files.database.path(), &run)?;
-    let facts = facts(config, &run, ended_at, &gathered, &cost, skew, complete);
+    let facts = Facts {
+        interruptions: progress.interruptions,
+        ..facts(config, &run, ended_at, &gathered, skew)
+    };
     let written = {
         let (strategy, warnings) = (gathered.strategy, gathered.warnings.clone());
         let (database, container) = (
@@ -89,54 +250,50 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
             )
         })?
     };
-    let (facts, counts) = (&written.facts, &written.counts);
     note_size(files.database.path(), &mut gathered.warnings)?;
-    let file = if complete || config.allow_partial {
-        target.path().to_owned()
-    } else {
-        target.partial()
-    };
-    files.publish(config.container, &file)?;
-    drop(work_file);
-    let mut summary = Summary::new(
-        facts,
-        counts,
-        &gathered,
-        &written,
-        file.display().to_string(),
-        begun.elapsed(),
-    );
-    if let Some(manifest) = manifest
-        && (complete || config.allow_partial)
-    {
-        manifest.write(&Manifest::new(&summary, facts).to_bytes()?)?;
+    Ok((
+        files,
+        Written {
+            warnings: gathered.warnings,
+            missing: gathered.missing,
+            ..written
+        },
+    ))
+}
+
+/// What the file held before, where that must not fall too far.
+struct Before {
+    held: Held,
+    percent: u8,
+}
+
+impl Before {
+    /// Reads it; none where there is no file yet.
+    fn read(target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
+        let path = target.path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let counts = Reader::open(path).and_then(|reader| reader.counts());
+        let counts = counts.context(
+            "--max-drop compares with the file that is there, and that cannot be read; move it away, or leave --max-drop out",
+        )?;
+        let held = Held {
+            users: counts.users,
+            groups: counts.groups,
+            memberships: counts.memberships,
+        };
+        Ok(Some(Self { held, percent }))
     }
-    if complete || config.allow_partial {
-        let printed = console.result(&summary, || summary.text());
-        printed.context("the snapshot is written, but its summary cannot be printed")?;
-        return Ok(Exit::Done);
+
+    fn dropped(&self, after: &Counts) -> Option<String> {
+        let after = Held {
+            users: after.users,
+            groups: after.groups,
+            memberships: after.memberships,
+        };
+        drop::too_much(self.held, after, self.percent)
     }
-    let why = Ending {
-        exit: Exit::Partial,
-        message: format!(
-            "the snapshot is incomplete, {} is untouched and what was read is in {}: {}; give --allow-partial to accept it",
-            target.path().display(),
-            file.display(),
-            reasons(&gathered.missing),
-        ),
-    };
-    if console.json() {
-        summary.failure = Some(Partial {
-            error: why.exit.word(),
-            exit_code: why.exit.code(),
-            message: why.message.clone(),
-            request_id: None,
-        });
-        console.result(&summary, String::new)?;
-        tracing::error!("{}", why.message);
-        return Ok(Exit::Partial);
-    }
-    Err(why.into())
 }
 
 /// Okta's times, and so ours, are whole milliseconds.
@@ -206,17 +363,10 @@ fn note_skew(client: &Client, warnings: &mut Vec<Warning>) -> Option<i64> {
     Some(ahead)
 }
 
-fn scope_text(config: &Sync) -> String {
-    let scope = &config.scope;
-    let domains: Vec<String> = scope.domains().iter().map(ToString::to_string).collect();
-    let name = scope.group_name().map(ToString::to_string);
-    serde_json::json!([domains, scope.skip_secondary(), name]).to_string()
-}
-
 fn sync_id(config: &Sync, started_at: Timestamp) -> String {
     snapshot::sync_id(
         &config.connection.origin.origin().ascii_serialization(),
-        &scope_text(config),
+        &config.scope.to_text(),
         started_at,
     )
 }
@@ -226,10 +376,9 @@ fn facts(
     run: &Run,
     ended_at: Timestamp,
     gathered: &Gathered,
-    cost: &Cost,
     skew: Option<i64>,
-    complete: bool,
 ) -> Facts {
+    let cost = &gathered.cost;
     let domains: Vec<String> = config
         .scope
         .domains()
@@ -245,7 +394,7 @@ fn facts(
         command: config.command.to_owned(),
         started_at: run.started_at,
         ended_at,
-        complete,
+        complete: gathered.missing.is_empty(),
         strategy: gathered.strategy.as_str().to_owned(),
         memberships_by: config.memberships_by.as_str().to_owned(),
         users_listed_by: gathered.users_listed_by.as_str().to_owned(),
@@ -297,6 +446,9 @@ struct Written {
     counts: Counts,
     bytes: u64,
     sha256: String,
+    warnings: Vec<Warning>,
+    /// Why it is incomplete, if it is.
+    missing: Vec<String>,
 }
 
 /// Writes the snapshot and packs it.
@@ -345,6 +497,8 @@ fn write(
         counts,
         bytes,
         sha256,
+        warnings: Vec::new(),
+        missing: Vec::new(),
     })
 }
 
@@ -406,7 +560,7 @@ fn reasons(missing: &[String]) -> String {
 #[derive(Debug, Serialize)]
 struct Summary {
     #[serde(flatten)]
-    failure: Option<Partial>,
+    failure: Option<Refusal>,
     file: String,
     bytes: u64,
     sha256: String,
@@ -420,12 +574,13 @@ struct Summary {
     retries: u64,
     waits: u64,
     waited_seconds: f64,
+    interruptions: u64,
     seconds: f64,
     warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Serialize)]
-struct Partial {
+struct Refusal {
     error: &'static str,
     exit_code: u8,
     message: String,
@@ -448,14 +603,8 @@ struct Memberships {
 }
 
 impl Summary {
-    fn new(
-        facts: &Facts,
-        counts: &Counts,
-        gathered: &Gathered,
-        written: &Written,
-        file: String,
-        took: Duration,
-    ) -> Self {
+    fn new(written: &Written, file: String, took: Duration) -> Self {
+        let (facts, counts) = (&written.facts, &written.counts);
         Self {
             failure: None,
             file,
@@ -484,8 +633,9 @@ impl Summary {
             retries: facts.retries,
             waits: facts.waits,
             waited_seconds: facts.waited_seconds,
+            interruptions: facts.interruptions,
             seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
-            warnings: gathered.warnings.clone(),
+            warnings: written.warnings.clone(),
         }
     }
 
@@ -529,6 +679,12 @@ impl Summary {
                 "  waited       {} for rate limits, {}",
                 count(self.waits, "time"),
                 span(Duration::from_secs_f64(self.waited_seconds))
+            ));
+        }
+        if self.interruptions > 0 {
+            lines.push(format!(
+                "  interrupted  {}, and gone on with",
+                count(self.interruptions, "time")
             ));
         }
         lines.push(format!(

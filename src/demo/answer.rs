@@ -521,6 +521,7 @@ impl Reader<'_> {
         let created = search.as_ref().and_then(Search::created);
         // An index walk costs what it yields; so a search by creation time comes in that order, unless told otherwise.
         let by_created = match self.query.get("sortBy") {
+            Some(_) if self.options.ignore_sort => false,
             None => created.is_some(),
             Some("created") => true,
             Some("id") => false,
@@ -539,7 +540,7 @@ impl Reader<'_> {
         }
         let rows = self
             .walk(&after, by_created, down, created)?
-            .filter(|user| !user.lagging)
+            .filter(|user| !(user.lagging || created.is_some() && user.not_by_time))
             .filter(|user| match &search {
                 Some(search) => search.user(user),
                 None => !user.is_deprovisioned(),

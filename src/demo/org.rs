@@ -51,6 +51,8 @@ pub struct User {
     pub raw: Option<Box<str>>,
     /// Not in the search index yet: found by id and in groups, but in no listing of users.
     pub lagging: bool,
+    /// Not found by creation time, for whatever reason.
+    pub not_by_time: bool,
     /// Listing this user's groups is answered with 403.
     pub groups_forbidden: bool,
     /// Lower case, taken from the profile when the user is stored; searching a million users reads nothing else.
@@ -77,6 +79,7 @@ impl User {
             profile: profile.into(),
             raw: None,
             lagging: false,
+            not_by_time: false,
             groups_forbidden: false,
             login: None,
             email: None,

@@ -105,6 +105,8 @@ pub struct Options {
     pub concurrency_limit: Option<usize>,
     /// Searches that are refused.
     pub refuse_search: Option<RefuseSearch>,
+    /// `sortBy` is accepted and does nothing.
+    pub ignore_sort: bool,
     /// Everyone is hidden, as from the token of a group admin.
     pub hide_everyone: bool,
     /// Changes of memberships are answered with 403.
@@ -139,6 +141,7 @@ impl Default for Options {
             window: Duration::from_secs(60),
             concurrency_limit: None,
             refuse_search: None,
+            ignore_sort: false,
             hide_everyone: false,
             forbid_changes: false,
             forbid_rules: false,

@@ -148,6 +148,20 @@ pub struct Cost {
     pub answering: Duration,
 }
 
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            retries: self.retries + other.retries,
+            waits: self.waits + other.waits,
+            waited: self.waited + other.waited,
+            answering: self.answering + other.answering,
+        }
+    }
+}
+
 /// The way to one org.
 #[derive(Debug)]
 pub struct Client {

@@ -3,8 +3,6 @@
 //! A listing is walked by one thread, since each page names the next. The caller says what to make of a user
 //! (`keep`), so that a page of strangers is parsed, counted and forgotten.
 
-use std::collections::HashSet;
-
 use url::{Url, form_urlencoded};
 
 use super::client::{Answer, Ask, Client, links};
@@ -20,17 +18,76 @@ pub enum UserListing {
     Prefilter,
     /// `search=status pr`: all statuses in one listing.
     Search,
+    /// The same in windows of creation times, side by side.
+    Created,
     /// The plain list, which leaves DEPROVISIONED out, and a second one of those.
     Plain,
 }
 
 impl UserListing {
+    const ALL: [Self; 4] = [Self::Prefilter, Self::Search, Self::Created, Self::Plain];
+
     /// The word in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prefilter => "prefilter",
             Self::Search => "search",
+            Self::Created => "created",
             Self::Plain => "plain",
+        }
+    }
+
+    /// The way that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == word)
+    }
+}
+
+/// Which users one walk is through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// Those that a search finds.
+    Matching(String),
+    /// All, of every status.
+    All,
+    /// Those created after the first of these and before the second, in that order; milliseconds since 1970.
+    Created(Option<i64>, Option<i64>),
+    /// All but those who are deprovisioned, without a search.
+    Live,
+    /// Those who are deprovisioned, without a search.
+    Deprovisioned,
+}
+
+impl Users {
+    fn target(&self, page_size: u64) -> String {
+        let list = |parameters: &[(&str, &str)]| target("/api/v1/users", page_size, parameters);
+        match self {
+            Self::Matching(search) => list(&[("search", search)]),
+            Self::All => list(&[("search", "status pr")]),
+            Self::Created(after, before) => {
+                let bound = |operator: &str, millis: &Option<i64>| {
+                    let time = jiff::Timestamp::from_millisecond((*millis)?).ok()?;
+                    Some(format!("created {operator} \"{time:.3}\""))
+                };
+                let bounds = [bound("gt", after), bound("lt", before)];
+                let search = bounds
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" and ");
+                let search = if search.is_empty() {
+                    "status pr"
+                } else {
+                    &search
+                };
+                list(&[
+                    ("search", search),
+                    ("sortBy", "created"),
+                    ("sortOrder", "asc"),
+                ])
+            }
+            Self::Live => list(&[]),
+            Self::Deprovisioned => list(&[("filter", "status eq \"DEPROVISIONED\"")]),
         }
     }
 }
@@ -40,56 +97,39 @@ impl UserListing {
 pub struct Page<T> {
     /// What was kept.
     pub kept: Vec<T>,
+    /// All its rows, kept or not, in their order.
+    pub rows: Vec<Counted>,
     /// Different rows seen in this walk so far.
     pub seen: u64,
-    /// Of these, users who are not deprovisioned.
-    pub active: u64,
+    /// Path and query of the page after it; none where the listing ends.
+    pub next: Option<String>,
 }
 
-/// Whether a walk goes on after a page: not when nobody listens any more.
+/// Whether a walk goes on after a page.
 pub type GoOn = bool;
 
-/// All users, of every status; with a prefilter, those whom it finds. Also says which rows the listing held, kept or not.
+/// Some users, from the page `at` on if the walk was begun before. Each row is counted with the time of its creation.
 ///
 /// # Errors
-/// See [`Error`]. A search that Okta refuses is none: the plain lists are read instead, which the answer says.
+/// See [`Error`]; [`is_refused_search`] tells those that ask for another way.
 pub fn users<T>(
     client: &Client,
     page_size: u64,
-    prefilter: Option<&str>,
+    which: &Users,
+    at: Option<String>,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> GoOn,
-) -> Result<(UserListing, HashSet<RowKey>), Error> {
-    let mut walk = Walk::default();
-    let rows = |body: &[u8]| user_rows(body, &keep);
-    let mut list = |walk: &mut Walk, parameters: &[(&str, &str)]| {
-        let target = target("/api/v1/users", page_size, parameters);
-        walk_pages(client, Ask { target, lean: true }, walk, rows, &mut sink)
+) -> Result<(), Error> {
+    let first = Ask {
+        target: which.target(page_size),
+        lean: true,
     };
-    if let Some(prefilter) = prefilter {
-        match list(&mut walk, &[("search", prefilter)]) {
-            Ok(()) => return Ok((UserListing::Prefilter, walk.rows())),
-            Err(error) if is_refused_search(&error) => {
-                tracing::info!(
-                    "Okta refuses to search for the domains ({error}); reading all users"
-                );
-                walk = Walk::default();
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match list(&mut walk, &[("search", "status pr")]) {
-        Ok(()) => Ok((UserListing::Search, walk.rows())),
-        Err(error) if is_refused_search(&error) => {
-            tracing::warn!("Okta refuses to search for users ({error}); reading the plain lists");
-            walk.again();
-            list(&mut walk, &[])?;
-            walk.again();
-            list(&mut walk, &[("filter", "status eq \"DEPROVISIONED\"")])?;
-            Ok((UserListing::Plain, walk.rows()))
-        }
-        Err(error) => Err(error),
-    }
+    let count = |user: &wire::User<'_>| Counted {
+        created: user.created().map(|time| time.as_millisecond()),
+        ..counted(user)
+    };
+    let rows = |body: &[u8]| user_rows(body, count, &keep);
+    walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
 }
 
 /// Whether any user is visible at all: a token without an admin role reads as an empty org (okta-api 6).
@@ -103,30 +143,25 @@ pub fn anybody(client: &Client) -> Result<bool, Error> {
     })
 }
 
-/// All groups with their sizes.
+/// All groups with their sizes, from the page `at` on if the walk was begun before.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn groups(
     client: &Client,
     page_size: u64,
+    at: Option<String>,
     mut sink: impl FnMut(Page<Group>) -> GoOn,
 ) -> Result<(), Error> {
-    let target = target("/api/v1/groups", page_size, &[("expand", "stats")]);
+    let first = Ask {
+        target: target("/api/v1/groups", page_size, &[("expand", "stats")]),
+        lean: false,
+    };
     let rows = |body: &[u8]| group_rows(body);
-    walk_pages(
-        client,
-        Ask {
-            target,
-            lean: false,
-        },
-        &mut Walk::default(),
-        rows,
-        &mut sink,
-    )
+    walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
 }
 
-/// The members of a group. Says how many there are.
+/// The members of a group, from the page `at` on if the walk was begun before, with the rows that it had seen.
 ///
 /// # Errors
 /// See [`Error`]; 404 where the group is gone, 403 where the token may not look.
@@ -134,46 +169,37 @@ pub fn members<T>(
     client: &Client,
     group: &GroupId,
     page_size: u64,
+    at: Option<String>,
+    seen: impl IntoIterator<Item = RowKey>,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> GoOn,
-) -> Result<u64, Error> {
-    let target = target(&format!("/api/v1/groups/{group}/users"), page_size, &[]);
-    let mut walk = Walk::default();
-    let rows = |body: &[u8]| user_rows(body, &keep);
-    walk_pages(
-        client,
-        Ask {
-            target,
-            lean: false,
-        },
-        &mut walk,
-        rows,
-        &mut sink,
-    )?;
-    Ok(walk.distinct())
+) -> Result<(), Error> {
+    let first = Ask {
+        target: target(&format!("/api/v1/groups/{group}/users"), page_size, &[]),
+        lean: false,
+    };
+    let mut walk = Walk::that_saw(seen);
+    let rows = |body: &[u8]| user_rows(body, counted, &keep);
+    walk_pages(client, first, at, &mut walk, rows, &mut sink)
 }
 
-/// The groups of a user.
+/// The groups of a user, from the page `at` on if the walk was begun before.
 ///
 /// # Errors
 /// See [`Error`]; 404 where the user is gone, 403 where the token may not look.
 pub fn groups_of(
     client: &Client,
     user: &UserId,
+    at: Option<String>,
     mut sink: impl FnMut(Page<Group>) -> GoOn,
 ) -> Result<(), Error> {
     // No parameters: the documented form has none, and pages of 200 come by themselves (okta-api 1.5).
-    let ask = Ask {
+    let first = Ask {
         target: format!("/api/v1/users/{user}/groups"),
         lean: false,
     };
-    walk_pages(
-        client,
-        ask,
-        &mut Walk::default(),
-        |body: &[u8]| group_rows(body),
-        &mut sink,
-    )
+    let rows = |body: &[u8]| group_rows(body);
+    walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
 }
 
 /// A user by id or login, or nobody. Okta also answers to a short login, and to `me`: the caller compares.
@@ -195,7 +221,7 @@ pub fn users_by_email(client: &Client, page_size: u64, email: &str) -> Result<Ve
     let search = format!("profile.email eq {}", quoted(email));
     let target = target("/api/v1/users", page_size, &[("search", &search)]);
     all_of(client, target, |body: &[u8]| {
-        user_rows(body, |user| user.to_model().map(Some))
+        user_rows(body, counted, |user| user.to_model().map(Some))
     })
 }
 
@@ -242,10 +268,7 @@ pub fn rules(client: &Client) -> Result<Vec<wire::Rule>, Error> {
         target("/api/v1/groups/rules", 200, &[]),
         |body: &[u8]| {
             let rules = wire::rules(body)?;
-            let counted = |rule: &wire::Rule| Counted {
-                key: RowKey::of(&rule.id),
-                active: false,
-            };
+            let counted = |rule: &wire::Rule| Counted::of(&rule.id);
             Ok((rules.iter().map(counted).collect(), rules))
         },
     )
@@ -261,16 +284,11 @@ fn all_of<T>(
         found.extend(page.kept);
         true
     };
-    walk_pages(
-        client,
-        Ask {
-            target,
-            lean: false,
-        },
-        &mut Walk::default(),
-        rows,
-        &mut sink,
-    )?;
+    let first = Ask {
+        target,
+        lean: false,
+    };
+    walk_pages(client, first, None, &mut Walk::default(), rows, &mut sink)?;
     Ok(found)
 }
 
@@ -321,46 +339,49 @@ pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) ->
 /// What became of the rows of a page: all of them, counted, and what is kept.
 type Rows<T> = (Vec<Counted>, Vec<T>);
 
+fn counted(user: &wire::User<'_>) -> Counted {
+    Counted {
+        active: !user.is_deprovisioned(),
+        ..Counted::of(user.id())
+    }
+}
+
 fn user_rows<T>(
     body: &[u8],
+    count: impl Fn(&wire::User<'_>) -> Counted,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
 ) -> Result<Rows<T>, Malformed> {
     let users = wire::users(body)?;
-    let counted = |user: &wire::User<'_>| Counted {
-        key: RowKey::of(user.id()),
-        active: !user.is_deprovisioned(),
-    };
     let kept: Result<Vec<T>, Malformed> = users
         .iter()
         .filter_map(|user| keep(user).transpose())
         .collect();
-    Ok((users.iter().map(counted).collect(), kept?))
+    Ok((users.iter().map(count).collect(), kept?))
 }
 
 fn group_rows(body: &[u8]) -> Result<Rows<Group>, Malformed> {
     let groups = wire::groups(body)?;
-    let counted = |group: &Group| Counted {
-        key: RowKey::of(group.id.as_str()),
-        active: false,
-    };
+    let counted = |group: &Group| Counted::of(group.id.as_str());
     Ok((groups.iter().map(counted).collect(), groups))
 }
 
 fn walk_pages<T>(
     client: &Client,
     first: Ask,
+    at: Option<String>,
     walk: &mut Walk,
     rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
     sink: &mut impl FnMut(Page<T>) -> GoOn,
 ) -> Result<(), Error> {
     let mut ask = first.clone();
+    ask.target = at.unwrap_or(ask.target);
     let mut begun_again = false;
     loop {
         let read = |answer: &Answer, url: &Url| {
             // A link that leads elsewhere will not change; it is no reason to ask again.
             Ok((rows(&answer.body)?, page::next(links(&answer.headers), url)))
         };
-        let ((counted, kept), next) = match client.get(&ask, read) {
+        let ((rows, kept), next) = match client.get(&ask, read) {
             Ok(page) => page,
             Err(error) if ask.target != first.target && !begun_again && is_lost_cursor(&error) => {
                 tracing::warn!(
@@ -389,18 +410,17 @@ fn walk_pages<T>(
             }
         };
         let next = next.map_err(paging)?;
-        walk.page(&ask.target, counted, next.as_deref())
+        walk.page(&ask.target, &rows, next.as_deref())
             .map_err(|problem| paging(problem.to_owned()))?;
-        if !sink(Page {
+        let go_on = sink(Page {
             kept,
+            rows,
             seen: walk.distinct(),
-            active: walk.active(),
-        }) {
-            return Ok(());
-        }
+            next: next.clone(),
+        });
         match next {
-            Some(next) => ask.target = next,
-            None => return Ok(()),
+            Some(next) if go_on => ask.target = next,
+            _ => return Ok(()),
         }
     }
 }
@@ -412,6 +432,6 @@ fn is_lost_cursor(error: &Error) -> bool {
 }
 
 /// Whether Okta will not search: a bad search, or users that no longer fit the schema (okta-api 4).
-pub(super) fn is_refused_search(error: &Error) -> bool {
+pub fn is_refused_search(error: &Error) -> bool {
     error.status() == Some(400) || (error.status() == Some(409) && error.code() == Some("E0000145"))
 }

@@ -136,6 +136,11 @@ impl User<'_> {
         self.last_updated.time()
     }
 
+    /// When the user was created.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.created.time()
+    }
+
     /// Whether the user was deactivated for good.
     pub fn is_deprovisioned(&self) -> bool {
         self.status.get() == Some(model::User::DEPROVISIONED)

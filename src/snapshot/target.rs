@@ -2,13 +2,15 @@
 //!
 //! - The file itself is untouched until the new one is whole: written under a temporary name in the same folder,
 //!   synced, renamed, and the folder synced.
-//! - `.NAME.work`, `.NAME.tmp-db` and `.NAME.tmp` are a run's own, `.NAME.lock` keeps other runs away; globs miss all of
-//!   them. `NAME.partial` is for people. Everything is for the owner's eyes (0600).
+//! - `.NAME.tmp-db` and `.NAME.tmp` are a run's own, `.NAME.lock` keeps other runs away. `.NAME.work` is the state that an
+//!   interrupted run goes on from, `.NAME.work-old` one that a run did not go on from, kept until a run is whole. Globs
+//!   miss all of them. `NAME.partial` and `NAME.rejected` are for people. Everything is for the owner's eyes (0600).
 //! - A symlink stays one: what it points to is replaced.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -54,12 +56,13 @@ impl Target {
             name,
             _lock: lock,
         };
-        let partial = target.partial();
-        if partial.is_dir() {
-            bail!(
-                "{} is a folder; an incomplete snapshot would go there",
-                partial.display()
-            );
+        for aside in [target.partial(), target.rejected()] {
+            if aside.is_dir() {
+                bail!(
+                    "{} is a folder; a snapshot that may not replace the old one would go there",
+                    aside.display()
+                );
+            }
         }
         Ok(target)
     }
@@ -69,9 +72,12 @@ impl Target {
         &self.path
     }
 
-    /// A new, empty temporary file for the working database.
-    pub fn work(&self) -> anyhow::Result<Temporary> {
-        Temporary::reserve(self.folder.join(beside(&self.name, "work")))
+    /// The file of the working database.
+    pub fn state(&self) -> StateFile {
+        StateFile {
+            path: self.folder.join(beside(&self.name, "work")),
+            old: self.folder.join(beside(&self.name, "work-old")),
+        }
     }
 
     /// Whether a path is this file, or one that a run makes beside it.
@@ -84,8 +90,12 @@ impl Target {
         }
         let mut own = vec![self.name.clone()];
         own.extend(["work", "lock", "tmp", "tmp-db"].map(|what| beside(&self.name, what)));
-        own.extend(self.partial().file_name().map(OsStr::to_owned));
-        Ok(own.contains(&name))
+        for aside in [self.partial(), self.rejected()] {
+            own.extend(aside.file_name().map(OsStr::to_owned));
+        }
+        // The log of the state too, and what was set aside.
+        let state = beside(&self.name, "work-");
+        Ok(own.contains(&name) || name.as_bytes().starts_with(state.as_bytes()))
     }
 
     /// A new, empty temporary file for the snapshot's database.
@@ -100,10 +110,120 @@ impl Target {
 
     /// Where an incomplete snapshot goes.
     pub fn partial(&self) -> PathBuf {
+        self.named("partial")
+    }
+
+    /// Where a snapshot goes that lost too much to replace the old one.
+    pub fn rejected(&self) -> PathBuf {
+        self.named("rejected")
+    }
+
+    fn named(&self, ending: &str) -> PathBuf {
         let mut name = self.name.clone();
-        name.push(".partial");
+        name.push(".");
+        name.push(ending);
         self.folder.join(name)
     }
+}
+
+/// The file of the working database, with SQLite's log beside it. It outlives the run that made it, unless that is whole.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    old: PathBuf,
+}
+
+/// What SQLite may leave beside a database.
+const LOGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+impl StateFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether an earlier run left one.
+    ///
+    /// # Errors
+    /// Something else of this name, such as a link: it is not followed.
+    pub fn is_there(&self) -> anyhow::Result<bool> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if found.is_file() => Ok(true),
+            Ok(_) => bail!(
+                "{} is no regular file; the state of a run goes there, remove it",
+                self.path.display()
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot look at {}", self.path.display()))
+            }
+        }
+    }
+
+    /// Makes an empty one, for the owner's eyes only.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn create(&self) -> anyhow::Result<()> {
+        // A log without its database would be played into the new one.
+        remove_with_logs(&self.path)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.path)
+            .with_context(|| format!("cannot make {}", self.path.display()))?;
+        Ok(())
+    }
+
+    /// Gives it another name, in the place of what was set aside before. Says which.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn set_aside(&self) -> anyhow::Result<&Path> {
+        remove_with_logs(&self.old)?;
+        for log in LOGS.into_iter().rev() {
+            let (from, to) = (with_ending(&self.path, log), with_ending(&self.old, log));
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot rename {}", from.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(&self.old)
+    }
+
+    /// Removes it, and nothing that was set aside.
+    pub fn remove(&self) {
+        // What cannot be removed is set aside by the next run.
+        let _ = remove_with_logs(&self.path);
+    }
+
+    /// Removes it, and what was set aside.
+    pub fn remove_all(&self) {
+        self.remove();
+        let _ = remove_with_logs(&self.old);
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn remove_with_logs(path: &Path) -> anyhow::Result<()> {
+    for log in LOGS.into_iter().rev() {
+        let path = with_ending(path, log);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A file under a temporary name; removed when dropped, unless it was published or kept.
@@ -229,9 +349,7 @@ impl Aside {
 /// SQLite would play a log that another program left beside the old file into the new one.
 fn refuse_leftovers_of_sqlite(path: &Path) -> anyhow::Result<()> {
     for ending in ["-wal", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        let leftover = PathBuf::from(name);
+        let leftover = with_ending(path, ending);
         if fs::symlink_metadata(&leftover).is_ok_and(|found| found.len() > 0) {
             bail!(
                 "{} is there: a program has the old database open, or died with it; close it, or remove that file",
@@ -407,7 +525,9 @@ mod tests {
             "here/sync.db",
             "link.json",
             ".sync.db.tmp",
+            ".sync.db.work-wal",
             "sync.db.partial",
+            "sync.db.rejected",
         ] {
             let error = Aside::reserve(&folder.path().join(name), &target).unwrap_err();
             assert!(

@@ -1,8 +1,9 @@
 //! The one pass from the working database to the snapshot's: everything in the order of the ids, so that equal content
 //! gives equal bytes, in whatever order the pages came.
 
+use super::directory::Seq;
 use super::plan::Strategy;
-use super::work::{Seq, Work};
+use super::work::Work;
 use crate::model::{GroupId, Learned, UserId};
 use crate::snapshot::{GroupRow, Writer};
 

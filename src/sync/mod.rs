@@ -1,7 +1,16 @@
-//! From an org to a snapshot: what to ask ([`plan`], pure), asking it ([`run`], threads), where it lands meanwhile
-//! ([`work`]), and the one pass that writes it in order ([`assemble`]).
+//! From an org to a snapshot: what to ask ([`plan`], [`windows`], pure), asking it ([`worker`], threads; [`run`], who
+//! decides), where it lands meanwhile ([`work`], [`directory`]), whether an interrupted run goes on ([`resume`], pure), the
+//! one pass that writes it all in order ([`assemble`]), and whether that lost too much ([`drop`], pure).
 
 pub mod assemble;
+pub mod directory;
+pub mod drop;
 pub mod plan;
+pub mod resume;
 pub mod run;
+pub mod windows;
 pub mod work;
+mod worker;
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,13 @@ impl Strategy {
             Self::User => "user",
         }
     }
+
+    /// The way that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Group, Self::User]
+            .into_iter()
+            .find(|way| way.as_str() == word)
+    }
 }
 
 /// How the members of one group will be learned when reading by group.

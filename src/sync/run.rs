@@ -1,30 +1,33 @@
-//! The threads of a sync: workers that walk listings, and the one thread that decides and writes.
+//! Who decides what is asked, and writes what comes.
 //!
-//! - A worker takes a task (one listing), walks it, and sends what it keeps through a bounded queue. It shares nothing
-//!   else but the directory of users, which it only reads.
-//! - The calling thread writes the working database, so there is one writer, and decides what is asked next.
+//! - The calling thread takes the workers' pages one by one and writes the working database, so there is one writer.
 //! - Users and groups are listed side by side. Memberships start as soon as it is certain how they are read.
-//! - A worker may sit in a read for as long as `--timeout`; nobody waits for it. When the caller has an error or a
-//!   signal, it drops the queues and goes, and the process ends without the workers.
+//! - What a page changes here and what it changes in the database is one step: a run that is interrupted goes on from the
+//!   last step that was committed, with equal decisions.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
+use super::directory::{Copy, Directory, From, Seq};
 use super::plan::{self, Strategy};
-use super::work::{Copy, Directory, From, Seq, UserCopy, Work};
-use crate::config::{PageSizes, Sync};
-use crate::console::{self, Progress, Tally};
+use super::resume::Progress;
+use super::windows::{self, Window};
+use super::work::{Listing, UserCopy, WalkId, Work};
+use super::worker::{Cut, Event, Shared, Step, Task, Through, UserRow, Walk};
+use crate::config::Sync;
+use crate::console::{self, Tally};
 use crate::exit::{Ending, Exit};
-use crate::filter::{Addresses, Scope};
 use crate::model::{Group, GroupId, Learned, UserId};
-use crate::okta::page::RowKey;
-use crate::okta::read::{self, UserListing};
-use crate::okta::wire::{self, Malformed};
+use crate::okta::client::Cost;
+use crate::okta::pace::Bucket;
+use crate::okta::page::{Counted, RowKey};
+use crate::okta::read::{UserListing, Users};
 use crate::okta::{Client, Error, Stop};
 use crate::snapshot::Warning;
 
@@ -37,7 +40,7 @@ pub struct Gathered {
     pub users_listed_by: UserListing,
     /// Different users in the listing; unknown where only possible matches were asked for.
     pub users_seen: Option<u64>,
-    /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
+    /// Through all users seen, those that are not deprovisioned; what Everyone's size counts.
     pub users_not_deprovisioned: Option<u64>,
     /// Users in scope.
     pub users_in_scope: u64,
@@ -63,90 +66,8 @@ pub struct Gathered {
     pub warnings: Vec<Warning>,
     /// Why it is incomplete, if it is: one line a reason.
     pub missing: Vec<String>,
-}
-
-/// A listing to walk.
-#[derive(Debug)]
-enum Task {
-    Users,
-    Groups,
-    Members(Seq, GroupId),
-    GroupsOf(Seq, UserId),
-    /// One user, read by id.
-    User(UserId),
-}
-
-/// One row of a page of users.
-#[derive(Debug)]
-enum UserRow {
-    Known(Seq),
-    Copy(Box<UserCopy>),
-}
-
-/// What a worker has to say.
-#[derive(Debug)]
-enum Event {
-    Users {
-        rows: Vec<UserRow>,
-        seen: u64,
-        active: u64,
-    },
-    UsersEnd {
-        listing: UserListing,
-        rows: HashSet<RowKey>,
-        visible: bool,
-    },
-    Freshest {
-        id: UserId,
-        copy: Option<Box<UserCopy>>,
-    },
-    Groups {
-        rows: Vec<Group>,
-        seen: u64,
-    },
-    GroupsEnd,
-    Members {
-        group: Seq,
-        rows: Vec<UserRow>,
-        seen: u64,
-    },
-    MembersEnd {
-        group: Seq,
-        distinct: u64,
-    },
-    GroupsOf {
-        user: Seq,
-        rows: Vec<Group>,
-    },
-    GroupsOfEnd,
-    GroupGone {
-        group: Seq,
-        id: GroupId,
-    },
-    GroupForbidden {
-        group: Seq,
-        id: GroupId,
-        error: Error,
-    },
-    UserGone {
-        id: UserId,
-    },
-    UserForbidden {
-        user: Seq,
-        id: UserId,
-        error: Error,
-    },
-    Failed(anyhow::Error),
-}
-
-/// What every worker has.
-struct Shared {
-    client: Arc<Client>,
-    scope: Scope,
-    sizes: PageSizes,
-    users: Directory<UserId>,
-    tasks: Receiver<Task>,
-    events: Sender<Event>,
+    /// What it cost, with what it had cost before it was interrupted.
+    pub cost: Cost,
 }
 
 /// Pages that may wait for the writer. Each is at most 1,000 users, of which few are copies.
@@ -154,16 +75,25 @@ const QUEUE: usize = 16;
 /// How often the caller looks at signals and redraws.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// The working database of a run, and how far an earlier part of the run came, if there was one.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// The database.
+    pub work: &'a mut Work,
+    /// How far the run is; kept up.
+    pub progress: &'a mut Progress,
+}
+
 /// Reads an org into the working database; without one, only what a plan needs.
 ///
 /// # Errors
-/// The first error of a worker, a signal, or a guard.
+/// The first error of a worker, a signal, or a guard. What was read until then is committed.
 pub fn gather(
     config: &Sync,
     client: &Arc<Client>,
     stop: &Stop,
-    work: Option<&mut Work>,
-    progress: &mut Progress,
+    state: Option<State<'_>>,
+    mut show: impl FnMut(&Tally),
 ) -> anyhow::Result<Gathered> {
     let (task_in, tasks) = unbounded();
     let (event_in, events) = bounded(QUEUE);
@@ -174,7 +104,13 @@ pub fn gather(
         users: Directory::default(),
         tasks,
         events: event_in,
+        stop_cursor: AtomicBool::new(false),
+        stop_windows: AtomicBool::new(false),
+        idle: AtomicUsize::new(0),
+        cuts_left: AtomicUsize::new(0),
     });
+    let mut run = Run::new(config, &shared, task_in, state);
+    run.begin()?;
     for number in 0..config.connection.concurrency {
         let shared = Arc::clone(&shared);
         thread::Builder::new()
@@ -182,229 +118,221 @@ pub fn gather(
             .spawn(move || shared.work())
             .context("cannot start a thread")?;
     }
-    let mut run = Run::new(config, &shared, task_in, work);
-    run.start(Task::Users);
-    run.start(Task::Groups);
-    while run.open > 0 || run.doubts_remain() {
+    let mut step = || -> anyhow::Result<bool> {
         stop.check()?;
-        progress.show(&run.tally(client));
+        show(&run.tally(client));
         match events.recv_timeout(GLANCE) {
             Ok(event) => run.take(event)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => anyhow::bail!("all workers are gone"),
         }
-    }
-    stop.check()?;
-    run.end()
-}
-
-impl Shared {
-    /// A worker's life.
-    fn work(&self) {
-        while let Ok(task) = self.tasks.recv() {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.walk(task)));
-            let event = result.unwrap_or_else(|_| {
-                Event::Failed(anyhow::anyhow!(
-                    "a worker panicked: this is a bug, please report it"
-                ))
-            });
-            if self.events.send(event).is_err() {
-                return;
-            }
+        run.save(events.is_empty())?;
+        Ok(run.open > 0 || run.doubts_remain()?)
+    };
+    let read = loop {
+        match step() {
+            Ok(true) => {}
+            Ok(false) => break stop.check().map_err(anyhow::Error::from),
+            Err(error) => break Err(error),
+        }
+    };
+    match read {
+        Ok(()) => run.end(),
+        Err(error) => {
+            // The first error is the one that counts.
+            let _ = run.save_all();
+            Err(error)
         }
     }
-
-    /// Walks one listing, and says how it ended.
-    fn walk(&self, task: Task) -> Event {
-        let client = &self.client;
-        // A send fails when the caller is gone: then the walk ends too.
-        let send = |event| self.events.send(event).is_ok();
-        match task {
-            Task::Users => {
-                let keep = |user: &wire::User<'_>| self.keep(user, From::Listing);
-                let sink = |page: read::Page<UserRow>| {
-                    send(Event::Users {
-                        rows: page.kept,
-                        seen: page.seen,
-                        active: page.active,
-                    })
-                };
-                let prefilter = self.scope.prefilter();
-                let listed =
-                    read::users(client, self.sizes.users, prefilter.as_deref(), keep, sink);
-                let listed = listed.and_then(|(listing, rows)| {
-                    // That nobody was found is no proof that nobody is visible.
-                    let visible = !rows.is_empty()
-                        || listing == UserListing::Prefilter && read::anybody(client)?;
-                    Ok(Event::UsersEnd {
-                        listing,
-                        rows,
-                        visible,
-                    })
-                });
-                listed.unwrap_or_else(|error| failed(error, "reading users"))
-            }
-            Task::Groups => {
-                let sink = |page: read::Page<Group>| {
-                    send(Event::Groups {
-                        rows: page.kept,
-                        seen: page.seen,
-                    })
-                };
-                match read::groups(client, self.sizes.groups, sink) {
-                    Ok(()) => Event::GroupsEnd,
-                    Err(error) => failed(error, "reading groups"),
-                }
-            }
-            Task::Members(group, id) => {
-                let keep = |user: &wire::User<'_>| self.keep(user, From::Side);
-                let mut before = 0;
-                let sink = |page: read::Page<UserRow>| {
-                    let seen = page.seen - before;
-                    before = page.seen;
-                    send(Event::Members {
-                        group,
-                        rows: page.kept,
-                        seen,
-                    })
-                };
-                match read::members(client, &id, self.sizes.members, keep, sink) {
-                    Ok(distinct) => Event::MembersEnd { group, distinct },
-                    Err(error) if error.is_gone() => Event::GroupGone { group, id },
-                    Err(error) if error.status() == Some(403) => {
-                        Event::GroupForbidden { group, id, error }
-                    }
-                    Err(error) => failed(error, &format!("reading the members of group {id}")),
-                }
-            }
-            Task::User(id) => self.freshest(id),
-            Task::GroupsOf(user, id) => {
-                let sink = |page: read::Page<Group>| {
-                    send(Event::GroupsOf {
-                        user,
-                        rows: page.kept,
-                    })
-                };
-                match read::groups_of(client, &id, sink) {
-                    Ok(()) => Event::GroupsOfEnd,
-                    Err(error) if error.is_gone() => Event::UserGone { id },
-                    Err(error) if error.status() == Some(403) => {
-                        Event::UserForbidden { user, id, error }
-                    }
-                    Err(error) => failed(error, &format!("reading the groups of user {id}")),
-                }
-            }
-        }
-    }
-
-    /// The freshest copy of a user, which is the one that Okta gives by id (okta-api 1.1).
-    fn freshest(&self, id: UserId) -> Event {
-        match read::user(&self.client, id.as_str()) {
-            Ok(Some(user)) => {
-                let addresses = Addresses {
-                    email: user.email(),
-                    login: user.login(),
-                    second_email: user.second_email(),
-                };
-                let matched_by = self.scope.user(addresses);
-                Event::Freshest {
-                    id,
-                    copy: Some(Box::new(UserCopy::new(user, matched_by))),
-                }
-            }
-            Ok(None) => Event::Freshest { id, copy: None },
-            Err(error) => failed(error, &format!("reading user {id}")),
-        }
-    }
-
-    /// What to keep of a user on a page: a number, a copy, or nothing.
-    fn keep(&self, user: &wire::User<'_>, from: From) -> Result<Option<UserRow>, Malformed> {
-        let matched_by = || user.with_addresses(|addresses| self.scope.user(addresses));
-        let copy = |matched_by| {
-            let user = user.to_model()?;
-            Ok(Some(UserRow::Copy(Box::new(UserCopy::new(
-                user, matched_by,
-            )))))
-        };
-        match self.users.judge(user.id(), user.last_updated(), from) {
-            Copy::Known(seq) => Ok(Some(UserRow::Known(seq))),
-            Copy::Better => copy(matched_by()?),
-            Copy::First => matched_by()?.map_or(Ok(None), |by| copy(Some(by))),
-        }
-    }
-}
-
-fn failed(error: Error, what: &str) -> Event {
-    Event::Failed(anyhow::Error::new(error).context(what.to_owned()))
 }
 
 /// The caller's side.
 struct Run<'a> {
     config: &'a Sync,
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     tasks: Sender<Task>,
-    work: Option<&'a mut Work>,
+    state: Option<State<'a>>,
+    /// What earlier parts of this run cost.
+    cost_before: Cost,
     groups: Directory<GroupId>,
     /// Groups in scope, each by the copy that won, until the memberships start.
     listed: HashMap<Seq, Group>,
-    /// The rows of the user listing, in scope or not.
-    listed_users: HashSet<RowKey>,
+    users: UserList,
     /// Tasks that have not ended.
     open: u64,
+    /// The number of the next walk, where no database gives one.
+    next_walk: WalkId,
     strategy: Option<Strategy>,
-    users_listed_by: Option<UserListing>,
     groups_listed: bool,
     guarded: bool,
     doubts_settled: bool,
-    anybody_visible: bool,
-    users_seen: u64,
-    active_seen: u64,
-    groups_seen: u64,
     everyone: bool,
     everyone_reported: Option<u64>,
     by_group: u64,
     /// Members, or users, to go through and gone through.
     steps: (u64, u64),
-    users_vanished: u64,
-    groups_vanished: u64,
     warnings: Vec<Warning>,
-    missing: Vec<String>,
+}
+
+/// How far the list of users is.
+struct UserList {
+    by: UserListing,
+    /// Walks of it that have not ended.
+    open: usize,
+    /// Its rows, in scope or not.
+    rows: HashSet<RowKey>,
+    /// Through these, users who are not deprovisioned.
+    active: u64,
+    /// The earliest creation time seen.
+    oldest: Option<i64>,
+    /// The walk by the one cursor, which windows may take over from.
+    cursor: Option<WalkId>,
+    /// Where it is.
+    cursor_at: Option<String>,
+    windows: HashMap<WalkId, Arc<Window>>,
+    windows_tried: bool,
+    /// Whether the second of the plain lists was begun.
+    second_list: bool,
+    done: bool,
+    anybody: Option<bool>,
 }
 
 impl<'a> Run<'a> {
     fn new(
         config: &'a Sync,
-        shared: &'a Shared,
+        shared: &'a Arc<Shared>,
         tasks: Sender<Task>,
-        work: Option<&'a mut Work>,
+        state: Option<State<'a>>,
     ) -> Self {
+        let by = match config.scope.prefilter() {
+            Some(_) => UserListing::Prefilter,
+            None => UserListing::Search,
+        };
         Self {
             config,
             shared,
             tasks,
-            work,
+            state,
+            cost_before: Cost::default(),
             groups: Directory::default(),
             listed: HashMap::new(),
-            listed_users: HashSet::new(),
+            users: UserList {
+                by,
+                open: 0,
+                rows: HashSet::new(),
+                active: 0,
+                oldest: None,
+                cursor: None,
+                cursor_at: None,
+                windows: HashMap::new(),
+                windows_tried: false,
+                second_list: false,
+                done: false,
+                anybody: None,
+            },
             open: 0,
+            next_walk: 0,
             strategy: None,
-            users_listed_by: None,
             groups_listed: false,
             guarded: false,
             doubts_settled: false,
-            anybody_visible: false,
-            users_seen: 0,
-            active_seen: 0,
-            groups_seen: 0,
             everyone: false,
             everyone_reported: None,
             by_group: 0,
             steps: (0, 0),
-            users_vanished: 0,
-            groups_vanished: 0,
             warnings: Vec::new(),
-            missing: Vec::new(),
         }
+    }
+
+    /// Starts the listings, or goes on with those that are not at their end.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let begun_before = self
+            .state
+            .as_ref()
+            .is_some_and(|state| state.progress.users_listed_by.is_some());
+        if begun_before {
+            return self.go_on();
+        }
+        self.begin_users()?;
+        self.walk(&Listing::Groups, Through::Groups)?;
+        Ok(())
+    }
+
+    /// Puts back what an earlier part of this run knew, and starts what it had not ended.
+    fn go_on(&mut self) -> anyhow::Result<()> {
+        let Some(state) = &mut self.state else {
+            return Ok(());
+        };
+        let (work, progress) = (&mut *state.work, &*state.progress);
+        self.cost_before = progress.cost;
+        self.users.by = progress.users_listed_by.unwrap_or(self.users.by);
+        self.users.windows_tried = progress.windows_tried;
+        self.strategy = progress.strategy;
+        self.warnings = work.warnings()?;
+        let users = &mut self.users;
+        work.each_listed_user(|key, active| {
+            users.active += u64::from(users.rows.insert(key) && active);
+        })?;
+        let is_listed = |id: &UserId| users.rows.contains(&RowKey::of(id.as_str()));
+        work.restore(&self.shared.users, is_listed, &self.groups)?;
+        for (seq, group, in_scope) in work.listed_groups()? {
+            if group.is_everyone() {
+                self.everyone = true;
+                self.everyone_reported = group.members_reported;
+            }
+            if in_scope && self.strategy.is_none() {
+                self.listed.insert(seq, group);
+            }
+        }
+        let groups_were_listed = work.is_done(&Listing::Groups)?;
+        let walks = work.open_walks()?;
+        let second_list = |walk: &super::work::Walk| walk.of == Listing::Deprovisioned;
+        users.second_list = work.is_done(&Listing::Deprovisioned)? || walks.iter().any(second_list);
+        for walk in walks {
+            let (id, at, seen) = (walk.id, walk.at, walk.seen);
+            let through = match walk.of {
+                Listing::Prefilter => Through::Users(Users::Matching(
+                    self.config.scope.prefilter().unwrap_or_default(),
+                )),
+                Listing::Users => {
+                    (self.users.cursor, self.users.cursor_at) = (Some(id), at.clone());
+                    if self.users.by != UserListing::Search {
+                        // Windows took over from it, or the plain lists.
+                        continue;
+                    }
+                    Through::Users(Users::All)
+                }
+                Listing::Created(start, end) => {
+                    let window = Window::new(start, end, self.now());
+                    self.of_window(id, window, false)
+                }
+                Listing::Live => Through::Users(Users::Live),
+                Listing::Deprovisioned => Through::Users(Users::Deprovisioned),
+                Listing::Groups => Through::Groups,
+                Listing::Members(group, id) => Through::Members(group, id),
+                Listing::GroupsOf(user, id) => Through::GroupsOf(user, id),
+            };
+            self.users.open += usize::from(matches!(
+                through,
+                Through::Users(_) | Through::Window { .. }
+            ));
+            if matches!(through, Through::Members(..) | Through::GroupsOf(..)) {
+                self.steps.1 += 1;
+            }
+            self.start(Task::Walk(Walk {
+                id,
+                through,
+                at,
+                seen,
+            }));
+        }
+        if groups_were_listed {
+            self.groups_end();
+        }
+        if self.users.open == 0 {
+            self.users_end()?;
+        }
+        self.decide()
     }
 
     fn start(&mut self, task: Task) {
@@ -413,142 +341,431 @@ impl<'a> Run<'a> {
         let _ = self.tasks.send(task);
     }
 
+    /// Starts a listing.
+    fn walk(&mut self, listing: &Listing, through: Through) -> anyhow::Result<WalkId> {
+        let id = match &mut self.state {
+            Some(state) => state.work.begin(listing)?,
+            None => self.next_walk,
+        };
+        self.next_walk += 1;
+        self.start(Task::Walk(Walk {
+            id,
+            through,
+            at: None,
+            seen: Vec::new(),
+        }));
+        Ok(id)
+    }
+
+    fn walk_users(&mut self, listing: &Listing, which: Users) -> anyhow::Result<WalkId> {
+        self.users.open += 1;
+        self.walk(listing, Through::Users(which))
+    }
+
+    fn begin_users(&mut self) -> anyhow::Result<()> {
+        match self.config.scope.prefilter() {
+            Some(search) if self.users.by == UserListing::Prefilter => {
+                self.walk_users(&Listing::Prefilter, Users::Matching(search))?;
+            }
+            _ => {
+                self.users.by = UserListing::Search;
+                self.users.cursor = Some(self.walk_users(&Listing::Users, Users::All)?);
+            }
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Failed(error) => return Err(error),
-            Event::Users { rows, seen, active } => {
-                self.users_seen = seen;
-                self.active_seen = active;
-                self.store_users(rows, From::Listing)?;
+            Event::Users {
+                step,
+                kept,
+                rows,
+                cut,
+            } => self.take_users(step, kept, &rows, cut)?,
+            Event::UsersRefused { walk, error } => self.users_refused(walk, &error)?,
+            Event::WindowOdd { walk, problem } => {
+                self.user_walk_ended(walk);
+                self.back_to_the_cursor(problem)?;
+                self.users_end()?;
             }
-            Event::Groups { rows, seen } => {
-                self.groups_seen = seen;
+            Event::UsersStopped { walk } => {
+                self.user_walk_ended(walk);
+                if self.users.cursor == Some(walk) {
+                    self.open_windows()?;
+                } else {
+                    self.users_end()?;
+                }
+            }
+            Event::Anybody(visible) => {
+                self.open -= 1;
+                self.users.anybody = Some(visible);
+                self.users_end()?;
+            }
+            Event::Groups { step, rows } => {
                 for group in rows {
                     self.take_listed_group(group)?;
                 }
+                if self.step(&step)? {
+                    self.groups_end();
+                    self.warn_of_no_everyone()?;
+                }
+                self.consider_windows()?;
             }
-            Event::UsersEnd {
-                listing,
+            Event::Members {
+                step,
+                group,
+                kept,
                 rows,
-                visible,
+                seen,
+                new,
             } => {
-                self.open -= 1;
-                self.anybody_visible = visible;
-                self.listed_users = rows;
-                self.users_listed_by = Some(listing);
-                if listing == UserListing::Plain {
-                    self.warn(
-                        "search_refused",
-                        "run",
-                        None,
-                        "Okta refused to search for users; they were read from its plain lists"
-                            .to_owned(),
-                    );
+                self.steps.0 += new;
+                let members = self.store_users(kept, From::Side)?;
+                if let Some(state) = &mut self.state {
+                    state.work.memberships(group, &members)?;
+                    if step.next.is_some() {
+                        state.work.rows_seen(step.walk, &rows)?;
+                    }
+                }
+                if self.step(&step)? {
+                    self.learned(group, Learned::Listed, Some(seen))?;
                 }
             }
-            Event::GroupsEnd => {
-                self.open -= 1;
-                self.groups_listed = true;
-                let (wish, sizes) = (self.config.memberships_by, self.shared.sizes);
-                let requests = |group| plan::requests_by_group(group, wish, sizes);
-                self.by_group = self.listed.values().map(requests).sum();
-                if !self.everyone {
-                    self.missing.push(
-                        "the group list lacks Everyone: the token sees only a part of the org"
-                            .to_owned(),
-                    );
-                    self.warn(
-                        "everyone_missing",
-                        "run",
-                        None,
-                        "the group list lacks Everyone: the token sees only a part of the org"
-                            .to_owned(),
-                    );
-                }
-            }
-            Event::Members { group, rows, seen } => {
-                self.steps.0 += seen;
-                let members = self.store_users(rows, From::Side)?;
-                if let Some(work) = &mut self.work {
-                    work.memberships(group, &members)?;
-                }
-            }
-            Event::MembersEnd { group, distinct } => {
-                self.open -= 1;
-                self.learned(group, Learned::Listed, Some(distinct))?;
-            }
-            Event::GroupsOf { user, rows } => {
+            Event::GroupsOf { step, user, rows } => {
                 let mut groups = Vec::with_capacity(rows.len());
                 for group in rows {
                     groups.extend(self.take_group_of_user(&group)?);
                 }
-                if let Some(work) = &mut self.work {
-                    work.memberships(user, &groups)?;
+                if let Some(state) = &mut self.state {
+                    state.work.memberships(user, &groups)?;
+                }
+                if self.step(&step)? {
+                    self.steps.0 += 1;
                 }
             }
             Event::Freshest { id, copy } => {
                 self.open -= 1;
-                match (copy, &mut self.work) {
-                    (Some(copy), _) => {
+                match copy {
+                    Some(copy) => {
                         self.store_users(vec![UserRow::Copy(copy)], From::Listing)?;
                     }
-                    (None, Some(work)) => {
-                        self.users_vanished += 1;
-                        work.user_gone(&id)?;
-                        self.warn_gone("user", id.as_str());
-                    }
-                    (None, None) => {}
+                    None => self.user_gone(&id)?,
                 }
             }
-            Event::GroupsOfEnd => self.user_done(),
-            Event::GroupGone { group, id } => {
-                self.open -= 1;
-                self.groups_vanished += 1;
-                if let Some(work) = &mut self.work {
-                    work.group_gone(group)?;
+            Event::GroupGone { walk, group, id } => {
+                self.end_of(walk)?;
+                if let Some(state) = &mut self.state {
+                    state.work.group_gone(group)?;
                 }
-                self.warn_gone("group", id.as_str());
+                self.warn_gone("group", id.as_str())?;
             }
-            Event::GroupForbidden { group, id, error } => {
-                self.open -= 1;
+            Event::GroupForbidden {
+                walk,
+                group,
+                id,
+                error,
+            } => {
+                self.end_of(walk)?;
                 self.learned(group, Learned::Forbidden, None)?;
-                self.missing
-                    .push(format!("the members of group {id} may not be read"));
                 let message = format!(
                     "the members of this group may not be read: {}",
                     error.without_id()
                 );
-                self.warn("members_forbidden", "group", Some(id.as_str()), message);
+                self.warn(MEMBERS_FORBIDDEN, "group", Some(id.as_str()), message)?;
             }
-            Event::UserGone { id } => {
-                self.user_done();
-                self.users_vanished += 1;
-                if let Some(work) = &mut self.work {
-                    work.user_gone(&id)?;
-                }
-                self.warn_gone("user", id.as_str());
+            Event::UserGone { walk, id } => {
+                self.end_of(walk)?;
+                self.steps.0 += 1;
+                self.user_gone(&id)?;
             }
-            Event::UserForbidden { user, id, error } => {
-                self.user_done();
-                let login = match &self.work {
-                    Some(work) => work.login_of(user)?.unwrap_or_default(),
+            Event::UserForbidden {
+                walk,
+                user,
+                id,
+                error,
+            } => {
+                self.end_of(walk)?;
+                self.steps.0 += 1;
+                let login = match &self.state {
+                    Some(state) => state.work.login_of(user)?.unwrap_or_default(),
                     None => String::new(),
                 };
-                self.missing
-                    .push(format!("the groups of user {id} may not be read"));
                 let message = format!(
                     "the groups of this user ({login}) may not be read: {}",
                     error.without_id()
                 );
-                self.warn("groups_forbidden", "user", Some(id.as_str()), message);
+                self.warn(GROUPS_FORBIDDEN, "user", Some(id.as_str()), message)?;
             }
         }
         self.decide()
     }
 
-    fn user_done(&mut self) {
+    /// Notes where a walk is after a page. Whether that was its last.
+    fn step(&mut self, step: &Step) -> anyhow::Result<bool> {
+        if let Some(state) = &mut self.state {
+            state.work.step(step.walk, step.next.as_deref())?;
+        }
+        let ended = step.next.is_none();
+        self.open -= u64::from(ended);
+        Ok(ended)
+    }
+
+    /// Notes that a walk ended without a last page.
+    fn end_of(&mut self, walk: WalkId) -> anyhow::Result<()> {
+        self.step(&Step { walk, next: None })?;
+        Ok(())
+    }
+
+    fn take_users(
+        &mut self,
+        step: Step,
+        kept: Vec<UserRow>,
+        rows: &[Counted],
+        cut: Option<Cut>,
+    ) -> anyhow::Result<()> {
+        for row in rows {
+            let new = self.users.rows.insert(row.key);
+            self.users.active += u64::from(new && row.active);
+            self.users.oldest = match (self.users.oldest, row.created) {
+                (Some(oldest), Some(created)) => Some(oldest.min(created)),
+                (oldest, created) => oldest.or(created),
+            };
+        }
+        self.store_users(kept, From::Listing)?;
+        if let Some(state) = &mut self.state {
+            state.work.rows_seen(step.walk, rows)?;
+        }
+        if let Some(cut) = cut {
+            self.take_cut(step.walk, cut)?;
+        }
+        let is_cursor = self.users.cursor == Some(step.walk);
+        if is_cursor {
+            self.users.cursor_at.clone_from(&step.next);
+        }
+        if self.step(&step)? {
+            self.users.open -= 1;
+            self.users.windows.remove(&step.walk);
+            if is_cursor {
+                self.users.cursor = None;
+            }
+            self.users_end()?;
+        } else {
+            self.consider_windows()?;
+        }
+        Ok(())
+    }
+
+    /// A walk through users ended before its last page.
+    fn user_walk_ended(&mut self, walk: WalkId) {
         self.open -= 1;
-        self.steps.0 += 1;
+        self.users.open -= 1;
+        self.users.windows.remove(&walk);
+    }
+
+    fn users_refused(&mut self, walk: WalkId, error: &Error) -> anyhow::Result<()> {
+        self.user_walk_ended(walk);
+        match self.users.by {
+            UserListing::Prefilter => {
+                tracing::info!(
+                    "Okta refuses to search for the domains ({error}); reading all users"
+                );
+                self.forget(walk)?;
+                self.users.by = UserListing::Search;
+                self.begin_users()?;
+            }
+            UserListing::Search if self.users.cursor == Some(walk) => {
+                tracing::warn!(
+                    "Okta refuses to search for users ({error}); reading the plain lists"
+                );
+                self.forget(walk)?;
+                self.users.cursor = None;
+                self.users.by = UserListing::Plain;
+                self.walk_users(&Listing::Live, Users::Live)?;
+            }
+            UserListing::Created => {
+                self.back_to_the_cursor(&format!("Okta refuses them: {error}"))?;
+                self.users_end()?;
+            }
+            // A window that was refused after the others were.
+            UserListing::Search => self.users_end()?,
+            UserListing::Plain => anyhow::bail!("reading users: {error}"),
+        }
+        Ok(())
+    }
+
+    /// A walk that was refused is not gone on with.
+    fn forget(&mut self, walk: WalkId) -> anyhow::Result<()> {
+        match &mut self.state {
+            Some(state) => state.work.step(walk, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks whether the users are all there, once no walk through them is left.
+    fn users_end(&mut self) -> anyhow::Result<()> {
+        if self.users.open > 0 || self.users.done {
+            return Ok(());
+        }
+        match self.users.by {
+            // That nobody was found is no proof that nobody is visible.
+            UserListing::Prefilter
+                if self.users.rows.is_empty() && self.users.anybody.is_none() =>
+            {
+                self.start(Task::Anybody);
+                return Ok(());
+            }
+            UserListing::Plain if !self.users.second_list => {
+                self.users.second_list = true;
+                self.walk_users(&Listing::Deprovisioned, Users::Deprovisioned)?;
+                return Ok(());
+            }
+            UserListing::Created => {
+                if let Some(everyone) = self.everyone_reported
+                    && !windows::agree(self.users.active, everyone)
+                {
+                    let why = format!(
+                        "they held {} who are not deprovisioned, and Everyone has {}",
+                        console::count(self.users.active, "user"),
+                        console::number(everyone)
+                    );
+                    return self.back_to_the_cursor(&why);
+                }
+            }
+            UserListing::Prefilter | UserListing::Search | UserListing::Plain => {}
+        }
+        self.users.done = true;
+        if self.users.by == UserListing::Plain {
+            self.warn(
+                "search_refused",
+                "run",
+                None,
+                "Okta refused to search for users; they were read from its plain lists".to_owned(),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Lets windows of creation times take over from the one cursor, where that is worth it.
+    fn consider_windows(&mut self) -> anyhow::Result<()> {
+        let list = &self.users;
+        let (Some(everyone), Some(_)) = (self.everyone_reported, list.oldest) else {
+            return Ok(());
+        };
+        if list.by != UserListing::Search || list.windows_tried || list.done {
+            return Ok(());
+        }
+        let left = everyone.saturating_sub(list.rows.len() as u64);
+        let pages = left / self.shared.sizes.users.max(1);
+        let client = &self.shared.client;
+        let cost = client.cost();
+        let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
+        let share = client.limit(Bucket::Users).map(|(_, share)| share);
+        let workers = self.config.connection.concurrency;
+        if windows::are_worth_it(pages, answer, share, workers) {
+            self.shared.stop_cursor.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The cursor stopped: windows go on.
+    fn open_windows(&mut self) -> anyhow::Result<()> {
+        let (Some(oldest), Some(everyone)) = (self.users.oldest, self.everyone_reported) else {
+            anyhow::bail!("the cursor stopped for no reason: this is a bug, please report it");
+        };
+        self.users.by = UserListing::Created;
+        self.users.windows_tried = true;
+        let workers = self.config.connection.concurrency;
+        let pages = everyone / self.shared.sizes.users.max(1);
+        let cuts = windows::budget(pages, workers);
+        self.shared.cuts_left.store(cuts, Ordering::Relaxed);
+        for window in windows::even(oldest, self.now(), workers) {
+            self.begin_window(window, false)?;
+        }
+        Ok(())
+    }
+
+    fn begin_window(&mut self, window: Window, promised: bool) -> anyhow::Result<()> {
+        let listing = Listing::Created(window.start(), window.end());
+        self.users.open += 1;
+        let window = Arc::new(window);
+        let through = Through::Window {
+            window: Arc::clone(&window),
+            promised,
+        };
+        let id = self.walk(&listing, through)?;
+        self.users.windows.insert(id, window);
+        Ok(())
+    }
+
+    fn of_window(&mut self, walk: WalkId, window: Window, promised: bool) -> Through {
+        let window = Arc::new(window);
+        self.users.windows.insert(walk, Arc::clone(&window));
+        Through::Window { window, promised }
+    }
+
+    fn take_cut(&mut self, walk: WalkId, cut: Cut) -> anyhow::Result<()> {
+        let latest = self.users.windows.get(&walk).map(|window| window.latest());
+        if let Some(state) = &mut self.state {
+            state.work.cut(walk, cut.at)?;
+        }
+        let latest = latest.unwrap_or_else(|| self.now());
+        self.begin_window(Window::new(Some(cut.at), cut.end, latest), true)
+    }
+
+    /// Gives the windows up, and goes on by the cursor that they took over from. Rows are merged by id.
+    fn back_to_the_cursor(&mut self, why: &str) -> anyhow::Result<()> {
+        if self.users.by != UserListing::Created {
+            return Ok(());
+        }
+        tracing::warn!(
+            "users cannot be read in windows of their creation ({why}); going on one page after another"
+        );
+        self.shared.stop_windows.store(true, Ordering::Relaxed);
+        self.shared.stop_cursor.store(false, Ordering::Relaxed);
+        self.users.by = UserListing::Search;
+        if let Some(state) = &mut self.state {
+            state.work.no_windows()?;
+        }
+        let id = self.users.cursor.context("no cursor to go back to")?;
+        self.users.open += 1;
+        let at = self.users.cursor_at.clone();
+        self.start(Task::Walk(Walk {
+            id,
+            through: Through::Users(Users::All),
+            at,
+            seen: Vec::new(),
+        }));
+        Ok(())
+    }
+
+    /// The server's clock, else this machine's.
+    fn now(&self) -> i64 {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let skew = self.shared.client.clock_skew().unwrap_or(0.0);
+        now + (skew * 1000.0) as i64
+    }
+
+    fn groups_end(&mut self) {
+        self.groups_listed = true;
+        let (wish, sizes) = (self.config.memberships_by, self.shared.sizes);
+        let requests = |group| plan::requests_by_group(group, wish, sizes);
+        self.by_group = self.listed.values().map(requests).sum();
+    }
+
+    fn warn_of_no_everyone(&mut self) -> anyhow::Result<()> {
+        if self.everyone {
+            return Ok(());
+        }
+        self.warn(EVERYONE_MISSING, "run", None, NO_EVERYONE.to_owned())
+    }
+
+    fn user_gone(&mut self, id: &UserId) -> anyhow::Result<()> {
+        if let Some(state) = &mut self.state {
+            state.work.user_gone(id)?;
+        }
+        self.warn_gone("user", id.as_str())
     }
 
     /// Starts reading memberships, once it is certain how.
@@ -556,7 +773,7 @@ impl<'a> Run<'a> {
         if !self.groups_listed {
             return Ok(());
         }
-        let users_listed = self.users_listed_by.is_some();
+        let users_listed = self.users.done;
         if users_listed && !self.guarded {
             // Also where memberships are being read already: an empty scope may look cheap.
             self.guarded = true;
@@ -595,7 +812,8 @@ impl<'a> Run<'a> {
             match plan::way_by_group(&group, self.config.memberships_by) {
                 Learned::Listed => {
                     self.steps.1 += group.members_reported.unwrap_or(0);
-                    self.start(Task::Members(seq, group.id));
+                    let listing = Listing::Members(seq, group.id.clone());
+                    self.walk(&listing, Through::Members(seq, group.id))?;
                 }
                 known => self.learned(seq, known, None)?,
             }
@@ -605,39 +823,39 @@ impl<'a> Run<'a> {
 
     fn start_by_user(&mut self) -> anyhow::Result<()> {
         self.listed.clear();
-        let users = match &self.work {
-            Some(work) => work.users_to_ask()?,
+        let users = match &self.state {
+            Some(state) => state.work.users_to_ask()?,
             None => Vec::new(),
         };
         self.steps.1 = users.len() as u64;
         for (seq, id) in users {
-            self.start(Task::GroupsOf(seq, id));
+            let listing = Listing::GroupsOf(seq, id.clone());
+            self.walk(&listing, Through::GroupsOf(seq, id))?;
         }
         Ok(())
     }
 
     /// Users that were kept because a group's members held them in scope, although the listing held them out of scope:
     /// of those the listing's copy is not known any more, so they are asked for again. Whether any were found.
-    fn doubts_remain(&mut self) -> bool {
+    fn doubts_remain(&mut self) -> anyhow::Result<bool> {
         if self.doubts_settled || self.config.plan {
-            return false;
+            return Ok(false);
         }
         self.doubts_settled = true;
         let unlisted = self.shared.users.unlisted_ids();
         let doubtful: Vec<UserId> = unlisted
             .into_iter()
-            .filter(|id| self.listed_users.contains(&RowKey::of(id.as_str())))
+            .filter(|id| self.users.rows.contains(&RowKey::of(id.as_str())))
             .collect();
-        self.listed_users = HashSet::new();
         for id in doubtful {
             self.start(Task::User(id));
         }
-        self.open > 0
+        Ok(self.open > 0)
     }
 
     /// Whether it is worth going on.
     fn guard(&self) -> anyhow::Result<()> {
-        if !self.anybody_visible {
+        if self.users.rows.is_empty() && self.users.anybody != Some(true) {
             return Err(Ending {
                 exit: Exit::Credentials,
                 message: "Okta shows no user at all: the token's owner has no admin role that may read users; Read-Only Administrator is enough".to_owned(),
@@ -648,9 +866,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         if self.shared.users.in_scope() == 0 {
-            let seen = match self.users_listed_by {
-                Some(UserListing::Prefilter) => "the users that Okta's search found".to_owned(),
-                _ => console::count(self.users_seen, "user"),
+            let seen = match self.users.by {
+                UserListing::Prefilter => "the users that Okta's search found".to_owned(),
+                _ => console::count(self.users.rows.len() as u64, "user"),
             };
             let domains: Vec<String> = self
                 .config
@@ -676,7 +894,7 @@ impl<'a> Run<'a> {
                 });
             return Err(Ending::guard(format!(
                 "none of {} is in scope{filter}; check --group-name-filter, or give --allow-empty",
-                console::count(self.groups_seen, "group"),
+                console::count(self.groups.listed(), "group"),
             ))
             .into());
         }
@@ -688,21 +906,20 @@ impl<'a> Run<'a> {
         for row in rows {
             seqs.push(match row {
                 UserRow::Known(seq) => seq,
-                UserRow::Copy(copy) => {
-                    let user = &copy.user;
-                    let in_scope = copy.matched_by.is_some();
-                    let (seq, stored) =
-                        self.shared
-                            .users
-                            .admit(user.id.clone(), user.last_updated, from, in_scope);
-                    if let (Some(work), true) = (&mut self.work, stored) {
-                        work.user(seq, &copy)?;
-                    }
-                    seq
-                }
+                UserRow::Copy(copy) => self.store_user(&copy, from)?,
             });
         }
         Ok(seqs)
+    }
+
+    fn store_user(&mut self, copy: &UserCopy, from: From) -> anyhow::Result<Seq> {
+        let (user, in_scope) = (&copy.user, copy.matched_by.is_some());
+        let users = &self.shared.users;
+        let (seq, stored) = users.admit(user.id.clone(), user.last_updated, from, in_scope);
+        if let (Some(state), true) = (&mut self.state, stored) {
+            state.work.user(seq, copy, from)?;
+        }
+        Ok(seq)
     }
 
     fn take_listed_group(&mut self, group: Group) -> anyhow::Result<()> {
@@ -720,8 +937,8 @@ impl<'a> Run<'a> {
         if !stored {
             return Ok(());
         }
-        if let Some(work) = &mut self.work {
-            work.group(seq, &group, in_scope)?;
+        if let Some(state) = &mut self.state {
+            state.work.group(seq, &group, in_scope, From::Listing)?;
         }
         // A group that is there twice, renamed between two pages, counts by its newer copy.
         if in_scope {
@@ -745,8 +962,8 @@ impl<'a> Run<'a> {
                 let (seq, stored) =
                     self.groups
                         .admit(group.id.clone(), group.last_updated, From::Side, in_scope);
-                if let (Some(work), true) = (&mut self.work, stored) {
-                    work.group(seq, group, in_scope)?;
+                if let (Some(state), true) = (&mut self.state, stored) {
+                    state.work.group(seq, group, in_scope, From::Side)?;
                 }
                 Ok(Some(seq))
             }
@@ -754,38 +971,75 @@ impl<'a> Run<'a> {
     }
 
     fn learned(&mut self, group: Seq, learned: Learned, seen: Option<u64>) -> anyhow::Result<()> {
-        match &mut self.work {
-            Some(work) => work.learned(group, learned, seen),
+        match &mut self.state {
+            Some(state) => state.work.learned(group, learned, seen),
             None => Ok(()),
         }
     }
 
-    fn warn_gone(&mut self, kind: &str, id: &str) {
+    fn warn_gone(&mut self, kind: &str, id: &str) -> anyhow::Result<()> {
         let message = format!("this {kind} was deleted during the run and is left out");
-        self.warn(&format!("{kind}_vanished"), kind, Some(id), message);
+        self.warn(&format!("{kind}_vanished"), kind, Some(id), message)
     }
 
-    fn warn(&mut self, code: &str, kind: &str, object: Option<&str>, message: String) {
+    fn warn(
+        &mut self,
+        code: &str,
+        kind: &str,
+        object: Option<&str>,
+        message: String,
+    ) -> anyhow::Result<()> {
         let name = object.map_or(String::new(), |id| format!("{kind} {id}: "));
         tracing::warn!("{name}{message}");
-        self.warnings.push(Warning {
+        let warning = Warning {
             code: code.to_owned(),
             kind: kind.to_owned(),
             object_id: object.map(str::to_owned),
             message,
-        });
+        };
+        if let Some(state) = &mut self.state {
+            state.work.warning(&warning)?;
+        }
+        self.warnings.push(warning);
+        Ok(())
+    }
+
+    /// Commits what is there, if that is due.
+    fn save(&mut self, idle: bool) -> anyhow::Result<()> {
+        if self
+            .state
+            .as_ref()
+            .is_some_and(|state| state.work.is_due(idle))
+        {
+            self.save_all()?;
+        }
+        Ok(())
+    }
+
+    fn save_all(&mut self) -> anyhow::Result<()> {
+        let Some(state) = &mut self.state else {
+            return Ok(());
+        };
+        let cost = self.cost_before + self.shared.client.cost();
+        let progress = &mut *state.progress;
+        progress.cost = cost;
+        progress.users_listed_by = Some(self.users.by);
+        progress.windows_tried = self.users.windows_tried;
+        progress.strategy = self.strategy;
+        state.work.note(progress)?;
+        state.work.commit()
     }
 
     fn tally(&self, client: &Client) -> Tally {
         Tally {
             users: (
-                self.users_seen,
+                self.users.rows.len() as u64,
                 // With a prefilter Everyone's size says nothing of how many come.
                 self.everyone_reported
                     .filter(|_| !self.config.scope.skip_secondary()),
             ),
-            users_done: self.users_listed_by.is_some(),
-            groups: self.groups_seen,
+            users_done: self.users.done,
+            groups: self.groups.listed(),
             groups_done: self.groups_listed,
             memberships: (self.steps.0, self.strategy.map(|_| self.steps.1)),
             unit: if self.strategy == Some(Strategy::User) {
@@ -799,38 +1053,69 @@ impl<'a> Run<'a> {
 
     fn end(mut self) -> anyhow::Result<Gathered> {
         let strategy = self.strategy.context("the listings ended without a plan")?;
-        let users_listed_by = self
-            .users_listed_by
-            .context("the users were never listed")?;
-        if let Some(work) = &mut self.work {
+        let users = &self.shared.users;
+        let whole_list = self.users.by != UserListing::Prefilter;
+        if whole_list
+            && let Some(everyone) = self.everyone_reported
+            && !windows::agree(self.users.active, everyone)
+        {
+            let message = format!(
+                "{} who are not deprovisioned were listed, but Okta counts {} in Everyone",
+                console::count(self.users.active, "user"),
+                console::number(everyone)
+            );
+            self.warn("everyone_differs", "run", None, message)?;
+        }
+        let (mut users_vanished, mut groups_vanished) = (0, 0);
+        if let Some(state) = &mut self.state {
             if strategy == Strategy::User {
-                work.all_learned(Learned::ByUser)?;
+                state.work.all_learned(Learned::ByUser)?;
             }
-            work.finish()?;
+            (users_vanished, groups_vanished) = state.work.gone()?;
+        }
+        self.save_all()?;
+        if let Some(state) = &mut self.state {
+            state.work.finish()?;
         }
         // The same run gives the same warnings in the same order, whichever worker was first.
         self.warnings
             .sort_by(|a, b| (&a.code, &a.object_id).cmp(&(&b.code, &b.object_id)));
-        self.missing.sort();
-        let users = &self.shared.users;
-        let whole_list = users_listed_by != UserListing::Prefilter;
+        let mut missing: Vec<String> = self.warnings.iter().filter_map(missing).collect();
+        missing.sort();
         Ok(Gathered {
             strategy,
-            users_listed_by,
-            users_seen: whole_list.then_some(self.users_seen),
-            users_not_deprovisioned: whole_list.then_some(self.active_seen),
+            users_listed_by: self.users.by,
+            users_seen: whole_list.then_some(self.users.rows.len() as u64),
+            users_not_deprovisioned: whole_list.then_some(self.users.active),
             users_in_scope: users.in_scope(),
             users_only_as_members: users.unlisted(),
-            users_vanished: self.users_vanished,
-            groups_seen: self.groups_seen,
+            users_vanished,
+            groups_seen: self.groups.listed(),
             groups_in_scope: self.groups.in_scope(),
             groups_only_from_users: self.groups.unlisted(),
-            groups_vanished: self.groups_vanished,
+            groups_vanished,
             everyone_reported: self.everyone_reported,
             by_group: self.by_group,
             by_user: users.in_scope(),
             warnings: self.warnings,
-            missing: self.missing,
+            missing,
+            cost: self.cost_before + self.shared.client.cost(),
         })
+    }
+}
+
+const MEMBERS_FORBIDDEN: &str = "members_forbidden";
+const GROUPS_FORBIDDEN: &str = "groups_forbidden";
+const EVERYONE_MISSING: &str = "everyone_missing";
+const NO_EVERYONE: &str = "the group list lacks Everyone: the token sees only a part of the org";
+
+/// What a warning says is missing from the snapshot, if it does.
+fn missing(warning: &Warning) -> Option<String> {
+    let id = warning.object_id.as_deref().unwrap_or_default();
+    match warning.code.as_str() {
+        MEMBERS_FORBIDDEN => Some(format!("the members of group {id} may not be read")),
+        GROUPS_FORBIDDEN => Some(format!("the groups of user {id} may not be read")),
+        EVERYONE_MISSING => Some(NO_EVERYONE.to_owned()),
+        _ => None,
     }
 }

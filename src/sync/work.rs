@@ -1,165 +1,30 @@
-//! The working database: where pages land as they come, in any order, beside the file to be written.
+//! The working database: where pages land as they come, in any order, beside the file to be written; and the state
+//! that an interrupted run goes on from.
 //!
-//! - One row a user and a group, each with a number of its own, given as they come. Where a second copy of one comes,
-//!   the later `lastUpdated` wins, then the listing's: search lags, and a user's groups can be weeks old
-//!   (okta-api 1.1, 8.3).
-//! - A copy that is out of scope wins too, and takes its object out of the snapshot.
+//! - One row a user and a group, by its number in the [`Directory`]; which copy of one is stored is decided there.
 //! - Memberships are pairs of numbers, packed a page a row: the owner, and the others' numbers in four bytes each.
-//! - Only users in scope, or once in scope, have a row; memory holds an id and a number for each of these.
+//! - Only users in scope, or once in scope, have a row.
+//! - `walks` has a row for each listing that was begun or is to be, and the page that it goes on with. A page's rows and
+//!   the step of its walk are one transaction, so a page counts as read if and only if all of it is here.
+//! - The database has a write-ahead log: a killed process loses what was not committed (a fraction of a second), a power
+//!   cut what was not synced (two seconds), and neither harms the rest. Nothing in it is secret but the people.
 
-use std::collections::HashMap;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
+use super::directory::{Directory, From, Known, Rank, Seq};
+use super::plan::Strategy;
+use super::resume::{Identity, Progress};
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, Learned, User, UserId};
-
-/// The number of a user or a group in this run.
-pub type Seq = u32;
-
-/// Where a copy came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum From {
-    /// The members of a group, or the groups of a user.
-    Side,
-    /// The list of all users or groups.
-    Listing,
-}
-
-/// How good a copy is: the greater wins.
-type Rank = (Option<Timestamp>, From);
-
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    seq: Seq,
-    rank: Rank,
-    listed: bool,
-    in_scope: bool,
-}
-
-/// The objects that have a number. The workers look users up in it, so that of a user in twenty groups one copy is
-/// kept and nineteen are a number.
-#[derive(Debug)]
-pub struct Directory<Id>(RwLock<Entries<Id>>);
-
-#[derive(Debug)]
-struct Entries<Id> {
-    all: HashMap<Id, Known>,
-    in_scope: u64,
-}
-
-impl<Id> Default for Directory<Id> {
-    fn default() -> Self {
-        Self(RwLock::new(Entries {
-            all: HashMap::new(),
-            in_scope: 0,
-        }))
-    }
-}
-
-/// What to do with one more copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copy {
-    /// Nothing: one as good or better is there. With its number.
-    Known(Seq),
-    /// It is better than the one there, whether or not it is in scope.
-    Better,
-    /// It is the first.
-    First,
-}
-
-impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
-    /// What to do with a copy, by its id and rank.
-    pub fn judge(&self, id: &str, last_updated: Option<Timestamp>, from: From) -> Copy {
-        let known = self.read().all.get(id).copied();
-        match known {
-            // A listing's copy goes through even if an equal one is there: that it was listed is news.
-            Some(known)
-                if (last_updated, from) <= known.rank && (known.listed || from == From::Side) =>
-            {
-                Copy::Known(known.seq)
-            }
-            Some(_) => Copy::Better,
-            None => Copy::First,
-        }
-    }
-
-    /// Takes a copy in. Says its number, and whether it is the one to store.
-    pub fn admit(
-        &self,
-        id: Id,
-        last_updated: Option<Timestamp>,
-        from: From,
-        in_scope: bool,
-    ) -> (Seq, bool) {
-        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let next = Seq::try_from(entries.all.len()).unwrap_or(Seq::MAX);
-        let rank = (last_updated, from);
-        let listed = from == From::Listing;
-        let Some(known) = entries.all.get_mut(std::borrow::Borrow::borrow(&id)) else {
-            entries.all.insert(
-                id,
-                Known {
-                    seq: next,
-                    rank,
-                    listed,
-                    in_scope,
-                },
-            );
-            entries.in_scope += u64::from(in_scope);
-            return (next, true);
-        };
-        known.listed |= listed;
-        let better = rank > known.rank;
-        let (seq, was_in_scope) = (known.seq, known.in_scope);
-        if better {
-            known.rank = rank;
-            known.in_scope = in_scope;
-            entries.in_scope = entries.in_scope + u64::from(in_scope) - u64::from(was_in_scope);
-        }
-        (seq, better)
-    }
-
-    /// How many are in scope.
-    pub fn in_scope(&self) -> u64 {
-        self.read().in_scope
-    }
-
-    /// The ids of those that are in scope and were not in the listing, sorted.
-    pub fn unlisted_ids(&self) -> Vec<Id>
-    where
-        Id: Clone + Ord,
-    {
-        let entries = self.read();
-        let unlisted = entries
-            .all
-            .iter()
-            .filter(|(_, known)| known.in_scope && !known.listed);
-        let mut ids: Vec<Id> = unlisted.map(|(id, _)| id.clone()).collect();
-        ids.sort();
-        ids
-    }
-
-    /// How many are in scope and were not in the listing.
-    pub fn unlisted(&self) -> u64 {
-        let entries = self.read();
-        entries
-            .all
-            .values()
-            .filter(|known| known.in_scope && !known.listed)
-            .count() as u64
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Entries<Id>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::okta::client::Cost;
+use crate::okta::page::{Counted, RowKey};
+use crate::okta::read::UserListing;
+use crate::snapshot::Warning;
 
 /// A user as the working database keeps one: the profile as canonical text, made by the worker that read the page.
 #[derive(Debug)]
@@ -184,60 +49,517 @@ impl UserCopy {
     }
 }
 
-/// Rows written before they are committed.
-const BATCH: u32 = 10_000;
+/// A listing that was begun, or is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Its number.
+    pub id: WalkId,
+    /// Of what.
+    pub of: Listing,
+    /// The page that it goes on with; none at its beginning.
+    pub at: Option<String>,
+    /// The rows that it has seen, where it is in the middle and counts them.
+    pub seen: Vec<RowKey>,
+}
+
+/// The number of a listing in this run.
+pub type WalkId = i64;
+
+/// What a listing is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Users whom a search for the domains finds.
+    Prefilter,
+    /// All users.
+    Users,
+    /// Users of a window of creation times: its start, and its end ([`super::windows`]).
+    Created(Option<i64>, i64),
+    /// All users but the deprovisioned, without a search.
+    Live,
+    /// The deprovisioned ones, without a search.
+    Deprovisioned,
+    /// All groups.
+    Groups,
+    /// The members of a group.
+    Members(Seq, GroupId),
+    /// The groups of a user.
+    GroupsOf(Seq, UserId),
+}
+
+impl Listing {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Prefilter => "prefilter",
+            Self::Users => "users",
+            Self::Created(..) => "created",
+            Self::Live => "live",
+            Self::Deprovisioned => "deprovisioned",
+            Self::Groups => "groups",
+            Self::Members(..) => "members",
+            Self::GroupsOf(..) => "groups_of",
+        }
+    }
+
+    /// Two numbers and an id; which, depends on the kind.
+    fn parts(&self) -> (Option<i64>, Option<i64>, Option<&str>) {
+        match self {
+            Self::Created(start, end) => (*start, Some(*end), None),
+            Self::Members(seq, id) => (Some((*seq).into()), None, Some(id.as_str())),
+            Self::GroupsOf(seq, id) => (Some((*seq).into()), None, Some(id.as_str())),
+            _ => (None, None, None),
+        }
+    }
+
+    fn of_parts(
+        word: &str,
+        low: Option<i64>,
+        high: Option<i64>,
+        id: Option<String>,
+    ) -> Option<Self> {
+        let seq = || Seq::try_from(low?).ok();
+        Some(match word {
+            "prefilter" => Self::Prefilter,
+            "users" => Self::Users,
+            "created" => Self::Created(low, high?),
+            "live" => Self::Live,
+            "deprovisioned" => Self::Deprovisioned,
+            "groups" => Self::Groups,
+            "members" => Self::Members(seq()?, GroupId::from(id?)),
+            "groups_of" => Self::GroupsOf(seq()?, UserId::from(id?)),
+            _ => return None,
+        })
+    }
+}
 
 /// The working database. Its file is the caller's to remove.
 #[derive(Debug)]
 pub struct Work {
     db: Connection,
-    pending: u32,
+    pending: bool,
+    committed: Instant,
+    synced: Instant,
+    next_walk: WalkId,
 }
 
+/// Pages wait at most this long for their commit.
+const COMMIT_AT_LAST: Duration = Duration::from_millis(100);
+/// And, if nothing else is to be done meanwhile, at least this long.
+const COMMIT_AT_FIRST: Duration = Duration::from_millis(15);
+/// How often what was committed is synced to the disk.
+const SYNC: Duration = Duration::from_secs(2);
+
+/// The version of the tables below.
+const VERSION: i64 = 1;
+
 const SCHEMA: &str = "
+create table state (identity text not null, started_at integer not null, begun_at integer not null, saved_at integer not null,
+  interruptions integer not null default 0, requests integer not null default 0, retries integer not null default 0,
+  waits integer not null default 0, waited real not null default 0, users_listed_by text, windows_tried integer not null default 0,
+  strategy text);
+create table walks (id integer primary key, what text not null, low integer, high integer, object_id text, at text,
+  done integer not null default 0);
+create table pages (walk integer not null, keys blob not null);
+create table warnings (code text not null, kind text not null, object_id text, message text not null);
 create table users (seq integer primary key, id text not null, status text, created integer, activated integer,
   status_changed integer, last_login integer, last_updated integer, password_changed integer, profile text not null,
-  matched_by text, gone integer not null default 0);
+  matched_by text, from_listing integer not null, gone integer not null default 0);
 create table groups (seq integer primary key, id text not null, type text, source_id text, created integer,
   last_updated integer, last_membership_updated integer, members_reported integer, profile text not null,
-  in_scope integer not null, learned text, members_seen integer, gone integer not null default 0);
+  in_scope integer not null, from_listing integer not null, listed integer not null, learned text, members_seen integer,
+  gone integer not null default 0);
 create table memberships (owner integer not null, others blob not null);
 ";
 
 impl Work {
-    /// Makes an empty one, where nothing is yet.
+    /// Makes an empty one, where an empty file is.
     ///
     /// # Errors
     /// What the folder or SQLite says.
-    pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let open = || -> anyhow::Result<Connection> {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
-            let db = Connection::open(path)?;
-            db.execute_batch(
-                "pragma journal_mode = off; pragma synchronous = off; pragma temp_store = memory;",
+    pub fn create(path: &Path, progress: &Progress) -> anyhow::Result<Self> {
+        let make = || -> anyhow::Result<Self> {
+            let work = Self::connect(path)?;
+            work.db.execute_batch(SCHEMA)?;
+            work.db.pragma_update(None, "user_version", VERSION)?;
+            work.db.execute(
+                "insert into state (identity, started_at, begun_at, saved_at) values (?1, ?2, ?3, ?4)",
+                params![
+                    progress.identity.to_text(),
+                    progress.started_at.as_millisecond(),
+                    progress.begun_at.as_millisecond(),
+                    progress.saved_at.as_millisecond(),
+                ],
             )?;
-            db.execute_batch(SCHEMA)?;
-            db.execute_batch("begin")?;
-            Ok(db)
+            Ok(work)
         };
-        let db =
-            open().with_context(|| format!("cannot make the working file {}", path.display()))?;
-        Ok(Self { db, pending: 0 })
+        make().with_context(|| format!("cannot make the working file {}", path.display()))
+    }
+
+    /// Opens the one that an earlier run left, if it is a whole one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open(path: &Path) -> anyhow::Result<(Self, Progress)> {
+        let mut work = Self::connect(path)?;
+        let version: i64 = work
+            .db
+            .pragma_query_value(None, "user_version", |row| row.get(0))?;
+        anyhow::ensure!(version == VERSION, "it is of another version");
+        let whole: String = work
+            .db
+            .pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        anyhow::ensure!(whole == "ok", "it is damaged");
+        let progress = work.progress()?;
+        work.next_walk =
+            work.db
+                .query_row("select coalesce(max(id), -1) + 1 from walks", [], |row| {
+                    row.get(0)
+                })?;
+        Ok((work, progress))
+    }
+
+    fn connect(path: &Path) -> anyhow::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)?;
+        // Exclusive before the log is made: then there is no shared-memory file, which some file systems do not have.
+        db.execute_batch(
+            "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal;
+             pragma wal_autocheckpoint = 4000; pragma temp_store = memory; begin",
+        )?;
+        let now = Instant::now();
+        Ok(Self {
+            db,
+            pending: false,
+            committed: now,
+            synced: now,
+            next_walk: 0,
+        })
+    }
+
+    fn progress(&self) -> anyhow::Result<Progress> {
+        let mut select = self.db.prepare("select * from state")?;
+        let mut rows = select.query([])?;
+        let row = rows.next()?.context("it says nothing of its run")?;
+        let time = |column| -> anyhow::Result<Timestamp> {
+            Ok(Timestamp::from_millisecond(row.get(column)?)?)
+        };
+        let number = |column| -> rusqlite::Result<u64> { Ok(count(row, column)?.unwrap_or(0)) };
+        Ok(Progress {
+            identity: Identity::of_text(row.get_ref(0)?.as_str()?)?,
+            started_at: time(1)?,
+            begun_at: time(2)?,
+            saved_at: time(3)?,
+            interruptions: number(4)?,
+            cost: Cost {
+                requests: number(5)?,
+                retries: number(6)?,
+                waits: number(7)?,
+                waited: Duration::try_from_secs_f64(row.get(8)?)?,
+                ..Cost::default()
+            },
+            users_listed_by: row
+                .get_ref(9)?
+                .as_str_or_null()?
+                .and_then(UserListing::parse),
+            windows_tried: row.get(10)?,
+            strategy: row.get_ref(11)?.as_str_or_null()?.and_then(Strategy::parse),
+        })
+    }
+
+    /// Notes how far the run is, beside what its pages say.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn note(&mut self, progress: &Progress) -> anyhow::Result<()> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.db
+            .prepare_cached(
+                "update state set saved_at = ?1, interruptions = ?2, requests = ?3, retries = ?4, waits = ?5, waited = ?6,
+                   users_listed_by = ?7, windows_tried = ?8, strategy = ?9",
+            )?
+            .execute(params![
+                Timestamp::now().as_millisecond(),
+                number(progress.interruptions),
+                number(progress.cost.requests),
+                number(progress.cost.retries),
+                number(progress.cost.waits),
+                progress.cost.waited.as_secs_f64(),
+                progress.users_listed_by.map(UserListing::as_str),
+                progress.windows_tried,
+                progress.strategy.map(Strategy::as_str),
+            ])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Notes a listing to walk. Says its number.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn begin(&mut self, listing: &Listing) -> anyhow::Result<WalkId> {
+        let id = self.next_walk;
+        let (low, high, object) = listing.parts();
+        self.db
+            .prepare_cached(
+                "insert into walks (id, what, low, high, object_id) values (?1,?2,?3,?4,?5)",
+            )?
+            .execute(params![id, listing.word(), low, high, object])?;
+        self.next_walk += 1;
+        self.wrote();
+        Ok(id)
+    }
+
+    /// Notes that a page of a listing was read, and which is next; with none, the listing is at its end.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn step(&mut self, walk: WalkId, next: Option<&str>) -> anyhow::Result<()> {
+        self.db
+            .prepare_cached("update walks set at = ?2, done = ?2 is null where id = ?1")?
+            .execute(params![walk, next])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Notes that a window was cut.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cut(&mut self, walk: WalkId, end: i64) -> anyhow::Result<()> {
+        self.db
+            .execute("update walks set high = ?2 where id = ?1", [walk, end])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Forgets the windows: their rows stay, their listings do not go on.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn no_windows(&mut self) -> anyhow::Result<()> {
+        self.db
+            .execute("update walks set done = 1 where what = 'created'", [])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Notes the rows of a page, kept or not, where the walk or the run has to know them again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn rows_seen(&mut self, walk: WalkId, rows: &[Counted]) -> anyhow::Result<()> {
+        let packed: Vec<u8> = rows
+            .iter()
+            .flat_map(|row| (row.key.to_number() | u64::from(row.active)).to_le_bytes())
+            .collect();
+        self.db
+            .prepare_cached("insert into pages values (?1, ?2)")?
+            .execute(params![walk, packed])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// The listings that are not at their end, in order of their numbers.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn open_walks(&self) -> anyhow::Result<Vec<Walk>> {
+        let mut select = self.db.prepare(
+            "select id, what, low, high, object_id, at from walks where done = 0 order by id",
+        )?;
+        let mut rows = select.query([])?;
+        let mut walks = Vec::new();
+        while let Some(row) = rows.next()? {
+            let of = Listing::of_parts(
+                row.get_ref(1)?.as_str()?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            );
+            let mut walk = Walk {
+                id: row.get(0)?,
+                of: of.context("a listing of an unknown kind")?,
+                at: row.get(5)?,
+                seen: Vec::new(),
+            };
+            if walk.at.is_some() && matches!(walk.of, Listing::Members(..)) {
+                self.each_row_seen("walk = ?1", params![walk.id], |key, _| walk.seen.push(key))?;
+            }
+            walks.push(walk);
+        }
+        Ok(walks)
+    }
+
+    /// Whether a listing of this kind was read to its end.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_done(&self, listing: &Listing) -> anyhow::Result<bool> {
+        let done = self.db.query_row(
+            "select exists (select 1 from walks where what = ?1 and done = 1)",
+            [listing.word()],
+            |row| row.get(0),
+        )?;
+        Ok(done)
+    }
+
+    /// Hands out the rows of all listings of users: the key, and whether the user is active.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn each_listed_user(&self, take: impl FnMut(RowKey, bool)) -> anyhow::Result<()> {
+        self.each_row_seen(
+            "walk in (select id from walks where what not in ('members', 'groups', 'groups_of'))",
+            [],
+            take,
+        )
+    }
+
+    fn each_row_seen(
+        &self,
+        which: &str,
+        parameters: impl rusqlite::Params,
+        mut take: impl FnMut(RowKey, bool),
+    ) -> anyhow::Result<()> {
+        let mut select = self
+            .db
+            .prepare_cached(&format!("select keys from pages where {which}"))?;
+        let mut rows = select.query(parameters)?;
+        while let Some(row) = rows.next()? {
+            for bytes in row.get_ref(0)?.as_blob()?.as_chunks::<8>().0 {
+                let number = u64::from_le_bytes(*bytes);
+                take(RowKey::from_number(number), number & 1 == 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what was read before into the directories.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn restore(
+        &self,
+        users: &Directory<UserId>,
+        is_listed: impl Fn(&UserId) -> bool,
+        groups: &Directory<GroupId>,
+    ) -> anyhow::Result<()> {
+        let rank = |row: &Row<'_>| -> anyhow::Result<Rank> {
+            let from = if row.get(3)? {
+                From::Listing
+            } else {
+                From::Side
+            };
+            Ok((time(row, 2)?, from))
+        };
+        let mut select = self.db.prepare(
+            "select seq, id, last_updated, from_listing, matched_by is not null from users",
+        )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = UserId::from(row.get::<_, String>(1)?);
+            let known = Known {
+                seq: row.get(0)?,
+                rank: rank(row)?,
+                listed: is_listed(&id),
+                in_scope: row.get(4)?,
+            };
+            users.restore(id, known);
+        }
+        let mut select = self
+            .db
+            .prepare("select seq, id, last_updated, from_listing, in_scope, listed from groups")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let known = Known {
+                seq: row.get(0)?,
+                rank: rank(row)?,
+                listed: row.get(5)?,
+                in_scope: row.get(4)?,
+            };
+            groups.restore(GroupId::from(row.get::<_, String>(1)?), known);
+        }
+        Ok(())
+    }
+
+    /// The groups that were listed, with whether they are in scope.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn listed_groups(&self) -> anyhow::Result<Vec<(Seq, Group, bool)>> {
+        let mut select = self.db.prepare("select * from groups where listed = 1")?;
+        let mut rows = select.query([])?;
+        let mut groups = Vec::new();
+        while let Some(row) = rows.next()? {
+            groups.push((row.get(0)?, group_of(row)?, row.get(9)?));
+        }
+        Ok(groups)
+    }
+
+    /// Notes what to know about the snapshot.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn warning(&mut self, warning: &Warning) -> anyhow::Result<()> {
+        self.db.execute(
+            "insert into warnings values (?1, ?2, ?3, ?4)",
+            params![
+                warning.code,
+                warning.kind,
+                warning.object_id,
+                warning.message
+            ],
+        )?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// What was noted.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn warnings(&self) -> anyhow::Result<Vec<Warning>> {
+        let mut select = self.db.prepare("select * from warnings")?;
+        let rows = select.query_map([], |row| {
+            Ok(Warning {
+                code: row.get(0)?,
+                kind: row.get(1)?,
+                object_id: row.get(2)?,
+                message: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many users, and how many groups, were deleted during the run.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn gone(&self) -> anyhow::Result<(u64, u64)> {
+        let gone = |table| {
+            let query = format!("select count(*) from {table} where gone = 1");
+            self.db.query_row(&query, [], |row| count(row, 0))
+        };
+        Ok((gone("users")?.unwrap_or(0), gone("groups")?.unwrap_or(0)))
+    }
+
+    /// Whether a run that ended left any page in this file.
+    pub fn holds_a_page(path: &Path) -> bool {
+        // While a thread of this process still has it open, it is being read from: then all pages are there.
+        let any = "select exists (select 1 from walks where done = 1 or at is not null)";
+        Self::connect(path)
+            .and_then(|work| Ok(work.db.query_row(any, [], |row| row.get(0))?))
+            .unwrap_or(true)
     }
 
     /// Stores the copy of a user that is the best so far.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn user(&mut self, seq: Seq, copy: &UserCopy) -> anyhow::Result<()> {
+    pub fn user(&mut self, seq: Seq, copy: &UserCopy, from: From) -> anyhow::Result<()> {
         let user = &copy.user;
         self.db
             .prepare_cached(
-                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,0)",
+                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,0)",
             )?
             .execute(params![
                 seq,
@@ -251,23 +573,33 @@ impl Work {
                 micros(user.password_changed),
                 copy.profile,
                 copy.matched_by.map(MatchedBy::as_str),
+                from == From::Listing,
             ])?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Stores the copy of a group that is the best so far.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn group(&mut self, seq: Seq, group: &Group, in_scope: bool) -> anyhow::Result<()> {
-        // The size is the listing's alone: a better copy from a user's groups does not have it.
+    pub fn group(
+        &mut self,
+        seq: Seq,
+        group: &Group,
+        in_scope: bool,
+        from: From,
+    ) -> anyhow::Result<()> {
+        // The size is the listing's alone: a better copy from a user's groups does not have it. Groups are all listed
+        // before any user's are asked for, so who is not listed first never will be.
         self.db
             .prepare_cached(
                 "insert into groups (seq, id, type, source_id, created, last_updated, last_membership_updated,
-                   members_reported, profile, in_scope) values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)
+                   members_reported, profile, in_scope, from_listing, listed)
+                   values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?11)
                  on conflict (seq) do update set type = ?3, source_id = ?4, created = ?5, last_updated = ?6,
                    last_membership_updated = ?7, members_reported = coalesce(?8, members_reported), profile = ?9,
-                   in_scope = ?10",
+                   in_scope = ?10, from_listing = ?11",
             )?
             .execute(params![
                 seq,
@@ -280,8 +612,10 @@ impl Work {
                 group.members_reported.and_then(|count| i64::try_from(count).ok()),
                 serde_json::to_string(&group.profile)?,
                 in_scope,
+                from == From::Listing,
             ])?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Stores one page of memberships: an owner, and who belongs to it.
@@ -296,7 +630,8 @@ impl Work {
         self.db
             .prepare_cached("insert into memberships values (?1, ?2)")?
             .execute(params![owner, packed])?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Notes how a group's members were learned, and how many Okta listed.
@@ -313,7 +648,8 @@ impl Work {
         self.db
             .prepare_cached("update groups set learned = ?2, members_seen = ?3 where seq = ?1")?
             .execute(params![group, learned.as_str(), seen])?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Notes that a group was deleted during the run.
@@ -323,7 +659,8 @@ impl Work {
     pub fn group_gone(&mut self, group: Seq) -> anyhow::Result<()> {
         self.db
             .execute("update groups set gone = 1 where seq = ?1", [group])?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Notes that a user was deleted during the run.
@@ -333,7 +670,8 @@ impl Work {
     pub fn user_gone(&mut self, user: &UserId) -> anyhow::Result<()> {
         self.db
             .execute("update users set gone = 1 where id = ?1", [user.as_str()])?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Notes that all groups not marked otherwise were learned this way.
@@ -345,7 +683,8 @@ impl Work {
             "update groups set learned = ?1 where learned is null",
             [learned.as_str()],
         )?;
-        self.wrote()
+        self.wrote();
+        Ok(())
     }
 
     /// Users to ask for their groups, in order of their numbers.
@@ -406,21 +745,11 @@ impl Work {
             .prepare("select * from groups where in_scope = 1 and gone = 0 order by id")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let group = Group {
-                id: GroupId::from(row.get::<_, String>(1)?),
-                kind: row.get(2)?,
-                source_id: row.get(3)?,
-                created: time(row, 4)?,
-                last_updated: time(row, 5)?,
-                last_membership_updated: time(row, 6)?,
-                members_reported: count(row, 7)?,
-                has_admin_privilege: None,
-                profile: serde_json::from_str(row.get_ref(8)?.as_str()?)?,
-            };
-            let learned = row.get::<_, Option<String>>(10)?;
+            let group = group_of(row)?;
+            let learned = row.get::<_, Option<String>>(12)?;
             let learned = learned.as_deref().and_then(Learned::parse);
             let learned = learned.context("a group's members were never learned")?;
-            take(row.get(0)?, group, learned, count(row, 11)?)?;
+            take(row.get(0)?, group, learned, count(row, 13)?)?;
         }
         Ok(())
     }
@@ -478,19 +807,59 @@ impl Work {
     /// What SQLite says.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.db.execute_batch(
-            "create index memberships_by_owner on memberships (owner); commit; begin",
+            "create index if not exists memberships_by_owner on memberships (owner)",
         )?;
-        Ok(())
+        self.pending = true;
+        self.commit()
     }
 
-    fn wrote(&mut self) -> anyhow::Result<()> {
-        self.pending += 1;
-        if self.pending >= BATCH {
-            self.pending = 0;
-            self.db.execute_batch("commit; begin")?;
+    fn wrote(&mut self) {
+        self.pending = true;
+    }
+
+    /// Whether what was written is to be committed: soon where nothing else is to be done.
+    pub fn is_due(&self, idle: bool) -> bool {
+        let least = if idle {
+            COMMIT_AT_FIRST
+        } else {
+            COMMIT_AT_LAST
+        };
+        self.pending && self.committed.elapsed() >= least
+    }
+
+    /// Commits what was written.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn commit(&mut self) -> anyhow::Result<()> {
+        if !self.pending {
+            return Ok(());
         }
+        self.db.execute_batch("commit")?;
+        if self.synced.elapsed() >= SYNC {
+            self.db
+                .query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))?;
+            self.synced = Instant::now();
+        }
+        self.db.execute_batch("begin")?;
+        self.pending = false;
+        self.committed = Instant::now();
         Ok(())
     }
+}
+
+fn group_of(row: &Row<'_>) -> anyhow::Result<Group> {
+    Ok(Group {
+        id: GroupId::from(row.get::<_, String>(1)?),
+        kind: row.get(2)?,
+        source_id: row.get(3)?,
+        created: time(row, 4)?,
+        last_updated: time(row, 5)?,
+        last_membership_updated: time(row, 6)?,
+        members_reported: count(row, 7)?,
+        has_admin_privilege: None,
+        profile: serde_json::from_str(row.get_ref(8)?.as_str()?)?,
+    })
 }
 
 fn unpack(packed: &[u8], mut take: impl FnMut(Seq)) {
@@ -509,7 +878,7 @@ fn time(row: &Row<'_>, column: usize) -> anyhow::Result<Option<Timestamp>> {
     Ok(micros.map(Timestamp::from_microsecond).transpose()?)
 }
 
-fn count(row: &Row<'_>, column: usize) -> anyhow::Result<Option<u64>> {
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     let count: Option<i64> = row.get(column)?;
     Ok(count.and_then(|count| u64::try_from(count).ok()))
 }

@@ -10,6 +10,7 @@ mod faults;
 mod guards;
 mod interrupts;
 mod plan;
+mod resume;
 mod show;
 mod support;
 mod sync;

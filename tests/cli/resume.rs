@@ -1,0 +1,492 @@
+//! An interrupted run is gone on with: nothing that was read whole is asked for again, and the file is the one that an
+//! undisturbed run would have written.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use okta_ciam::demo::{Action, Distribution, Endpoint, Fault, Org, Shape};
+use rusqlite::Connection;
+
+use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, rows, scope};
+
+const DOMAINS: &[&str] = &["example.com", "example.org"];
+const NOW: &[&str] = &["--now", "2026-01-31T12:00:00Z"];
+const STATE: &str = ".sync.c1z.work";
+
+/// Several pages of users, of groups, of one group's members and of one user's groups.
+fn org() -> Org {
+    Org::generated(&Shape {
+        users: 1_300,
+        in_scope: 260,
+        groups: 450,
+        memberships: 6_000,
+        largest_group: 1_250,
+        seed: 5,
+        created: Distribution::Even(2),
+        extra: 0,
+    })
+}
+
+/// All that must be equal in equal runs: every row but how the run was taken.
+fn content(path: &Path) -> Vec<String> {
+    let db = open(path);
+    let tables = [
+        "select * from users",
+        "select * from groups",
+        "select * from memberships",
+        "select * from v1_resource_types",
+        "select * from v1_resources",
+        "select * from v1_entitlements",
+        "select * from v1_grants",
+        "select sync_id, started_at, sync_type from v1_sync_runs",
+    ];
+    tables.iter().flat_map(|query| rows(&db, query)).collect()
+}
+
+/// What an undisturbed run of the same org writes, and how many requests it takes.
+fn undisturbed(okta: &Okta, arguments: &[&str]) -> (Vec<String>, u64) {
+    let folder = Folder::new();
+    let before = okta.count();
+    folder.sync(okta, &[NOW, arguments].concat()).ok();
+    let requests = okta.count() - before;
+    okta.clear_requests();
+    (content(&folder.path("sync.c1z")), requests)
+}
+
+/// Waits until the server has so many requests of a kind, and until what came before them has been stored.
+fn wait_for(okta: &Okta, endpoint: Endpoint, count: usize) {
+    let begun = Instant::now();
+    let arrived = || {
+        let requests = okta.requests();
+        let alike = requests.iter().filter(|one| one.endpoint == endpoint);
+        alike.count() >= count
+    };
+    while !arrived() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Until nothing more comes, and what came has been stored.
+    let mut before = 0;
+    while okta.count() > before {
+        before = okta.count();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
+    let stages = [
+        ("group", Endpoint::Users, 1),
+        ("group", Endpoint::Users, 3),
+        ("group", Endpoint::Users, 7),
+        ("group", Endpoint::Groups, 2),
+        ("group", Endpoint::Groups, 3),
+        ("group", Endpoint::Members, 1),
+        ("group", Endpoint::Members, 2),
+        ("group", Endpoint::Members, 200),
+        ("user", Endpoint::UserGroups, 1),
+        ("user", Endpoint::UserGroups, 150),
+    ];
+    let okta = Okta::with(org());
+    let truth: HashMap<&str, (Vec<String>, u64)> = ["group", "user"]
+        .map(|by| (by, undisturbed(&okta, &["--memberships-by", by])))
+        .into();
+    for signal in ["KILL", "TERM"] {
+        for (by, endpoint, nth) in stages {
+            let (content_of_truth, requests) = &truth[by];
+            okta.clear_requests();
+            let hang = Action::Delay(Duration::from_secs(60));
+            okta.fault(Fault::on(endpoint, hang).from(nth as u64));
+            let folder = Folder::new();
+            let arguments = [NOW, &["--memberships-by", by]].concat();
+            let running = folder.sync(&okta, &arguments).start();
+            wait_for(&okta, endpoint, nth);
+            running.signal(signal);
+            running.end();
+            let answered = okta.requests();
+            let answered: Vec<String> = answered
+                .iter()
+                .filter(|request| request.status == 200 && !request.faulty)
+                .map(|request| format!("{}?{}", request.path, request.query))
+                .collect();
+            okta.clear_faults();
+            okta.clear_requests();
+            let ran = folder.sync(&okta, &arguments).ok();
+            let where_ = format!("{signal} by {by} at {endpoint:?} {nth}");
+            assert!(
+                answered.is_empty() || ran.stderr.contains("going on with the run"),
+                "{where_}: {}",
+                ran.stderr
+            );
+            let again: Vec<String> = okta
+                .requests()
+                .iter()
+                .map(|request| format!("{}?{}", request.path, request.query))
+                .filter(|asked| answered.contains(asked))
+                .collect();
+            assert!(again.is_empty(), "{where_}: {again:?}");
+            let asked = answered.len() + okta.requests().len();
+            assert_eq!(asked as u64, *requests, "{where_}");
+            assert!(
+                content(&folder.path("sync.c1z")) == *content_of_truth,
+                "{where_}"
+            );
+            assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{where_}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
+    let okta = Okta::with(org());
+    let slow = Action::Delay(Duration::from_secs(60));
+    okta.fault(Fault::on(Endpoint::Members, slow).from(20));
+    let folder = Folder::new();
+    for count in [20, 1] {
+        let running = folder.sync(&okta, &[]).start();
+        wait_for(&okta, Endpoint::Members, count);
+        running.signal("INT");
+        running.end().code(130).says("what was read is kept");
+        okta.clear_requests();
+    }
+    let state = Connection::open(folder.path(STATE)).unwrap();
+    let begun = cell(
+        &state,
+        "select strftime('%Y-%m-%dT%H:%M:%S', started_at / 1000, 'unixepoch') from state",
+    );
+    drop(state);
+    okta.clear_faults();
+    let ran = folder.sync(&okta, &["--output", "json"]).ok();
+    assert_eq!(ran.json()["interruptions"], 2);
+    let db = open(&folder.path("sync.c1z"));
+    assert_eq!(cell(&db, "select interruptions from snapshot"), "2");
+    assert_eq!(
+        rows(&db, "select code from warnings"),
+        ["resumed", "resumed"]
+    );
+    assert!(cell(&db, "select started_at from snapshot").starts_with(&begun));
+    let requests: u64 = cell(&db, "select requests from snapshot").parse().unwrap();
+    // Those of all parts; what was under way when a signal came may be missing.
+    assert!(
+        requests.abs_diff(okta.count()) <= 32,
+        "{requests} of {}",
+        okta.count()
+    );
+    assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+}
+
+/// Leaves the state of a run that ended in the middle of the memberships.
+fn interrupted(okta: &Okta, folder: &Folder) {
+    let slow = Action::Delay(Duration::from_secs(60));
+    okta.fault(Fault::on(Endpoint::Members, slow).from(20));
+    let running = folder.sync(okta, &[]).start();
+    wait_for(okta, Endpoint::Members, 20);
+    running.signal("KILL");
+    running.end();
+    okta.clear_faults();
+    okta.clear_requests();
+    assert!(folder.path(STATE).exists());
+}
+
+#[test]
+fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
+    type Spoil = fn(&Folder);
+    let nothing: Spoil = |_| {};
+    let cases: Vec<(&str, Vec<&str>, Spoil, &str)> = vec![
+        (
+            "another scope",
+            vec!["--email-domains", "example.com"],
+            nothing,
+            "the scope is another",
+        ),
+        (
+            "another filter",
+            vec!["--group-name-filter", "a"],
+            nothing,
+            "the scope is another",
+        ),
+        (
+            "another way",
+            vec!["--memberships-by", "user"],
+            nothing,
+            "--memberships-by is another",
+        ),
+        ("--fresh", vec!["--fresh"], nothing, "--fresh was given"),
+        (
+            "another version of the program",
+            vec![],
+            |folder| {
+                sql(
+                    folder,
+                    "update state set identity = json_set(identity, '$.program', '0.0.9')",
+                )
+            },
+            "this program's version is another",
+        ),
+        (
+            "another token",
+            vec![],
+            |folder| {
+                sql(
+                    folder,
+                    "update state set identity = json_set(identity, '$.credential', 'ff')",
+                )
+            },
+            "the token is another",
+        ),
+        (
+            "a day old",
+            vec![],
+            |folder| sql(folder, "update state set begun_at = begun_at - 86401000"),
+            "more than 24 hours",
+        ),
+        (
+            "of another format",
+            vec![],
+            |folder| sql(folder, "pragma user_version = 77"),
+            "another version",
+        ),
+        (
+            "no database",
+            vec![],
+            |folder| overwrite(folder, "scribble"),
+            "not a database",
+        ),
+        (
+            "empty",
+            vec![],
+            |folder| overwrite(folder, ""),
+            "another version",
+        ),
+        ("cut short", vec![], cut, ""),
+    ];
+    for (name, arguments, spoil, reason) in cases {
+        let okta = Okta::with(org());
+        let folder = Folder::new();
+        interrupted(&okta, &folder);
+        spoil(&folder);
+        // Ends before it is whole, so that what was set aside can be seen.
+        okta.fault(Fault::on(Endpoint::Groups, Action::okta(400, "E0000003")));
+        let arguments = [NOW, &arguments].concat();
+        let ran = folder.sync(&okta, &arguments).end();
+        assert_eq!(ran.code, Some(2), "{name}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("is not gone on with") && ran.stderr.contains(reason),
+            "{name}: {}",
+            ran.stderr
+        );
+        assert!(folder.path(".sync.c1z.work-old").exists(), "{name}");
+        assert!(!folder.path(STATE).exists(), "{name}");
+        okta.clear_faults();
+        let ran = folder.sync(&okta, &[]).ok();
+        assert!(!ran.stderr.contains("going on"), "{name}: {}", ran.stderr);
+        assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+        assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{name}");
+    }
+}
+
+fn sql(folder: &Folder, statement: &str) {
+    let db = Connection::open(folder.path(STATE)).unwrap();
+    db.execute_batch(statement).unwrap();
+}
+
+fn overwrite(folder: &Folder, text: &str) {
+    // The log first: it would heal the database.
+    std::fs::remove_file(folder.path(".sync.c1z.work-wal")).unwrap();
+    std::fs::write(folder.path(STATE), text).unwrap();
+}
+
+/// Takes the end of the database away.
+fn cut(folder: &Folder) {
+    // Opened and closed, so that the log is played into it.
+    sql(folder, "pragma user_version");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(folder.path(STATE))
+        .unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length / 4096 / 2 * 4096).unwrap();
+}
+
+#[test]
+fn a_log_whose_end_a_power_cut_took_is_gone_on_with_from_what_is_left() {
+    let okta = Okta::with(org());
+    let (content_of_truth, _) = undisturbed(&okta, &[]);
+    let log = ".sync.c1z.work-wal";
+    for part in [0, 1, 30, 55, 80, 99] {
+        okta.clear_requests();
+        let folder = Folder::new();
+        let slow = Action::Delay(Duration::from_secs(60));
+        okta.fault(Fault::on(Endpoint::Members, slow).from(60));
+        let running = folder.sync(&okta, NOW).start();
+        wait_for(&okta, Endpoint::Members, 60);
+        running.signal("KILL");
+        running.end();
+        okta.clear_faults();
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(folder.path(log))
+            .unwrap();
+        let length = file.metadata().unwrap().len();
+        assert!(length > 10_000, "{length}");
+        file.set_len(length * part / 100).unwrap();
+        drop(file);
+        folder.sync(&okta, NOW).ok();
+        assert!(
+            content(&folder.path("sync.c1z")) == content_of_truth,
+            "{part} % of the log"
+        );
+        assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_while_the_file_was_written_asks_for_nothing_again() {
+    let shape = Shape {
+        users: 3_000,
+        in_scope: 3_000,
+        groups: 60,
+        memberships: 120_000,
+        largest_group: 2_900,
+        ..Shape::default()
+    };
+    let okta = Okta::with(Org::generated(&shape));
+    let folder = Folder::new();
+    let running = folder.sync(&okta, &[]).start();
+    while !folder.path(".sync.c1z.tmp-db").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.signal("KILL");
+    running.end();
+    let asked = okta.count();
+    folder.sync(&okta, &[]).ok();
+    assert_eq!(okta.count(), asked);
+    assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+}
+
+#[test]
+fn a_cursor_that_okta_forgot_meanwhile_restarts_its_listing_only() {
+    let okta = Okta::with(org());
+    let (content_of_truth, _) = undisturbed(&okta, &[]);
+    let folder = Folder::new();
+    let slow = Action::Delay(Duration::from_secs(60));
+    okta.fault(Fault::on(Endpoint::Users, slow).from(4));
+    let running = folder.sync(&okta, NOW).start();
+    wait_for(&okta, Endpoint::Users, 4);
+    running.signal("KILL");
+    running.end();
+    okta.clear_faults();
+    okta.clear_requests();
+    okta.fault(Fault::on(Endpoint::Users, Action::okta(400, "E0000031")).first(1));
+    folder.sync(&okta, NOW).ok().says("reading it again");
+    assert_eq!(
+        okta.asked("/api/v1/users").len(),
+        8,
+        "refused, and all seven"
+    );
+    assert!(okta.asked("/api/v1/groups").is_empty());
+    assert!(content(&folder.path("sync.c1z")) == content_of_truth);
+    let db = open(&folder.path("sync.c1z"));
+    assert_eq!(cell(&db, "select users_seen from snapshot"), "1300");
+}
+
+#[test]
+fn windows_of_creation_times_are_gone_on_with() {
+    let org = Org::generated(&Shape {
+        users: 14_000,
+        in_scope: 300,
+        groups: 30,
+        memberships: 400,
+        largest_group: 60,
+        ..Shape::default()
+    });
+    let by_user = ["--memberships-by", "user", "--email-domains", "example.com"];
+    let arguments = [NOW, &by_user].concat();
+    let okta = Okta::with(org);
+    let (content_of_truth, requests) = undisturbed(&okta, &arguments[2..]);
+    let folder = Folder::new();
+    let slow = Action::Delay(Duration::from_secs(60));
+    okta.fault(Fault::on(Endpoint::Users, slow).from(40));
+    let running = folder.sync(&okta, &arguments).start();
+    wait_for(&okta, Endpoint::Users, 40);
+    running.signal("KILL");
+    running.end();
+    okta.clear_faults();
+    folder.sync(&okta, &arguments).ok().says("going on with");
+    assert!(content(&folder.path("sync.c1z")) == content_of_truth);
+    let db = open(&folder.path("sync.c1z"));
+    let listed = "select users_listed_by || ' ' || users_seen from snapshot";
+    assert_eq!(cell(&db, listed), "created 14000");
+    // Where windows are cut depends on who is idle when; eight requests were under way at the kill.
+    let asked = okta.count() - requests;
+    assert!(asked <= requests + 40, "{asked} of {requests}");
+}
+
+/// The promise under attack: random faults in a fifth of all requests, and a kill -9 at random, fifty times.
+#[test]
+fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
+    const KILLS: u32 = 50;
+    let okta = Okta::with(Org::generated(&Shape {
+        users: 2_600,
+        in_scope: 1_500,
+        groups: 1_500,
+        memberships: 12_000,
+        largest_group: 2_500,
+        seed: 11,
+        created: Distribution::Even(2),
+        extra: 0,
+    }));
+    let by_group = ["--memberships-by", "group"];
+    let (content_of_truth, requests) = undisturbed(&okta, &by_group);
+    okta.change_options(|options| options.latency = Duration::from_millis(20));
+    let faults = [
+        Action::okta(500, "E0000009"),
+        Action::html(502),
+        Action::okta(503, "E0000010"),
+        Action::Close,
+        Action::CutBody,
+        Action::NotJson,
+        Action::EmptyBody,
+        Action::NullId,
+    ];
+    let share = 0.2 / faults.len() as f64;
+    for (seed, action) in faults.into_iter().enumerate() {
+        okta.fault(Fault::any(action).random(share, seed as u64 + 1));
+    }
+    let folder = Folder::new();
+    std::fs::write(folder.path("sync.c1z"), "previous").unwrap();
+    let arguments = [NOW, &by_group, &["--concurrency", "2"]].concat();
+    let mut random = 7_u32;
+    for kill in 1..=KILLS {
+        let running = folder.sync(&okta, &arguments).start();
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        std::thread::sleep(Duration::from_millis(60 + u64::from(random >> 24)));
+        running.signal("KILL");
+        assert_eq!(running.end().code, None, "kill {kill} came too late");
+        assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
+    }
+    okta.change_options(|options| options.latency = Duration::ZERO);
+    let arguments = [NOW, &by_group, &["--output", "json"]].concat();
+    let ran = folder.sync(&okta, &arguments).ok();
+    assert!(content(&folder.path("sync.c1z")) == content_of_truth);
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+    let log = okta.requests();
+    let faulty = log.iter().filter(|request| request.faulty).count() as u64;
+    let whole = log.len() as u64 - faulty;
+    // Of the whole answers, those that a kill overtook were asked for again: at most what two workers had under way,
+    // and what came in the blink before.
+    assert!(
+        whole <= requests + u64::from(KILLS) * 6,
+        "{whole} of {requests}"
+    );
+    assert!(
+        faulty * 100 > log.len() as u64 * 15,
+        "{faulty} of {}",
+        log.len()
+    );
+    let interruptions = ran.json()["interruptions"].as_u64().unwrap();
+    // A run that is killed before its first commit leaves no trace.
+    assert!(interruptions >= 25, "{interruptions}");
+}
