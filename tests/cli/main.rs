@@ -9,6 +9,7 @@ mod exits;
 mod faults;
 mod guards;
 mod interrupts;
+mod machine;
 mod plan;
 mod resume;
 mod show;

@@ -145,6 +145,26 @@ impl Run {
         self
     }
 
+    /// Runs it in a shell that did this first: set a limit, close a file.
+    pub fn under(mut self, first: &str) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("{first}\nexec \"$0\" \"$@\"")])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear()
+            // For `unshare` and `mount`.
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        for (name, value) in self.command.get_envs() {
+            shell.env(name, value.unwrap_or_default());
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        self.command = shell;
+        self
+    }
+
     pub fn stdin(mut self, bytes: &[u8]) -> Self {
         self.stdin = Some(bytes.to_owned());
         self

@@ -1,0 +1,300 @@
+//! The machine at its worst: full disks, odd targets, few open files, closed streams. The previous file is never harmed,
+//! and what was read is not lost.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use okta_ciam::demo::{Org, Shape};
+
+use crate::support::{Folder, Okta, Ran, assert_holds_the_truth, scope};
+
+const DOMAINS: &[&str] = &["example.com", "example.org"];
+
+fn org() -> Org {
+    Org::generated(&Shape {
+        users: 1_500,
+        in_scope: 1_400,
+        groups: 40,
+        memberships: 9_000,
+        largest_group: 1_100,
+        ..Shape::default()
+    })
+}
+
+fn assert_whole(folder: &Folder, okta: &Okta) {
+    assert_holds_the_truth(&folder.path("sync.c1z"), okta, &scope(DOMAINS, None));
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
+}
+
+/// A disk that is full after so many bytes: files may not grow beyond that, whoever writes them.
+#[test]
+fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
+    let okta = Okta::with(org());
+    let (mut failed, mut ended) = (0, false);
+    // In blocks of 512 bytes; from nothing at all to more than is needed.
+    for blocks in [
+        0, 1, 8, 16, 40, 80, 200, 500, 1_000, 2_000, 3_500, 5_000, 8_000, 20_000,
+    ] {
+        let folder = Folder::new();
+        fs::write(folder.path("sync.c1z"), "previous").unwrap();
+        let full = format!("trap '' XFSZ; ulimit -f {blocks}");
+        let ran = folder.sync(&okta, &[]).under(&full).end();
+        if ran.code == Some(0) {
+            ended = true;
+            assert_whole(&folder, &okta);
+            continue;
+        }
+        assert!(!ended, "{blocks}: more room, and less done");
+        failed += 1;
+        assert_eq!(ran.code, Some(2), "{blocks}: {}", ran.stderr);
+        // One line, which names a file.
+        assert!(ran.error().contains("sync.c1z"), "{blocks}: {}", ran.stderr);
+        assert_eq!(fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
+        let leftovers: Vec<String> = folder.names().into_iter().collect();
+        let of_the_state = |name: &String| name == "sync.c1z" || name.starts_with(".sync.c1z.work");
+        assert!(
+            leftovers.iter().all(of_the_state),
+            "{blocks}: {leftovers:?}"
+        );
+        // With room again, the same command ends well, and asks only for what it had not stored.
+        let before = okta.count();
+        let ran = folder.sync(&okta, &[]).ok();
+        assert_whole(&folder, &okta);
+        if ran.stderr.contains("going on with") {
+            assert!(
+                okta.count() - before < 48,
+                "{blocks}: {}",
+                okta.count() - before
+            );
+        }
+    }
+    assert!(failed >= 6 && ended, "{failed}");
+}
+
+#[test]
+fn a_target_that_cannot_be_written_is_refused_before_anything_is_asked() {
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    fs::create_dir(folder.path("sub")).unwrap();
+    fs::create_dir(folder.path("here.c1z.partial")).unwrap();
+    fs::create_dir(folder.path("there.c1z.rejected")).unwrap();
+    symlink("nowhere/at-all.c1z", folder.path("dangling.c1z")).unwrap();
+    fs::write(folder.path("secret"), "of somebody else").unwrap();
+    symlink("secret", folder.path(".planted.c1z.work")).unwrap();
+    for (file, part) in [
+        ("sub", "is a folder"),
+        ("none/sync.c1z", "does not exist"),
+        ("/proc/self/sync.c1z", "cannot write beside"),
+        ("/dev/null", "no regular file"),
+        ("here.c1z", "is a folder"),
+        ("there.c1z", "is a folder"),
+        ("dangling.c1z", "does not exist"),
+        ("planted.c1z", "no regular file"),
+    ] {
+        let ran = folder.sync(&okta, &["-f", file]).end().code(2);
+        let wrong_ending = file == "sub" || file == "/dev/null";
+        assert!(
+            wrong_ending || ran.error().contains(part),
+            "{file}: {}",
+            ran.stderr
+        );
+    }
+    assert_eq!(
+        fs::read(folder.path("secret")).unwrap(),
+        b"of somebody else"
+    );
+}
+
+#[test]
+fn a_link_to_a_file_in_another_folder_stays_and_its_state_is_beside_the_file() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    fs::create_dir(folder.path("data")).unwrap();
+    symlink("data/real.c1z", folder.path("sync.c1z")).unwrap();
+    folder.sync(&okta, &[]).ok();
+    assert!(
+        fs::symlink_metadata(folder.path("sync.c1z"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert_holds_the_truth(&folder.path("data/real.c1z"), &okta, &scope(DOMAINS, None));
+    assert_eq!(fs::read_dir(folder.path("data")).unwrap().count(), 1);
+}
+
+/// Whether this test may mount; a container or another system may not let it.
+fn may_mount() -> bool {
+    let mount = "mount -t tmpfs none /mnt";
+    Command::new("unshare")
+        .args(["-m", "sh", "-c", mount])
+        .output()
+        .is_ok_and(|ran| ran.status.success())
+}
+
+#[test]
+fn a_file_that_is_mounted_cannot_be_replaced_and_the_new_one_is_kept_and_named() {
+    if !may_mount() {
+        return;
+    }
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    fs::write(folder.path("sync.c1z"), "previous").unwrap();
+    fs::write(folder.path("other"), "previous").unwrap();
+    let mount =
+        "exec unshare -m sh -c 'mount --bind other sync.c1z && exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+    let ran = folder.sync(&okta, &[]).under(mount).end().code(2);
+    assert!(
+        ran.error().contains("it is whole, as ./.sync.c1z.tmp"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(fs::read(folder.path("other")).unwrap(), b"previous");
+    assert_holds_the_truth(&folder.path(".sync.c1z.tmp"), &okta, &scope(DOMAINS, None));
+    // The state is still there: the same command, without the mount, asks for nothing.
+    let asked = okta.count();
+    folder.sync(&okta, &[]).ok();
+    assert_eq!(okta.count(), asked);
+    assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+}
+
+#[test]
+fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
+    if !may_mount() {
+        return;
+    }
+    // Indexes of this size are sorted in temporary files.
+    let okta = Okta::with(Org::generated(&Shape {
+        users: 3_000,
+        in_scope: 3_000,
+        groups: 100,
+        memberships: 250_000,
+        largest_group: 2_999,
+        ..Shape::default()
+    }));
+    let folder = Folder::new();
+    // Nothing but the folder, as /mnt, and not even where the program is started.
+    let read_only = "exec unshare -m sh -c 'mount --bind . /mnt; \
+        for other in /tmp /var/tmp /usr/tmp /dev/shm; do test ! -d $other || mount -t tmpfs -o ro none $other; done; \
+        cd /proc; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+    folder
+        .sync(&okta, &["-f", "/mnt/sync.c1z"])
+        .under(read_only)
+        .ok();
+    assert_whole(&folder, &okta);
+}
+
+#[test]
+fn sixty_four_open_files_suffice() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    folder
+        .sync(&okta, &["--concurrency", "16"])
+        .under("ulimit -n 64")
+        .ok();
+    assert_whole(&folder, &okta);
+}
+
+#[test]
+fn closed_streams_fail_no_sync() {
+    let okta = Okta::with(org());
+    for closed in ["exec <&-", "exec >&-", "exec 2>&-", "exec <&- >&- 2>&-"] {
+        let folder = Folder::new();
+        let ran = folder
+            .sync(&okta, &["--manifest", "m.json"])
+            .under(closed)
+            .end();
+        assert_eq!(ran.code, Some(0), "{closed}: {}", ran.stderr);
+        assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+        assert!(
+            fs::read(folder.path("m.json")).unwrap().starts_with(b"{"),
+            "{closed}"
+        );
+    }
+}
+
+fn modes(folder: &Folder) -> Vec<(String, u32)> {
+    let mode = |name: &String| {
+        let path = folder.path(name);
+        // What is renamed between the two looks is gone.
+        fs::symlink_metadata(&path)
+            .ok()
+            .map(|found| found.permissions().mode() & 0o777)
+    };
+    let names = folder.names();
+    names
+        .iter()
+        .filter_map(|name| Some((name.clone(), mode(name)?)))
+        .collect()
+}
+
+#[test]
+fn every_file_of_a_run_is_for_the_owner_only_and_holds_no_token() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    let mut seen = std::collections::BTreeSet::new();
+    okta.change_options(|options| options.latency = std::time::Duration::from_millis(30));
+    let running = folder
+        .sync(&okta, &["--manifest", "m.json", "--log-level", "trace"])
+        .under("umask 0")
+        .start();
+    let token = okta.token().as_bytes().to_owned();
+    let holds_token = |path: &Path| {
+        let bytes = fs::read(path).unwrap_or_default();
+        bytes.windows(token.len()).any(|part| part == token)
+    };
+    while !folder.path("m.json").exists() {
+        for (name, mode) in modes(&folder) {
+            assert_eq!(mode, 0o600, "{name}");
+            assert!(!holds_token(&folder.path(&name)), "{name}");
+            seen.insert(name);
+        }
+    }
+    let ran: Ran = running.end().code(0);
+    assert!(!ran.stderr.contains(okta.token()));
+    for name in [".sync.c1z.lock", ".sync.c1z.work", ".sync.c1z.work-wal"] {
+        assert!(seen.contains(name), "{name} was not seen: {seen:?}");
+    }
+}
+
+#[test]
+fn no_name_of_oktas_moves_the_cursor_or_colours_a_terminal() {
+    let evil = "\u{1b}[31mred\u{1b}[2J\u{7}\u{202e}\r\nerror: forged";
+    let mut org = Org::demo();
+    let group = org.find_group("Engineering").unwrap().id.to_string();
+    let name = serde_json::to_string(&format!("Engineering{evil}")).unwrap();
+    org.edit_group(&group, |group| {
+        group.profile = format!(r#"{{"name":{name}}}"#).into();
+        group.members_forbidden = true;
+    });
+    let okta = Okta::with(org);
+    let body = serde_json::json!({"errorCode": format!("E0000006{evil}"), "errorSummary": evil});
+    let folder = Folder::new();
+    let check = |ran: &Ran| {
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(bad), "{text:?}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("error: forged")),
+            "{text}"
+        );
+    };
+    let partial = [
+        "--allow-partial",
+        "--memberships-by",
+        "group",
+        "--log-level",
+        "trace",
+    ];
+    check(&folder.sync(&okta, &partial).ok());
+    for arguments in [&["show"][..], &["show", "group", &group]] {
+        check(&folder.run(&[arguments, &["-f", "sync.c1z"]].concat()).ok());
+    }
+    let reply = okta_ciam::demo::Reply::new(400, "application/json", body.to_string());
+    let action = okta_ciam::demo::Action::Reply(reply);
+    okta.fault(okta_ciam::demo::Fault::on(
+        okta_ciam::demo::Endpoint::Groups,
+        action,
+    ));
+    check(&folder.sync(&okta, &["--log-level", "trace"]).end().code(2));
+}
