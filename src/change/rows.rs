@@ -193,7 +193,7 @@ pub fn of_grant_id(text: &str) -> Result<Row, Error> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop_assert, proptest};
 
     use super::*;
 
@@ -289,6 +289,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_row_of_any_bytes_after_a_header_has_a_user_a_group_and_a_line(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200), sheet in any::<bool>(),
+        ) {
+            let header: &[u8] = if sheet { b"user,group,decision\n" } else { b"user,group\n" };
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64 + 2;
+            for row in read(&[header, &bytes].concat(), Action::Revoke).unwrap_or_default() {
+                prop_assert!(!row.user.trim().is_empty() && !row.group.trim().is_empty());
+                prop_assert!((2..=lines).contains(&row.line.unwrap()));
+            }
+        }
+
         #[test]
         fn no_file_makes_the_reader_panic(bytes in any::<Vec<u8>>()) {
             let _ = read(&bytes, Action::Revoke);
