@@ -9,9 +9,10 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -157,14 +158,19 @@ impl Allowance {
     const COUNTED: i32 = 1000;
 
     fn new(size: u64) -> Self {
-        let new = Self {
-            // A hole has a size but nothing in it.
-            size: size.min(MAX_DATABASE),
+        let mut new = Self {
+            size: 0,
             steps: Arc::default(),
             bytes: Cell::default(),
         };
-        new.renew();
+        new.grow(size);
         new
+    }
+
+    fn grow(&mut self, size: u64) {
+        // A hole has a size but nothing in it.
+        self.size = size.min(MAX_DATABASE);
+        self.renew();
     }
 
     /// Another query begins.
@@ -222,27 +228,28 @@ impl Reader {
                 newest_unfinished: None,
             }),
             Form::C1z => {
-                let mut copy = tempfile::Builder::new()
-                    .prefix("okta-ciam-")
-                    .tempfile()
-                    .map_err(Error::io(path, "make a temporary copy of it"))?;
-                let size = c1z::unpack(path, copy.as_file_mut(), c1z::cap(path)?)?;
+                let failed = Error::io(path, "make a temporary copy of it");
+                let (mut copy, name, folder) = nameless().map_err(failed)?;
+                // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there
+                // is anything that a killed run could leave behind.
+                let mut allowance = Allowance::new(0);
+                let db = connect(path, &name, OURS, &allowance)?;
+                std::fs::remove_file(&name)
+                    .and_then(|()| folder.close())
+                    .map_err(Error::io(path, "remove the temporary copy of it"))?;
+                let size = c1z::unpack(path, &mut copy, c1z::cap(path)?)?;
                 if size == 0 {
                     return Err(Error::NoFinishedRun {
                         path: path.to_owned(),
                         newest_unfinished: None,
                     });
                 }
-                // SQLite has it open from here on, so the name can go at once, even if we are killed.
-                let allowance = Allowance::new(size);
-                let db = connect(path, copy.path(), &allowance)?;
-                copy.close()
-                    .map_err(Error::io(path, "remove the temporary copy of it"))?;
+                allowance.grow(size);
                 Self::new(path, db, allowance, Container::C1z)
             }
             Form::Sqlite => {
                 let allowance = Allowance::new(at_rest(path)?);
-                let db = connect(path, path, &allowance)?;
+                let db = connect(path, path, THEIRS, &allowance)?;
                 Self::new(path, db, allowance, Container::Sqlite)
             }
         }
@@ -916,8 +923,34 @@ fn limit(db: &Connection, bytes: usize) -> rusqlite::Result<()> {
     db.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes).map(drop)
 }
 
-/// Opens a database that nobody changes, without locks and without files beside it. `path` is its name in messages.
-fn connect(path: &Path, database: &Path, allowance: &Allowance) -> Result<Connection, Error> {
+/// How a database is opened that is whole, and that SQLite may look at at once.
+const THEIRS: &str = "?mode=ro&immutable=1";
+/// How one is opened that is still to be filled: as immutable it would stay empty.
+const OURS: &str = "?mode=ro&nolock=1";
+
+/// A file that only this program can reach, in a folder of its own, where nobody else can put a journal beside it.
+fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
+    let folder = tempfile::Builder::new()
+        .prefix("okta-ciam-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()?;
+    let name = folder.path().join("copy");
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&name)?;
+    Ok((file, name, folder))
+}
+
+/// Opens a database that nobody changes, without locks and without files beside it, and runs no SQL yet. `path` is its
+/// name in messages.
+fn connect(
+    path: &Path,
+    database: &Path,
+    how: &str,
+    allowance: &Allowance,
+) -> Result<Connection, Error> {
     let mut uri = "file:".to_owned();
     let absolute = std::path::absolute(database).map_err(Error::io(path, "open it"))?;
     for byte in absolute.as_os_str().as_bytes() {
@@ -927,7 +960,7 @@ fn connect(path: &Path, database: &Path, allowance: &Allowance) -> Result<Connec
             uri.push_str(&format!("%{byte:02X}"));
         }
     }
-    uri.push_str("?mode=ro&immutable=1");
+    uri.push_str(how);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -941,8 +974,6 @@ fn connect(path: &Path, database: &Path, allowance: &Allowance) -> Result<Connec
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        db.execute_batch("pragma cell_size_check = on; pragma cache_size = -16384; pragma automatic_index = off;",
-        )?;
         Ok(db)
     };
     open().map_err(|error| Error::reading(path, error))
@@ -950,6 +981,10 @@ fn connect(path: &Path, database: &Path, allowance: &Allowance) -> Result<Connec
 
 /// Looks at the schema: what is missing is made, empty, where only this connection sees it.
 fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
+    db.execute_batch(
+        "pragma cell_size_check = on; pragma cache_size = -16384; pragma automatic_index = off;",
+    )
+    .map_err(|error| Error::reading(path, error))?;
     for (table, needed) in TABLES {
         match columns(path, db, table)? {
             Some(columns) => has(path, table, &columns, needed)?,

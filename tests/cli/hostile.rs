@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use okta_ciam::demo::{Group, Org, User};
 use rusqlite::Connection;
@@ -163,6 +163,36 @@ fn a_bomb_ends_soon_in_little_memory_and_on_little_disk() {
     encoder.write_all(&head).unwrap();
     fs::write(folder.path("window.c1z"), encoder.finish().unwrap()).unwrap();
     refused(&folder, "window.c1z", "--long");
+}
+
+#[test]
+fn an_unpacked_copy_has_no_name_that_a_killed_run_could_leave() {
+    let folder = Folder::new();
+    let mut database = database_of("go-connector.c1z");
+    database.resize(48 << 20, 0);
+    // What is behind the last page is no business of SQLite's; it only takes a while.
+    for (at, byte) in database[1 << 20..].iter_mut().enumerate() {
+        *byte = ((at * at) >> 7) as u8;
+    }
+    fs::write(folder.path("a.c1z"), pack(&database)).unwrap();
+    let running = folder.bounded(&["show", "-f", "a.c1z"]).start();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(300) {
+        for entry in fs::read_dir(folder.path("tmp")).unwrap().flatten() {
+            let Ok(files) = fs::read_dir(entry.path()) else {
+                continue;
+            };
+            for file in files.flatten() {
+                let length = file.metadata().map_or(0, |metadata| metadata.len());
+                assert_eq!(length, 0, "after {:?}", begun.elapsed());
+            }
+            let mode = entry
+                .metadata()
+                .map_or(0o700, |metadata| metadata.permissions().mode());
+            assert_eq!(mode & 0o777, 0o700);
+        }
+    }
+    running.end().code(0);
 }
 
 #[test]
