@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::ShowWhat;
-use crate::console::{Console, clean, count, number};
+use crate::console::{self, Console, clean, count, number};
 use crate::exit::Exit;
 use crate::model::{Group, User};
 use crate::snapshot::{Container, Counts, GroupRecord, Reader, UserRecord, Warning, rfc3339};
@@ -25,7 +25,7 @@ pub fn run(file: &Path, what: Option<&ShowWhat>, console: &Console) -> anyhow::R
         Some(ShowWhat::Group { group }) => groups(&reader, file, group)?,
     };
     let text = if console.json() {
-        serde_json::to_string_pretty(&value)? + "\n"
+        console::json(serde_json::to_string_pretty(&value)?)
     } else {
         text
     };

@@ -93,12 +93,7 @@ fn shown(folder: &Folder, arguments: &[&str]) -> Ran {
         (c.is_control() && c != '\n')
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
     };
-    // JSON is for programs.
-    assert!(
-        arguments.contains(&"json") || !ran.stdout.contains(hidden),
-        "{:?}",
-        ran.stdout
-    );
+    assert!(!ran.stdout.contains(hidden), "{:?}", ran.stdout);
     assert!(!ran.stderr.contains(hidden), "{:?}", ran.stderr);
     let left: Vec<_> = fs::read_dir(folder.path("tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
