@@ -396,6 +396,13 @@ fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
         .json();
     assert_eq!(json["snapshot"]["origin"], NASTY);
 
+    // The name of the file itself.
+    fs::copy(folder.path("a.db"), folder.path("\u{1b}[31m\n.db")).unwrap();
+    shown(&folder, &["-f", "\u{1b}[31m\n.db"]).code(0);
+    let missing = folder.bounded(&["show", "-f", "\u{1b}[31m.db"]).end();
+    let said = missing.code(2).says("\\u{1b}[31m.db");
+    assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
+
     // Sync ids, times, and what ends up in messages.
     let places = [
         format!("update v1_sync_runs set started_at = {text}"),
@@ -743,6 +750,11 @@ const PAGE: usize = 4096;
 impl Pages {
     /// A database with one row in each table, whose ids and sync id are `1`.
     fn new(folder: &Folder) -> Self {
+        Self::with(folder, "sync_id, data")
+    }
+
+    /// The same, with these as the last columns of the resources.
+    fn with(folder: &Folder, last: &str) -> Self {
         let path = folder.path("pages.db");
         let _ = fs::remove_file(&path);
         let db = Connection::open(&path).unwrap();
@@ -750,8 +762,8 @@ impl Pages {
             "pragma page_size = {PAGE};
             create table v1_sync_runs (sync_id, started_at, ended_at);
             insert into v1_sync_runs values ('1', '2026-01-01 00:00:00', '2026-01-01 00:00:01');
-            create table v1_resources (resource_type_id, external_id, sync_id, data);
-            insert into v1_resources values ('user', 'user:1', '1', x'');
+            create table v1_resources (resource_type_id, external_id, {last});
+            insert into v1_resources (resource_type_id, external_id, sync_id, data) values ('user', 'user:1', '1', x'');
             create table v1_entitlements (external_id, sync_id);
             insert into v1_entitlements values ('1', '1');
             create table v1_grants (resource_type_id, resource_id, principal_resource_type_id,
@@ -857,30 +869,32 @@ fn a_tree_that_leads_to_one_page_a_billion_times_is_damage() {
     survived(&folder, "schema.db");
 }
 
-#[test]
-fn many_rows_that_share_one_long_value_are_damage() {
-    let folder = Folder::new();
-    let mut pages = Pages::new(&folder);
-    let root = pages.root(&folder, "v1_resources");
-    // A row whose data goes on in a page that goes on in itself, for 6 MiB.
-    let data_length = 6 << 20;
-    let mut record = varint_big_endian(data_length * 2 + 12);
-    let header = [&[23 + 2, 23 + 2 + 4, 15][..], &record].concat();
-    record = varint_big_endian(header.len() as u64 + 1);
-    record.extend(&header);
-    record[1] = 13 + 2 * 4;
-    record[2] = 13 + 2 * 6;
-    record.extend(b"useruser:11");
-    let payload = record.len() as u64 + data_length;
-    let local = (PAGE - 12) * 32 / 255 - 23;
-    let usable = PAGE as u64 - 4;
-    let wanted = local as u64 + (payload - local as u64) % usable;
-    let local = if wanted <= PAGE as u64 - 35 {
-        wanted as usize
+/// A database of a few pages and of holes, whose every user is a row with a value of so many bytes, all of them in one
+/// page that goes on in itself. What stands behind that value is `x`.
+fn with_a_long_row(folder: &Folder, name: &str, last: &str, length: u64, size: u32) {
+    let mut pages = Pages::with(folder, last);
+    let root = pages.root(folder, "v1_resources");
+    let long = varint_big_endian(length * 2 + 12);
+    let text = |length: u8| vec![13 + 2 * length];
+    let (types, start): (Vec<u8>, &[u8]) = if last == "sync_id, data" {
+        ([text(4), text(6), text(1), long].concat(), b"useruser:11")
     } else {
-        local
+        ([text(4), text(6), long, text(1)].concat(), b"useruser:1")
     };
-    record.resize(local, b'x');
+    let mut record = varint_big_endian(types.len() as u64 + 1);
+    record.extend(types);
+    record.extend(start);
+    let behind = u64::from(last != "sync_id, data");
+    let payload = record.len() as u64 + length + behind;
+    // How much of it is in the row's own page, by the rules of SQLite's format.
+    let (least, usable) = (((PAGE - 12) * 32 / 255 - 23) as u64, PAGE as u64 - 4);
+    let wanted = least + (payload - least) % usable;
+    let local = if wanted <= PAGE as u64 - 35 {
+        wanted
+    } else {
+        least
+    };
+    record.resize(usize::try_from(local).unwrap(), b'x');
     let mut leaf = vec![0; PAGE];
     let mut cell = varint_big_endian(payload);
     cell.push(1);
@@ -898,15 +912,28 @@ fn many_rows_that_share_one_long_value_are_damage() {
     assert_eq!(pages.push(&page), overflow);
     pages.page(root).copy_from_slice(&leaf);
     // SQLite believes no row that is longer than its file.
-    while pages.count() < 2000 {
+    while pages.count() < size {
         pages.push(&[0; PAGE]);
     }
     pages.fold(root, 3);
-    pages.write(&folder, "long.db");
+    pages.write(folder, name);
+}
+
+#[test]
+fn many_rows_that_share_one_long_value_are_damage() {
+    let folder = Folder::new();
+    with_a_long_row(&folder, "long.db", "sync_id, data", 6 << 20, 2000);
     for name in ["long.db", "long.db.c1z"] {
         refused(&folder, name, "damaged");
         survived(&folder, name);
     }
+}
+
+#[test]
+fn many_rows_whose_ids_lie_behind_a_long_value_are_damage() {
+    let folder = Folder::new();
+    with_a_long_row(&folder, "far.db", "data, sync_id", 30 << 20, 8000);
+    refused(&folder, "far.db.c1z", "damaged");
 }
 
 /// SQLite's own kind of varint.
