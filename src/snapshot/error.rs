@@ -156,7 +156,7 @@ impl Error {
             Some(ErrorCode::TooBig) => Self::value_too_big(path),
             Some(ErrorCode::OperationInterrupted) => Self::damaged(
                 path,
-                "its pages lead in circles: reading it takes more steps than a file of its size can need",
+                "its pages lead in circles: reading it takes longer than any file of its size can need",
             ),
             Some(
                 ErrorCode::SystemIoFailure

@@ -2,7 +2,7 @@
 //!
 //! A file may be made to harm: its trees may lead to one page over and over, and many rows may share one long value, so
 //! that what SQLite finds in it says nothing about its size. Hence:
-//! - Every query has an [`Allowance`] of steps and of bytes that grows with the file.
+//! - Every query has an [`Allowance`] of steps, bytes and time that grows with the file.
 //! - What is sorted, compared or collected is short ([`Of::Ids`]): SQLite never spills a long value to disk. Long values
 //!   are fetched row by row afterwards ([`Of::Values`]).
 //! - Lists of users and groups hold their names, not their profiles.
@@ -16,12 +16,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::c1z::{self, Form, MAX_DATABASE};
@@ -144,23 +146,34 @@ impl Of {
     }
 }
 
-/// How many steps SQLite may still take, and how many bytes it may still return. A file without tricks needs a fraction:
-/// every byte of it is looked at once, at half a step for each.
+/// How many steps SQLite may still take, how many bytes it may still return, and how long this thread may compute. A file
+/// without tricks needs a fraction: every byte of it is looked at once, at half a step for each.
 struct Allowance {
     size: u64,
-    steps: Arc<AtomicU64>,
+    counted: Arc<Counted>,
     bytes: Cell<u64>,
+}
+
+/// What is counted while SQLite runs.
+#[derive(Default)]
+struct Counted {
+    steps: AtomicU64,
+    /// The time of the thread, in nanoseconds. A step may be one over a value that lies behind a very long one.
+    until: AtomicU64,
 }
 
 impl Allowance {
     const LEAST: u64 = 1 << 20;
     /// Every so many steps they are counted.
-    const COUNTED: i32 = 1000;
+    const EVERY: i32 = 1000;
+    /// Two seconds, and one more for every 16 MiB: a twentieth of the speed of a slow machine.
+    const NANOS: u64 = 2_000_000_000;
+    const NANOS_A_BYTE: u64 = 60;
 
     fn new(size: u64) -> Self {
         let mut new = Self {
             size: 0,
-            steps: Arc::default(),
+            counted: Arc::default(),
             bytes: Cell::default(),
         };
         new.grow(size);
@@ -176,18 +189,30 @@ impl Allowance {
     /// Another query begins.
     fn renew(&self) {
         let all = Self::LEAST + 2 * self.size;
-        self.steps.store(all, Ordering::Relaxed);
+        self.counted.steps.store(all, Ordering::Relaxed);
         self.bytes.set(all);
+        let until = thread_time() + Self::NANOS + Self::NANOS_A_BYTE * self.size;
+        self.counted.until.store(until, Ordering::Relaxed);
     }
 
-    /// What SQLite calls every [`Self::COUNTED`] steps; true stops it.
+    /// What SQLite calls every [`Self::EVERY`] steps; true stops it.
     fn counter(&self) -> impl FnMut() -> bool + Send + 'static {
-        let steps = Arc::clone(&self.steps);
+        let counted = Arc::clone(&self.counted);
         move || {
-            let left = steps.load(Ordering::Relaxed);
-            steps.store(left.saturating_sub(Self::COUNTED as u64), Ordering::Relaxed);
-            left == 0
+            let left = counted.steps.load(Ordering::Relaxed);
+            let rest = left.saturating_sub(Self::EVERY as u64);
+            counted.steps.store(rest, Ordering::Relaxed);
+            left == 0 || thread_time() > counted.until.load(Ordering::Relaxed)
         }
+    }
+
+    /// Does what has nothing to do with the file, and takes no time for it.
+    fn pause<T>(&self, f: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = f();
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);
+        self.counted.until.fetch_add(took, Ordering::Relaxed);
+        done
     }
 
     /// Takes the bytes of a row; false if there are more than the file can hold.
@@ -203,6 +228,12 @@ impl Allowance {
         self.bytes.set(left.unwrap_or(0));
         Ok(left.is_some())
     }
+}
+
+/// How long this thread has computed, in nanoseconds: waiting for a slow disk is no fault of a file.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
 /// A snapshot that is open for reading: one run of it, the newest finished full one.
@@ -383,7 +414,8 @@ impl Reader {
         mut f: impl FnMut(UserRecord) -> Result<(), E>,
     ) -> Result<(), E> {
         for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
-            f(self.user(row)?)?;
+            let user = self.user(row)?;
+            self.allowance.pause(|| f(user))?;
         }
         Ok(())
     }
@@ -397,7 +429,8 @@ impl Reader {
         mut f: impl FnMut(GroupRecord) -> Result<(), E>,
     ) -> Result<(), E> {
         for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
-            f(self.group(row)?)?;
+            let group = self.group(row)?;
+            self.allowance.pause(|| f(group))?;
         }
         Ok(())
     }
@@ -412,7 +445,7 @@ impl Reader {
     ) -> Result<(), E> {
         self.pairs(|group, user, both_there| {
             if both_there {
-                f(group.into(), user.into())
+                self.allowance.pause(|| f(group.into(), user.into()))
             } else {
                 Ok(())
             }
@@ -966,7 +999,7 @@ fn connect(
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
         let mut db = Connection::open_with_flags(&uri, flags)?;
-        db.progress_handler(Allowance::COUNTED, Some(allowance.counter()))?;
+        db.progress_handler(Allowance::EVERY, Some(allowance.counter()))?;
         db.set_limit(Limit::SQLITE_LIMIT_SCHEMA, MAX_SCHEMA.0)?;
         db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_SCHEMA.1)?;
         db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
