@@ -218,6 +218,9 @@ mod tests {
         ] {
             assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()), "{text:?}");
         }
+        // A line may end in a carriage return alone, as it once did on one kind of machine.
+        let text = "user,group\ra@x.com,\"Team, A\"\r\rb,c\r";
+        assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()));
         let text = "note,group,user\nx,\"Team, A\",a@x.com\n\ny,c,b\n";
         assert_eq!(pairs(text, Action::Revoke), Ok(expected));
     }
@@ -294,7 +297,8 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200), sheet in any::<bool>(),
         ) {
             let header: &[u8] = if sheet { b"user,group,decision\n" } else { b"user,group\n" };
-            let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64 + 2;
+            let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r'));
+            let lines = ends.count() as u64 + 2;
             for row in read(&[header, &bytes].concat(), Action::Revoke).unwrap_or_default() {
                 prop_assert!(!row.user.trim().is_empty() && !row.group.trim().is_empty());
                 prop_assert!((2..=lines).contains(&row.line.unwrap()));
