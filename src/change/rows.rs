@@ -152,7 +152,13 @@ impl Lines<'_> {
             .take_while(|byte| matches!(byte, b'\r' | b'\n'));
         let start = (from + blank.count()).min(self.bytes.len());
         let between = &self.bytes[self.at.min(start)..start];
-        self.line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
+        // A carriage return ends a line too, but not once more what a line feed ends.
+        let ends = between.iter().enumerate().filter(|(at, byte)| match byte {
+            b'\n' => true,
+            b'\r' => between.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        self.line += ends.count() as u64;
         self.at = start;
         self.line
     }
