@@ -146,14 +146,14 @@ impl Error {
         }
     }
 
-    /// What an error of SQLite says about a file that is being read.
-    pub(super) fn reading(path: &Path, source: rusqlite::Error) -> Self {
+    /// What an error of SQLite says about a file that is being read, where a value may have so many bytes.
+    pub(super) fn reading(path: &Path, limit: usize, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotASnapshot {
                 path: path.to_owned(),
                 why: "it is no SQLite database".to_owned(),
             },
-            Some(ErrorCode::TooBig) => Self::value_too_big(path),
+            Some(ErrorCode::TooBig) => Self::value_above(path, limit),
             Some(ErrorCode::OperationInterrupted) => Self::damaged(
                 path,
                 "its pages lead in circles: reading it takes longer than any file of its size can need",
@@ -174,20 +174,26 @@ impl Error {
     }
 
     pub(super) fn value_too_big(path: &Path) -> Self {
-        Self::TooBig {
-            path: path.to_owned(),
-            what: "one of its values",
-            limit: MAX_VALUE as u64,
-            advice: "no user or group is that large",
-        }
+        Self::value_above(path, MAX_VALUE)
     }
 
-    pub(super) fn id_too_big(path: &Path) -> Self {
+    fn value_above(path: &Path, limit: usize) -> Self {
+        let (what, advice) = match limit {
+            MAX_ID => (
+                "one of its ids or names",
+                "nothing in Okta has one that long",
+            ),
+            MAX_VALUE => ("one of its values", "no user or group is that large"),
+            _ => (
+                "the definition of a table or an index",
+                "those of a snapshot are short",
+            ),
+        };
         Self::TooBig {
             path: path.to_owned(),
-            what: "one of its ids or names",
-            limit: MAX_ID as u64,
-            advice: "nothing in Okta has one that long",
+            what,
+            limit: limit as u64,
+            advice,
         }
     }
 

@@ -22,7 +22,7 @@ use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ use crate::model::{Group, GroupId, Profile, User, UserId};
 
 /// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
 /// about 25.
-const MAX_SCHEMA: (i32, i32) = (1000, 64 << 10);
+const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
 /// How many values a profile may hold, those of its lists and objects too: each takes a hundred times more memory than
 /// the two bytes that it may take in a file.
 const MAX_ELEMENTS: usize = 20_000;
@@ -491,7 +491,7 @@ impl Reader {
     /// If one has exactly that id, nobody is found for an id that differs in case.
     ///
     /// # Errors
-    /// A damaged file.
+    /// A damaged file, or more than 100 users.
     pub fn find_users(&self, text: &str) -> Result<Vec<UserRecord>, Error> {
         if text.is_empty() {
             return Ok(Vec::new());
@@ -540,7 +540,7 @@ impl Reader {
     /// there is none, those whose names differ from it in case only. In the order of ids.
     ///
     /// # Errors
-    /// A damaged file.
+    /// A damaged file, or more than 100 groups.
     pub fn find_groups(&self, text: &str) -> Result<Vec<GroupRecord>, Error> {
         let id = baton::group_of_entitlement(text).unwrap_or(text);
         let (mut exact, mut folded) = (Vec::new(), Vec::new());
@@ -869,10 +869,7 @@ impl Reader {
         params: impl Params,
         mut f: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let failed = |error: rusqlite::Error| match (error.sqlite_error_code(), of) {
-            (Some(ErrorCode::TooBig), Of::Ids) => E::from(Error::id_too_big(&self.path)),
-            _ => E::from(self.reading(error)),
-        };
+        let failed = |error| E::from(Error::reading(&self.path, of.limit(), error));
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let columns = statement.column_count();
         let mut rows = statement.query(params).map_err(failed)?;
@@ -891,7 +888,7 @@ impl Reader {
     }
 
     fn reading(&self, error: rusqlite::Error) -> Error {
-        Error::reading(&self.path, error)
+        Error::reading(&self.path, MAX_VALUE, error)
     }
 }
 
@@ -1001,7 +998,7 @@ fn connect(
         let mut db = Connection::open_with_flags(&uri, flags)?;
         db.progress_handler(Allowance::EVERY, Some(allowance.counter()))?;
         db.set_limit(Limit::SQLITE_LIMIT_SCHEMA, MAX_SCHEMA.0)?;
-        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_SCHEMA.1)?;
+        limit(&db, MAX_SCHEMA.1)?;
         db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -1009,7 +1006,7 @@ fn connect(
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         Ok(db)
     };
-    open().map_err(|error| Error::reading(path, error))
+    open().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
 }
 
 /// Looks at the schema: what is missing is made, empty, where only this connection sees it.
@@ -1017,7 +1014,7 @@ fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
     db.execute_batch(
         "pragma cell_size_check = on; pragma cache_size = -16384; pragma automatic_index = off;",
     )
-    .map_err(|error| Error::reading(path, error))?;
+    .map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))?;
     for (table, needed) in TABLES {
         match columns(path, db, table)? {
             Some(columns) => has(path, table, &columns, needed)?,
@@ -1030,7 +1027,7 @@ fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
             None => {
                 let sql = format!("create temp table {table} ({})", needed.join(", "));
                 db.execute_batch(&sql)
-                    .map_err(|error| Error::reading(path, error))?;
+                    .map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))?;
             }
         }
     }
@@ -1071,7 +1068,7 @@ fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<Strin
         plain &= !names.iter().any(|name| name.eq_ignore_ascii_case("rowid"));
         Ok(Some((plain, names)))
     };
-    match columns().map_err(|error| Error::reading(path, error))? {
+    match columns().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))? {
         Some((false, _)) => Err(Error::damaged(
             path,
             format!("{table} is not a table that simply holds its rows"),
@@ -1083,7 +1080,7 @@ fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<Strin
 
 /// Picks the run.
 fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Error> {
-    let failed = |error| Error::reading(path, error);
+    let failed = |error| Error::reading(path, MAX_ID, error);
     let known = columns(path, db, "v1_sync_runs")?.unwrap_or_default();
     limit(db, MAX_ID).map_err(failed)?;
     // Files from before there were other types of run.
@@ -1137,7 +1134,7 @@ fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Er
 
 /// The facts, if the plain tables describe the run.
 fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, Error> {
-    limit(db, MAX_VALUE).map_err(|error| Error::reading(path, error))?;
+    limit(db, MAX_VALUE).map_err(|error| Error::reading(path, MAX_VALUE, error))?;
     let Some(known) = columns(path, db, "snapshot")? else {
         return Ok(None);
     };
@@ -1145,7 +1142,7 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
     if has(path, "snapshot", &known, marks).is_err() {
         return Ok(None);
     }
-    let failed = |error| Error::reading(path, error);
+    let failed = |error| Error::reading(path, MAX_VALUE, error);
     let version: Option<i64> = db
         .query_row(
             "select schema_version from snapshot where sync_id = ?1 limit 1",

@@ -722,6 +722,40 @@ fn a_schema_that_would_run_something_is_refused_or_left_alone() {
 }
 
 #[test]
+fn what_is_too_long_is_said_with_its_limit() {
+    let folder = Folder::new();
+    for (sql, limit) in [
+        (
+            "update v1_sync_runs set sync_id = hex(zeroblob(3000))",
+            "4096",
+        ),
+        (
+            "update v1_resources set external_id = external_id || hex(zeroblob(3000))",
+            "4096",
+        ),
+        (
+            "update v1_resources set data = zeroblob(2000000)",
+            "1048576",
+        ),
+        (
+            "update v1_resources set data = zeroblob(9000000)",
+            "8388608",
+        ),
+        (
+            "update sqlite_schema set sql = sql || '-- ' || hex(zeroblob(3000000)) where name = 'v1_grants'",
+            "65536",
+        ),
+    ] {
+        gos(&folder, "a.db", sql);
+        refused(
+            &folder,
+            "a.db",
+            &format!("above the limit of {limit} bytes"),
+        );
+    }
+}
+
+#[test]
 fn a_database_in_utf_16_is_read() {
     let folder = Folder::new();
     let db = Connection::open(folder.path("a.db")).unwrap();
