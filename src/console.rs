@@ -3,7 +3,8 @@
 //! - Data goes to stdout, talk to stderr: log lines, notes, warnings, progress and the last error.
 //! - Notes and warnings are log lines, so `--log-format json` holds for all of stderr and `--log-level` for all talk.
 //! - Progress is drawn on a terminal only; elsewhere it is a line now and then.
-//! - Text from Okta goes through [`clean`] before a person sees it: a group's name must not move the cursor.
+//! - Text from Okta goes through [`clean`] before a person sees it, and JSON through [`json`]: a group's name must not
+//!   move the cursor.
 //! - A closed stdout or stderr is nobody's failure.
 
 use std::borrow::Cow;
@@ -87,9 +88,7 @@ impl Console {
     /// What stops stdout, but for its other end being closed.
     pub fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
         if self.json() {
-            let mut line = serde_json::to_string_pretty(value)?;
-            line.push('\n');
-            self.data(&line)
+            self.data(&json(serde_json::to_string_pretty(value)?))
         } else if self.quiet {
             Ok(())
         } else {
@@ -114,7 +113,7 @@ impl Console {
     /// Prints why the program ends: on stderr, and with `--output json` as an object on stdout too.
     pub fn failure(&self, failure: &Failure<'_>) {
         if self.json() {
-            let _ = serde_json::to_string(failure).map(|line| self.data(&format!("{line}\n")));
+            let _ = serde_json::to_string(failure).map(|line| self.data(&json(line)));
         }
         tracing::error!("{}", failure.message);
     }
@@ -233,6 +232,27 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// A text of JSON as it is printed: what JSON itself does not escape, but a terminal obeys or hides, is written as an
+/// escape. It can stand in strings only, and so means the same.
+pub fn json(mut text: String) -> String {
+    let obeyed = |c: char| c != '\n' && is_hidden(c);
+    if text.contains(obeyed) {
+        let mut out = String::with_capacity(text.len() + 64);
+        for c in text.chars() {
+            if obeyed(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out += &format!("\\u{unit:04x}");
+                }
+            } else {
+                out.push(c);
+            }
+        }
+        text = out;
+    }
+    text.push('\n');
+    text
 }
 
 fn is_hidden(c: char) -> bool {
@@ -533,6 +553,18 @@ mod tests {
         assert_eq!(clean("Équipe 日本"), "Équipe 日本");
         assert_eq!(clean("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\u{a}c");
         assert_eq!(clean("x\u{202e}y\u{200b}z"), "x\\u{202e}y\\u{200b}z");
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_obeys() {
+        let text = "a\u{1b}\n\u{7f}\u{9b}31m \u{202e}é日\u{e0001}😀";
+        let printed = json(serde_json::to_string_pretty(&[text]).unwrap());
+        assert_eq!(
+            printed,
+            "[\n  \"a\\u001b\\n\\u007f\\u009b31m \\u202eé日\\udb40\\udc01😀\"\n]\n"
+        );
+        let read: Vec<String> = serde_json::from_str(&printed).unwrap();
+        assert_eq!(read, [text]);
     }
 
     #[test]

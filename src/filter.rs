@@ -431,6 +431,25 @@ mod tests {
         }
 
         #[test]
+        fn no_text_makes_a_match_panic_and_no_address_outside_matches(
+            domain in "[a-zA-Zéß*@._-]{1,12}", text in any::<String>(), name in any::<String>(),
+        ) {
+            if let Ok(domain) = Domain::parse(&domain) {
+                prop_assert!(!domain.matches(&text) || text.contains('@'));
+                let scope = Scope::new(vec![domain], false, NameFilter::parse(&name).ok());
+                let addresses = Addresses { email: Some(&text), login: Some(&name), second_email: None };
+                let any_at = text.contains('@') || name.contains('@');
+                prop_assert!(scope.user(addresses).is_none() || any_at);
+                scope.group(Some(&text));
+                scope.prefilter();
+            }
+            if let Ok(filter) = NameFilter::parse(&name) {
+                prop_assert!(filter.matches(&name));
+                filter.matches(&text);
+            }
+        }
+
+        #[test]
         fn every_address_of_a_domain_matches_in_any_case(
             local in "[^@]{1,12}", name in "[a-z]{1,8}(\\.[a-z0-9]{1,8}){1,3}", upper in any::<bool>(),
         ) {

@@ -152,7 +152,13 @@ impl Lines<'_> {
             .take_while(|byte| matches!(byte, b'\r' | b'\n'));
         let start = (from + blank.count()).min(self.bytes.len());
         let between = &self.bytes[self.at.min(start)..start];
-        self.line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
+        // A carriage return ends a line too, but not once more what a line feed ends.
+        let ends = between.iter().enumerate().filter(|(at, byte)| match byte {
+            b'\n' => true,
+            b'\r' => between.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        self.line += ends.count() as u64;
         self.at = start;
         self.line
     }
@@ -193,7 +199,7 @@ pub fn of_grant_id(text: &str) -> Result<Row, Error> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop_assert, proptest};
 
     use super::*;
 
@@ -218,6 +224,9 @@ mod tests {
         ] {
             assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()), "{text:?}");
         }
+        // A line may end in a carriage return alone, as it once did on one kind of machine.
+        let text = "user,group\ra@x.com,\"Team, A\"\r\rb,c\r";
+        assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()));
         let text = "note,group,user\nx,\"Team, A\",a@x.com\n\ny,c,b\n";
         assert_eq!(pairs(text, Action::Revoke), Ok(expected));
     }
@@ -289,6 +298,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_row_of_any_bytes_after_a_header_has_a_user_a_group_and_a_line(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200), sheet in any::<bool>(),
+        ) {
+            let header: &[u8] = if sheet { b"user,group,decision\n" } else { b"user,group\n" };
+            let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r'));
+            let lines = ends.count() as u64 + 2;
+            for row in read(&[header, &bytes].concat(), Action::Revoke).unwrap_or_default() {
+                prop_assert!(!row.user.trim().is_empty() && !row.group.trim().is_empty());
+                prop_assert!((2..=lines).contains(&row.line.unwrap()));
+            }
+        }
+
         #[test]
         fn no_file_makes_the_reader_panic(bytes in any::<Vec<u8>>()) {
             let _ = read(&bytes, Action::Revoke);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::ShowWhat;
-use crate::console::{Console, clean, count, number};
+use crate::console::{self, Console, clean, count, number};
 use crate::exit::Exit;
 use crate::model::{Group, User};
 use crate::snapshot::{Container, Counts, GroupRecord, Reader, UserRecord, Warning, rfc3339};
@@ -25,7 +25,7 @@ pub fn run(file: &Path, what: Option<&ShowWhat>, console: &Console) -> anyhow::R
         Some(ShowWhat::Group { group }) => groups(&reader, file, group)?,
     };
     let text = if console.json() {
-        serde_json::to_string_pretty(&value)? + "\n"
+        console::json(serde_json::to_string_pretty(&value)?)
     } else {
         text
     };
@@ -68,7 +68,7 @@ fn summary_text(
     let about = reader.about();
     let mut text = String::new();
     let made_by = match &about.facts {
-        Some(facts) => format!("okta-ciam {}", facts.tool_version),
+        Some(facts) => format!("okta-ciam {}", clean(&facts.tool_version)),
         None => "another connector".to_owned(),
     };
     writeln!(
@@ -187,7 +187,12 @@ fn users(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, St
 
 fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> std::fmt::Result {
     let user = &record.user;
-    writeln!(text, "{}  {}", clean(&user.display_name()), user.id)?;
+    writeln!(
+        text,
+        "{}  {}",
+        clean(&user.display_name()),
+        clean(user.id.as_str())
+    )?;
     let line = |name: &str, value: Option<&str>| match value {
         Some(value) => format!("  {name:<16} {}\n", clean(value)),
         None => String::new(),
@@ -211,7 +216,7 @@ fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> 
         writeln!(
             text,
             "    {}  {:<10}  {}{learned}",
-            group.group.id,
+            clean(group.group.id.as_str()),
             clean(kind),
             clean(group.group.display_name())
         )?;
@@ -283,7 +288,12 @@ fn groups(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, S
 
 fn group_text(text: &mut String, record: &GroupRecord, members: &[UserRecord]) -> std::fmt::Result {
     let group = &record.group;
-    writeln!(text, "{}  {}", clean(group.display_name()), group.id)?;
+    writeln!(
+        text,
+        "{}  {}",
+        clean(group.display_name()),
+        clean(group.id.as_str())
+    )?;
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             *text += &format!("  {name:<22} {}\n", clean(&value));
@@ -310,7 +320,7 @@ fn group_text(text: &mut String, record: &GroupRecord, members: &[UserRecord]) -
         writeln!(
             text,
             "    {}  {:<16}  {}  {}",
-            user.id,
+            clean(user.id.as_str()),
             clean(status),
             clean(login),
             clean(&user.display_name())

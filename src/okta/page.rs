@@ -343,6 +343,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_lines_that_look_like_links_make_the_parser_panic_or_leave_the_host(
+            lines in proptest::collection::vec("([<>;,=\"?/ ]|rel|next|https:|//|evil.example|/api/v1/users|after|é){0,24}", 0..4),
+        ) {
+            if let Ok(Some(next)) = next(lines.iter().map(String::as_str), &asked()) {
+                let url = asked().join(&next).unwrap();
+                prop_assert_eq!(url.origin(), asked().origin());
+                prop_assert_eq!(url.path(), "/api/v1/users");
+                halved(&next);
+            }
+        }
+
+        #[test]
         fn no_header_makes_the_parser_panic_or_leave_the_path(line in any::<String>()) {
             if let Ok(Some(next)) = next([line.as_str()], &asked()) {
                 prop_assert!(next.starts_with("/api/v1/users"));

@@ -383,6 +383,7 @@ fn number(double: f64) -> Json {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{ProptestConfig, any, proptest};
     use serde_json::{from_str, json};
 
     use super::*;
@@ -672,5 +673,51 @@ mod tests {
         assert_eq!(group_of_entitlement("group:00g1:member"), Some("00g1"));
         assert_eq!(group_of_entitlement("group:00g1:owner"), None);
         assert_eq!(group_of_entitlement("role:00g1:member"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_bytes_make_a_message_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            read(&bytes);
+        }
+
+        /// Fields that there are, with content that is often a message itself.
+        #[test]
+        fn no_message_made_of_known_fields_makes_the_reader_panic(
+            fields in proptest::collection::vec((any::<u8>(), any::<u8>(), proptest::collection::vec(any::<u8>(), 0..20)), 0..12),
+            at in any::<proptest::sample::Index>(), with in any::<u8>(),
+        ) {
+            let mut bytes = Vec::new();
+            for (tag, kind, content) in fields {
+                bytes.push((tag % 13) << 3 | [0, 2, 2, 2, 5][usize::from(kind % 5)]);
+                bytes.push(content.len() as u8);
+                bytes.extend(content);
+                // What came before, as the content of the next.
+                if kind % 3 == 0 && bytes.len() < 120 {
+                    let inner = std::mem::take(&mut bytes);
+                    bytes.extend([(tag % 13) << 3 | 2, inner.len() as u8]);
+                    bytes.extend(inner);
+                }
+            }
+            read(&bytes);
+            let mut known = unhex(GO_SERVICE_USER);
+            let at = at.index(known.len());
+            known[at] = with;
+            read(&known);
+            known.splice(at..at, bytes);
+            read(&known);
+        }
+    }
+
+    /// Everything that is ever made of a resource.
+    fn read(bytes: &[u8]) {
+        if let Ok(resource) = Resource::decode(bytes) {
+            let user = user_of("00u1".into(), resource.clone());
+            let group = group_of("00g1".into(), resource);
+            user_resource(&user);
+            group_entitlement(&group, group_resource(&group));
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The container: a magic number, then a SQLite database in zstd frames.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use zstd::stream::raw::CParameter;
 use zstd::stream::{read, write};
@@ -21,6 +23,11 @@ const VERSIONS: std::ops::Range<usize> = 18..20;
 
 /// How large an unpacked database may be; Baton's own readers have the same limit.
 pub const MAX_DATABASE: u64 = 10 << 30;
+
+/// A container may unpack to so many times its own size: ten times what snapshots do. So a few bytes fill no disk.
+const MAX_RATIO: u64 = 128;
+/// So much it may always unpack to.
+const ALWAYS: u64 = 64 << 20;
 
 const LEVEL: i32 = 3;
 /// Threads, window and job are fixed, so that the bytes depend on neither the machine nor its load.
@@ -109,16 +116,41 @@ pub(super) enum Form {
     Sqlite,
 }
 
-/// Decides by the first bytes, never by the name, what a file is.
-pub(super) fn form(path: &Path) -> Result<Form, Error> {
-    let file = File::open(path).map_err(Error::io(path, "open it"))?;
-    if !file
-        .metadata()
-        .map_err(Error::io(path, "open it"))?
-        .is_file()
-    {
+/// Opens a file and says how long it is. Whatever else is there is refused, and not waited for: a pipe without a writer
+/// would be for ever.
+pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(Error::io(path, "open it"))?;
+    let metadata = file.metadata().map_err(Error::io(path, "open it"))?;
+    if !metadata.is_file() {
         return Err(not_a_snapshot(path, "it is no regular file"));
     }
+    Ok((file, metadata.len()))
+}
+
+/// How large the database in a container may be.
+///
+/// # Errors
+/// A container that is itself larger than any database may be, such as one that is mostly a hole.
+pub(super) fn cap(path: &Path) -> Result<u64, Error> {
+    let (_, length) = open(path)?;
+    if length > MAX_DATABASE {
+        return Err(Error::TooBig {
+            path: path.to_owned(),
+            what: "it",
+            limit: MAX_DATABASE,
+            advice: "no snapshot is that large",
+        });
+    }
+    Ok((length * MAX_RATIO).clamp(ALWAYS, MAX_DATABASE))
+}
+
+/// Decides by the first bytes, never by the name, what a file is.
+pub(super) fn form(path: &Path) -> Result<Form, Error> {
+    let (file, _) = open(path)?;
     let mut head = Vec::new();
     file.take(16)
         .read_to_end(&mut head)
@@ -174,7 +206,7 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
             ));
         }
     }
-    let mut file = File::open(path).map_err(Error::io(path, "open it"))?;
+    let (mut file, _) = open(path)?;
     file.read_exact(&mut [0; MAGIC.len()])
         .map_err(Error::io(path, "read it"))?;
     let mut packed = BufReader::with_capacity(CHUNK, file);

@@ -64,6 +64,20 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// More users or groups than are ever shown at once.
+    #[error(
+        "{path} holds {count} {what} of that name, and at most {limit} are shown; name one by its id"
+    )]
+    TooMany {
+        /// The file.
+        path: PathBuf,
+        /// `users` or `groups`.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The writer was not given rows in the order that makes equal snapshots equal bytes: a bug of ours.
     #[error("{path} was not written: {what}; this is a bug, please report it")]
     OutOfOrder {
@@ -101,6 +115,15 @@ fn unfinished(started: Option<&str>) -> String {
 /// How long a value of a snapshot may be: a resource, a profile, a name. Okta's own limits are far below.
 pub(super) const MAX_VALUE: usize = 8 << 20;
 
+/// How long what SQLite sorts and compares may be: ids, names, words. Baton's ids end at 1024 bytes.
+pub(super) const MAX_ID: usize = 4 << 10;
+
+/// How long a message of Baton's may be. Two bytes of it may take a hundred in memory.
+pub(super) const MAX_MESSAGE: usize = 1 << 20;
+
+/// How long an explanation may be; some of them hold text from the file.
+const MAX_WHY: usize = 500;
+
 impl Error {
     pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -112,20 +135,29 @@ impl Error {
     }
 
     pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
+        let mut why = why.into();
+        if let Some((end, _)) = why.char_indices().nth(MAX_WHY) {
+            why.truncate(end);
+            why.push('…');
+        }
         Self::Damaged {
             path: path.to_owned(),
-            why: why.into(),
+            why,
         }
     }
 
-    /// What an error of SQLite says about a file that is being read.
-    pub(super) fn reading(path: &Path, source: rusqlite::Error) -> Self {
+    /// What an error of SQLite says about a file that is being read, where a value may have so many bytes.
+    pub(super) fn reading(path: &Path, limit: usize, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotASnapshot {
                 path: path.to_owned(),
                 why: "it is no SQLite database".to_owned(),
             },
-            Some(ErrorCode::TooBig) => Self::value_too_big(path),
+            Some(ErrorCode::TooBig) => Self::value_above(path, limit),
+            Some(ErrorCode::OperationInterrupted) => Self::damaged(
+                path,
+                "its pages lead in circles: reading it takes longer than any file of its size can need",
+            ),
             Some(
                 ErrorCode::SystemIoFailure
                 | ErrorCode::DiskFull
@@ -142,10 +174,34 @@ impl Error {
     }
 
     pub(super) fn value_too_big(path: &Path) -> Self {
+        Self::value_above(path, MAX_VALUE)
+    }
+
+    fn value_above(path: &Path, limit: usize) -> Self {
+        let (what, advice) = match limit {
+            MAX_ID => (
+                "one of its ids or names",
+                "nothing in Okta has one that long",
+            ),
+            MAX_VALUE => ("one of its values", "no user or group is that large"),
+            _ => (
+                "the definition of a table or an index",
+                "those of a snapshot are short",
+            ),
+        };
         Self::TooBig {
             path: path.to_owned(),
-            what: "one of its values",
-            limit: MAX_VALUE as u64,
+            what,
+            limit: limit as u64,
+            advice,
+        }
+    }
+
+    pub(super) fn message_too_big(path: &Path) -> Self {
+        Self::TooBig {
+            path: path.to_owned(),
+            what: "one of its messages",
+            limit: MAX_MESSAGE as u64,
             advice: "no user or group is that large",
         }
     }

@@ -28,8 +28,9 @@
 //! taken, and because such times are compared as text. Who appends to one file with both programs runs the other under
 //! `TZ=UTC`.
 //!
-//! A file is content from elsewhere: its values have a limit of length, its views, triggers and generated columns are
-//! not used, and it is opened in such a way that nothing beside it is made or changed.
+//! A file is content from elsewhere: its values have a limit of length, its queries one of steps and bytes that grows
+//! with the file, its views, triggers and generated columns are not used, and it is opened in such a way that nothing
+//! beside it is made or changed.
 //!
 //! # Durability
 //! The writer keeps no journal and syncs nothing: until the last byte is there, the file is of no use, and whoever named

@@ -1,24 +1,50 @@
 //! Reading a snapshot, whoever wrote it.
+//!
+//! A file may be made to harm: its trees may lead to one page over and over, and many rows may share one long value, so
+//! that what SQLite finds in it says nothing about its size. Hence:
+//! - Every query has an [`Allowance`] of steps, bytes and time that grows with the file.
+//! - What is sorted, compared or collected is short ([`Of::Ids`]): SQLite never spills a long value to disk. Long values
+//!   are fetched row by row afterwards ([`Of::Values`]).
+//! - Lists of users and groups hold their names, not their profiles.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
 
 use super::c1z::{self, Form, MAX_DATABASE};
-use super::error::MAX_VALUE;
+use super::error::{MAX_ID, MAX_MESSAGE, MAX_VALUE};
 use super::facts::Facts;
 use super::schema::SCHEMA_VERSION;
 use super::{
     About, Container, Counts, Error, GroupRecord, UserRecord, Warning, baton, proto, times,
 };
 use crate::model::{Group, GroupId, Profile, User, UserId};
+
+/// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
+/// about 25.
+const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
+/// How many values a profile may hold, those of its lists and objects too: each takes a hundred times more memory than
+/// the two bytes that it may take in a file.
+const MAX_ELEMENTS: usize = 20_000;
+/// What a list of users says of each.
+const NAMES: [&str; 5] = ["login", "email", "displayName", "firstName", "lastName"];
+/// How many users or groups one name may find.
+const MAX_FOUND: usize = 100;
 
 /// What stands in for a status or a type that the file does not say.
 const UNKNOWN: &str = "unknown";
@@ -75,28 +101,26 @@ const GROUP_COLUMNS: &[&str] = &[
 
 const WARNING_COLUMNS: &[&str] = &["code", "kind", "object_id", "message"];
 
-/// The start of every user: the row that says there is one, and the details where the plain tables have them.
-const PLAIN_USERS: &str = "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, p.status, p.created,
-        p.activated, p.status_changed, p.last_login, p.last_updated, p.password_changed, p.matched_by, p.profile
-    from v1_resources r left join users p on p.id = substr(r.external_id, 6)
-    where r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'";
-const PROTO_USERS: &str = "select substr(r.external_id, 6), r.data, null from v1_resources r
-    where r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'";
+/// The rows that say there is a user; the id begins at the sixth character.
+const USER_ROWS: &str =
+    "r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'";
+const GROUP_ROWS: &str =
+    "r.sync_id = ?1 and r.resource_type_id = 'group' and substr(r.external_id, 1, 6) = 'group:'";
 
-/// As [`PLAIN_USERS`], but only what a user can be found by.
-const PLAIN_NAMES: &str =
-    "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, p.login, p.email
-    from v1_resources r left join users p on p.id = substr(r.external_id, 6)
-    where r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'
-    order by r.external_id";
+const PLAIN_USERS: &str =
+    "from v1_resources r left join users p on p.id = substr(r.external_id, 6)";
+const PLAIN_GROUPS: &str =
+    "from v1_resources r left join groups p on p.id = substr(r.external_id, 7)";
 
-const PLAIN_GROUPS: &str = "select substr(r.external_id, 7), iif(p.id is null, r.data, null), p.id, p.type, p.source_id,
+/// The columns of a user: those of the row that says there is one, and the details where the plain tables have them.
+const PLAIN_USER: &str = "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, p.status, p.created,
+        p.activated, p.status_changed, p.last_login, p.last_updated, p.password_changed, p.matched_by, p.profile";
+const PROTO_USER: &str = "select substr(r.external_id, 6), r.data, null from v1_resources r";
+
+const PLAIN_GROUP: &str = "select substr(r.external_id, 7), iif(p.id is null, r.data, null), p.id, p.type, p.source_id,
         p.created, p.last_updated, p.last_membership_updated, p.members_reported, p.members_seen, p.members_kept,
-        p.learned, p.profile
-    from v1_resources r left join groups p on p.id = substr(r.external_id, 7)
-    where r.sync_id = ?1 and r.resource_type_id = 'group' and substr(r.external_id, 1, 6) = 'group:'";
-const PROTO_GROUPS: &str = "select substr(r.external_id, 7), r.data, null from v1_resources r
-    where r.sync_id = ?1 and r.resource_type_id = 'group' and substr(r.external_id, 1, 6) = 'group:'";
+        p.learned, p.profile";
+const PROTO_GROUP: &str = "select substr(r.external_id, 7), r.data, null from v1_resources r";
 
 /// The distinct pairs that grants name, in the order of ids. Reading the table through and sorting is several times
 /// faster than going through an index, and SQLite sorts on disk what is too much for its cache.
@@ -104,10 +128,119 @@ const PAIRS: &str = "select distinct resource_id, principal_resource_id from v1_
     where sync_id = ?1 and resource_type_id = 'group' and principal_resource_type_id = 'user'
     order by 1, 2";
 
+/// How long the values are that a query looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Ids, names, words and counts.
+    Ids,
+    /// Messages and profiles.
+    Values,
+}
+
+impl Of {
+    fn limit(self) -> usize {
+        match self {
+            Self::Ids => MAX_ID,
+            Self::Values => MAX_VALUE,
+        }
+    }
+}
+
+/// How many steps SQLite may still take, how many bytes it may still return, and how long this thread may compute. A file
+/// without tricks needs a fraction: every byte of it is looked at once, at half a step for each.
+struct Allowance {
+    size: u64,
+    counted: Arc<Counted>,
+    bytes: Cell<u64>,
+}
+
+/// What is counted while SQLite runs.
+#[derive(Default)]
+struct Counted {
+    steps: AtomicU64,
+    /// The time of the thread, in nanoseconds. A step may be one over a value that lies behind a very long one.
+    until: AtomicU64,
+}
+
+impl Allowance {
+    const LEAST: u64 = 1 << 20;
+    /// Every so many steps they are counted.
+    const EVERY: i32 = 1000;
+    /// Two seconds, and one more for every 16 MiB: a twentieth of the speed of a slow machine.
+    const NANOS: u64 = 2_000_000_000;
+    const NANOS_A_BYTE: u64 = 60;
+
+    fn new(size: u64) -> Self {
+        let mut new = Self {
+            size: 0,
+            counted: Arc::default(),
+            bytes: Cell::default(),
+        };
+        new.grow(size);
+        new
+    }
+
+    fn grow(&mut self, size: u64) {
+        // A hole has a size but nothing in it.
+        self.size = size.min(MAX_DATABASE);
+        self.renew();
+    }
+
+    /// Another query begins.
+    fn renew(&self) {
+        let all = Self::LEAST + 2 * self.size;
+        self.counted.steps.store(all, Ordering::Relaxed);
+        self.bytes.set(all);
+        let until = thread_time() + Self::NANOS + Self::NANOS_A_BYTE * self.size;
+        self.counted.until.store(until, Ordering::Relaxed);
+    }
+
+    /// What SQLite calls every [`Self::EVERY`] steps; true stops it.
+    fn counter(&self) -> impl FnMut() -> bool + Send + 'static {
+        let counted = Arc::clone(&self.counted);
+        move || {
+            let left = counted.steps.load(Ordering::Relaxed);
+            let rest = left.saturating_sub(Self::EVERY as u64);
+            counted.steps.store(rest, Ordering::Relaxed);
+            left == 0 || thread_time() > counted.until.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Does what has nothing to do with the file, and takes no time for it.
+    fn pause<T>(&self, f: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = f();
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);
+        self.counted.until.fetch_add(took, Ordering::Relaxed);
+        done
+    }
+
+    /// Takes the bytes of a row; false if there are more than the file can hold.
+    fn take(&self, row: &Row<'_>, columns: usize) -> rusqlite::Result<bool> {
+        let mut bytes = 0;
+        for column in 0..columns {
+            bytes += match row.get_ref(column)? {
+                ValueRef::Text(value) | ValueRef::Blob(value) => value.len() as u64,
+                _ => 0,
+            };
+        }
+        let left = self.bytes.get().checked_sub(bytes);
+        self.bytes.set(left.unwrap_or(0));
+        Ok(left.is_some())
+    }
+}
+
+/// How long this thread has computed, in nanoseconds: waiting for a slow disk is no fault of a file.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
 /// A snapshot that is open for reading: one run of it, the newest finished full one.
 pub struct Reader {
     path: PathBuf,
     db: Connection,
+    allowance: Allowance,
     about: About,
 }
 
@@ -126,35 +259,45 @@ impl Reader {
                 newest_unfinished: None,
             }),
             Form::C1z => {
-                let mut copy = tempfile::Builder::new()
-                    .prefix("okta-ciam-")
-                    .tempfile()
-                    .map_err(Error::io(path, "make a temporary copy of it"))?;
-                if c1z::unpack(path, copy.as_file_mut(), MAX_DATABASE)? == 0 {
+                let failed = Error::io(path, "make a temporary copy of it");
+                let (mut copy, name, folder) = nameless().map_err(failed)?;
+                // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there
+                // is anything that a killed run could leave behind.
+                let mut allowance = Allowance::new(0);
+                let db = connect(path, &name, OURS, &allowance)?;
+                std::fs::remove_file(&name)
+                    .and_then(|()| folder.close())
+                    .map_err(Error::io(path, "remove the temporary copy of it"))?;
+                let size = c1z::unpack(path, &mut copy, c1z::cap(path)?)?;
+                if size == 0 {
                     return Err(Error::NoFinishedRun {
                         path: path.to_owned(),
                         newest_unfinished: None,
                     });
                 }
-                // SQLite has it open from here on, so the name can go at once, even if we are killed.
-                let db = connect(path, copy.path())?;
-                copy.close()
-                    .map_err(Error::io(path, "remove the temporary copy of it"))?;
-                Self::new(path, db, Container::C1z)
+                allowance.grow(size);
+                Self::new(path, db, allowance, Container::C1z)
             }
             Form::Sqlite => {
-                at_rest(path)?;
-                Self::new(path, connect(path, path)?, Container::Sqlite)
+                let allowance = Allowance::new(at_rest(path)?);
+                let db = connect(path, path, THEIRS, &allowance)?;
+                Self::new(path, db, allowance, Container::Sqlite)
             }
         }
     }
 
-    fn new(path: &Path, db: Connection, container: Container) -> Result<Self, Error> {
+    fn new(
+        path: &Path,
+        db: Connection,
+        allowance: Allowance,
+        container: Container,
+    ) -> Result<Self, Error> {
         prepare(path, &db)?;
         let about = about(path, &db, container)?;
         Ok(Self {
             path: path.to_owned(),
             db,
+            allowance,
             about,
         })
     }
@@ -172,6 +315,7 @@ impl Reader {
         let mut counts = Counts::default();
         let sync_id = &self.about.sync_id;
         self.each(
+            Of::Ids,
             "select resource_type_id, count(distinct external_id) from v1_resources where sync_id = ?1
                 and resource_type_id not in ('user', 'group') group by 1",
             [sync_id],
@@ -181,6 +325,7 @@ impl Reader {
             },
         )?;
         self.each(
+            Of::Ids,
             "select count(distinct external_id) from v1_entitlements where sync_id = ?1",
             [sync_id],
             |row| {
@@ -198,14 +343,16 @@ impl Reader {
             Ok(())
         })?;
 
-        counts.users_by_status = self.tally(PLAIN_USERS, "status", |reader, map| {
+        let sql = format!("select p.status, count(*) {PLAIN_USERS} where {USER_ROWS} group by 1");
+        counts.users_by_status = self.tally(&sql, |reader, map| {
             reader.each_user(|record| {
                 add(map, record.user.status);
                 Ok::<(), Error>(())
             })
         })?;
         counts.users = counts.users_by_status.values().sum();
-        counts.groups_by_type = self.tally(PLAIN_GROUPS, "type", |reader, map| {
+        let sql = format!("select p.type, count(*) {PLAIN_GROUPS} where {GROUP_ROWS} group by 1");
+        counts.groups_by_type = self.tally(&sql, |reader, map| {
             reader.each_group(|record| {
                 add(map, record.group.kind);
                 Ok::<(), Error>(())
@@ -215,17 +362,15 @@ impl Reader {
         Ok(counts)
     }
 
-    /// Counts by one column of the plain tables, or by looking at every message.
+    /// Counts by a query of the plain tables, or by looking at every message.
     fn tally(
         &self,
         plain: &str,
-        column: &str,
         by_message: impl FnOnce(&Self, &mut BTreeMap<String, u64>) -> Result<(), Error>,
     ) -> Result<BTreeMap<String, u64>, Error> {
         let mut map = BTreeMap::new();
         if self.about.is_ours() {
-            let sql = format!("select {column}, count(*) from ({plain}) group by 1");
-            self.each(&sql, [&self.about.sync_id], |row| {
+            self.each(Of::Ids, plain, [&self.about.sync_id], |row| {
                 let word: Option<String> = row.get(0)?;
                 map.insert(
                     word.unwrap_or_else(|| UNKNOWN.to_owned()),
@@ -247,7 +392,7 @@ impl Reader {
         let mut warnings = Vec::new();
         if self.about.is_ours() {
             let sql = "select code, kind, object_id, message from warnings order by rowid";
-            self.each(sql, [], |row| {
+            self.each(Of::Values, sql, [], |row| {
                 warnings.push(Warning {
                     code: row.get(0)?,
                     kind: row.get(1)?,
@@ -268,16 +413,11 @@ impl Reader {
         &self,
         mut f: impl FnMut(UserRecord) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!("{} order by r.external_id", self.users());
-        let mut last = None;
-        self.rows(&sql, [&self.about.sync_id], |row| {
-            let record = self.user_record(row)?;
-            if last.as_ref() == Some(&record.user.id) {
-                return Ok(());
-            }
-            last = Some(record.user.id.clone());
-            f(record)
-        })
+        for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
+            let user = self.user(row)?;
+            self.allowance.pause(|| f(user))?;
+        }
+        Ok(())
     }
 
     /// Every group, in the order of ids.
@@ -288,16 +428,11 @@ impl Reader {
         &self,
         mut f: impl FnMut(GroupRecord) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!("{} order by r.external_id", self.groups());
-        let mut last = None;
-        self.rows(&sql, [&self.about.sync_id], |row| {
-            let record = self.group_record(row)?;
-            if last.as_ref() == Some(&record.group.id) {
-                return Ok(());
-            }
-            last = Some(record.group.id.clone());
-            f(record)
-        })
+        for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
+            let group = self.group(row)?;
+            self.allowance.pause(|| f(group))?;
+        }
+        Ok(())
     }
 
     /// Every membership whose user and group are in the file, in the order of the groups' ids, then of the users'.
@@ -310,7 +445,7 @@ impl Reader {
     ) -> Result<(), E> {
         self.pairs(|group, user, both_there| {
             if both_there {
-                f(group.into(), user.into())
+                self.allowance.pause(|| f(group.into(), user.into()))
             } else {
                 Ok(())
             }
@@ -324,7 +459,7 @@ impl Reader {
         mut f: impl FnMut(&str, &str, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let (groups, users) = (self.ids(baton::GROUP)?, self.ids(baton::USER)?);
-        self.rows(PAIRS, [&self.about.sync_id], |row| {
+        self.rows(Of::Ids, PAIRS, [&self.about.sync_id], |row| {
             let id = |column: usize| -> Result<&str, Error> {
                 let value = row.get_ref(column).map_err(|error| self.reading(error))?;
                 let text = value.as_str();
@@ -342,7 +477,7 @@ impl Reader {
         let mut ids = HashSet::new();
         let sql =
             "select external_id from v1_resources where sync_id = ?1 and resource_type_id = ?2";
-        self.each(sql, [self.about.sync_id.as_str(), kind], |row| {
+        self.each(Of::Ids, sql, [self.about.sync_id.as_str(), kind], |row| {
             let id: String = row.get(0)?;
             let id = id.strip_prefix(kind).and_then(|id| id.strip_prefix(':'));
             ids.extend(id.map(Box::from));
@@ -356,142 +491,206 @@ impl Reader {
     /// If one has exactly that id, nobody is found for an id that differs in case.
     ///
     /// # Errors
-    /// A damaged file.
+    /// A damaged file, or more than 100 users.
     pub fn find_users(&self, text: &str) -> Result<Vec<UserRecord>, Error> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = Vec::new();
-        let mut look = |id: &str, login: Option<&str>, email: Option<&str>| {
+        let mut found: Vec<(i64, String, bool)> = Vec::new();
+        let mut look = |row: i64, id: &str, login: Option<&str>, email: Option<&str>| {
             let named = [login, email]
                 .into_iter()
                 .flatten()
                 .any(|name| same(name, text));
-            if named || same(id, text) {
-                found.push((id.to_owned(), named));
+            let known = found.last().is_some_and(|(_, last, _)| last == id);
+            if (named || same(id, text)) && !known {
+                found.push((row, id.to_owned(), named));
             }
         };
         if self.about.is_ours() {
-            self.rows(PLAIN_NAMES, [&self.about.sync_id], |row| {
+            let sql = format!(
+                "select r.rowid, substr(r.external_id, 6), p.id, p.login, p.email {PLAIN_USERS} where {USER_ROWS}
+                    order by r.external_id, r.rowid"
+            );
+            self.rows(Of::Ids, &sql, [&self.about.sync_id], |row| {
+                let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
                 if self.optional_text(row, 2)?.is_none() {
-                    let UserRecord { user, .. } = self.user_record(row)?;
-                    look(user.id.as_str(), user.login(), user.email());
+                    let UserRecord { user, .. } = self.user(number)?;
+                    look(number, &id, user.login(), user.email());
                     return Ok(());
                 }
-                let (id, login) = (self.text(row, 0)?, self.optional_text(row, 3)?);
-                let email = self.optional_text(row, 4)?;
-                look(&id, login.as_deref(), email.as_deref());
+                let (login, email) = (self.optional_text(row, 3)?, self.optional_text(row, 4)?);
+                look(number, &id, login.as_deref(), email.as_deref());
                 Ok::<(), Error>(())
             })?;
         } else {
-            self.each_user::<Error>(|UserRecord { user, .. }| {
-                look(user.id.as_str(), user.login(), user.email());
-                Ok(())
-            })?;
+            for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
+                let UserRecord { user, .. } = self.user(row)?;
+                look(row, user.id.as_str(), user.login(), user.email());
+            }
         }
-        if found.iter().any(|(id, _)| id == text) {
-            found.retain(|(id, named)| *named || id == text);
+        if found.iter().any(|(_, id, _)| id == text) {
+            found.retain(|(_, id, named)| *named || id == text);
         }
-        let sql = format!("{} and r.external_id = 'user:' || ?2 limit 1", self.users());
-        let mut users = Vec::new();
-        for (id, _) in found {
-            self.rows::<Error>(&sql, params![self.about.sync_id, id], |row| {
-                users.push(self.user_record(row)?);
-                Ok(())
-            })?;
-        }
-        Ok(users)
+        self.few(found.len(), "users")?;
+        found.into_iter().map(|(row, ..)| self.user(row)).collect()
     }
 
     /// The groups that a text names: by id, by exact name, or by the id of Baton's entitlement (`group:ID:member`); if
     /// there is none, those whose names differ from it in case only. In the order of ids.
     ///
     /// # Errors
-    /// A damaged file.
+    /// A damaged file, or more than 100 groups.
     pub fn find_groups(&self, text: &str) -> Result<Vec<GroupRecord>, Error> {
         let id = baton::group_of_entitlement(text).unwrap_or(text);
         let (mut exact, mut folded) = (Vec::new(), Vec::new());
-        self.each_group::<Error>(|record| {
-            let name = record.group.name();
-            if record.group.id.as_str() == id || name == Some(text) {
-                exact.push(record);
+        for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
+            let GroupRecord { group, .. } = self.group(row)?;
+            let name = group.name();
+            if group.id.as_str() == id || name == Some(text) {
+                exact.push(row);
             } else if name.is_some_and(|name| same(name, text)) {
-                folded.push(record);
+                folded.push(row);
             }
-            Ok(())
-        })?;
-        Ok(if exact.is_empty() { folded } else { exact })
+        }
+        let found = if exact.is_empty() { folded } else { exact };
+        self.few(found.len(), "groups")?;
+        found.into_iter().map(|row| self.group(row)).collect()
     }
 
-    /// The groups that a user is in, sorted by name, then id.
+    /// The groups that a user is in, sorted by name, then id. Of their profiles only the name is there.
     ///
     /// # Errors
     /// A damaged file.
     pub fn groups_of(&self, user: &UserId) -> Result<Vec<GroupRecord>, Error> {
-        let sql = format!(
-            "{} and r.external_id in (select 'group:' || resource_id from v1_grants
+        let those = "and r.external_id in (select 'group:' || resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group'
                 and principal_resource_type_id = 'user' and principal_resource_id = ?2)
-                and exists (select 1 from v1_resources where sync_id = ?1 and resource_type_id = 'user'
-                    and external_id = 'user:' || ?2)",
-            self.groups()
-        );
+            and exists (select 1 from v1_resources where sync_id = ?1 and resource_type_id = 'user'
+                and external_id = 'user:' || ?2)";
         let mut groups = Vec::new();
-        self.rows::<Error>(&sql, params![self.about.sync_id, user.as_str()], |row| {
-            groups.push(self.group_record(row)?);
-            Ok(())
-        })?;
+        for row in self.keys(
+            baton::GROUP,
+            those,
+            [self.about.sync_id.as_str(), user.as_str()],
+        )? {
+            let mut record = self.group(row)?;
+            record.group.profile.retain(|key, _| key == "name");
+            groups.push(record);
+        }
         groups.sort_by(|a, b| (a.group.name(), &a.group.id).cmp(&(b.group.name(), &b.group.id)));
-        groups.dedup_by(|a, b| a.group.id == b.group.id);
         Ok(groups)
     }
 
-    /// The users that are in a group, sorted by login, then id.
+    /// The users that are in a group, sorted by login, then id. Of their profiles only the names and the primary e-mail
+    /// are there.
     ///
     /// # Errors
     /// A damaged file.
     pub fn members_of(&self, group: &GroupId) -> Result<Vec<UserRecord>, Error> {
-        let sql = format!(
-            "{} and r.external_id in (select 'user:' || principal_resource_id from v1_grants
+        let those = "and r.external_id in (select 'user:' || principal_resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group' and resource_id = ?2
                 and principal_resource_type_id = 'user')
-                and exists (select 1 from v1_resources where sync_id = ?1 and resource_type_id = 'group'
-                    and external_id = 'group:' || ?2)",
-            self.users()
-        );
+            and exists (select 1 from v1_resources where sync_id = ?1 and resource_type_id = 'group'
+                and external_id = 'group:' || ?2)";
         let mut users = Vec::new();
-        self.rows::<Error>(&sql, params![self.about.sync_id, group.as_str()], |row| {
-            users.push(self.user_record(row)?);
-            Ok(())
-        })?;
+        for row in self.keys(
+            baton::USER,
+            those,
+            [self.about.sync_id.as_str(), group.as_str()],
+        )? {
+            let mut record = self.user(row)?;
+            record
+                .user
+                .profile
+                .retain(|key, _| NAMES.contains(&key.as_str()));
+            users.push(record);
+        }
         users.sort_by(|a, b| (a.user.login(), &a.user.id).cmp(&(b.user.login(), &b.user.id)));
-        users.dedup_by(|a, b| a.user.id == b.user.id);
         Ok(users)
     }
 
-    fn users(&self) -> &'static str {
-        if self.about.is_ours() {
-            PLAIN_USERS
+    /// The rows that say there is a user or a group, one for each, in the order of ids.
+    fn keys(&self, kind: &str, those: &str, params: impl Params) -> Result<Vec<i64>, Error> {
+        let which = if kind == baton::USER {
+            USER_ROWS
         } else {
-            PROTO_USERS
-        }
+            GROUP_ROWS
+        };
+        let sql = format!(
+            "select r.rowid, r.external_id from v1_resources r where {which} {those}
+                order by r.external_id, r.rowid"
+        );
+        let mut keys = Vec::new();
+        let mut last = None;
+        self.rows::<Error>(Of::Ids, &sql, params, |row| {
+            let id = self.text(row, 1)?;
+            if last.as_ref() != Some(&id) {
+                keys.push(self.number(row, 0)?);
+                last = Some(id);
+            }
+            Ok(())
+        })?;
+        Ok(keys)
     }
 
-    fn groups(&self) -> &'static str {
-        if self.about.is_ours() {
-            PLAIN_GROUPS
+    /// The user in a row of `v1_resources`.
+    fn user(&self, row: i64) -> Result<UserRecord, Error> {
+        let sql = if self.about.is_ours() {
+            format!("{PLAIN_USER} {PLAIN_USERS} where r.rowid = ?1 limit 1")
         } else {
-            PROTO_GROUPS
-        }
+            format!("{PROTO_USER} where r.rowid = ?1")
+        };
+        self.one(&sql, row, |row| self.user_record(row))
     }
 
-    /// A row of [`Reader::users`].
+    /// The group in a row of `v1_resources`.
+    fn group(&self, row: i64) -> Result<GroupRecord, Error> {
+        let sql = if self.about.is_ours() {
+            format!("{PLAIN_GROUP} {PLAIN_GROUPS} where r.rowid = ?1 limit 1")
+        } else {
+            format!("{PROTO_GROUP} where r.rowid = ?1")
+        };
+        self.one(&sql, row, |row| self.group_record(row))
+    }
+
+    /// A row that was there before; it takes from the allowance of the query that found it.
+    fn one<T>(
+        &self,
+        sql: &str,
+        row: i64,
+        read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut found = None;
+        self.more::<Error>(Of::Values, sql, [row], |row| {
+            found = Some(read(row)?);
+            Ok(())
+        })?;
+        found.ok_or_else(|| Error::damaged(&self.path, format!("row {row} is there and is not")))
+    }
+
+    /// Whoever asks for one thing by a name does not want thousands.
+    fn few(&self, count: usize, what: &'static str) -> Result<(), Error> {
+        if count <= MAX_FOUND {
+            return Ok(());
+        }
+        Err(Error::TooMany {
+            path: self.path.clone(),
+            what,
+            count,
+            limit: MAX_FOUND,
+        })
+    }
+
+    /// A row of [`PLAIN_USER`] or [`PROTO_USER`].
     fn user_record(&self, row: &Row<'_>) -> Result<UserRecord, Error> {
         let id = self.text(row, 0)?;
         if self.optional_text(row, 2)?.is_none() {
             let resource = self.message(row, 1, &id)?;
+            let user = baton::user_of(id.into(), resource);
+            self.small(&user.profile, user.id.as_str())?;
             return Ok(UserRecord {
-                user: baton::user_of(id.into(), resource),
+                user,
                 matched_by: None,
             });
         }
@@ -513,13 +712,15 @@ impl Reader {
         })
     }
 
-    /// A row of [`Reader::groups`].
+    /// A row of [`PLAIN_GROUP`] or [`PROTO_GROUP`].
     fn group_record(&self, row: &Row<'_>) -> Result<GroupRecord, Error> {
         let id = self.text(row, 0)?;
         if self.optional_text(row, 2)?.is_none() {
             let resource = self.message(row, 1, &id)?;
+            let group = baton::group_of(id.into(), resource);
+            self.small(&group.profile, group.id.as_str())?;
             return Ok(GroupRecord {
-                group: baton::group_of(id.into(), resource),
+                group,
                 learned: None,
                 members_seen: None,
                 members_kept: None,
@@ -556,6 +757,9 @@ impl Reader {
         let bytes = bytes
             .as_blob()
             .map_err(|_| Error::damaged(&self.path, format!("the resource {id} has no data")))?;
+        if bytes.len() > MAX_MESSAGE {
+            return Err(Error::message_too_big(&self.path));
+        }
         proto::Resource::decode(bytes).map_err(|error| {
             Error::damaged(
                 &self.path,
@@ -565,12 +769,41 @@ impl Reader {
     }
 
     fn profile(&self, row: &Row<'_>, column: usize, id: &str) -> Result<Profile, Error> {
-        serde_json::from_str(&self.text(row, column)?).map_err(|error| {
+        let text = self.text(row, column)?;
+        // Each value but the first stands behind one of these; counted before any of them takes memory.
+        let elements = text
+            .bytes()
+            .filter(|byte| matches!(byte, b',' | b'[' | b'{'));
+        if elements.count() > MAX_ELEMENTS {
+            return Err(self.large(id));
+        }
+        serde_json::from_str(&text).map_err(|error| {
             Error::damaged(
                 &self.path,
                 format!("the profile of {id} is no JSON object ({error})"),
             )
         })
+    }
+
+    /// Refuses a profile of too many values.
+    fn small(&self, profile: &Profile, id: &str) -> Result<(), Error> {
+        fn elements(value: &Value) -> usize {
+            match value {
+                Value::Array(list) => list.iter().map(|value| 1 + elements(value)).sum(),
+                Value::Object(map) => map.values().map(|value| 1 + elements(value)).sum(),
+                _ => 0,
+            }
+        }
+        let count: usize = profile.values().map(|value| 1 + elements(value)).sum();
+        if count > MAX_ELEMENTS {
+            return Err(self.large(id));
+        }
+        Ok(())
+    }
+
+    fn large(&self, id: &str) -> Error {
+        let why = format!("the profile of {id} holds more than {MAX_ELEMENTS} values");
+        Error::damaged(&self.path, why)
     }
 
     fn time(
@@ -591,6 +824,10 @@ impl Reader {
         }
     }
 
+    fn number(&self, row: &Row<'_>, column: usize) -> Result<i64, Error> {
+        row.get(column).map_err(|error| self.reading(error))
+    }
+
     fn text(&self, row: &Row<'_>, column: usize) -> Result<String, Error> {
         row.get(column).map_err(|error| self.reading(error))
     }
@@ -602,33 +839,56 @@ impl Reader {
     /// Calls back with every row, where only SQLite can fail.
     fn each(
         &self,
+        of: Of,
         sql: &str,
         params: impl Params,
         mut f: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        self.rows(sql, params, |row| {
+        self.rows(of, sql, params, |row| {
             f(row).map_err(|error| self.reading(error))
         })
     }
 
-    /// Calls back with every row.
+    /// Calls back with every row of a query with an allowance of its own.
     fn rows<E: From<Error>>(
         &self,
+        of: Of,
+        sql: &str,
+        params: impl Params,
+        f: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.allowance.renew();
+        self.more(of, sql, params, f)
+    }
+
+    /// Calls back with every row.
+    fn more<E: From<Error>>(
+        &self,
+        of: Of,
         sql: &str,
         params: impl Params,
         mut f: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let failed = |error| E::from(self.reading(error));
+        let failed = |error| E::from(Error::reading(&self.path, of.limit(), error));
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let columns = statement.column_count();
         let mut rows = statement.query(params).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
+        loop {
+            // Before every row: the callback may have asked for something else.
+            limit(&self.db, of.limit()).map_err(failed)?;
+            let Some(row) = rows.next().map_err(failed)? else {
+                return Ok(());
+            };
+            if !self.allowance.take(row, columns).map_err(failed)? {
+                let why = "its rows hold more bytes than the whole file";
+                return Err(Error::damaged(&self.path, why).into());
+            }
             f(row)?;
         }
-        Ok(())
     }
 
     fn reading(&self, error: rusqlite::Error) -> Error {
-        Error::reading(&self.path, error)
+        Error::reading(&self.path, MAX_VALUE, error)
     }
 }
 
@@ -654,39 +914,73 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 /// Refuses a database that someone is changing, or that was left in the middle of a change: what is in the files beside
-/// it belongs to it, and looking at them would change them.
-fn at_rest(path: &Path) -> Result<(), Error> {
+/// it belongs to it, and looking at them would change them. Returns the length of the file.
+fn at_rest(path: &Path) -> Result<u64, Error> {
     let mut head = [0; 20];
-    let mut file = File::open(path).map_err(Error::io(path, "open it"))?;
+    let (mut file, size) = c1z::open(path)?;
     file.read_exact(&mut head)
         .map_err(|_| Error::damaged(path, "it ends in its header"))?;
     for (suffix, counts) in [("-wal", head[18] == 2 || head[19] == 2), ("-journal", true)] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);
         let beside = PathBuf::from(beside);
-        let length = std::fs::metadata(&beside).map_or(0, |metadata| metadata.len());
+        let metadata = std::fs::metadata(&beside).ok();
+        let length = metadata
+            .filter(std::fs::Metadata::is_file)
+            .map_or(0, |metadata| metadata.len());
         // A journal whose first byte is 0 was used up.
-        let used_up = suffix == "-journal" && first_byte(&beside) == Some(0);
-        if counts && length > 0 && !used_up {
+        let used_up = || suffix == "-journal" && first_byte(&beside) == Some(0);
+        if counts && length > 0 && !used_up() {
             return Err(Error::InUse {
                 path: path.to_owned(),
                 beside,
             });
         }
     }
-    Ok(())
+    Ok(size)
 }
 
 fn first_byte(path: &Path) -> Option<u8> {
     let mut byte = [0];
     let mut file = File::open(path).ok()?;
-    file.seek(SeekFrom::Start(0)).ok()?;
     file.read_exact(&mut byte).ok()?;
     Some(byte[0])
 }
 
-/// Opens a database that nobody changes, without locks and without files beside it. `path` is its name in messages.
-fn connect(path: &Path, database: &Path) -> Result<Connection, Error> {
+/// How long a value may be that SQLite looks at from now on.
+fn limit(db: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    db.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes).map(drop)
+}
+
+/// How a database is opened that is whole, and that SQLite may look at at once.
+const THEIRS: &str = "?mode=ro&immutable=1";
+/// How one is opened that is still to be filled: as immutable it would stay empty.
+const OURS: &str = "?mode=ro&nolock=1";
+
+/// A file that only this program can reach, in a folder of its own, where nobody else can put a journal beside it.
+fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
+    let folder = tempfile::Builder::new()
+        .prefix("okta-ciam-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()?;
+    let name = folder.path().join("copy");
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&name)?;
+    Ok((file, name, folder))
+}
+
+/// Opens a database that nobody changes, without locks and without files beside it, and runs no SQL yet. `path` is its
+/// name in messages.
+fn connect(
+    path: &Path,
+    database: &Path,
+    how: &str,
+    allowance: &Allowance,
+) -> Result<Connection, Error> {
     let mut uri = "file:".to_owned();
     let absolute = std::path::absolute(database).map_err(Error::io(path, "open it"))?;
     for byte in absolute.as_os_str().as_bytes() {
@@ -696,26 +990,31 @@ fn connect(path: &Path, database: &Path) -> Result<Connection, Error> {
             uri.push_str(&format!("%{byte:02X}"));
         }
     }
-    uri.push_str("?mode=ro&immutable=1");
+    uri.push_str(how);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
-        let db = Connection::open_with_flags(&uri, flags)?;
-        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE as i32)?;
+        let mut db = Connection::open_with_flags(&uri, flags)?;
+        db.progress_handler(Allowance::EVERY, Some(allowance.counter()))?;
+        db.set_limit(Limit::SQLITE_LIMIT_SCHEMA, MAX_SCHEMA.0)?;
+        limit(&db, MAX_SCHEMA.1)?;
         db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        db.execute_batch("pragma cell_size_check = on; pragma cache_size = -16384;")?;
         Ok(db)
     };
-    open().map_err(|error| Error::reading(path, error))
+    open().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
 }
 
 /// Looks at the schema: what is missing is made, empty, where only this connection sees it.
 fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
+    db.execute_batch(
+        "pragma cell_size_check = on; pragma cache_size = -16384; pragma automatic_index = off;",
+    )
+    .map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))?;
     for (table, needed) in TABLES {
         match columns(path, db, table)? {
             Some(columns) => has(path, table, &columns, needed)?,
@@ -728,7 +1027,7 @@ fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
             None => {
                 let sql = format!("create temp table {table} ({})", needed.join(", "));
                 db.execute_batch(&sql)
-                    .map_err(|error| Error::reading(path, error))?;
+                    .map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))?;
             }
         }
     }
@@ -751,7 +1050,8 @@ fn has(path: &Path, table: &str, columns: &[String], needed: &[&str]) -> Result<
 /// read from: whoever made the file would decide what runs here.
 fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<String>>, Error> {
     let columns = || -> rusqlite::Result<Option<(bool, Vec<String>)>> {
-        let sql = "select type = 'table' and rootpage > 0 from main.sqlite_schema
+        // SQLite writes the first words itself, so what they say is so: a virtual table is none that holds rows.
+        let sql = "select type = 'table' and rootpage > 0 and sql like 'create table %' from main.sqlite_schema
             where name = ?1 collate nocase and type in ('table', 'view')";
         let plain: Option<bool> = db.query_row(sql, [table], |row| row.get(0)).optional()?;
         let Some(mut plain) = plain else {
@@ -762,11 +1062,13 @@ fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<Strin
         let mut names = Vec::new();
         while let Some(row) = rows.next()? {
             plain &= row.get::<_, i64>(1)? == 0;
-            names.push(row.get(0)?);
+            names.push(row.get::<_, String>(0)?);
         }
+        // A column of that name would stand where the number of the row should.
+        plain &= !names.iter().any(|name| name.eq_ignore_ascii_case("rowid"));
         Ok(Some((plain, names)))
     };
-    match columns().map_err(|error| Error::reading(path, error))? {
+    match columns().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))? {
         Some((false, _)) => Err(Error::damaged(
             path,
             format!("{table} is not a table that simply holds its rows"),
@@ -778,8 +1080,9 @@ fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<Strin
 
 /// Picks the run.
 fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Error> {
-    let failed = |error| Error::reading(path, error);
+    let failed = |error| Error::reading(path, MAX_ID, error);
     let known = columns(path, db, "v1_sync_runs")?.unwrap_or_default();
+    limit(db, MAX_ID).map_err(failed)?;
     // Files from before there were other types of run.
     let full = if known.iter().any(|column| column == "sync_type") {
         "sync_type = 'full'"
@@ -787,7 +1090,8 @@ fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Er
         "true"
     };
     let runs = db
-        .query_row("select count(*) from v1_sync_runs", [], |row| {
+        // Not `count(*)`: that is one step, however long it takes.
+        .query_row("select count(sync_id) from v1_sync_runs", [], |row| {
             unsigned(row, 0)
         })
         .map_err(failed)?;
@@ -830,6 +1134,7 @@ fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Er
 
 /// The facts, if the plain tables describe the run.
 fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, Error> {
+    limit(db, MAX_VALUE).map_err(|error| Error::reading(path, MAX_VALUE, error))?;
     let Some(known) = columns(path, db, "snapshot")? else {
         return Ok(None);
     };
@@ -837,7 +1142,7 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
     if has(path, "snapshot", &known, marks).is_err() {
         return Ok(None);
     }
-    let failed = |error| Error::reading(path, error);
+    let failed = |error| Error::reading(path, MAX_VALUE, error);
     let version: Option<i64> = db
         .query_row(
             "select schema_version from snapshot where sync_id = ?1 limit 1",

@@ -799,6 +799,93 @@ fn a_database_that_is_being_changed_is_refused_and_nothing_is_made_beside_one() 
 }
 
 #[test]
+fn a_name_that_fits_very_many_is_no_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("many.db");
+    let groups: Vec<GroupRow> = (0..101)
+        .map(|n| group(&format!("00g{n:03}"), "Same", "APP_GROUP", Learned::Listed))
+        .collect();
+    database(&path, &users(), &groups[..100], &[]);
+    assert_eq!(
+        Reader::open(&path)
+            .unwrap()
+            .find_groups("Same")
+            .unwrap()
+            .len(),
+        100
+    );
+    let path = folder.path().join("more.db");
+    database(&path, &users(), &groups, &[]);
+    let reader = Reader::open(&path).unwrap();
+    let text = reader.find_groups("same").unwrap_err().to_string();
+    assert!(
+        text.contains("101 groups") && text.contains("by its id"),
+        "{text}"
+    );
+    assert_eq!(reader.find_groups("00g100").unwrap().len(), 1);
+}
+
+#[test]
+fn the_shortest_rows_that_there_can_be_take_less_than_what_is_allowed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("short.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "create table v1_sync_runs (sync_id, started_at, ended_at);
+        insert into v1_sync_runs values (1, '2026-01-01', '2026-01-01 00:00:01');
+        update v1_sync_runs set sync_id = '';
+        create table v1_resources (resource_type_id, external_id, data, sync_id);
+        with recursive n(a) as (values (1) union all select a + 1 from n where a < 100000)
+            insert into v1_resources select 'user', 'user:' || a, x'', '' from n;
+        insert into v1_resources values ('group', 'group:a', x'', '');
+        create table v1_grants (resource_type_id, resource_id, principal_resource_type_id, principal_resource_id,
+            sync_id);
+        insert into v1_grants select 'group', 'a', 'user', substr(external_id, 6), '' from v1_resources;",
+    )
+    .unwrap();
+    drop(db);
+    let reader = Reader::open(&path).unwrap();
+    let counts = reader.counts().unwrap();
+    assert_eq!((counts.users, counts.memberships), (100_000, 100_000));
+    assert_eq!(reader.members_of(&"a".into()).unwrap().len(), 100_000);
+    assert_eq!(reader.groups_of(&"5".into()).unwrap().len(), 1);
+}
+
+/// A foreign file, or one of our own, with bytes changed at random places, the same in every run of the test.
+#[test]
+fn no_byte_that_is_changed_makes_the_reader_panic_or_run_on() {
+    let (folder, db, _) = written();
+    let mut databases = vec![fs::read(db).unwrap()];
+    for entry in fs::read_dir(fixture("")).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        if let Some(frames) = bytes.strip_prefix(c1z::MAGIC) {
+            databases.push(zstd::decode_all(frames).unwrap());
+        }
+    }
+    assert_eq!(databases.len(), 7);
+    let mut random = fastrand::Rng::with_seed(7);
+    let path = folder.path().join("changed.db");
+    for database in databases {
+        for round in 0..150 {
+            let mut bytes = database.clone();
+            for _ in 0..random.usize(1..8) {
+                // Half of them where pages say what is in them.
+                let at = if random.bool() {
+                    random.usize(..bytes.len())
+                } else {
+                    random.usize(..bytes.len() / 4096) * 4096 + random.usize(..128)
+                };
+                bytes[at] = random.u8(..);
+            }
+            fs::write(&path, bytes).unwrap();
+            let begun = std::time::Instant::now();
+            drop(everything(&path));
+            assert!(begun.elapsed().as_secs() < 5, "round {round}");
+        }
+    }
+}
+
+#[test]
 fn other_files_are_no_snapshots() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.c1z");
@@ -865,6 +952,24 @@ proptest! {
         fs::write(&path, bytes).unwrap();
         if let Ok(read) = everything(&path) {
             prop_assert_eq!(read, everything(&fixture("go-connector.c1z")).unwrap());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(
+        start in 0..5_usize, bytes in proptest::collection::vec(any::<u8>(), 0..600), packed in any::<bool>(),
+    ) {
+        let (folder, db, _) = written();
+        let head = fs::read(db).unwrap();
+        let mut content = head[..[0, 16, 18, 24, 100][start]].to_vec();
+        content.extend(bytes);
+        if packed {
+            content = [c1z::MAGIC.to_vec(), zstd::encode_all(content.as_slice(), 1).unwrap()].concat();
+        }
+        let path = folder.path().join("any.c1z");
+        for prefix in [&b""[..], c1z::MAGIC] {
+            fs::write(&path, [prefix, content.as_slice()].concat()).unwrap();
+            drop(everything(&path));
         }
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod exits;
 mod faults;
 mod guards;
+mod hostile;
 mod interrupts;
 mod machine;
 mod plan;

@@ -114,6 +114,26 @@ impl Folder {
         }
     }
 
+    /// The same, in bounds that nothing but a mistake comes near: 512 MiB of address space, 20 s of processor time, 512
+    /// MiB for each file. Temporary files go to a folder of their own, `tmp`.
+    pub fn bounded(&self, arguments: &[&str]) -> Run {
+        let temporary = self.path("tmp");
+        std::fs::create_dir_all(&temporary).unwrap();
+        let mut command = Command::new("/bin/sh");
+        command
+            .env_clear()
+            .env("TMPDIR", temporary)
+            .current_dir(self.0.path())
+            .arg("-c")
+            .arg("ulimit -v 524288 && ulimit -t 20 && ulimit -f 1048576 && exec \"$0\" \"$@\"")
+            .arg(env!("CARGO_BIN_EXE_okta-ciam"))
+            .args(arguments);
+        Run {
+            command,
+            stdin: None,
+        }
+    }
+
     /// A sync of a server's org.
     pub fn sync(&self, okta: &Okta, arguments: &[&str]) -> Run {
         self.run(&[&["sync"], arguments].concat())

@@ -1,0 +1,55 @@
+//! A file of any bytes, read as `show` reads it. The first byte says whether the rest is the file, or is packed first:
+//! no fuzzer finds its way through a checksum.
+#![no_main]
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use libfuzzer_sys::fuzz_target;
+use okta_ciam::snapshot::{Error, Reader};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((how, bytes)) = bytes.split_first() else {
+        return;
+    };
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        std::env::temp_dir().join(format!("okta-ciam-fuzz-{}", std::process::id()))
+    });
+    if how % 2 == 0 {
+        std::fs::write(file, bytes).unwrap();
+    } else {
+        let packed = [b"C1ZF\0".to_vec(), zstd::encode_all(bytes, 1).unwrap()].concat();
+        std::fs::write(file, packed).unwrap();
+    }
+    if let Err(error) = read(file) {
+        // What people see of it.
+        assert!(error.to_string().len() < 4000, "{error}");
+    }
+});
+
+fn read(file: &Path) -> Result<(), Error> {
+    let reader = Reader::open(file)?;
+    // Damage to one thing must not hide the others from the fuzzer.
+    let _ = reader.counts();
+    let _ = reader.warnings();
+    let (mut users, mut groups) = (Vec::new(), Vec::new());
+    let _ = reader.each_user::<Error>(|user| {
+        users.push(user.user.id);
+        Ok(())
+    });
+    let _ = reader.each_group::<Error>(|group| {
+        groups.push(group.group.id);
+        Ok(())
+    });
+    for user in users.iter().take(3) {
+        let _ = reader.groups_of(user);
+        let _ = reader.find_users(user.as_str());
+    }
+    for group in groups.iter().take(3) {
+        let _ = reader.members_of(group);
+        let _ = reader.find_groups(group.as_str());
+    }
+    let _ = reader.find_users("ada@example.com");
+    reader.each_membership(|_, _| Ok::<(), Error>(()))
+}
