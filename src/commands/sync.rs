@@ -194,6 +194,15 @@ fn state_file_after(file: &StateFile, error: &anyhow::Error) {
     }
 }
 
+/// Names the working file in an error that is about nothing else.
+fn about_the_state(error: anyhow::Error, file: &StateFile) -> anyhow::Error {
+    if error.is::<rusqlite::Error>() {
+        let text = format!("{}: the disk is full, or fails", file.path().display());
+        return error.context(text);
+    }
+    error
+}
+
 /// Reads the org and writes the snapshot under its temporary names.
 fn read_and_write(
     config: &Sync,
@@ -214,7 +223,7 @@ fn read_and_write(
     };
     let gathered = run::gather(config, client, stop, Some(read), |tally| shown.show(tally));
     shown.clear();
-    let mut gathered = gathered?;
+    let mut gathered = gathered.map_err(|error| about_the_state(error, &target.state()))?;
     let skew = note_skew(client, &mut gathered.warnings);
     let ended_at = config.now.unwrap_or_else(now_in_millis);
     let run = Run {
@@ -248,7 +257,8 @@ fn read_and_write(
                 container,
                 allow_empty,
             )
-        })?
+        })
+        .map_err(|error| about_the_state(error, &target.state()))?
     };
     note_size(files.database.path(), &mut gathered.warnings)?;
     Ok((

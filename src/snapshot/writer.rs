@@ -65,6 +65,7 @@ impl Writer {
         let open = || -> rusqlite::Result<Connection> {
             let db = Connection::open_with_flags(path, flags)?;
             db.execute_batch(PRAGMAS)?;
+            sort_beside(&db, path)?;
             db.execute_batch("begin")?;
             db.execute_batch(schema::BATON_TABLES)?;
             db.execute_batch(schema::PLAIN_TABLES)?;
@@ -317,6 +318,20 @@ impl Writer {
             path: self.path.clone(),
             what,
         }
+    }
+}
+
+/// Lets SQLite put the files that it sorts large indexes in beside the database: often nothing else can be written in a
+/// container, and where the file goes there is room, or the run fails anyway. They have no name while they are used.
+fn sort_beside(db: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match folder.to_str() {
+        // The pragma is deprecated because it is one setting for a whole process, which is what is wanted here.
+        Some(folder) => db.pragma_update(None, "temp_store_directory", folder),
+        None => Ok(()),
     }
 }
 

@@ -318,3 +318,97 @@ fn equal_partial_runs_give_equal_bytes() {
     let [one, two] = ["one.db", "two.db"].map(|name| std::fs::read(folder.path(name)).unwrap());
     assert!(one == two);
 }
+
+#[test]
+fn a_snapshot_that_lost_more_than_is_allowed_goes_beside_the_old_one() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    for file in ["sync.c1z", "sync.db"] {
+        folder
+            .sync(
+                &okta,
+                &["-f", file, "--max-drop", "0", "--manifest", "m.json"],
+            )
+            .ok();
+    }
+    let before = |file: &str| std::fs::read(folder.path(file)).unwrap();
+    let (c1z, db, manifest) = (before("sync.c1z"), before("sync.db"), before("m.json"));
+    // Every second user in scope leaves.
+    let leavers: Vec<String> = {
+        let org = okta.org();
+        let truth = org.truth(&scope(&["example.com", "example.org"], None));
+        truth
+            .users
+            .iter()
+            .step_by(2)
+            .map(ToString::to_string)
+            .collect()
+    };
+    for id in &leavers {
+        okta.org_mut().remove_user(id);
+    }
+    for (file, old) in [("sync.c1z", &c1z), ("sync.db", &db)] {
+        let arguments = ["-f", file, "--manifest", "m.json", "--max-drop", "49"];
+        let ran = folder.sync(&okta, &arguments).end().code(8);
+        let line = ran.error();
+        assert!(line.contains("from 49 users to 24"), "{line}");
+        assert!(line.contains(&format!("{file}.rejected")), "{line}");
+        assert_eq!(&std::fs::read(folder.path(file)).unwrap(), old);
+        assert_eq!(std::fs::read(folder.path("m.json")).unwrap(), manifest);
+        assert_holds_the_truth(
+            &folder.path(&format!("{file}.rejected")),
+            &okta,
+            &scope(&["example.com", "example.org"], None),
+        );
+    }
+    let ran = folder
+        .sync(&okta, &["--output", "json"])
+        .env("BATON_MAX_DROP", "10")
+        .end()
+        .code(8);
+    let json = ran.json();
+    assert_eq!(
+        (&json["error"], &json["exit_code"]),
+        (&"guard".into(), &8.into())
+    );
+    assert!(
+        json["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("sync.c1z.rejected")
+    );
+    // What is as wanted replaces the old file, and the rejected one stays for people.
+    folder.sync(&okta, &["--max-drop", "80"]).ok();
+    assert_ne!(std::fs::read(folder.path("sync.c1z")).unwrap(), c1z);
+    assert!(folder.path("sync.c1z.rejected").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_compared_with_is_told_before_anything_is_asked() {
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    std::fs::write(folder.path("sync.c1z"), "no snapshot").unwrap();
+    let ran = folder.sync(&okta, &["--max-drop", "10"]).end().code(2);
+    assert!(
+        ran.error().contains("--max-drop compares with the file"),
+        "{}",
+        ran.stderr
+    );
+    for bad in ["101", "-1", "ten", "10%"] {
+        let argument = format!("--max-drop={bad}");
+        let ran = folder.sync(&okta, &[&argument]).end().code(2);
+        assert!(ran.error().contains("--max-drop"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_drop_guard_reads_what_the_go_connector_wrote() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/go-connector.c1z"
+    );
+    std::fs::copy(fixture, folder.path("sync.c1z")).unwrap();
+    folder.sync(&okta, &["--max-drop", "0"]).ok();
+}
