@@ -2,11 +2,12 @@
 //! and what was read is not lost.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use okta_ciam::demo::{Org, Shape};
+use okta_ciam::demo::{Action, Endpoint, Fault, Org, Reply, Shape};
 
 use crate::support::{Folder, Okta, Ran, assert_holds_the_truth, scope};
 
@@ -286,11 +287,28 @@ fn no_name_of_oktas_moves_the_cursor_or_colours_a_terminal() {
     for arguments in [&["show"][..], &["show", "group", &group]] {
         check(&folder.run(&[arguments, &["-f", "sync.c1z"]].concat()).ok());
     }
-    let reply = okta_ciam::demo::Reply::new(400, "application/json", body.to_string());
-    let action = okta_ciam::demo::Action::Reply(reply);
-    okta.fault(okta_ciam::demo::Fault::on(
-        okta_ciam::demo::Endpoint::Groups,
-        action,
-    ));
+    let reply = Reply::new(400, "application/json", body.to_string());
+    let action = Action::Reply(reply);
+    okta.fault(Fault::on(Endpoint::Groups, action));
     check(&folder.sync(&okta, &["--log-level", "trace"]).end().code(2));
+}
+
+#[test]
+fn an_answer_that_unpacks_to_a_gibibyte_takes_neither_memory_nor_the_run() {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut left = 1_usize << 30;
+    while left > 0 {
+        packed.write_all(&[b' '; 1 << 16]).unwrap();
+        left -= 1 << 16;
+    }
+    let bomb = packed.finish().unwrap();
+    assert!(bomb.len() < 8 << 20, "{}", bomb.len());
+    let reply = Reply::new(200, "application/json", bomb).header("Content-Encoding", "gzip");
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(Endpoint::Groups, Action::Reply(reply)).first(2));
+    let folder = Folder::new();
+    // In KiB: the program, its stacks and the 64 MiB that a page may have, and not the gibibyte.
+    let ran = folder.sync(&okta, &[]).under("ulimit -v 900000").ok();
+    ran.says("larger than 64 MiB");
+    assert_whole(&folder, &okta);
 }

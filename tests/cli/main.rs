@@ -17,3 +17,4 @@ mod show;
 mod support;
 mod sync;
 mod talk;
+mod tls;
