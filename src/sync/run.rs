@@ -5,30 +5,33 @@
 //! - What a page changes here and what it changes in the database is one step: a run that is interrupted goes on from the
 //!   last step that was committed, with equal decisions.
 
-use std::collections::{HashMap, HashSet};
+mod users;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
+use self::users::UserList;
 use super::directory::{Copy, Directory, From, Seq};
+use super::listing::{Listing, WalkId};
 use super::plan::{self, Strategy};
 use super::resume::Progress;
 use super::windows::{self, Window};
-use super::work::{Listing, UserCopy, WalkId, Work};
-use super::worker::{Cut, Event, Shared, Step, Task, Through, UserRow, Walk};
+use super::work::{UserCopy, Work};
+use super::worker::{Event, Shared, Step, Task, Through, UserRow, Walk};
 use crate::config::Sync;
 use crate::console::{self, Tally};
 use crate::exit::{Ending, Exit};
 use crate::model::{Group, GroupId, Learned, UserId};
 use crate::okta::client::Cost;
-use crate::okta::pace::Bucket;
-use crate::okta::page::{Counted, RowKey};
+use crate::okta::page::RowKey;
 use crate::okta::read::{UserListing, Users};
-use crate::okta::{Client, Error, Stop};
+use crate::okta::{Client, Stop};
 use crate::snapshot::Warning;
 
 /// What was read, beside what the working database holds.
@@ -174,29 +177,6 @@ struct Run<'a> {
     warnings: Vec<Warning>,
 }
 
-/// How far the list of users is.
-struct UserList {
-    by: UserListing,
-    /// Walks of it that have not ended.
-    open: usize,
-    /// Its rows, in scope or not.
-    rows: HashSet<RowKey>,
-    /// Through these, users who are not deprovisioned.
-    active: u64,
-    /// The earliest creation time seen.
-    oldest: Option<i64>,
-    /// The walk by the one cursor, which windows may take over from.
-    cursor: Option<WalkId>,
-    /// Where it is.
-    cursor_at: Option<String>,
-    windows: HashMap<WalkId, Arc<Window>>,
-    windows_tried: bool,
-    /// Whether the second of the plain lists was begun.
-    second_list: bool,
-    done: bool,
-    anybody: Option<bool>,
-}
-
 impl<'a> Run<'a> {
     fn new(
         config: &'a Sync,
@@ -204,10 +184,6 @@ impl<'a> Run<'a> {
         tasks: Sender<Task>,
         state: Option<State<'a>>,
     ) -> Self {
-        let by = match config.scope.prefilter() {
-            Some(_) => UserListing::Prefilter,
-            None => UserListing::Search,
-        };
         Self {
             config,
             shared,
@@ -216,20 +192,7 @@ impl<'a> Run<'a> {
             cost_before: Cost::default(),
             groups: Directory::default(),
             listed: HashMap::new(),
-            users: UserList {
-                by,
-                open: 0,
-                rows: HashSet::new(),
-                active: 0,
-                oldest: None,
-                cursor: None,
-                cursor_at: None,
-                windows: HashMap::new(),
-                windows_tried: false,
-                second_list: false,
-                done: false,
-                anybody: None,
-            },
+            users: UserList::new(&config.scope),
             open: 0,
             next_walk: 0,
             strategy: None,
@@ -286,7 +249,7 @@ impl<'a> Run<'a> {
         }
         let groups_were_listed = work.is_done(&Listing::Groups)?;
         let walks = work.open_walks()?;
-        let second_list = |walk: &super::work::Walk| walk.of == Listing::Deprovisioned;
+        let second_list = |walk: &super::listing::Walk| walk.of == Listing::Deprovisioned;
         users.second_list = work.is_done(&Listing::Deprovisioned)? || walks.iter().any(second_list);
         for walk in walks {
             let (id, at, seen) = (walk.id, walk.at, walk.seen);
@@ -355,24 +318,6 @@ impl<'a> Run<'a> {
             seen: Vec::new(),
         }));
         Ok(id)
-    }
-
-    fn walk_users(&mut self, listing: &Listing, which: Users) -> anyhow::Result<WalkId> {
-        self.users.open += 1;
-        self.walk(listing, Through::Users(which))
-    }
-
-    fn begin_users(&mut self) -> anyhow::Result<()> {
-        match self.config.scope.prefilter() {
-            Some(search) if self.users.by == UserListing::Prefilter => {
-                self.walk_users(&Listing::Prefilter, Users::Matching(search))?;
-            }
-            _ => {
-                self.users.by = UserListing::Search;
-                self.users.cursor = Some(self.walk_users(&Listing::Users, Users::All)?);
-            }
-        }
-        Ok(())
     }
 
     fn take(&mut self, event: Event) -> anyhow::Result<()> {
@@ -516,235 +461,6 @@ impl<'a> Run<'a> {
     fn end_of(&mut self, walk: WalkId) -> anyhow::Result<()> {
         self.step(&Step { walk, next: None })?;
         Ok(())
-    }
-
-    fn take_users(
-        &mut self,
-        step: Step,
-        kept: Vec<UserRow>,
-        rows: &[Counted],
-        cut: Option<Cut>,
-    ) -> anyhow::Result<()> {
-        for row in rows {
-            let new = self.users.rows.insert(row.key);
-            self.users.active += u64::from(new && row.active);
-            self.users.oldest = match (self.users.oldest, row.created) {
-                (Some(oldest), Some(created)) => Some(oldest.min(created)),
-                (oldest, created) => oldest.or(created),
-            };
-        }
-        self.store_users(kept, From::Listing)?;
-        if let Some(state) = &mut self.state {
-            state.work.rows_seen(step.walk, rows)?;
-        }
-        if let Some(cut) = cut {
-            self.take_cut(step.walk, cut)?;
-        }
-        let is_cursor = self.users.cursor == Some(step.walk);
-        if is_cursor {
-            self.users.cursor_at.clone_from(&step.next);
-        }
-        if self.step(&step)? {
-            self.users.open -= 1;
-            self.users.windows.remove(&step.walk);
-            if is_cursor {
-                self.users.cursor = None;
-            }
-            self.users_end()?;
-        } else {
-            self.consider_windows()?;
-        }
-        Ok(())
-    }
-
-    /// A walk through users ended before its last page.
-    fn user_walk_ended(&mut self, walk: WalkId) {
-        self.open -= 1;
-        self.users.open -= 1;
-        self.users.windows.remove(&walk);
-    }
-
-    fn users_refused(&mut self, walk: WalkId, error: &Error) -> anyhow::Result<()> {
-        self.user_walk_ended(walk);
-        match self.users.by {
-            UserListing::Prefilter => {
-                tracing::info!(
-                    "Okta refuses to search for the domains ({error}); reading all users"
-                );
-                self.forget(walk)?;
-                self.users.by = UserListing::Search;
-                self.begin_users()?;
-            }
-            UserListing::Search if self.users.cursor == Some(walk) => {
-                tracing::warn!(
-                    "Okta refuses to search for users ({error}); reading the plain lists"
-                );
-                self.forget(walk)?;
-                self.users.cursor = None;
-                self.users.by = UserListing::Plain;
-                self.walk_users(&Listing::Live, Users::Live)?;
-            }
-            UserListing::Created => {
-                self.back_to_the_cursor(&format!("Okta refuses them: {error}"))?;
-                self.users_end()?;
-            }
-            // A window that was refused after the others were.
-            UserListing::Search => self.users_end()?,
-            UserListing::Plain => anyhow::bail!("reading users: {error}"),
-        }
-        Ok(())
-    }
-
-    /// A walk that was refused is not gone on with.
-    fn forget(&mut self, walk: WalkId) -> anyhow::Result<()> {
-        match &mut self.state {
-            Some(state) => state.work.step(walk, None),
-            None => Ok(()),
-        }
-    }
-
-    /// Looks whether the users are all there, once no walk through them is left.
-    fn users_end(&mut self) -> anyhow::Result<()> {
-        if self.users.open > 0 || self.users.done {
-            return Ok(());
-        }
-        match self.users.by {
-            // That nobody was found is no proof that nobody is visible.
-            UserListing::Prefilter
-                if self.users.rows.is_empty() && self.users.anybody.is_none() =>
-            {
-                self.start(Task::Anybody);
-                return Ok(());
-            }
-            UserListing::Plain if !self.users.second_list => {
-                self.users.second_list = true;
-                self.walk_users(&Listing::Deprovisioned, Users::Deprovisioned)?;
-                return Ok(());
-            }
-            UserListing::Created => {
-                if let Some(everyone) = self.everyone_reported
-                    && !windows::agree(self.users.active, everyone)
-                {
-                    let why = format!(
-                        "they held {} who are not deprovisioned, and Everyone has {}",
-                        console::count(self.users.active, "user"),
-                        console::number(everyone)
-                    );
-                    return self.back_to_the_cursor(&why);
-                }
-            }
-            UserListing::Prefilter | UserListing::Search | UserListing::Plain => {}
-        }
-        self.users.done = true;
-        if self.users.by == UserListing::Plain {
-            self.warn(
-                "search_refused",
-                "run",
-                None,
-                "Okta refused to search for users; they were read from its plain lists".to_owned(),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Lets windows of creation times take over from the one cursor, where that is worth it.
-    fn consider_windows(&mut self) -> anyhow::Result<()> {
-        let list = &self.users;
-        let (Some(everyone), Some(_)) = (self.everyone_reported, list.oldest) else {
-            return Ok(());
-        };
-        if list.by != UserListing::Search || list.windows_tried || list.done {
-            return Ok(());
-        }
-        let left = everyone.saturating_sub(list.rows.len() as u64);
-        let pages = left / self.shared.sizes.users.max(1);
-        let client = &self.shared.client;
-        let cost = client.cost();
-        let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
-        let share = client.limit(Bucket::Users).map(|(_, share)| share);
-        let workers = self.config.connection.concurrency;
-        if windows::are_worth_it(pages, answer, share, workers) {
-            self.shared.stop_cursor.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// The cursor stopped: windows go on.
-    fn open_windows(&mut self) -> anyhow::Result<()> {
-        let (Some(oldest), Some(everyone)) = (self.users.oldest, self.everyone_reported) else {
-            anyhow::bail!("the cursor stopped for no reason: this is a bug, please report it");
-        };
-        self.users.by = UserListing::Created;
-        self.users.windows_tried = true;
-        let workers = self.config.connection.concurrency;
-        let pages = everyone / self.shared.sizes.users.max(1);
-        let cuts = windows::budget(pages, workers);
-        self.shared.cuts_left.store(cuts, Ordering::Relaxed);
-        for window in windows::even(oldest, self.now(), workers) {
-            self.begin_window(window, false)?;
-        }
-        Ok(())
-    }
-
-    fn begin_window(&mut self, window: Window, promised: bool) -> anyhow::Result<()> {
-        let listing = Listing::Created(window.start(), window.end());
-        self.users.open += 1;
-        let window = Arc::new(window);
-        let through = Through::Window {
-            window: Arc::clone(&window),
-            promised,
-        };
-        let id = self.walk(&listing, through)?;
-        self.users.windows.insert(id, window);
-        Ok(())
-    }
-
-    fn of_window(&mut self, walk: WalkId, window: Window, promised: bool) -> Through {
-        let window = Arc::new(window);
-        self.users.windows.insert(walk, Arc::clone(&window));
-        Through::Window { window, promised }
-    }
-
-    fn take_cut(&mut self, walk: WalkId, cut: Cut) -> anyhow::Result<()> {
-        let latest = self.users.windows.get(&walk).map(|window| window.latest());
-        if let Some(state) = &mut self.state {
-            state.work.cut(walk, cut.at)?;
-        }
-        let latest = latest.unwrap_or_else(|| self.now());
-        self.begin_window(Window::new(Some(cut.at), cut.end, latest), true)
-    }
-
-    /// Gives the windows up, and goes on by the cursor that they took over from. Rows are merged by id.
-    fn back_to_the_cursor(&mut self, why: &str) -> anyhow::Result<()> {
-        if self.users.by != UserListing::Created {
-            return Ok(());
-        }
-        tracing::warn!(
-            "users cannot be read in windows of their creation ({why}); going on one page after another"
-        );
-        self.shared.stop_windows.store(true, Ordering::Relaxed);
-        self.shared.stop_cursor.store(false, Ordering::Relaxed);
-        self.users.by = UserListing::Search;
-        if let Some(state) = &mut self.state {
-            state.work.no_windows()?;
-        }
-        let id = self.users.cursor.context("no cursor to go back to")?;
-        self.users.open += 1;
-        let at = self.users.cursor_at.clone();
-        self.start(Task::Walk(Walk {
-            id,
-            through: Through::Users(Users::All),
-            at,
-            seen: Vec::new(),
-        }));
-        Ok(())
-    }
-
-    /// The server's clock, else this machine's.
-    fn now(&self) -> i64 {
-        let now = jiff::Timestamp::now().as_millisecond();
-        let skew = self.shared.client.clock_skew().unwrap_or(0.0);
-        now + (skew * 1000.0) as i64
     }
 
     fn groups_end(&mut self) {

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::directory::{Copy, Directory, From, Seq};
+use super::listing::WalkId;
 use super::windows::{Reading, Window};
-use super::work::{UserCopy, WalkId};
+use super::work::UserCopy;
 use crate::config::PageSizes;
 use crate::filter::{Addresses, Scope};
 use crate::model::{Group, GroupId, UserId};
