@@ -37,10 +37,10 @@
 //! it can only delete it. Temporary names, fsync and rename are the caller's.
 //!
 //! # Determinism
-//! Equal calls make equal bytes. Rows come in the order of ids, which the writer insists on; indexes after them; maps in
-//! messages and in JSON are sorted by key; every row is discovered when the run started; the id of the run is made from
-//! its origin, scope and start ([`sync_id`]); SQLite is compiled in; and compression has the same parameters on every
-//! machine.
+//! Equal calls make equal bytes. Rows come in the order of ids, which the writer insists on; indexes that hold any come
+//! after them; maps in messages and in JSON are sorted by key; every row is discovered when the run started; the id of
+//! the run is made from its origin, scope and start ([`sync_id`]); SQLite is compiled in; and compression has the same
+//! parameters on every machine.
 
 mod baton;
 pub mod c1z;

@@ -72,7 +72,14 @@ create table v1_connector_sessions (
 );
 ";
 
-/// The indexes of Baton's v1 format, made after the rows. The names of two of them are swapped in the format itself.
+/// The indexes of Baton's v1 format in which none of our rows is. Made before the rows: afterwards, each would take a
+/// walk through all grants to find that out.
+pub const EMPTY_INDEXES: &str = "
+create index idx_grants_sync_expansion_v1 on v1_grants (sync_id) where expansion is not null;
+create index idx_grants_sync_needs_expansion_v1 on v1_grants (sync_id) where needs_expansion = 1;
+";
+
+/// The other indexes of Baton's v1 format, made after the rows. The names of two of them are swapped in the format itself.
 pub const BATON_INDEXES: &str = "
 create unique index idx_resource_types_external_sync_v1 on v1_resource_types (external_id, sync_id);
 create index idx_resources_resource_type_id_v1 on v1_resources (resource_type_id);
@@ -86,8 +93,6 @@ create index idx_grants_principal_id_v1 on v1_grants (principal_resource_type_id
 create index idx_grants_entitlement_id_principal_id_v1
     on v1_grants (entitlement_id, principal_resource_type_id, principal_resource_id);
 create unique index idx_grants_external_sync_v1 on v1_grants (external_id, sync_id);
-create index idx_grants_sync_expansion_v1 on v1_grants (sync_id) where expansion is not null;
-create index idx_grants_sync_needs_expansion_v1 on v1_grants (sync_id) where needs_expansion = 1;
 create unique index idx_assets_external_sync_v1 on v1_assets (external_id, sync_id);
 create unique index idx_session_store_sync_key_v1 on v1_connector_sessions (sync_id, key);
 ";

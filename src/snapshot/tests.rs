@@ -133,9 +133,10 @@ fn database(path: &Path, users: &[User], groups: &[GroupRow], memberships: &[(&s
     for group in groups {
         writer.group(group).unwrap();
     }
-    for (group, user) in memberships {
-        let (group, user) = (GroupId::from(*group), UserId::from(*user));
-        writer.membership(&group, &user).unwrap();
+    for some in memberships.chunk_by(|one, other| one.0 == other.0) {
+        let users: Vec<UserId> = some.iter().map(|(_, user)| UserId::from(*user)).collect();
+        let group = GroupId::from(some[0].0);
+        writer.memberships(&group, &users).unwrap();
     }
     writer.finish(&facts(&run), &[warning()]).unwrap();
 }
@@ -421,15 +422,19 @@ fn rows_out_of_order_and_rows_given_twice_are_refused() {
     let rows = groups();
     writer.group(&rows[1]).unwrap();
     assert!(writer.group(&rows[0]).is_err());
-    let pair = |group: &str, user: &str| (GroupId::from(group), UserId::from(user));
-    let (group, user) = pair("00g2", "00u2");
-    writer.membership(&group, &user).unwrap();
-    for (group, user) in [
-        pair("00g2", "00u2"),
-        pair("00g2", "00u1"),
-        pair("00g1", "00u3"),
+    let mut members = |group: &str, users: &[&str]| {
+        let users: Vec<UserId> = users.iter().map(|user| UserId::from(*user)).collect();
+        writer.memberships(&GroupId::from(group), &users)
+    };
+    members("00g2", &["00u1", "00u2"]).unwrap();
+    members("00g0", &[]).unwrap();
+    for (group, users) in [
+        ("00g2", &["00u3"][..]),
+        ("00g1", &["00u3"]),
+        ("00g3", &["00u2", "00u2"]),
+        ("00g4", &["00u2", "00u1"]),
     ] {
-        assert!(writer.membership(&group, &user).is_err());
+        assert!(members(group, users).is_err(), "{group}");
     }
     let other = Facts::default();
     assert!(matches!(

@@ -35,18 +35,7 @@ pub struct Writer {
     discovered_at: String,
     last_user: Option<UserId>,
     last_group: Option<GroupId>,
-    membership: Membership,
-}
-
-/// The buffers of the last membership, used again for the next.
-#[derive(Default)]
-struct Membership {
-    /// `group:{group}:member:user:{user}`.
-    id: String,
-    entitlement_len: usize,
-    data: Vec<u8>,
-    group: String,
-    user: String,
+    last_members_of: Option<GroupId>,
 }
 
 impl Writer {
@@ -68,6 +57,7 @@ impl Writer {
             sort_beside(&db, path)?;
             db.execute_batch("begin")?;
             db.execute_batch(schema::BATON_TABLES)?;
+            db.execute_batch(schema::EMPTY_INDEXES)?;
             db.execute_batch(schema::PLAIN_TABLES)?;
             db.execute_batch(&Facts::create())?;
             Ok(db)
@@ -82,7 +72,7 @@ impl Writer {
             discovered_at: time,
             last_user: None,
             last_group: None,
-            membership: Membership::default(),
+            last_members_of: None,
         };
         for kind in baton::resource_types() {
             let row = params![
@@ -192,50 +182,66 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a membership. Memberships come in the order of the groups' ids, and in a group in that of the users'.
+    /// Writes the memberships of a group. Groups come in the order of their ids, and in a group the users.
     ///
     /// # Errors
     /// A membership out of order, or a full disk.
-    pub fn membership(&mut self, group: &GroupId, user: &UserId) -> Result<(), Error> {
-        let (group, user) = (group.as_str(), user.as_str());
-        let last = &mut self.membership;
-        let same_group = last.group == group;
-        let late = if same_group {
-            last.user.as_str() >= user
-        } else {
-            last.group.as_str() > group
-        };
-        if late {
-            return Err(self.out_of_order(format!("user {user} of group {group} came too late")));
+    pub fn memberships<'a>(
+        &mut self,
+        group: &GroupId,
+        users: impl IntoIterator<Item = &'a UserId>,
+    ) -> Result<(), Error> {
+        let mut users = users.into_iter().peekable();
+        if users.peek().is_none() {
+            return Ok(());
         }
-        if !same_group {
-            last.group.clear();
-            last.group.push_str(group);
-            last.id.clear();
-            for part in ["group:", group, ":member"] {
-                last.id.push_str(part);
+        if self
+            .last_members_of
+            .as_ref()
+            .is_some_and(|last| last >= group)
+        {
+            return Err(self.out_of_order(format!("the members of group {group} came too late")));
+        }
+        self.last_members_of = Some(group.clone());
+        let entitlement = baton::entitlement_id(group);
+        let mut id = format!("{entitlement}:user:");
+        let prefix = id.len();
+        let mut data = Vec::new();
+        let failed = |source| database(&self.path, source);
+        let mut insert = self
+            .db
+            .prepare_cached(schema::INSERT_GRANT)
+            .map_err(failed)?;
+        // What is the same in all rows is bound once.
+        let group = group.as_str();
+        for (place, value) in [
+            (1, group),
+            (2, &entitlement),
+            (6, &self.sync_id),
+            (7, &self.discovered_at),
+        ] {
+            insert.raw_bind_parameter(place, value).map_err(failed)?;
+        }
+        let mut last: Option<&UserId> = None;
+        for user in users {
+            if last.is_some_and(|last| last >= user) {
+                let what = format!("user {user} of group {group} came too late");
+                return Err(self.out_of_order(what));
             }
-            last.entitlement_len = last.id.len();
+            last = Some(user);
+            let user = user.as_str();
+            id.truncate(prefix);
+            id.push_str(user);
+            proto::grant_into(&mut data, group, user, &id, entitlement.len());
+            let mut row = || -> rusqlite::Result<()> {
+                insert.raw_bind_parameter(3, user)?;
+                insert.raw_bind_parameter(4, id.as_str())?;
+                insert.raw_bind_parameter(5, data.as_slice())?;
+                insert.raw_execute().map(drop)
+            };
+            row().map_err(failed)?;
         }
-        last.user.clear();
-        last.user.push_str(user);
-        last.id.truncate(last.entitlement_len);
-        last.id.push_str(":user:");
-        last.id.push_str(user);
-        proto::grant_into(&mut last.data, group, user, &last.id, last.entitlement_len);
-        let last = &self.membership;
-        self.insert(
-            schema::INSERT_GRANT,
-            params![
-                group,
-                &last.id[..last.entitlement_len],
-                user,
-                last.id,
-                last.data,
-                self.sync_id,
-                self.discovered_at,
-            ],
-        )
+        Ok(())
     }
 
     /// Writes how the snapshot was taken, then the indexes, and closes the database.

@@ -99,9 +99,8 @@ pub fn assemble(work: &Work, strategy: Strategy, writer: &mut Writer) -> anyhow:
             members_seen,
             members_kept: (learned != Learned::Forbidden).then_some(kept),
         })?;
-        for place in members {
-            writer.membership(&id, &places.ids[place as usize])?;
-        }
+        let users = members.iter().map(|place| &places.ids[*place as usize]);
+        writer.memberships(&id, users)?;
         Ok(())
     })?;
     Ok(counts)

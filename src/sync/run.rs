@@ -43,7 +43,7 @@ pub struct Gathered {
     pub users_listed_by: UserListing,
     /// Different users in the listing; unknown where only possible matches were asked for.
     pub users_seen: Option<u64>,
-    /// Through all users seen, those that are not deprovisioned; what Everyone's size counts.
+    /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
     pub users_not_deprovisioned: Option<u64>,
     /// Users in scope.
     pub users_in_scope: u64,
