@@ -129,20 +129,23 @@ impl State {
     fn open_or_begin(config: &Sync, file: &StateFile) -> anyhow::Result<Self> {
         let wanted = Identity::of(config);
         if file.is_there()? {
-            let found =
-                Work::open(file.path()).and_then(|(work, progress)| {
-                    match resume::obstacle(&progress, &wanted, Timestamp::now()) {
-                        _ if config.fresh => anyhow::bail!("--fresh was given"),
-                        Some(why) => anyhow::bail!(why),
-                        None => Ok((work, progress)),
-                    }
-                });
+            let found = Work::open(file.path()).and_then(|found| {
+                let Some((work, progress)) = found else {
+                    return Ok(None);
+                };
+                match resume::obstacle(&progress, &wanted, Timestamp::now()) {
+                    _ if config.fresh => anyhow::bail!("--fresh was given"),
+                    Some(why) => anyhow::bail!(why),
+                    None => Ok(Some((work, progress))),
+                }
+            });
             match found {
-                Ok((work, progress)) => return Self::go_on(work, progress),
+                Ok(Some((work, progress))) => return Self::go_on(work, progress),
+                Ok(None) => {}
                 Err(why) => {
                     let aside = file.set_aside()?;
                     tracing::warn!(
-                        "an interrupted run is not gone on with: {why:#}; what it read is {} until a run is whole",
+                        "an interrupted run is not gone on with: {why:#}; what it read is kept as {} until a run is whole",
                         aside.display()
                     );
                 }
@@ -165,7 +168,7 @@ impl State {
             span(gap.unsigned_abs()),
         );
         let message = format!(
-            "this run was begun at {begun_at}, interrupted {gap} before it went on, and holds what was read on both sides of that"
+            "this run was begun at {begun_at} and interrupted for {gap}; it holds what was read before and after"
         );
         tracing::info!(
             "going on with the run that was begun at {begun_at} and interrupted {gap} ago, after {}",

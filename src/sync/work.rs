@@ -113,12 +113,16 @@ impl Work {
         make().with_context(|| format!("cannot make the working file {}", path.display()))
     }
 
-    /// Opens the one that an earlier run left, if it is a whole one.
+    /// Opens the one that an earlier run left; none where that run ended before it made any table.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn open(path: &Path) -> anyhow::Result<(Self, Progress)> {
+    pub fn open(path: &Path) -> anyhow::Result<Option<(Self, Progress)>> {
         let mut work = Self::connect(path)?;
+        let is_empty = "select count(*) = 0 from sqlite_master";
+        if work.db.query_row(is_empty, [], |row| row.get(0))? {
+            return Ok(None);
+        }
         let version: i64 = work
             .db
             .pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -133,7 +137,7 @@ impl Work {
                 .query_row("select coalesce(max(id), -1) + 1 from walks", [], |row| {
                     row.get(0)
                 })?;
-        Ok((work, progress))
+        Ok(Some((work, progress)))
     }
 
     fn connect(path: &Path) -> anyhow::Result<Self> {

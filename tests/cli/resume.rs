@@ -253,12 +253,6 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
             |folder| overwrite(folder, "scribble"),
             "not a database",
         ),
-        (
-            "empty",
-            vec![],
-            |folder| overwrite(folder, ""),
-            "another version",
-        ),
         ("cut short", vec![], cut, ""),
     ];
     for (name, arguments, spoil, reason) in cases {
@@ -284,6 +278,16 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
         assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{name}");
     }
+}
+
+#[test]
+fn a_state_that_was_never_begun_is_nothing_to_speak_of() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    std::fs::write(folder.path(STATE), "").unwrap();
+    let ran = folder.sync(&okta, &[]).ok();
+    assert_eq!(ran.stderr, "");
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
 }
 
 fn sql(folder: &Folder, statement: &str) {
