@@ -71,6 +71,19 @@ pub enum Copy {
     First,
 }
 
+/// What became of a copy that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The object's number.
+    pub seq: Seq,
+    /// Whether this copy is the one to store.
+    pub stored: bool,
+    /// Whether the listing held the object, now or before.
+    pub listed: bool,
+    /// Whether it was not known before that it did.
+    pub newly_listed: bool,
+}
+
 impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
     /// What to do with a copy, by its id and rank.
     pub fn judge(&self, id: &str, last_updated: Option<Timestamp>, from: From) -> Copy {
@@ -87,14 +100,14 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
         }
     }
 
-    /// Takes a copy in. Says its number, and whether it is the one to store.
+    /// Takes a copy in.
     pub fn admit(
         &self,
         id: Id,
         last_updated: Option<Timestamp>,
         from: From,
         in_scope: bool,
-    ) -> (Seq, bool) {
+    ) -> Admitted {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let entries = &mut *entries;
         let next = Seq::try_from(entries.all.len()).unwrap_or(Seq::MAX);
@@ -112,10 +125,17 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
             );
             entries.in_scope += u64::from(in_scope);
             entries.listed += u64::from(listed);
-            return (next, true);
+            return Admitted {
+                seq: next,
+                stored: true,
+                listed,
+                newly_listed: listed,
+            };
         };
-        entries.listed += u64::from(listed && !known.listed);
+        let newly_listed = listed && !known.listed;
+        entries.listed += u64::from(newly_listed);
         known.listed |= listed;
+        let listed = known.listed;
         let better = rank > known.rank;
         let (seq, was_in_scope) = (known.seq, known.in_scope);
         if better {
@@ -123,7 +143,12 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
             known.in_scope = in_scope;
             entries.in_scope = entries.in_scope + u64::from(in_scope) - u64::from(was_in_scope);
         }
-        (seq, better)
+        Admitted {
+            seq,
+            stored: better,
+            listed,
+            newly_listed,
+        }
     }
 
     /// Puts back an object that an earlier run took in.

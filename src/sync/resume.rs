@@ -75,6 +75,8 @@ pub struct Progress {
     pub cost: Cost,
     /// How users are listed.
     pub users_listed_by: Option<UserListing>,
+    /// Whether any user is visible, where that had to be asked.
+    pub anybody: Option<bool>,
     /// Whether windows of creation times were tried; they are once.
     pub windows_tried: bool,
     /// How memberships are read, once that is certain.
@@ -92,6 +94,7 @@ impl Progress {
             interruptions: 0,
             cost: Cost::default(),
             users_listed_by: None,
+            anybody: None,
             windows_tried: false,
             strategy: None,
         }

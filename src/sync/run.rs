@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 use self::users::UserList;
-use super::directory::{Copy, Directory, From, Seq};
+use super::directory::{Admitted, Copy, Directory, From, Seq};
 use super::listing::{Listing, WalkId};
 use super::plan::{self, Strategy};
 use super::resume::Progress;
@@ -230,14 +230,14 @@ impl<'a> Run<'a> {
         self.cost_before = progress.cost;
         self.users.by = progress.users_listed_by.unwrap_or(self.users.by);
         self.users.windows_tried = progress.windows_tried;
+        self.users.anybody = progress.anybody;
         self.strategy = progress.strategy;
         self.warnings = work.warnings()?;
         let users = &mut self.users;
         work.each_listed_user(|key, active| {
             users.active += u64::from(users.rows.insert(key) && active);
         })?;
-        let is_listed = |id: &UserId| users.rows.contains(&RowKey::of(id.as_str()));
-        work.restore(&self.shared.users, is_listed, &self.groups)?;
+        work.restore(&self.shared.users, &self.groups)?;
         for (seq, group, in_scope) in work.listed_groups()? {
             if group.is_everyone() {
                 self.everyone = true;
@@ -631,11 +631,15 @@ impl<'a> Run<'a> {
     fn store_user(&mut self, copy: &UserCopy, from: From) -> anyhow::Result<Seq> {
         let (user, in_scope) = (&copy.user, copy.matched_by.is_some());
         let users = &self.shared.users;
-        let (seq, stored) = users.admit(user.id.clone(), user.last_updated, from, in_scope);
-        if let (Some(state), true) = (&mut self.state, stored) {
-            state.work.user(seq, copy, from)?;
+        let admitted = users.admit(user.id.clone(), user.last_updated, from, in_scope);
+        match &mut self.state {
+            Some(state) if admitted.stored => {
+                state.work.user(admitted.seq, copy, from, admitted.listed)?;
+            }
+            Some(state) if admitted.newly_listed => state.work.user_listed(admitted.seq)?,
+            _ => {}
         }
-        Ok(seq)
+        Ok(admitted.seq)
     }
 
     fn take_listed_group(&mut self, group: Group) -> anyhow::Result<()> {
@@ -644,7 +648,7 @@ impl<'a> Run<'a> {
             self.everyone_reported = group.members_reported;
         }
         let in_scope = self.config.scope.group(group.name());
-        let (seq, stored) = self.groups.admit(
+        let Admitted { seq, stored, .. } = self.groups.admit(
             group.id.clone(),
             group.last_updated,
             From::Listing,
@@ -675,7 +679,7 @@ impl<'a> Run<'a> {
             Copy::Known(seq) => Ok(Some(seq)),
             Copy::First if !in_scope => Ok(None),
             Copy::First | Copy::Better => {
-                let (seq, stored) =
+                let Admitted { seq, stored, .. } =
                     self.groups
                         .admit(group.id.clone(), group.last_updated, From::Side, in_scope);
                 if let (Some(state), true) = (&mut self.state, stored) {
@@ -741,6 +745,7 @@ impl<'a> Run<'a> {
         progress.cost = cost;
         progress.users_listed_by = Some(self.users.by);
         progress.windows_tried = self.users.windows_tried;
+        progress.anybody = self.users.anybody;
         progress.strategy = self.strategy;
         state.work.note(progress)?;
         state.work.commit()

@@ -74,14 +74,14 @@ const SCHEMA: &str = "
 create table state (identity text not null, started_at integer not null, begun_at integer not null, saved_at integer not null,
   interruptions integer not null default 0, requests integer not null default 0, retries integer not null default 0,
   waits integer not null default 0, waited real not null default 0, users_listed_by text, windows_tried integer not null default 0,
-  strategy text);
+  strategy text, anybody integer);
 create table walks (id integer primary key, what text not null, low integer, high integer, object_id text, at text,
   done integer not null default 0);
 create table pages (walk integer not null, keys blob not null);
 create table warnings (code text not null, kind text not null, object_id text, message text not null);
 create table users (seq integer primary key, id text not null, status text, created integer, activated integer,
   status_changed integer, last_login integer, last_updated integer, password_changed integer, profile text not null,
-  matched_by text, from_listing integer not null, gone integer not null default 0);
+  matched_by text, from_listing integer not null, listed integer not null, gone integer not null default 0);
 create table groups (seq integer primary key, id text not null, type text, source_id text, created integer,
   last_updated integer, last_membership_updated integer, members_reported integer, profile text not null,
   in_scope integer not null, from_listing integer not null, listed integer not null, learned text, members_seen integer,
@@ -185,6 +185,7 @@ impl Work {
                 .and_then(UserListing::parse),
             windows_tried: row.get(10)?,
             strategy: row.get_ref(11)?.as_str_or_null()?.and_then(Strategy::parse),
+            anybody: row.get(12)?,
         })
     }
 
@@ -197,7 +198,7 @@ impl Work {
         self.db
             .prepare_cached(
                 "update state set saved_at = ?1, interruptions = ?2, requests = ?3, retries = ?4, waits = ?5, waited = ?6,
-                   users_listed_by = ?7, windows_tried = ?8, strategy = ?9",
+                   users_listed_by = ?7, windows_tried = ?8, strategy = ?9, anybody = ?10",
             )?
             .execute(params![
                 Timestamp::now().as_millisecond(),
@@ -209,6 +210,7 @@ impl Work {
                 progress.users_listed_by.map(UserListing::as_str),
                 progress.windows_tried,
                 progress.strategy.map(Strategy::as_str),
+                progress.anybody,
             ])?;
         self.wrote();
         Ok(())
@@ -363,7 +365,6 @@ impl Work {
     pub fn restore(
         &self,
         users: &Directory<UserId>,
-        is_listed: impl Fn(&UserId) -> bool,
         groups: &Directory<GroupId>,
     ) -> anyhow::Result<()> {
         let rank = |row: &Row<'_>| -> anyhow::Result<Rank> {
@@ -375,7 +376,7 @@ impl Work {
             Ok((time(row, 2)?, from))
         };
         let mut select = self.db.prepare(
-            "select seq, id, last_updated, from_listing, matched_by is not null from users",
+            "select seq, id, last_updated, from_listing, matched_by is not null, listed from users",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
@@ -383,7 +384,7 @@ impl Work {
             let known = Known {
                 seq: row.get(0)?,
                 rank: rank(row)?,
-                listed: is_listed(&id),
+                listed: row.get(5)?,
                 in_scope: row.get(4)?,
             };
             users.restore(id, known);
@@ -478,11 +479,17 @@ impl Work {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn user(&mut self, seq: Seq, copy: &UserCopy, from: From) -> anyhow::Result<()> {
+    pub fn user(
+        &mut self,
+        seq: Seq,
+        copy: &UserCopy,
+        from: From,
+        listed: bool,
+    ) -> anyhow::Result<()> {
         let user = &copy.user;
         self.db
             .prepare_cached(
-                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,0)",
+                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,0)",
             )?
             .execute(params![
                 seq,
@@ -497,7 +504,20 @@ impl Work {
                 copy.profile,
                 copy.matched_by.map(MatchedBy::as_str),
                 from == From::Listing,
+                listed,
             ])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Notes that the listing held a user, of whom a better copy is stored.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn user_listed(&mut self, seq: Seq) -> anyhow::Result<()> {
+        self.db
+            .prepare_cached("update users set listed = 1 where seq = ?1")?
+            .execute([seq])?;
         self.wrote();
         Ok(())
     }

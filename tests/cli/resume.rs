@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use okta_ciam::demo::{Action, Distribution, Endpoint, Fault, Org, Shape};
+use okta_ciam::demo::{
+    Action, Distribution, Endpoint, Fault, Options, Org, RefuseSearch, Refused, Reply, Request,
+    Shape, User, at,
+};
 use rusqlite::Connection;
 
-use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, rows, scope};
+use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, unlimited};
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const NOW: &[&str] = &["--now", "2026-01-31T12:00:00Z"];
@@ -74,6 +77,46 @@ fn wait_for(okta: &Okta, endpoint: Endpoint, count: usize) {
     }
 }
 
+/// Ends a run at the `nth` request of a kind, which hangs, and runs it again. Nothing that was answered is asked again,
+/// all is asked in the end, and the content is the truth.
+fn end_and_go_on(
+    okta: &Okta,
+    (truth, requests): &(Vec<String>, u64),
+    arguments: &[&str],
+    (endpoint, nth): (Endpoint, usize),
+    signal: &str,
+) {
+    let case = format!("{signal} at {endpoint:?} {nth} of {arguments:?}");
+    okta.clear_requests();
+    let hang = Action::Delay(Duration::from_secs(60));
+    okta.fault(Fault::on(endpoint, hang).from(nth as u64));
+    let folder = Folder::new();
+    let arguments = [NOW, arguments].concat();
+    let running = folder.sync(okta, &arguments).start();
+    wait_for(okta, endpoint, nth);
+    running.signal(signal);
+    running.end();
+    let address = |one: &Request| format!("{}?{}", one.path, one.query);
+    // What hangs has no status yet.
+    let answered: Vec<String> = okta
+        .requests()
+        .iter()
+        .filter(|one| one.status != 0)
+        .map(address)
+        .collect();
+    okta.clear_faults();
+    okta.clear_requests();
+    let ran = folder.sync(okta, &arguments).ok();
+    let went_on = ran.stderr.contains("going on with the run");
+    assert!(answered.is_empty() || went_on, "{case}: {}", ran.stderr);
+    let asked: Vec<String> = okta.requests().iter().map(address).collect();
+    let again: Vec<&String> = asked.iter().filter(|one| answered.contains(one)).collect();
+    assert!(again.is_empty(), "{case}: {again:?}");
+    assert_eq!((answered.len() + asked.len()) as u64, *requests, "{case}");
+    assert!(content(&folder.path("sync.c1z")) == *truth, "{case}");
+    assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{case}");
+}
+
 #[test]
 fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
     let stages = [
@@ -94,47 +137,123 @@ fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
         .into();
     for signal in ["KILL", "TERM"] {
         for (by, endpoint, nth) in stages {
-            let (content_of_truth, requests) = &truth[by];
-            okta.clear_requests();
-            let hang = Action::Delay(Duration::from_secs(60));
-            okta.fault(Fault::on(endpoint, hang).from(nth as u64));
-            let folder = Folder::new();
-            let arguments = [NOW, &["--memberships-by", by]].concat();
-            let running = folder.sync(&okta, &arguments).start();
-            wait_for(&okta, endpoint, nth);
-            running.signal(signal);
-            running.end();
-            let answered = okta.requests();
-            let answered: Vec<String> = answered
-                .iter()
-                .filter(|request| request.status == 200 && !request.faulty)
-                .map(|request| format!("{}?{}", request.path, request.query))
-                .collect();
-            okta.clear_faults();
-            okta.clear_requests();
-            let ran = folder.sync(&okta, &arguments).ok();
-            let where_ = format!("{signal} by {by} at {endpoint:?} {nth}");
-            assert!(
-                answered.is_empty() || ran.stderr.contains("going on with the run"),
-                "{where_}: {}",
-                ran.stderr
-            );
-            let again: Vec<String> = okta
-                .requests()
-                .iter()
-                .map(|request| format!("{}?{}", request.path, request.query))
-                .filter(|asked| answered.contains(asked))
-                .collect();
-            assert!(again.is_empty(), "{where_}: {again:?}");
-            let asked = answered.len() + okta.requests().len();
-            assert_eq!(asked as u64, *requests, "{where_}");
-            assert!(
-                content(&folder.path("sync.c1z")) == *content_of_truth,
-                "{where_}"
-            );
-            assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{where_}");
+            let arguments = ["--memberships-by", by];
+            end_and_go_on(&okta, &truth[by], &arguments, (endpoint, nth), signal);
         }
     }
+}
+
+#[test]
+fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
+    // One that has to be read from the plain lists, one that may not see the members of some groups.
+    let mut secretive = org();
+    let some: Vec<String> = secretive
+        .groups()
+        .step_by(50)
+        .map(|group| group.id.to_string())
+        .collect();
+    for id in &some {
+        secretive.edit_group(id, |group| group.members_forbidden = true);
+    }
+    let refusing = Options {
+        refuse_search: Some(RefuseSearch::new(Refused::All)),
+        ..unlimited()
+    };
+    let no_search = Okta::with_options(org(), refusing);
+    let refuses_co = Options {
+        refuse_search: Some(RefuseSearch::new(Refused::Contains)),
+        ..unlimited()
+    };
+    let no_contains = Okta::with_options(org(), refuses_co);
+    let secretive = Okta::with(secretive);
+    let by_group = ["--memberships-by", "group", "--allow-partial"];
+    let few = ["--skip-secondary-emails", "--memberships-by", "user"];
+    let nobody = [
+        "--skip-secondary-emails",
+        "--email-domains",
+        "nowhere.example",
+        "--allow-empty",
+    ];
+    for (okta, arguments, stages) in [
+        // The search that is refused, then seven pages of the first list, and one of the second.
+        (
+            &no_search,
+            &by_group[..],
+            &[
+                (Endpoint::Users, 2),
+                (Endpoint::Users, 5),
+                (Endpoint::Users, 8),
+            ][..],
+        ),
+        (
+            &no_contains,
+            &few,
+            &[
+                (Endpoint::Users, 2),
+                (Endpoint::Users, 4),
+                (Endpoint::UserGroups, 9),
+            ],
+        ),
+        (
+            &secretive,
+            &by_group,
+            &[(Endpoint::Members, 9), (Endpoint::Members, 300)],
+        ),
+        (
+            &secretive,
+            &few,
+            &[(Endpoint::Users, 2), (Endpoint::UserGroups, 100)],
+        ),
+        (
+            &secretive,
+            &nobody,
+            &[(Endpoint::Users, 2), (Endpoint::Groups, 2)],
+        ),
+    ] {
+        let truth = undisturbed(okta, arguments);
+        for stage in stages {
+            end_and_go_on(okta, &truth, arguments, *stage, "KILL");
+        }
+    }
+}
+
+#[test]
+fn a_doubt_about_a_user_outlives_a_kill() {
+    // The listing holds the user out of scope; an older copy among the members is in scope.
+    let mut org = org();
+    let newer = at("2027-01-01T00:00:00Z");
+    org.add_user(User::with_email("00u9", "left@elsewhere.example").updated(newer));
+    let group = org
+        .groups()
+        .find(|group| !group.is_everyone())
+        .unwrap()
+        .id
+        .to_string();
+    let okta = Okta::with(org);
+    let stale = r#"[{"id":"00u9","status":"ACTIVE","lastUpdated":"2020-01-01T00:00:00.000Z","profile":{"email":"stale@example.com"}}]"#;
+    let stale = Reply::new(200, "application/json", stale);
+    let members = format!("/api/v1/groups/{group}/users");
+    okta.fault(Fault::path(&members, Action::Reply(stale)));
+    // The listing is first.
+    okta.fault(Fault::path(&members, Action::Delay(Duration::from_secs(1))));
+    let hang = Action::Delay(Duration::from_secs(60));
+    okta.fault(Fault::on(Endpoint::User, hang));
+    let folder = Folder::new();
+    let arguments = ["--memberships-by", "group"];
+    let running = folder.sync(&okta, &arguments).start();
+    wait_for(&okta, Endpoint::User, 1);
+    running.signal("KILL");
+    running.end();
+    okta.clear_faults();
+    okta.clear_requests();
+    folder.sync(&okta, &arguments).ok().says("going on with");
+    let asked: Vec<String> = okta.requests().iter().map(|one| one.path.clone()).collect();
+    assert_eq!(asked, ["/api/v1/users/00u9"]);
+    let db = open(&folder.path("sync.c1z"));
+    assert_eq!(
+        cell(&db, "select count(*) from users where id = '00u9'"),
+        "0"
+    );
 }
 
 #[test]
