@@ -71,7 +71,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &Stop) -> anyhow::Result<
         allow_partial: false,
         allow_empty: false,
         max_drop: None,
-        fresh: true,
+        fresh: false,
         now: None,
         command: COMMAND,
     };

@@ -4,6 +4,9 @@
 //! target is not touched before the new file is whole and on the disk. What was read is kept until then, so that a run
 //! that is interrupted goes on.
 
+mod state;
+mod summary;
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,19 +15,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use self::state::{State, about_the_state, state_file_after};
+pub(in crate::commands) use self::summary::Kept;
+use self::summary::{Manifest, Refusal, Summary};
 use crate::config::{Container, Sync};
-use crate::console::{Console, clean, count, number, span};
-use crate::exit::{self, Ending, Exit};
+use crate::console::{Console, number, span};
+use crate::exit::{Ending, Exit};
 use crate::okta::{Client, Stop};
-use crate::snapshot::target::{Aside, StateFile, Target, Temporary};
+use crate::snapshot::target::{Aside, Target, Temporary};
 use crate::snapshot::{self, Facts, Reader, Run, Warning, Writer, c1z};
 use crate::sync::assemble::{self, Counts};
 use crate::sync::drop::{self, Held};
 use crate::sync::plan::Strategy;
-use crate::sync::resume::{self, Identity};
 use crate::sync::run::{self, Gathered};
 use crate::sync::work::Work;
 
@@ -116,94 +120,6 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
         return Ok(why.exit);
     }
     Err(why.into())
-}
-
-/// The working database of this run, and how far an earlier part of it came.
-struct State {
-    work: Work,
-    progress: resume::Progress,
-}
-
-impl State {
-    /// Goes on with an interrupted run, or begins a new one and says why.
-    fn open_or_begin(config: &Sync, file: &StateFile) -> anyhow::Result<Self> {
-        let wanted = Identity::of(config);
-        if file.is_there()? {
-            let found = Work::open(file.path()).and_then(|found| {
-                let Some((work, progress)) = found else {
-                    return Ok(None);
-                };
-                match resume::obstacle(&progress, &wanted, Timestamp::now()) {
-                    _ if config.fresh => anyhow::bail!("--fresh was given"),
-                    Some(why) => anyhow::bail!(why),
-                    None => Ok(Some((work, progress))),
-                }
-            });
-            match found {
-                Ok(Some((work, progress))) => return Self::go_on(work, progress),
-                Ok(None) => {}
-                Err(why) => {
-                    let aside = file.set_aside()?;
-                    tracing::warn!(
-                        "an interrupted run is not gone on with: {why:#}; what it read is kept as {} until a run is whole",
-                        aside.display()
-                    );
-                }
-            }
-        }
-        file.create()?;
-        let now = now_in_millis();
-        let progress = resume::Progress::begun(wanted, config.now.unwrap_or(now), now);
-        Ok(Self {
-            work: Work::create(file.path(), &progress)?,
-            progress,
-        })
-    }
-
-    fn go_on(mut work: Work, mut progress: resume::Progress) -> anyhow::Result<Self> {
-        progress.interruptions += 1;
-        let gap = Timestamp::now().duration_since(progress.saved_at);
-        let (begun_at, gap) = (
-            snapshot::rfc3339(progress.begun_at),
-            span(gap.unsigned_abs()),
-        );
-        let message = format!(
-            "this run was begun at {begun_at} and interrupted for {gap}; it holds what was read before and after"
-        );
-        tracing::info!(
-            "going on with the run that was begun at {begun_at} and interrupted {gap} ago, after {}",
-            count(progress.cost.requests, "request")
-        );
-        let resumed = Warning {
-            code: "resumed".to_owned(),
-            kind: "run".to_owned(),
-            object_id: None,
-            message,
-        };
-        // Each interruption has its own line, also if there is another.
-        work.warning(&resumed)?;
-        Ok(Self { work, progress })
-    }
-}
-
-/// Keeps what was read, where the same command can go on from it.
-fn state_file_after(file: &StateFile, error: &anyhow::Error) {
-    if !exit::may_pass(error) {
-        file.remove();
-    } else if Work::holds_a_page(file.path()) {
-        tracing::info!("what was read is kept: the same command goes on from there, for 24 hours");
-    } else {
-        file.remove();
-    }
-}
-
-/// Names the working file in an error that is about nothing else.
-fn about_the_state(error: anyhow::Error, file: &StateFile) -> anyhow::Error {
-    if error.is::<rusqlite::Error>() {
-        let text = format!("{}: the disk is full, or fails", file.path().display());
-        return error.context(text);
-    }
-    error
 }
 
 /// Reads the org and writes the snapshot under its temporary names.
@@ -567,192 +483,4 @@ fn reasons(missing: &[String]) -> String {
         text += &format!("; and {} more", missing.len() - SHOWN);
     }
     text
-}
-
-/// What a sync did, for a program and for a person.
-#[derive(Debug, Serialize)]
-struct Summary {
-    #[serde(flatten)]
-    failure: Option<Refusal>,
-    file: String,
-    bytes: u64,
-    sha256: String,
-    sync_id: String,
-    complete: bool,
-    strategy: String,
-    users: Kept,
-    groups: Kept,
-    memberships: Memberships,
-    requests: u64,
-    retries: u64,
-    waits: u64,
-    waited_seconds: f64,
-    interruptions: u64,
-    seconds: f64,
-    warnings: Vec<Warning>,
-}
-
-#[derive(Debug, Serialize)]
-struct Refusal {
-    error: &'static str,
-    exit_code: u8,
-    message: String,
-    request_id: Option<String>,
-}
-
-/// How many are in scope, and of how many.
-#[derive(Debug, Serialize)]
-pub(super) struct Kept {
-    pub(super) kept: u64,
-    pub(super) seen: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct Memberships {
-    kept: u64,
-    seen: Option<u64>,
-    hidden: u64,
-    hidden_is_estimate: bool,
-}
-
-impl Summary {
-    fn new(written: &Written, file: String, took: Duration) -> Self {
-        let (facts, counts) = (&written.facts, &written.counts);
-        Self {
-            failure: None,
-            file,
-            bytes: written.bytes,
-            sha256: written.sha256.clone(),
-            sync_id: facts.sync_id.clone(),
-            complete: facts.complete,
-            strategy: facts.strategy.clone(),
-            users: Kept {
-                kept: counts.users,
-                seen: facts
-                    .users_seen
-                    .map(|seen| seen + facts.users_only_as_members),
-            },
-            groups: Kept {
-                kept: counts.groups,
-                seen: Some(facts.groups_seen + facts.groups_only_from_users),
-            },
-            memberships: Memberships {
-                kept: counts.memberships,
-                seen: facts.memberships_seen,
-                hidden: counts.hidden,
-                hidden_is_estimate: counts.hidden_is_estimate,
-            },
-            requests: facts.requests,
-            retries: facts.retries,
-            waits: facts.waits,
-            waited_seconds: facts.waited_seconds,
-            interruptions: facts.interruptions,
-            seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
-            warnings: written.warnings.clone(),
-        }
-    }
-
-    fn text(&self) -> String {
-        let of = |kept: &Kept| match kept.seen {
-            Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
-            None => number(kept.kept),
-        };
-        let memberships = &self.memberships;
-        let about = if memberships.hidden_is_estimate {
-            "about "
-        } else {
-            ""
-        };
-        let mut lines = vec![
-            format!(
-                "{}  {}",
-                clean(&self.file),
-                if self.complete {
-                    "complete"
-                } else {
-                    "INCOMPLETE"
-                }
-            ),
-            format!("  users        {}", of(&self.users)),
-            format!("  groups       {}", of(&self.groups)),
-            format!(
-                "  memberships  {}, {about}{} hidden by the scope",
-                number(memberships.kept),
-                number(memberships.hidden)
-            ),
-            format!(
-                "  requests     {}{}, memberships read by {}",
-                number(self.requests),
-                retried(self.retries),
-                self.strategy
-            ),
-        ];
-        if self.waits > 0 {
-            lines.push(format!(
-                "  waited       {} for rate limits, {}",
-                count(self.waits, "time"),
-                span(Duration::from_secs_f64(self.waited_seconds))
-            ));
-        }
-        if self.interruptions > 0 {
-            lines.push(format!(
-                "  interrupted  {}, and gone on with",
-                count(self.interruptions, "time")
-            ));
-        }
-        lines.push(format!(
-            "  took         {}",
-            span(Duration::from_secs_f64(self.seconds))
-        ));
-        lines.push(format!("  size         {} bytes", number(self.bytes)));
-        lines.push(format!(
-            "  warnings     {}",
-            number(self.warnings.len() as u64)
-        ));
-        lines.extend(self.warnings.iter().map(|warning| {
-            let object = warning.object_id.as_deref().unwrap_or_default();
-            clean(&format!(
-                "    {} {object} {}",
-                warning.code, warning.message
-            ))
-            .replace("  ", " ")
-        }));
-        lines.join("\n") + "\n"
-    }
-}
-
-fn retried(retries: u64) -> String {
-    if retries == 0 {
-        String::new()
-    } else {
-        format!(", {} of them again", number(retries))
-    }
-}
-
-/// What is written beside the snapshot, so that a pipeline can tell later which file it was.
-#[derive(Debug, Serialize)]
-struct Manifest<'a> {
-    file: &'a str,
-    bytes: u64,
-    sha256: &'a str,
-    snapshot: &'a Facts,
-    warnings: &'a [Warning],
-}
-
-impl<'a> Manifest<'a> {
-    fn new(summary: &'a Summary, facts: &'a Facts) -> Self {
-        Self {
-            file: &summary.file,
-            bytes: summary.bytes,
-            sha256: &summary.sha256,
-            snapshot: facts,
-            warnings: &summary.warnings,
-        }
-    }
-
-    fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self)?;
-        bytes.push(b'\n');
-        Ok(bytes)
-    }
 }

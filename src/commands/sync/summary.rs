@@ -1,0 +1,197 @@
+//! What a sync says of itself: the summary on stdout, and the manifest.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Written;
+use crate::console::{clean, count, number, span};
+use crate::snapshot::{Facts, Warning};
+
+/// What a sync did, for a program and for a person.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    #[serde(flatten)]
+    pub(super) failure: Option<Refusal>,
+    file: String,
+    bytes: u64,
+    sha256: String,
+    sync_id: String,
+    complete: bool,
+    strategy: String,
+    users: Kept,
+    groups: Kept,
+    memberships: Memberships,
+    requests: u64,
+    retries: u64,
+    waits: u64,
+    waited_seconds: f64,
+    interruptions: u64,
+    seconds: f64,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal {
+    pub(super) error: &'static str,
+    pub(super) exit_code: u8,
+    pub(super) message: String,
+    pub(super) request_id: Option<String>,
+}
+
+/// How many are in scope, and of how many.
+#[derive(Debug, Serialize)]
+pub(in crate::commands) struct Kept {
+    pub(in crate::commands) kept: u64,
+    pub(in crate::commands) seen: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Memberships {
+    kept: u64,
+    seen: Option<u64>,
+    hidden: u64,
+    hidden_is_estimate: bool,
+}
+
+impl Summary {
+    pub(super) fn new(written: &Written, file: String, took: Duration) -> Self {
+        let (facts, counts) = (&written.facts, &written.counts);
+        Self {
+            failure: None,
+            file,
+            bytes: written.bytes,
+            sha256: written.sha256.clone(),
+            sync_id: facts.sync_id.clone(),
+            complete: facts.complete,
+            strategy: facts.strategy.clone(),
+            users: Kept {
+                kept: counts.users,
+                seen: facts
+                    .users_seen
+                    .map(|seen| seen + facts.users_only_as_members),
+            },
+            groups: Kept {
+                kept: counts.groups,
+                seen: Some(facts.groups_seen + facts.groups_only_from_users),
+            },
+            memberships: Memberships {
+                kept: counts.memberships,
+                seen: facts.memberships_seen,
+                hidden: counts.hidden,
+                hidden_is_estimate: counts.hidden_is_estimate,
+            },
+            requests: facts.requests,
+            retries: facts.retries,
+            waits: facts.waits,
+            waited_seconds: facts.waited_seconds,
+            interruptions: facts.interruptions,
+            seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            warnings: written.warnings.clone(),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let of = |kept: &Kept| match kept.seen {
+            Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
+            None => number(kept.kept),
+        };
+        let memberships = &self.memberships;
+        let about = if memberships.hidden_is_estimate {
+            "about "
+        } else {
+            ""
+        };
+        let mut lines = vec![
+            format!(
+                "{}  {}",
+                clean(&self.file),
+                if self.complete {
+                    "complete"
+                } else {
+                    "INCOMPLETE"
+                }
+            ),
+            format!("  users        {}", of(&self.users)),
+            format!("  groups       {}", of(&self.groups)),
+            format!(
+                "  memberships  {}, {about}{} hidden by the scope",
+                number(memberships.kept),
+                number(memberships.hidden)
+            ),
+            format!(
+                "  requests     {}{}, memberships read by {}",
+                number(self.requests),
+                retried(self.retries),
+                self.strategy
+            ),
+        ];
+        if self.waits > 0 {
+            lines.push(format!(
+                "  waited       {} for rate limits, {}",
+                count(self.waits, "time"),
+                span(Duration::from_secs_f64(self.waited_seconds))
+            ));
+        }
+        if self.interruptions > 0 {
+            lines.push(format!(
+                "  interrupted  {}, and gone on with",
+                count(self.interruptions, "time")
+            ));
+        }
+        lines.push(format!(
+            "  took         {}",
+            span(Duration::from_secs_f64(self.seconds))
+        ));
+        lines.push(format!("  size         {} bytes", number(self.bytes)));
+        lines.push(format!(
+            "  warnings     {}",
+            number(self.warnings.len() as u64)
+        ));
+        lines.extend(self.warnings.iter().map(|warning| {
+            let object = warning.object_id.as_deref().unwrap_or_default();
+            clean(&format!(
+                "    {} {object} {}",
+                warning.code, warning.message
+            ))
+            .replace("  ", " ")
+        }));
+        lines.join("\n") + "\n"
+    }
+}
+
+fn retried(retries: u64) -> String {
+    if retries == 0 {
+        String::new()
+    } else {
+        format!(", {} of them again", number(retries))
+    }
+}
+
+/// What is written beside the snapshot, so that a pipeline can tell later which file it was.
+#[derive(Debug, Serialize)]
+pub(super) struct Manifest<'a> {
+    file: &'a str,
+    bytes: u64,
+    sha256: &'a str,
+    snapshot: &'a Facts,
+    warnings: &'a [Warning],
+}
+
+impl<'a> Manifest<'a> {
+    pub(super) fn new(summary: &'a Summary, facts: &'a Facts) -> Self {
+        Self {
+            file: &summary.file,
+            bytes: summary.bytes,
+            sha256: &summary.sha256,
+            snapshot: facts,
+            warnings: &summary.warnings,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
