@@ -729,6 +729,26 @@ mod tests {
     }
 
     #[test]
+    fn one_reset_that_no_window_has_does_not_hide_what_the_other_answers_say() {
+        let mut pacing = pacing(75);
+        let mut answer = |remaining, reset_in| {
+            let ticket = pacing.sent(Bucket::Users, at(1.0));
+            let told = signals(100, remaining, reset_in, 1);
+            pacing.ended(ticket, Outcome::Useful, told, at(1.0), 0.0);
+            pacing.standing(Bucket::Users).unwrap()
+        };
+        // Before the others, and between them.
+        assert_eq!(answer(99, 3600).remaining, Some(99));
+        let standing = answer(60, 50);
+        assert_eq!(
+            (standing.remaining, standing.reset),
+            (Some(60), Some(EPOCH + 50))
+        );
+        assert_eq!(answer(1, u64::MAX / 2).remaining, Some(60));
+        assert_eq!(answer(58, 50).remaining, Some(58));
+    }
+
+    #[test]
     fn a_429_waits_for_the_reset_by_the_servers_clock() {
         let mut pacing = pacing(75);
         let ticket = pacing.sent(Bucket::Users, at(5.0));
