@@ -450,6 +450,15 @@ impl Lane {
         else {
             return;
         };
+        // A window lasts a minute: a reset further off is nonsense, and holds for as long as no answer knows better.
+        let nonsense = |reset: u64| reset as f64 > server_now + LONGEST_HOLD.as_secs_f64();
+        match self.reset {
+            Some(known) if nonsense(reset) && !nonsense(known) => return,
+            Some(known) if nonsense(known) && !nonsense(reset) => {
+                (self.remaining, self.reset) = (None, None);
+            }
+            _ => {}
+        }
         self.limit = Some(limit);
         let stale = match self.reset {
             Some(known) => reset.saturating_add(SAME_WINDOW) < known,
