@@ -195,6 +195,8 @@ pub enum Action {
     DateOff(i64),
     /// Another content type.
     ContentType(String),
+    /// Another status, with what the org answered.
+    Status(u16),
     /// A body that is not UTF-8.
     NotUtf8,
     /// A body that is not JSON, whatever its type says.
@@ -356,6 +358,7 @@ pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
         }
         Action::DateOff(seconds) => draft.date_off += seconds,
         Action::ContentType(kind) => answer.content_type = Some(kind.clone()),
+        Action::Status(status) => answer.status = *status,
         Action::NotUtf8 => answer.body = b"[{\"id\":\"\xff\xfe\"}]".to_vec(),
         Action::NotJson => answer.body = b"[{\"id\": oops".to_vec(),
         Action::OtherShape(body) => answer.body = body.clone().into_bytes(),

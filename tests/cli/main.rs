@@ -9,6 +9,7 @@ mod exits;
 mod faults;
 mod guards;
 mod interrupts;
+mod matrix;
 mod plan;
 mod resume;
 mod show;
