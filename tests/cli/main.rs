@@ -10,6 +10,7 @@ mod faults;
 mod guards;
 mod interrupts;
 mod matrix;
+mod moving;
 mod plan;
 mod resume;
 mod show;
