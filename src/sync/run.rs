@@ -273,8 +273,7 @@ impl<'a> Run<'a> {
         work.each_listed_user(|key, active| {
             users.active += u64::from(users.rows.insert(key) && active);
         })?;
-        let is_listed = |id: &UserId| users.rows.contains(&RowKey::of(id.as_str()));
-        work.restore(&self.shared.users, is_listed, &self.groups)?;
+        work.restore(&self.shared.users, &self.groups)?;
         for (seq, group, in_scope) in work.listed_groups()? {
             if group.is_everyone() {
                 self.everyone = true;
@@ -762,6 +761,7 @@ impl<'a> Run<'a> {
     }
 
     fn user_gone(&mut self, id: &UserId) -> anyhow::Result<()> {
+        self.shared.users.gone(id.as_str());
         if let Some(state) = &mut self.state {
             state.work.user_gone(id)?;
         }
@@ -916,8 +916,10 @@ impl<'a> Run<'a> {
         let (user, in_scope) = (&copy.user, copy.matched_by.is_some());
         let users = &self.shared.users;
         let (seq, stored) = users.admit(user.id.clone(), user.last_updated, from, in_scope);
-        if let (Some(state), true) = (&mut self.state, stored) {
-            state.work.user(seq, copy, from)?;
+        match &mut self.state {
+            Some(state) if stored => state.work.user(seq, copy, from)?,
+            Some(state) if from == From::Listing => state.work.user_listed(seq)?,
+            _ => {}
         }
         Ok(seq)
     }

@@ -149,7 +149,7 @@ const COMMIT_AT_FIRST: Duration = Duration::from_millis(15);
 const SYNC: Duration = Duration::from_secs(2);
 
 /// The version of the tables below.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 create table state (identity text not null, started_at integer not null, begun_at integer not null, saved_at integer not null,
@@ -162,7 +162,7 @@ create table pages (walk integer not null, keys blob not null);
 create table warnings (code text not null, kind text not null, object_id text, message text not null);
 create table users (seq integer primary key, id text not null, status text, created integer, activated integer,
   status_changed integer, last_login integer, last_updated integer, password_changed integer, profile text not null,
-  matched_by text, from_listing integer not null, gone integer not null default 0);
+  matched_by text, from_listing integer not null, gone integer not null, listed integer not null);
 create table groups (seq integer primary key, id text not null, type text, source_id text, created integer,
   last_updated integer, last_membership_updated integer, members_reported integer, profile text not null,
   in_scope integer not null, from_listing integer not null, listed integer not null, learned text, members_seen integer,
@@ -440,7 +440,6 @@ impl Work {
     pub fn restore(
         &self,
         users: &Directory<UserId>,
-        is_listed: impl Fn(&UserId) -> bool,
         groups: &Directory<GroupId>,
     ) -> anyhow::Result<()> {
         let rank = |row: &Row<'_>| -> anyhow::Result<Rank> {
@@ -452,18 +451,17 @@ impl Work {
             Ok((time(row, 2)?, from))
         };
         let mut select = self.db.prepare(
-            "select seq, id, last_updated, from_listing, matched_by is not null from users",
+            "select seq, id, last_updated, from_listing, matched_by is not null and gone = 0, listed from users",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let id = UserId::from(row.get::<_, String>(1)?);
             let known = Known {
                 seq: row.get(0)?,
                 rank: rank(row)?,
-                listed: is_listed(&id),
+                listed: row.get(5)?,
                 in_scope: row.get(4)?,
             };
-            users.restore(id, known);
+            users.restore(UserId::from(row.get::<_, String>(1)?), known);
         }
         let mut select = self
             .db
@@ -559,7 +557,8 @@ impl Work {
         let user = &copy.user;
         self.db
             .prepare_cached(
-                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,0)",
+                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,0,
+                   ?12 or exists (select 1 from users where seq = ?1 and listed))",
             )?
             .execute(params![
                 seq,
@@ -575,6 +574,17 @@ impl Work {
                 copy.matched_by.map(MatchedBy::as_str),
                 from == From::Listing,
             ])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Notes that the listing held a user, whose copy there is not the best.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn user_listed(&mut self, seq: Seq) -> anyhow::Result<()> {
+        self.db
+            .execute("update users set listed = 1 where seq = ?1", [seq])?;
         self.wrote();
         Ok(())
     }
