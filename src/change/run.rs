@@ -149,7 +149,7 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
             }
             Ok(Sent::Lost { problem, .. }) => problem,
             // Not a member any more is what a revoke wants; but the group may be what is missing (okta-api 1.6).
-            Err(error) if action == Action::Revoke && error.status() == Some(404) => {
+            Err(error) if action == Action::Revoke && error.is_gone() => {
                 return match read::group(client, group.as_str()) {
                     Ok(Some(_)) => Ended::Done {
                         answer_lost: lost_before,

@@ -172,6 +172,11 @@ pub enum Action {
     Close,
     /// Closed without an answer, the change made: the answer is lost.
     ApplyThenClose,
+    /// The connection is reset instead of an answer, the change made.
+    Reset,
+    /// Every connection is closed without an answer, and new ones are refused for this long; the org does not see the
+    /// request.
+    Refuse(Duration),
     /// Closed in the middle of the body, whose length was promised.
     CutBody,
     /// A chunked body that goes on with spaces forever, with a pause between two chunks of 16 KiB.
@@ -190,6 +195,8 @@ pub enum Action {
     DateOff(i64),
     /// Another content type.
     ContentType(String),
+    /// Another status, with what the org answered.
+    Status(u16),
     /// A body that is not UTF-8.
     NotUtf8,
     /// A body that is not JSON, whatever its type says.
@@ -200,7 +207,7 @@ pub enum Action {
     EmptyBody,
     /// A page repeats rows of the listing's first page.
     RepeatRows(usize),
-    /// The first row has the id null.
+    /// The first row, or the object that is no list, has the id null.
     NullId,
     /// `next` is the address just asked for.
     RepeatCursor,
@@ -240,6 +247,7 @@ impl Action {
                 | Self::RateLimited(_)
                 | Self::Concurrency
                 | Self::Close
+                | Self::Refuse(_)
                 | Self::Redirect(_)
         )
     }
@@ -253,6 +261,8 @@ impl fmt::Debug for Action {
             Self::Concurrency => f.write_str("Concurrency"),
             Self::Close => f.write_str("Close"),
             Self::ApplyThenClose => f.write_str("ApplyThenClose"),
+            Self::Reset => f.write_str("Reset"),
+            Self::Refuse(time) => write!(f, "Refuse({time:?})"),
             Self::CutBody => f.write_str("CutBody"),
             Self::Run(_) => f.write_str("Run"),
             _ => f.write_str("Action"),
@@ -266,6 +276,8 @@ pub(super) enum Sending {
     #[default]
     Whole,
     Nothing,
+    Reset,
+    Refuse(Duration),
     Cut,
     Endless(Duration),
     Drip(Duration),
@@ -325,6 +337,8 @@ pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
             draft.limits = limits("0", "0", scene.now + 60);
         }
         Action::Close | Action::ApplyThenClose => draft.sending = Sending::Nothing,
+        Action::Reset => draft.sending = Sending::Reset,
+        Action::Refuse(time) => draft.sending = Sending::Refuse(*time),
         Action::CutBody => draft.sending = Sending::Cut,
         Action::Endless(pause) => draft.sending = Sending::Endless(*pause),
         Action::Drip(pause) => draft.sending = Sending::Drip(*pause),
@@ -344,6 +358,7 @@ pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
         }
         Action::DateOff(seconds) => draft.date_off += seconds,
         Action::ContentType(kind) => answer.content_type = Some(kind.clone()),
+        Action::Status(status) => answer.status = *status,
         Action::NotUtf8 => answer.body = b"[{\"id\":\"\xff\xfe\"}]".to_vec(),
         Action::NotJson => answer.body = b"[{\"id\": oops".to_vec(),
         Action::OtherShape(body) => answer.body = body.clone().into_bytes(),
@@ -401,15 +416,17 @@ fn with_rows_of(page: &[u8], first: &[u8], count: usize) -> Vec<u8> {
 }
 
 fn without_first_id(body: &[u8]) -> Vec<u8> {
-    match serde_json::from_slice::<Vec<serde_json::Value>>(body) {
-        Ok(mut rows) => {
-            if let Some(row) = rows.first_mut() {
-                row["id"] = serde_json::Value::Null;
-            }
-            serde_json::Value::from(rows).to_string().into_bytes()
-        }
-        Err(_) => body.to_vec(),
+    let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return body.to_vec();
+    };
+    let row = match &mut json {
+        serde_json::Value::Array(rows) => rows.first_mut(),
+        object => Some(object),
+    };
+    if let Some(row) = row {
+        row["id"] = serde_json::Value::Null;
     }
+    json.to_string().into_bytes()
 }
 
 /// A gzip stream that stores its content as it is.
@@ -562,6 +579,7 @@ mod tests {
             "[{\"id\":\"a\"},{\"id\":\"b\"}]"
         );
         assert_eq!(body(Action::NullId), "[{\"id\":null}]");
+        assert_eq!(without_first_id(b"{\"id\":\"b\"}"), b"{\"id\":null}");
         let next = |action| spoiled(&action).answer.next.unwrap();
         assert_eq!(
             next(Action::RepeatCursor),

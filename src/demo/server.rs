@@ -193,12 +193,12 @@ impl Request {
 pub struct Server {
     shared: Arc<Shared>,
     token: String,
-    address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    address: SocketAddr,
     origin: String,
     org: RwLock<Org>,
     options: RwLock<Options>,
@@ -210,6 +210,8 @@ struct Shared {
     count: AtomicU64,
     in_flight: AtomicUsize,
     stop: AtomicBool,
+    /// For how long nobody is to listen, from now on.
+    away: Mutex<Option<Duration>>,
     /// The open connections, to be closed from outside.
     connections: Mutex<HashMap<u64, TcpStream>>,
 }
@@ -231,6 +233,7 @@ impl Server {
         let address = listener.local_addr()?;
         let token = options.token.clone();
         let shared = Arc::new(Shared {
+            address,
             origin: format!("http://{address}"),
             org: RwLock::new(org),
             options: RwLock::new(options),
@@ -242,18 +245,18 @@ impl Server {
             count: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            away: Mutex::default(),
             connections: Mutex::default(),
         });
         let accepting = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name("demo-accept".to_owned())
-                .spawn(move || accept(&shared, &listener))?
+                .spawn(move || accept(&shared, listener))?
         };
         Ok(Self {
             shared,
             token,
-            address,
             accepting: Some(accepting),
         })
     }
@@ -334,8 +337,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread.
-        drop(TcpStream::connect(self.address));
+        self.shared.wake();
         self.shared.close_all();
         if let Some(accepting) = self.accepting.take() {
             // It joins the others; a panic in one of them has been printed.
@@ -348,7 +350,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     for number in 0.. {
         let Ok((stream, _)) = listener.accept() else {
@@ -359,6 +361,16 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             }
             continue;
         };
+        let away = lock(&shared.away).take();
+        if let Some(time) = away {
+            drop(listener);
+            // Only now, so that whoever connects anew is refused.
+            shared.close_all();
+            shared.sleep_until(Instant::now() + time);
+            let Some(again) = shared.listen() else { break };
+            listener = again;
+            continue;
+        }
         if shared.stopped() {
             break;
         }
@@ -521,6 +533,22 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
+    /// Wakes the accepting thread.
+    fn wake(&self) {
+        drop(TcpStream::connect(self.address));
+    }
+
+    /// Listens again where it listened before, unless the server stops.
+    fn listen(&self) -> Option<TcpListener> {
+        while !self.stopped() {
+            if let Ok(listener) = TcpListener::bind(self.address) {
+                return Some(listener);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
     fn close_all(&self) {
         for stream in lock(&self.connections).values() {
             let _ = stream.shutdown(Shutdown::Both);
@@ -574,7 +602,10 @@ impl Shared {
             lock(&self.unexpected).push(format!("{method} {path}?{query}: {why}"));
         }
         self.sleep_until(at + options.latency + draft.delay);
-        let nothing = draft.sending == Sending::Nothing;
+        let nothing = matches!(
+            draft.sending,
+            Sending::Nothing | Sending::Reset | Sending::Refuse(_)
+        );
         let status = if nothing { 0 } else { draft.answer.status };
         if let Some(entry) = entry {
             let mut log = lock(&self.requests);
@@ -587,6 +618,21 @@ impl Shared {
         }
         // Before the answer leaves: whoever has it may send the next one at once.
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        match draft.sending {
+            Sending::Reset => {
+                rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?;
+                // Not shut down, which would end it in good order.
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            Sending::Refuse(time) => {
+                *lock(&self.away) = Some(time);
+                self.wake();
+                // The accepting thread closes this connection with all others.
+                self.sleep_until(Instant::now() + time);
+                return Ok(false);
+            }
+            _ => {}
+        }
         if nothing || self.stopped() {
             return Ok(false);
         }
@@ -729,7 +775,7 @@ impl Shared {
                 stream.write_all(&bytes)?;
                 Ok(true)
             }
-            Sending::Nothing => Ok(false),
+            Sending::Nothing | Sending::Reset | Sending::Refuse(_) => Ok(false),
             Sending::Cut => {
                 bytes.extend_from_slice(&answer.body[..answer.body.len() / 2]);
                 stream.write_all(&bytes)?;
@@ -827,7 +873,7 @@ mod tests {
 
     impl Client {
         fn new(server: &Server) -> Self {
-            let stream = TcpStream::connect(server.address).unwrap();
+            let stream = TcpStream::connect(server.shared.address).unwrap();
             stream
                 .set_read_timeout(Some(Duration::from_secs(10)))
                 .unwrap();
@@ -975,6 +1021,28 @@ mod tests {
         );
         assert!(client.receive().is_none());
         assert!(server.org().is_member("g", "a"));
+    }
+
+    #[test]
+    fn a_connection_is_reset_and_others_are_refused_for_a_while() {
+        let server = Server::start(small(), Options::default()).unwrap();
+        server.fault(Fault::any(Action::Reset).nth(1));
+        server.fault(Fault::any(Action::Refuse(Duration::from_millis(300))).nth(2));
+        let read = || {
+            let mut client = Client::new(&server);
+            client.send(&server, "GET /api/v1/users", "");
+            client.0.read(&mut [0; 16])
+        };
+        let reset = read().unwrap_err();
+        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+        let mut open = Client::new(&server);
+        assert_eq!(read().unwrap_or(0), 0);
+        assert_eq!(open.0.read(&mut [0; 16]).unwrap_or(0), 0);
+        let refused = TcpStream::connect(server.shared.address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        std::thread::sleep(Duration::from_millis(500));
+        let answer = Client::new(&server).get(&server, "/api/v1/users");
+        assert_eq!(answer.unwrap().status, 200);
     }
 
     #[test]

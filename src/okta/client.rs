@@ -488,9 +488,17 @@ impl Client {
         match (verb, status) {
             (Verb::Get { .. }, 200) => return read.map(|body| Answer { headers, body }),
             // The answer to a change has nothing to read.
-            (Verb::Change(_), 200..=299) => {
+            (Verb::Change(_), 204) => {
                 let body = Vec::new();
                 return Ok(Answer { headers, body });
+            }
+            // Any other success is not Okta's word for a change that is made (okta-api 1.6): a proxy's, perhaps.
+            (Verb::Change(_), 200..=299) => {
+                return Err(Failure {
+                    request_id: request_id(&headers),
+                    status: Some(status),
+                    ..Failure::lost(format!("the answer was {status}, not 204"))
+                });
             }
             _ => {}
         }

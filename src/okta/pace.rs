@@ -450,6 +450,15 @@ impl Lane {
         else {
             return;
         };
+        // A window lasts a minute: a reset further off is nonsense, and holds for as long as no answer knows better.
+        let nonsense = |reset: u64| reset as f64 > server_now + LONGEST_HOLD.as_secs_f64();
+        match self.reset {
+            Some(known) if nonsense(reset) && !nonsense(known) => return,
+            Some(known) if nonsense(known) && !nonsense(reset) => {
+                (self.remaining, self.reset) = (None, None);
+            }
+            _ => {}
+        }
         self.limit = Some(limit);
         let stale = match self.reset {
             Some(known) => reset.saturating_add(SAME_WINDOW) < known,
@@ -726,6 +735,26 @@ mod tests {
             pacing.ask(Bucket::Groups, at(75.0)),
             Verdict::Wait { until: None, .. }
         ));
+    }
+
+    #[test]
+    fn one_reset_that_no_window_has_does_not_hide_what_the_other_answers_say() {
+        let mut pacing = pacing(75);
+        let mut answer = |remaining, reset_in| {
+            let ticket = pacing.sent(Bucket::Users, at(1.0));
+            let told = signals(100, remaining, reset_in, 1);
+            pacing.ended(ticket, Outcome::Useful, told, at(1.0), 0.0);
+            pacing.standing(Bucket::Users).unwrap()
+        };
+        // Before the others, and between them.
+        assert_eq!(answer(99, 3600).remaining, Some(99));
+        let standing = answer(60, 50);
+        assert_eq!(
+            (standing.remaining, standing.reset),
+            (Some(60), Some(EPOCH + 50))
+        );
+        assert_eq!(answer(1, u64::MAX / 2).remaining, Some(60));
+        assert_eq!(answer(58, 50).remaining, Some(58));
     }
 
     #[test]

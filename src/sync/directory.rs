@@ -151,6 +151,16 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
         }
     }
 
+    /// Notes that an object is gone: it is in no scope any more.
+    pub fn gone(&self, id: &str) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = entries.all.get_mut(id)
+            && std::mem::take(&mut known.in_scope)
+        {
+            entries.in_scope -= 1;
+        }
+    }
+
     /// Puts back an object that an earlier run took in.
     pub fn restore(&self, id: Id, known: Known) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);

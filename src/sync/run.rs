@@ -478,6 +478,7 @@ impl<'a> Run<'a> {
     }
 
     fn user_gone(&mut self, id: &UserId) -> anyhow::Result<()> {
+        self.shared.users.gone(id.as_str());
         if let Some(state) = &mut self.state {
             state.work.user_gone(id)?;
         }

@@ -68,7 +68,7 @@ const COMMIT_AT_FIRST: Duration = Duration::from_millis(15);
 const SYNC: Duration = Duration::from_secs(2);
 
 /// The version of the tables below.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 create table state (identity text not null, started_at integer not null, begun_at integer not null, saved_at integer not null,
@@ -376,18 +376,17 @@ impl Work {
             Ok((time(row, 2)?, from))
         };
         let mut select = self.db.prepare(
-            "select seq, id, last_updated, from_listing, matched_by is not null, listed from users",
+            "select seq, id, last_updated, from_listing, matched_by is not null and gone = 0, listed from users",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let id = UserId::from(row.get::<_, String>(1)?);
             let known = Known {
                 seq: row.get(0)?,
                 rank: rank(row)?,
                 listed: row.get(5)?,
                 in_scope: row.get(4)?,
             };
-            users.restore(id, known);
+            users.restore(UserId::from(row.get::<_, String>(1)?), known);
         }
         let mut select = self
             .db

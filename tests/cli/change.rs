@@ -503,44 +503,6 @@ fn a_thousand_rows_look_each_user_and_group_up_once() {
 }
 
 #[test]
-fn a_limit_or_a_lost_answer_ends_in_the_wanted_membership_and_one_true_record() {
-    let cases = [
-        ("429", Action::RateLimited(1), "done", 2),
-        ("the connection breaks before", Action::Close, "done", 2),
-        (
-            "the connection breaks after",
-            Action::ApplyThenClose,
-            "done, answer lost",
-            1,
-        ),
-        ("503", Action::okta(503, "E0000010"), "done", 2),
-        ("502 with HTML", Action::html(502), "done", 2),
-        ("423", Action::okta(423, "E0000239"), "done", 2),
-        ("408", Action::html(408), "done", 2),
-    ];
-    // Side by side: a change that was not made is looked for as long as reads may lag.
-    std::thread::scope(|threads| {
-        for (name, action, outcome, sent) in cases {
-            threads.spawn(move || {
-                let okta = Okta::with(org());
-                okta.fault(Fault::on(Endpoint::Member, action).method("PUT").nth(1));
-                let folder = Folder::new();
-                let ran = grant_logged(&folder, &okta).ok();
-                assert_eq!(result(&ran), "changed", "{name}");
-                assert!(okta.org().is_member("00gteam", "00ubob"), "{name}");
-                assert_eq!(changes_sent(&okta), sent, "{name}");
-                let records = records(&folder, "log");
-                assert_eq!(records.len(), 2, "{name}");
-                assert_eq!(records[0]["record"], "sending");
-                assert_eq!(records[1]["record"], "result");
-                assert_eq!(records[0]["change_id"], records[1]["change_id"]);
-                assert_eq!(records[1]["outcome"], outcome, "{name}");
-            });
-        }
-    });
-}
-
-#[test]
 fn a_lost_answer_is_looked_for_as_long_as_reads_may_lag_and_not_sent_again() {
     let options = Options {
         read_lag: Duration::from_secs(6),

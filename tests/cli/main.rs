@@ -11,6 +11,8 @@ mod guards;
 mod hostile;
 mod interrupts;
 mod machine;
+mod matrix;
+mod moving;
 mod plan;
 mod resume;
 mod show;

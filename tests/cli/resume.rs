@@ -218,45 +218,6 @@ fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
 }
 
 #[test]
-fn a_doubt_about_a_user_outlives_a_kill() {
-    // The listing holds the user out of scope; an older copy among the members is in scope.
-    let mut org = org();
-    let newer = at("2027-01-01T00:00:00Z");
-    org.add_user(User::with_email("00u9", "left@elsewhere.example").updated(newer));
-    let group = org
-        .groups()
-        .find(|group| !group.is_everyone())
-        .unwrap()
-        .id
-        .to_string();
-    let okta = Okta::with(org);
-    let stale = r#"[{"id":"00u9","status":"ACTIVE","lastUpdated":"2020-01-01T00:00:00.000Z","profile":{"email":"stale@example.com"}}]"#;
-    let stale = Reply::new(200, "application/json", stale);
-    let members = format!("/api/v1/groups/{group}/users");
-    okta.fault(Fault::path(&members, Action::Reply(stale)));
-    // The listing is first.
-    okta.fault(Fault::path(&members, Action::Delay(Duration::from_secs(1))));
-    let hang = Action::Delay(Duration::from_secs(60));
-    okta.fault(Fault::on(Endpoint::User, hang));
-    let folder = Folder::new();
-    let arguments = ["--memberships-by", "group"];
-    let running = folder.sync(&okta, &arguments).start();
-    wait_for(&okta, Endpoint::User, 1);
-    running.signal("KILL");
-    running.end();
-    okta.clear_faults();
-    okta.clear_requests();
-    folder.sync(&okta, &arguments).ok().says("going on with");
-    let asked: Vec<String> = okta.requests().iter().map(|one| one.path.clone()).collect();
-    assert_eq!(asked, ["/api/v1/users/00u9"]);
-    let db = open(&folder.path("sync.c1z"));
-    assert_eq!(
-        cell(&db, "select count(*) from users where id = '00u9'"),
-        "0"
-    );
-}
-
-#[test]
 fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
     let okta = Okta::with(org());
     let slow = Action::Delay(Duration::from_secs(60));

@@ -254,6 +254,11 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub fn end(mut self) -> Ran {
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
