@@ -6,8 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use okta_ciam::demo::{
-    Action, Distribution, Endpoint, Fault, Options, Org, RefuseSearch, Refused, Reply, Request,
-    Shape, User, at,
+    Action, Distribution, Endpoint, Fault, Options, Org, RefuseSearch, Refused, Request, Shape,
 };
 use rusqlite::Connection;
 
