@@ -179,19 +179,24 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> Directory<Id> {
         self.read().listed
     }
 
-    /// The ids of those that are in scope and were not in the listing, sorted.
-    pub fn unlisted_ids(&self) -> Vec<Id>
+    /// The number of an object, if it has one.
+    pub fn seq(&self, id: &str) -> Option<Seq> {
+        Some(self.read().all.get(id)?.seq)
+    }
+
+    /// Those that are in scope and for which this holds, with whether the listing held them; sorted by id.
+    pub fn in_scope_where(&self, holds: impl Fn(&Id, bool) -> bool) -> Vec<(Seq, Id)>
     where
         Id: Clone + Ord,
     {
         let entries = self.read();
-        let unlisted = entries
+        let some = entries
             .all
             .iter()
-            .filter(|(_, known)| known.in_scope && !known.listed);
-        let mut ids: Vec<Id> = unlisted.map(|(id, _)| id.clone()).collect();
-        ids.sort();
-        ids
+            .filter(|(id, known)| known.in_scope && holds(id, known.listed));
+        let mut some: Vec<(Seq, Id)> = some.map(|(id, known)| (known.seq, id.clone())).collect();
+        some.sort_by(|one, other| one.1.cmp(&other.1));
+        some
     }
 
     /// How many are in scope and were not in the listing.

@@ -7,7 +7,7 @@
 
 mod users;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
@@ -168,13 +168,26 @@ struct Run<'a> {
     strategy: Option<Strategy>,
     groups_listed: bool,
     guarded: bool,
-    doubts_settled: bool,
+    doubts: Doubts,
+    /// Members who were in no scope when their group's members were read.
+    strangers: HashSet<RowKey>,
     everyone: bool,
     everyone_reported: Option<u64>,
     by_group: u64,
     /// Members, or users, to go through and gone through.
     steps: (u64, u64),
     warnings: Vec<Warning>,
+}
+
+/// What is looked into when all listings are at their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubts {
+    /// Nothing yet.
+    Ahead,
+    /// Users of whom the copies contradict each other.
+    Copies,
+    /// Users who came into the scope while members were read; the last.
+    Late,
 }
 
 impl<'a> Run<'a> {
@@ -198,7 +211,8 @@ impl<'a> Run<'a> {
             strategy: None,
             groups_listed: false,
             guarded: false,
-            doubts_settled: false,
+            doubts: Doubts::Ahead,
+            strangers: HashSet::new(),
             everyone: false,
             everyone_reported: None,
             by_group: 0,
@@ -238,6 +252,9 @@ impl<'a> Run<'a> {
             users.active += u64::from(users.rows.insert(key) && active);
         })?;
         work.restore(&self.shared.users, &self.groups)?;
+        work.each_stranger(|key| {
+            self.strangers.insert(key);
+        })?;
         for (seq, group, in_scope) in work.listed_groups()? {
             if group.is_everyone() {
                 self.everyone = true;
@@ -365,8 +382,10 @@ impl<'a> Run<'a> {
                 rows,
                 seen,
                 new,
+                strangers,
             } => {
                 self.steps.0 += new;
+                self.take_strangers(strangers)?;
                 let members = self.store_users(kept, From::Side)?;
                 if let Some(state) = &mut self.state {
                     state.work.memberships(group, &members)?;
@@ -379,13 +398,7 @@ impl<'a> Run<'a> {
                 }
             }
             Event::GroupsOf { step, user, rows } => {
-                let mut groups = Vec::with_capacity(rows.len());
-                for group in rows {
-                    groups.extend(self.take_group_of_user(&group)?);
-                }
-                if let Some(state) = &mut self.state {
-                    state.work.memberships(user, &groups)?;
-                }
+                self.take_groups_of(user, rows)?;
                 if self.step(&step)? {
                     self.steps.0 += 1;
                 }
@@ -552,22 +565,84 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Users that were kept because a group's members held them in scope, although the listing held them out of scope:
-    /// of those the listing's copy is not known any more, so they are asked for again. Whether any were found.
+    /// Looks into what remains doubtful once all listings are at their end. Whether anything has to be asked for that.
     fn doubts_remain(&mut self) -> anyhow::Result<bool> {
-        if self.doubts_settled || self.config.plan {
-            return Ok(false);
-        }
-        self.doubts_settled = true;
-        let unlisted = self.shared.users.unlisted_ids();
-        let doubtful: Vec<UserId> = unlisted
-            .into_iter()
-            .filter(|id| self.users.rows.contains(&RowKey::of(id.as_str())))
-            .collect();
-        for id in doubtful {
-            self.start(Task::User(id));
+        while self.open == 0 && !self.config.plan {
+            match self.doubts {
+                Doubts::Ahead => {
+                    self.doubts = Doubts::Copies;
+                    self.ask_for_copies();
+                }
+                Doubts::Copies => {
+                    self.doubts = Doubts::Late;
+                    self.ask_for_groups_of_the_late()?;
+                }
+                Doubts::Late => break,
+            }
         }
         Ok(self.open > 0)
+    }
+
+    /// Users that were kept because a group's members held them in scope, although the listing held them out of scope:
+    /// of those the listing's copy is not known any more, so they are asked for again.
+    fn ask_for_copies(&mut self) {
+        let listed = &self.users.rows;
+        let is_doubtful = |id: &UserId, listed_in_scope: bool| {
+            !listed_in_scope && listed.contains(&RowKey::of(id.as_str()))
+        };
+        for (_, id) in self.shared.users.in_scope_where(is_doubtful) {
+            self.start(Task::User(id));
+        }
+    }
+
+    /// Users who are in scope now and were not when some group's members were read: those memberships were let go, so
+    /// their groups are asked for. By user, nothing is let go.
+    fn ask_for_groups_of_the_late(&mut self) -> anyhow::Result<()> {
+        if self.strategy != Some(Strategy::Group) || self.strangers.is_empty() {
+            return Ok(());
+        }
+        let asked = match &self.state {
+            Some(state) => state.work.users_asked()?,
+            None => HashSet::new(),
+        };
+        let strangers = &self.strangers;
+        let is_late = |id: &UserId, _: bool| strangers.contains(&RowKey::of(id.as_str()));
+        let late = self.shared.users.in_scope_where(is_late);
+        for (seq, id) in late.into_iter().filter(|(_, id)| !asked.contains(id)) {
+            let listing = Listing::GroupsOf(seq, id.clone());
+            self.walk(&listing, Through::GroupsOf(seq, id))?;
+        }
+        Ok(())
+    }
+
+    /// A page of the groups of a user.
+    fn take_groups_of(&mut self, user: Seq, rows: Vec<Group>) -> anyhow::Result<()> {
+        if self.strategy == Some(Strategy::Group) {
+            for group in rows {
+                let known = self.groups.seq(group.id.as_str());
+                if let (Some(group), Some(state)) = (known, &mut self.state) {
+                    state.work.memberships(group, &[user])?;
+                }
+            }
+            return Ok(());
+        }
+        let mut groups = Vec::with_capacity(rows.len());
+        for group in rows {
+            groups.push(self.take_group_of_user(&group)?);
+        }
+        match &mut self.state {
+            Some(state) => state.work.memberships(user, &groups),
+            None => Ok(()),
+        }
+    }
+
+    /// Members who are in no scope, perhaps only not yet.
+    fn take_strangers(&mut self, mut strangers: Vec<RowKey>) -> anyhow::Result<()> {
+        strangers.retain(|key| self.strangers.insert(*key));
+        match &mut self.state {
+            Some(state) if !strangers.is_empty() => state.work.strangers(&strangers),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is worth going on.
@@ -670,25 +745,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// A group on a page of a user's groups: its number, if it is one to keep.
-    fn take_group_of_user(&mut self, group: &Group) -> anyhow::Result<Option<Seq>> {
+    /// A group on a page of a user's groups: its number. One that is in no scope has one too, since it may come into it
+    /// before the run is over.
+    fn take_group_of_user(&mut self, group: &Group) -> anyhow::Result<Seq> {
         let in_scope = self.config.scope.group(group.name());
-        match self
+        let known = self
             .groups
-            .judge(group.id.as_str(), group.last_updated, From::Side)
-        {
-            Copy::Known(seq) => Ok(Some(seq)),
-            Copy::First if !in_scope => Ok(None),
-            Copy::First | Copy::Better => {
-                let Admitted { seq, stored, .. } =
-                    self.groups
-                        .admit(group.id.clone(), group.last_updated, From::Side, in_scope);
-                if let (Some(state), true) = (&mut self.state, stored) {
-                    state.work.group(seq, group, in_scope, From::Side)?;
-                }
-                Ok(Some(seq))
-            }
+            .judge(group.id.as_str(), group.last_updated, From::Side);
+        if let Copy::Known(seq) = known {
+            return Ok(seq);
         }
+        let Admitted { seq, stored, .. } =
+            self.groups
+                .admit(group.id.clone(), group.last_updated, From::Side, in_scope);
+        if let (Some(state), true) = (&mut self.state, stored) {
+            state.work.group(seq, group, in_scope, From::Side)?;
+        }
+        Ok(seq)
     }
 
     fn learned(&mut self, group: Seq, learned: Learned, seen: Option<u64>) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@
 //! - The database has a write-ahead log: a killed process loses what was not committed (a fraction of a second), a power
 //!   cut what was not synced (two seconds), and neither harms the rest. Nothing in it is secret but the people.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ const COMMIT_AT_FIRST: Duration = Duration::from_millis(15);
 const SYNC: Duration = Duration::from_secs(2);
 
 /// The version of the tables below.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 create table state (identity text not null, started_at integer not null, begun_at integer not null, saved_at integer not null,
@@ -78,6 +79,7 @@ create table state (identity text not null, started_at integer not null, begun_a
 create table walks (id integer primary key, what text not null, low integer, high integer, object_id text, at text,
   done integer not null default 0);
 create table pages (walk integer not null, keys blob not null);
+create table strangers (keys blob not null);
 create table warnings (code text not null, kind text not null, object_id text, message text not null);
 create table users (seq integer primary key, id text not null, status text, created integer, activated integer,
   status_changed integer, last_login integer, last_updated integer, password_changed integer, profile text not null,
@@ -283,6 +285,42 @@ impl Work {
         Ok(())
     }
 
+    /// Notes members who were in no scope when a group's members were read.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn strangers(&mut self, strangers: &[RowKey]) -> anyhow::Result<()> {
+        let packed: Vec<u8> = strangers
+            .iter()
+            .flat_map(|key| key.to_number().to_le_bytes())
+            .collect();
+        self.db
+            .prepare_cached("insert into strangers values (?1)")?
+            .execute([packed])?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Hands out all that were noted.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn each_stranger(&self, mut take: impl FnMut(RowKey)) -> anyhow::Result<()> {
+        self.each_key("select keys from strangers", [], |key, _| take(key))
+    }
+
+    /// The users whose groups were asked for, or are to be.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn users_asked(&self) -> anyhow::Result<HashSet<UserId>> {
+        let mut select = self
+            .db
+            .prepare("select object_id from walks where what = 'groups_of'")?;
+        let ids = select.query_map([], |row| Ok(UserId::from(row.get::<_, String>(0)?)))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     /// The listings that are not at their end, in order of their numbers.
     ///
     /// # Errors
@@ -307,7 +345,8 @@ impl Work {
                 seen: Vec::new(),
             };
             if walk.at.is_some() && matches!(walk.of, Listing::Members(..)) {
-                self.each_row_seen("walk = ?1", params![walk.id], |key, _| walk.seen.push(key))?;
+                let keys = "select keys from pages where walk = ?1";
+                self.each_key(keys, [walk.id], |key, _| walk.seen.push(key))?;
             }
             walks.push(walk);
         }
@@ -332,22 +371,21 @@ impl Work {
     /// # Errors
     /// What SQLite says.
     pub fn each_listed_user(&self, take: impl FnMut(RowKey, bool)) -> anyhow::Result<()> {
-        self.each_row_seen(
-            "walk in (select id from walks where what not in ('members', 'groups', 'groups_of'))",
+        self.each_key(
+            "select keys from pages where walk in
+               (select id from walks where what not in ('members', 'groups', 'groups_of'))",
             [],
             take,
         )
     }
 
-    fn each_row_seen(
+    fn each_key(
         &self,
-        which: &str,
+        query: &str,
         parameters: impl rusqlite::Params,
         mut take: impl FnMut(RowKey, bool),
     ) -> anyhow::Result<()> {
-        let mut select = self
-            .db
-            .prepare_cached(&format!("select keys from pages where {which}"))?;
+        let mut select = self.db.prepare_cached(query)?;
         let mut rows = select.query(parameters)?;
         while let Some(row) = rows.next()? {
             for bytes in row.get_ref(0)?.as_blob()?.as_chunks::<8>().0 {

@@ -5,6 +5,7 @@
 //! - A worker may sit in a read for as long as `--timeout`; nobody waits for it. When the caller has an error or a
 //!   signal, it drops the queues and goes, and the process ends without the workers.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -125,6 +126,8 @@ pub(super) enum Event {
         seen: u64,
         /// How many of them on this page.
         new: u64,
+        /// Members on this page who are in no scope.
+        strangers: Vec<RowKey>,
     },
     GroupsOf {
         step: Step,
@@ -342,7 +345,14 @@ impl Shared {
         at: Option<String>,
         seen: Vec<RowKey>,
     ) -> Option<Event> {
-        let keep = |user: &wire::User<'_>| self.keep(user, From::Side);
+        let strangers = RefCell::new(Vec::new());
+        let keep = |user: &wire::User<'_>| {
+            let kept = self.keep(user, From::Side)?;
+            if kept.is_none() {
+                strangers.borrow_mut().push(RowKey::of(user.id()));
+            }
+            Ok(kept)
+        };
         let mut before = seen.len() as u64;
         let sink = |page: read::Page<UserRow>| {
             let new = page.seen.saturating_sub(before);
@@ -358,6 +368,7 @@ impl Shared {
                 rows: if more { page.rows } else { Vec::new() },
                 seen: page.seen,
                 new,
+                strangers: strangers.take(),
             })
         };
         let size = self.sizes.members;

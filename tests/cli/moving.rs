@@ -29,6 +29,8 @@ struct History {
     groups_ever: BTreeSet<Id>,
     /// Whatever the scope.
     memberships_ever: Pairs,
+    /// Whatever the scope.
+    memberships_always: Pairs,
     random: Rng,
     clock: i64,
     edits: Vec<String>,
@@ -45,6 +47,7 @@ impl History {
             users_ever: BTreeSet::new(),
             groups_ever: BTreeSet::new(),
             memberships_ever: BTreeSet::new(),
+            memberships_always: all_pairs(org),
             random: Rng::with_seed(seed),
             // After all that the org was made with.
             clock: 1_900_000_000_000,
@@ -64,7 +67,9 @@ impl History {
         self.memberships.retain(|pair| memberships.contains(pair));
         self.users_ever.extend(truth.users);
         self.groups_ever.extend(truth.groups);
-        self.memberships_ever.extend(all_pairs(org));
+        let pairs = all_pairs(org);
+        self.memberships_always.retain(|pair| pairs.contains(pair));
+        self.memberships_ever.extend(pairs);
     }
 
     /// Changes anything, as Okta would: with a later time.
@@ -219,6 +224,15 @@ fn assert_is_sound(path: &Path, history: &History) {
     assert_all("memberships lost", &history.memberships, &pairs);
     assert_all("users made up", &users, &history.users_ever);
     assert_all("groups made up", &groups, &history.groups_ever);
+    // Also of who came into the scope during the run.
+    let learned = ids("select id from groups where learned in ('listed', 'by_user')");
+    let of_the_kept = |pair: &&(Id, Id)| users.contains(&pair.0) && learned.contains(&pair.1);
+    let always = history.memberships_always.iter().filter(of_the_kept);
+    assert_all(
+        "memberships of the kept lost",
+        &always.cloned().collect(),
+        &pairs,
+    );
     assert_all("memberships made up", &pairs, &history.memberships_ever);
 }
 
