@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::sync::resume::Unusable;
 use crate::{config, okta, snapshot};
 
 /// How the program ends.
@@ -114,18 +115,23 @@ pub fn of(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
-/// Whether the same run, tried again, may get further: after an interrupt, with an Okta that answers again, on a disk
-/// with room; not if Okta or a guard said no.
+/// Whether the same run, tried again, may get further: after an interrupt, with an Okta that answers again, with the
+/// right certificate, on a disk with room; not if Okta or a guard said no, or what was read makes no sense.
 pub fn may_pass(error: &anyhow::Error) -> bool {
     for cause in error.chain() {
         if cause.is::<Ending>() || cause.is::<config::Error>() {
             return false;
         }
         if let Some(okta) = cause.downcast_ref::<okta::Error>() {
-            return matches!(of_okta(okta), Exit::Unavailable | Exit::Interrupted(_));
+            return match okta {
+                okta::Error::Certificate { .. }
+                | okta::Error::Redirected { .. }
+                | okta::Error::Setup(_) => true,
+                _ => matches!(of_okta(okta), Exit::Unavailable | Exit::Interrupted(_)),
+            };
         }
     }
-    true
+    !error.is::<Unusable>()
 }
 
 /// The request id of the answer that ended the run, if one did: what Okta's support asks for.

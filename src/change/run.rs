@@ -195,6 +195,7 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                 problem,
                 attempts,
                 status: None,
+                too_slow: false,
                 request_id: None,
             });
         }

@@ -59,12 +59,13 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
         .flatten();
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let state_file = target.state();
-    let state = State::open_or_begin(config, &state_file)?;
+    let state = State::open_or_begin(config, &state_file, &target)?;
+    let gone_on_with = state.gone_on_with;
     let written = read_and_write(config, console, stop, &client, &target, state);
     let (files, written) = match written {
         Ok(written) => written,
         Err(error) => {
-            state_file_after(&state_file, &error);
+            state_file_after(&state_file, gone_on_with, &error);
             return Err(error);
         }
     };
@@ -79,7 +80,7 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
         (false, _) => target.partial(),
     };
     if let Err(error) = files.publish(config.container, &file) {
-        state_file_after(&state_file, &error);
+        state_file_after(&state_file, gone_on_with, &error);
         return Err(error);
     }
     state_file.remove_all();
@@ -134,6 +135,7 @@ fn read_and_write(
     let State {
         mut work,
         mut progress,
+        ..
     } = state;
     let mut shown = console.progress();
     let read = run::State {

@@ -213,6 +213,8 @@ struct Failure {
     outcome: Outcome,
     request_id: Option<String>,
     smaller: bool,
+    /// The answer did not come in time.
+    late: bool,
     /// The status, if there was an answer.
     status: Option<u16>,
     /// The request certainly never left.
@@ -221,12 +223,21 @@ struct Failure {
 }
 
 impl Failure {
+    fn late(timeout: Duration) -> Self {
+        let problem = format!("no whole answer within {}", console::span(timeout));
+        Self {
+            late: true,
+            ..Self::lost(problem)
+        }
+    }
+
     fn lost(problem: impl Into<String>) -> Self {
         Self {
             problem: problem.into(),
             outcome: Outcome::Lost,
             request_id: None,
             smaller: false,
+            late: false,
             status: None,
             unsent: false,
             last: None,
@@ -628,6 +639,7 @@ impl Client {
                 problem,
                 attempts: tries.failed,
                 status: failure.status,
+                too_slow: failure.late || failure.smaller,
                 request_id: failure.request_id,
             });
         }
@@ -781,34 +793,30 @@ fn read_body(
             Ok(0) => return Ok(body),
             Ok(read) => body.extend_from_slice(&chunk[..read]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::lost(cut(&error, timeout))),
+            Err(error) => return Err(cut(&error, timeout)),
         }
         if body.len() > LARGEST_BODY {
             return Err(too_big());
         }
         if begun.elapsed() > timeout {
-            return Err(Failure::lost(timed_out(timeout)));
+            return Err(Failure::late(timeout));
         }
     }
 }
 
-fn cut(error: &std::io::Error, timeout: Duration) -> String {
+fn cut(error: &std::io::Error, timeout: Duration) -> Failure {
     let text = innermost(error);
     if error.kind() == std::io::ErrorKind::TimedOut || text.contains("timed out") {
-        timed_out(timeout)
+        Failure::late(timeout)
     } else {
-        format!("the answer broke off ({text})")
+        Failure::lost(format!("the answer broke off ({text})"))
     }
-}
-
-fn timed_out(timeout: Duration) -> String {
-    format!("no whole answer within {}", console::span(timeout))
 }
 
 fn transport_failure(error: &reqwest::Error, call: &Call, timeout: Duration) -> Failure {
     let text = innermost(error);
     if error.is_timeout() {
-        return Failure::lost(timed_out(timeout));
+        return Failure::late(timeout);
     }
     // The TLS library's own words; its type would need the library as a dependency.
     if text.contains("certificate") || text.contains("UnknownIssuer") {

@@ -76,6 +76,8 @@ pub enum Error {
         attempts: u32,
         /// The status of the last answer, if there was one.
         status: Option<u16>,
+        /// Whether the answer took too long to make: 500, 504, or none in time (okta-api 1.1).
+        too_slow: bool,
         /// Okta's id of the last answer.
         request_id: Option<String>,
     },
@@ -145,6 +147,14 @@ impl Error {
     /// Whether Okta says that the object is not there. Any other 404 is a wrong address, or a proxy's.
     pub fn is_gone(&self) -> bool {
         self.status() == Some(404) && self.code() == Some("E0000007")
+    }
+
+    /// Whether another request for the same may do better: this one takes Okta too long, or its pages lead nowhere.
+    pub fn is_about_the_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { too_slow: true, .. } | Self::Paging { .. }
+        )
     }
 
     /// The text without the request's id, which is another each time: for what must be equal in equal runs.

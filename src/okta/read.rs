@@ -101,6 +101,8 @@ pub struct Page<T> {
     pub rows: Vec<Counted>,
     /// Different rows seen in this walk so far.
     pub seen: u64,
+    /// Whether it is the page that the listing begins with.
+    pub is_first: bool,
     /// Path and query of the page after it; none where the listing ends.
     pub next: Option<String>,
 }
@@ -416,6 +418,7 @@ fn walk_pages<T>(
             kept,
             rows,
             seen: walk.distinct(),
+            is_first: ask.target == first.target,
             next: next.clone(),
         });
         match next {

@@ -196,8 +196,9 @@ impl StateFile {
 
     /// Removes it, and nothing that was set aside.
     pub fn remove(&self) {
-        // What cannot be removed is set aside by the next run.
+        // What cannot be removed now, the next run finds and looks at.
         let _ = remove_with_logs(&self.path);
+        sync_folder_of(&self.path);
     }
 
     /// Removes it, and what was set aside.
@@ -205,6 +206,15 @@ impl StateFile {
         self.remove();
         let _ = remove_with_logs(&self.old);
     }
+}
+
+/// A name is durable, or gone for good, once its folder is synced. Some file systems cannot do that.
+fn sync_folder_of(path: &Path) {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
@@ -277,15 +287,7 @@ impl Temporary {
                 self.path.display()
             )
         })?;
-        // The rename itself is durable once the folder is. Some file systems cannot sync a folder; the file is there.
-        if let Some(folder) = to.parent() {
-            let folder = if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
-            };
-            let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        }
+        sync_folder_of(to);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
 use super::plan::Strategy;
 use crate::config::Sync;
@@ -99,6 +100,16 @@ impl Progress {
             strategy: None,
         }
     }
+}
+
+/// The state of an interrupted run is there, but makes no sense.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the state of the interrupted run makes no sense; run it again, and it begins anew")]
+pub struct Unusable;
+
+/// The same with what was wrong.
+pub fn unusable(error: anyhow::Error) -> anyhow::Error {
+    error.context(Unusable)
 }
 
 /// A state older than this is no part of a picture of now.

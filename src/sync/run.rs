@@ -9,7 +9,7 @@ mod users;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicIsize};
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use self::users::UserList;
 use super::directory::{Admitted, Copy, Directory, From, Seq};
 use super::listing::{Listing, WalkId};
 use super::plan::{self, Strategy};
-use super::resume::Progress;
+use super::resume::{self, Progress};
 use super::windows::{self, Window};
 use super::work::{UserCopy, Work};
 use super::worker::{Event, Shared, Step, Task, Through, UserRow, Walk};
@@ -31,7 +31,7 @@ use crate::model::{Group, GroupId, Learned, UserId};
 use crate::okta::client::Cost;
 use crate::okta::page::RowKey;
 use crate::okta::read::{UserListing, Users};
-use crate::okta::{Client, Stop};
+use crate::okta::{self, Client, Stop};
 use crate::snapshot::Warning;
 
 /// What was read, beside what the working database holds.
@@ -109,8 +109,8 @@ pub fn gather(
         events: event_in,
         stop_cursor: AtomicBool::new(false),
         stop_windows: AtomicBool::new(false),
-        idle: AtomicUsize::new(0),
-        cuts_left: AtomicUsize::new(0),
+        idle: AtomicIsize::new(0),
+        cuts_left: AtomicIsize::new(0),
     });
     let mut run = Run::new(config, &shared, task_in, state);
     run.begin()?;
@@ -142,8 +142,11 @@ pub fn gather(
     match read {
         Ok(()) => run.end(),
         Err(error) => {
-            // The first error is the one that counts.
-            let _ = run.save_all();
+            // What the working database itself failed at must not be half there: all since the last commit is let go.
+            if error.chain().any(|cause| cause.is::<okta::Error>()) {
+                // The first error is the one that counts.
+                let _ = run.save_all();
+            }
             Err(error)
         }
     }
@@ -228,7 +231,7 @@ impl<'a> Run<'a> {
             .as_ref()
             .is_some_and(|state| state.progress.users_listed_by.is_some());
         if begun_before {
-            return self.go_on();
+            return self.go_on().map_err(resume::unusable);
         }
         self.begin_users()?;
         self.walk(&Listing::Groups, Through::Groups)?;
@@ -309,6 +312,9 @@ impl<'a> Run<'a> {
         if groups_were_listed {
             self.groups_end();
         }
+        if self.users.by == UserListing::Created {
+            self.allow_cuts();
+        }
         if self.users.open == 0 {
             self.users_end()?;
         }
@@ -346,7 +352,7 @@ impl<'a> Run<'a> {
                 rows,
                 cut,
             } => self.take_users(step, kept, &rows, cut)?,
-            Event::UsersRefused { walk, error } => self.users_refused(walk, &error)?,
+            Event::UsersRefused { walk, error } => self.users_refused(walk, error)?,
             Event::WindowOdd { walk, problem } => {
                 self.user_walk_ended(walk);
                 self.back_to_the_cursor(problem)?;
@@ -783,6 +789,12 @@ impl<'a> Run<'a> {
         object: Option<&str>,
         message: String,
     ) -> anyhow::Result<()> {
+        let is_this =
+            |warning: &Warning| warning.code == code && warning.object_id.as_deref() == object;
+        if self.warnings.iter().any(is_this) {
+            // Said before the run was interrupted.
+            return Ok(());
+        }
         let name = object.map_or(String::new(), |id| format!("{kind} {id}: "));
         tracing::warn!("{name}{message}");
         let warning = Warning {
@@ -864,6 +876,12 @@ impl<'a> Run<'a> {
         let (mut users_vanished, mut groups_vanished) = (0, 0);
         if let Some(state) = &mut self.state {
             if strategy == Strategy::User {
+                let unread = state.work.users_unread()?;
+                anyhow::ensure!(
+                    unread == 0,
+                    "the groups of {} were never read: this is a bug, please report it",
+                    console::count(unread, "user")
+                );
                 state.work.all_learned(Learned::ByUser)?;
             }
             (users_vanished, groups_vanished) = state.work.gone()?;

@@ -15,7 +15,9 @@ use url::Url;
 use super::run::{self, Gathered, State};
 use super::work::Work;
 use crate::config::{Connection, Container, MembershipsBy, PageSizes, Sync};
-use crate::demo::{Limits, Options, Org, RefuseSearch, Refused, Server, Size, User};
+use crate::demo::{
+    Action, Endpoint, Fault, Limits, Options, Org, RefuseSearch, Refused, Server, Size, User,
+};
 use crate::filter::{Domain, Scope};
 use crate::okta::read::UserListing;
 use crate::okta::{Client, Stop};
@@ -141,6 +143,18 @@ fn windows_that_are_refused_leave_the_list_to_the_cursor_which_asks_for_no_page_
     let different: BTreeSet<&str> = pages.iter().copied().collect();
     assert_eq!(pages.len(), different.len(), "no page twice");
     assert_eq!(pages.len(), 100);
+}
+
+#[test]
+fn windows_that_okta_cannot_answer_leave_the_list_to_the_cursor() {
+    let created: Vec<i64> = (0..400).map(|n| n * 86_400_000).collect();
+    let server = Server::start(org(&created), unlimited()).unwrap();
+    // A page that has no new row and says that more follow.
+    let odd = Action::OtherShape("[]".to_owned());
+    server.fault(Fault::on(Endpoint::Users, odd).query("sortBy=created"));
+    let (gathered, found) = read(&server);
+    assert_eq!(gathered.users_listed_by, UserListing::Search);
+    assert_eq!(found, ids(&server));
 }
 
 #[test]

@@ -145,6 +145,8 @@ impl Work {
     fn connect(path: &Path) -> anyhow::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
+        // Whoever else has it is a thread of this process, and keeps it.
+        db.busy_timeout(Duration::ZERO)?;
         // Exclusive before the log is made: then there is no shared-memory file, which some file systems do not have.
         db.execute_batch(
             "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal;
@@ -196,6 +198,11 @@ impl Work {
     /// # Errors
     /// What SQLite says.
     pub fn note(&mut self, progress: &Progress) -> anyhow::Result<()> {
+        // SQLite undoes the whole transaction where the disk is full; what comes after would then be alone.
+        anyhow::ensure!(
+            !self.db.is_autocommit(),
+            "the last pages could not be stored"
+        );
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.db
             .prepare_cached(
@@ -241,7 +248,7 @@ impl Work {
     /// What SQLite says.
     pub fn step(&mut self, walk: WalkId, next: Option<&str>) -> anyhow::Result<()> {
         self.db
-            .prepare_cached("update walks set at = ?2, done = ?2 is null where id = ?1")?
+            .prepare_cached("update walks set at = ?2, done = done or ?2 is null where id = ?1")?
             .execute(params![walk, next])?;
         self.wrote();
         Ok(())
@@ -319,6 +326,20 @@ impl Work {
             .prepare("select object_id from walks where what = 'groups_of'")?;
         let ids = select.query_map([], |row| Ok(UserId::from(row.get::<_, String>(0)?)))?;
         Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// How many users of the snapshot there are whose groups were not read to their end.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn users_unread(&self) -> anyhow::Result<u64> {
+        let unread = self.db.query_row(
+            "select count(*) from users where matched_by is not null and gone = 0
+               and seq not in (select low from walks where what = 'groups_of' and done = 1)",
+            [],
+            |row| count(row, 0),
+        )?;
+        Ok(unread.unwrap_or(0))
     }
 
     /// The listings that are not at their end, in order of their numbers.

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -176,9 +176,9 @@ pub(super) struct Shared {
     /// All windows are to stop, since one cursor takes over.
     pub stop_windows: AtomicBool,
     /// Workers that have nothing to do, less the windows that were cut for them.
-    pub idle: AtomicUsize,
-    /// How many windows may still be cut.
-    pub cuts_left: AtomicUsize,
+    pub idle: AtomicIsize,
+    /// How many windows may still be cut for nothing.
+    pub cuts_left: AtomicIsize,
 }
 
 impl Shared {
@@ -217,7 +217,7 @@ impl Shared {
                 seen,
             }) => match through {
                 Through::Users(which) => self.users(id, &which, at),
-                Through::Window { window, .. } => self.window(id, &window, at),
+                Through::Window { window, promised } => self.window(id, &window, promised, at),
                 Through::Groups => self.groups(id, at),
                 Through::Members(group, object) => self.members(id, group, object, at, seen),
                 Through::GroupsOf(user, object) => self.groups_of(id, user, object, at),
@@ -256,14 +256,29 @@ impl Shared {
         }
     }
 
-    fn window(&self, walk: WalkId, window: &Window, at: Option<String>) -> Option<Event> {
+    fn window(
+        &self,
+        walk: WalkId,
+        window: &Window,
+        promised: bool,
+        at: Option<String>,
+    ) -> Option<Event> {
         if self.stop_windows.load(Ordering::Relaxed) {
             return Some(Event::UsersStopped { walk });
         }
         let keep = |user: &wire::User<'_>| self.keep(user, From::Listing);
         let mut reading = Reading::default();
         let mut ended = None;
+        let mut cut_off = promised;
         let sink = |page: read::Page<UserRow>| {
+            if page.is_first {
+                // Also where Okta lost the cursor, and all of it comes again.
+                reading = Reading::default();
+            }
+            if std::mem::take(&mut cut_off) && !page.rows.is_empty() {
+                // That cut was worth it, and may be done again.
+                self.cuts_left.fetch_add(1, Ordering::Relaxed);
+            }
             if let Err(problem) = reading.page(window, &page.rows) {
                 ended = Some(Event::WindowOdd { walk, problem });
                 return false;
@@ -291,7 +306,8 @@ impl Shared {
         let which = Users::Created(after, before);
         match read::users(&self.client, self.sizes.users, &which, at, keep, sink) {
             Ok(()) => ended,
-            Err(error) if read::is_refused_search(&error) => {
+            // What Okta answers to windows only is no reason to end: the one cursor may do.
+            Err(error) if read::is_refused_search(&error) || error.is_about_the_request() => {
                 Some(Event::UsersRefused { walk, error })
             }
             Err(error) => Some(failed(error, "reading users")),
@@ -300,13 +316,13 @@ impl Shared {
 
     /// Cuts a window where a worker has nothing else to do.
     fn cut(&self, window: &Window, reading: &mut Reading) -> Option<Cut> {
-        let take = |count: &AtomicUsize| {
-            let less = |count: usize| count.checked_sub(1);
+        let take = |count: &AtomicIsize| {
+            let less = |count: isize| (count > 0).then(|| count - 1);
             count
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
                 .is_ok()
         };
-        let give_back = |count: &AtomicUsize| count.fetch_add(1, Ordering::Relaxed);
+        let give_back = |count: &AtomicIsize| count.fetch_add(1, Ordering::Relaxed);
         if !self.tasks.is_empty() || !take(&self.idle) {
             return None;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use okta_ciam::demo::{Action, Endpoint, Fault, Org, Shape};
 
-use crate::support::{Folder, Okta, unlimited};
+use crate::support::{Folder, Okta, unlimited, wait_for_file};
 
 #[test]
 fn a_signal_ends_the_run_and_leaves_the_previous_file() {
@@ -73,22 +73,20 @@ fn a_signal_is_heard_while_the_file_is_written() {
     let shape = Shape {
         users: 3_000,
         in_scope: 3_000,
-        groups: 60,
-        memberships: 120_000,
+        groups: 300,
+        memberships: 500_000,
         largest_group: 2_900,
         ..Shape::default()
     };
     let okta = Okta::with(Org::generated(&shape));
     let folder = Folder::new();
     let running = folder.sync(&okta, &[]).start();
-    while !folder.path(".sync.c1z.tmp-db").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for_file(&folder.path(".sync.c1z.tmp-db"));
     let signalled = std::time::Instant::now();
     running.signal("TERM");
     running.end().code(143).says("interrupted");
     assert!(
-        signalled.elapsed() < Duration::from_secs(2),
+        signalled.elapsed() < Duration::from_secs(1),
         "{:?}",
         signalled.elapsed()
     );

@@ -70,6 +70,49 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
     assert!(failed >= 6 && ended && all_was_read, "{failed}");
 }
 
+/// The same on a file system that is really full: SQLite then undoes its whole transaction by itself.
+#[test]
+fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
+    if !may_mount() {
+        return;
+    }
+    let okta = Okta::with(Org::generated(&Shape {
+        users: 2_500,
+        in_scope: 2_400,
+        groups: 20,
+        memberships: 4_000,
+        largest_group: 900,
+        ..Shape::default()
+    }));
+    let whole = scope(DOMAINS, None);
+    let (mut failed, mut went_on) = (0, 0);
+    for by in ["user", "group"] {
+        for kib in (300..3_300).step_by(200) {
+            let folder = Folder::new();
+            fs::create_dir(folder.path("small")).unwrap();
+            // The second run has room; what it writes is copied out of the mount, which ends with the shell.
+            let twice = format!(
+                "exec unshare -m sh -c 'mount -t tmpfs -o size={kib}k none small || exit 99; \
+                 \"$0\" \"$@\" && cp small/sync.db sync.db && exit 100; \
+                 mount -o remount,size=200m small || exit 99; \
+                 \"$0\" \"$@\" && cp small/sync.db sync.db && exit 101' \"$0\" \"$@\""
+            );
+            let arguments = ["-f", "small/sync.db", "--memberships-by", by];
+            let ran = folder.sync(&okta, &arguments).under(&twice).end();
+            assert!(
+                matches!(ran.code, Some(100 | 101)),
+                "{by} {kib}: {:?} {}",
+                ran.code,
+                ran.stderr
+            );
+            assert_holds_the_truth(&folder.path("sync.db"), &okta, &whole);
+            failed += u32::from(ran.code == Some(101));
+            went_on += u32::from(ran.stderr.contains("going on with"));
+        }
+    }
+    assert!(failed >= 10 && went_on >= 6, "{failed} {went_on}");
+}
+
 #[test]
 fn a_target_that_cannot_be_written_is_refused_before_anything_is_asked() {
     let okta = Okta::unasked();

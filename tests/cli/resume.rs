@@ -10,7 +10,9 @@ use okta_ciam::demo::{
 };
 use rusqlite::Connection;
 
-use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, unlimited};
+use crate::support::{
+    Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, unlimited, wait_for_file,
+};
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const NOW: &[&str] = &["--now", "2026-01-31T12:00:00Z"];
@@ -332,7 +334,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
             |folder| overwrite(folder, "scribble"),
             "not a database",
         ),
-        ("cut short", vec![], cut, ""),
+        ("cut short", vec![], cut, "malformed"),
     ];
     for (name, arguments, spoil, reason) in cases {
         let okta = Okta::with(org());
@@ -357,6 +359,30 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
         assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{name}");
     }
+}
+
+#[test]
+fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
+    let okta = Okta::with(org());
+    let folder = Folder::new();
+    // Ended by a kill after the file was in its place and before the state was removed: put back as it was.
+    let running = folder.sync(&okta, &[]).start();
+    wait_for_file(&folder.path(".sync.c1z.tmp-db"));
+    let names = [STATE, ".sync.c1z.work-wal"];
+    let files = names.map(|name| std::fs::read(folder.path(name)));
+    running.end().code(0);
+    for (name, bytes) in names.iter().zip(files) {
+        std::fs::write(folder.path(name), bytes.unwrap()).unwrap();
+    }
+    let walks = Connection::open(folder.path(STATE)).unwrap();
+    let all_done = "select min(done) from walks";
+    assert_eq!(cell(&walks, all_done), "1");
+    drop(walks);
+    let user = okta.org().users().next().unwrap().id.to_string();
+    okta.org_mut().remove_user(&user);
+    let ran = folder.sync(&okta, &[]).ok();
+    assert!(!ran.stderr.contains("going on with"), "{}", ran.stderr);
+    assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
 }
 
 #[test]
@@ -437,9 +463,7 @@ fn a_run_that_was_killed_while_the_file_was_written_asks_for_nothing_again() {
     let okta = Okta::with(Org::generated(&shape));
     let folder = Folder::new();
     let running = folder.sync(&okta, &[]).start();
-    while !folder.path(".sync.c1z.tmp-db").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for_file(&folder.path(".sync.c1z.tmp-db"));
     running.signal("KILL");
     running.end();
     let asked = okta.count();

@@ -143,6 +143,15 @@ impl Folder {
     }
 }
 
+/// Waits until a run makes a file.
+pub fn wait_for_file(path: &Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < LONGEST, "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// A run to be.
 #[must_use]
 pub struct Run {

@@ -1,25 +1,34 @@
 //! The state of a run, on its way in and out: gone on with, set aside, kept, removed.
 
-use jiff::Timestamp;
+use std::path::PathBuf;
 
-use super::now_in_millis;
+use jiff::Timestamp;
+use rusqlite::ErrorCode;
+
+use super::{now_in_millis, sync_id};
 use crate::config::Sync;
 use crate::console::{count, span};
 use crate::exit;
-use crate::snapshot::target::StateFile;
-use crate::snapshot::{self, Warning};
+use crate::snapshot::target::{StateFile, Target};
+use crate::snapshot::{self, Reader, Warning};
 use crate::sync::resume::{self, Identity};
 use crate::sync::work::Work;
 
 /// The working database of this run, and how far an earlier part of it came.
 pub(super) struct State {
+    /// Whether an earlier part of the run left it.
+    pub(super) gone_on_with: bool,
     pub(super) work: Work,
     pub(super) progress: resume::Progress,
 }
 
 impl State {
     /// Goes on with an interrupted run, or begins a new one and says why.
-    pub(super) fn open_or_begin(config: &Sync, file: &StateFile) -> anyhow::Result<Self> {
+    pub(super) fn open_or_begin(
+        config: &Sync,
+        file: &StateFile,
+        target: &Target,
+    ) -> anyhow::Result<Self> {
         let wanted = Identity::of(config);
         if file.is_there()? {
             let found = Work::open(file.path()).and_then(|found| {
@@ -29,6 +38,9 @@ impl State {
                 match resume::obstacle(&progress, &wanted, Timestamp::now()) {
                     _ if config.fresh => anyhow::bail!("--fresh was given"),
                     Some(why) => anyhow::bail!(why),
+                    None if is_whole(&work, &sync_id(config, progress.started_at), target)? => {
+                        Ok(None)
+                    }
                     None => Ok(Some((work, progress))),
                 }
             });
@@ -48,6 +60,7 @@ impl State {
         let now = now_in_millis();
         let progress = resume::Progress::begun(wanted, config.now.unwrap_or(now), now);
         Ok(Self {
+            gone_on_with: false,
             work: Work::create(file.path(), &progress)?,
             progress,
         })
@@ -75,16 +88,44 @@ impl State {
         };
         // Each interruption has its own line, also if there is another.
         work.warning(&resumed)?;
-        Ok(Self { work, progress })
+        Ok(Self {
+            gone_on_with: true,
+            work,
+            progress,
+        })
     }
 }
 
+/// Whether the run that left this state put its file in place, and was ended before it could remove the state: then
+/// there is nothing to go on with, and its pages are old.
+fn is_whole(work: &Work, sync_id: &str, target: &Target) -> anyhow::Result<bool> {
+    if !work.open_walks()?.is_empty() {
+        return Ok(false);
+    }
+    let files = [
+        target.path().to_owned(),
+        target.partial(),
+        target.rejected(),
+    ];
+    let holds_it = |file: &PathBuf| {
+        let facts = Reader::open(file).ok()?.about().facts.clone()?;
+        Some(facts.sync_id == sync_id)
+    };
+    Ok(files.iter().any(|file| holds_it(file) == Some(true)))
+}
+
 /// Keeps what was read, where the same command can go on from it.
-pub(super) fn state_file_after(file: &StateFile, error: &anyhow::Error) {
-    if !exit::may_pass(error) {
+pub(super) fn state_file_after(file: &StateFile, gone_on_with: bool, error: &anyhow::Error) {
+    if !Work::holds_a_page(file.path()) {
         file.remove();
-    } else if Work::holds_a_page(file.path()) {
+    } else if exit::may_pass(error) {
         tracing::info!("what was read is kept: the same command goes on from there, for 24 hours");
+    } else if gone_on_with {
+        // It may have been worth hours, and the next command may be another.
+        match file.set_aside() {
+            Ok(aside) => tracing::info!("what was read is kept as {}", aside.display()),
+            Err(error) => tracing::warn!("{error:#}"),
+        }
     } else {
         file.remove();
     }
@@ -92,9 +133,17 @@ pub(super) fn state_file_after(file: &StateFile, error: &anyhow::Error) {
 
 /// Names the working file in an error that is about nothing else.
 pub(super) fn about_the_state(error: anyhow::Error, file: &StateFile) -> anyhow::Error {
-    if error.is::<rusqlite::Error>() {
-        let text = format!("{}: the disk is full, or fails", file.path().display());
-        return error.context(text);
-    }
-    error
+    let code = error
+        .downcast_ref::<rusqlite::Error>()
+        .and_then(rusqlite::Error::sqlite_error_code);
+    let what = match code {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            "the disk is full, or fails"
+        }
+        Some(_) => "the database failed",
+        None => return error,
+    };
+    let text = format!("{}: {what}", file.path().display());
+    error.context(text)
 }

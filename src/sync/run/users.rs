@@ -105,7 +105,7 @@ impl Run<'_> {
         if let Some(state) = &mut self.state {
             state.work.rows_seen(step.walk, rows)?;
         }
-        if let Some(cut) = cut {
+        if let Some(cut) = cut.filter(|_| self.users.by == UserListing::Created) {
             self.take_cut(step.walk, cut)?;
         }
         let is_cursor = self.users.cursor == Some(step.walk);
@@ -125,15 +125,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A walk through users ended before its last page.
-    pub(super) fn user_walk_ended(&mut self, walk: WalkId) {
+    /// A walk through users ended before its last page. Whether it was a window.
+    pub(super) fn user_walk_ended(&mut self, walk: WalkId) -> bool {
         self.open -= 1;
         self.users.open -= 1;
-        self.users.windows.remove(&walk);
+        self.users.windows.remove(&walk).is_some()
     }
 
-    pub(super) fn users_refused(&mut self, walk: WalkId, error: &Error) -> anyhow::Result<()> {
-        self.user_walk_ended(walk);
+    pub(super) fn users_refused(&mut self, walk: WalkId, error: Error) -> anyhow::Result<()> {
+        if self.user_walk_ended(walk) {
+            // Nothing happens if the windows were given up already.
+            self.back_to_the_cursor(&error.to_string())?;
+            return self.users_end();
+        }
         match self.users.by {
             UserListing::Prefilter => {
                 tracing::info!(
@@ -141,9 +145,9 @@ impl Run<'_> {
                 );
                 self.forget(walk)?;
                 self.users.by = UserListing::Search;
-                self.begin_users()?;
+                self.begin_users()
             }
-            UserListing::Search if self.users.cursor == Some(walk) => {
+            UserListing::Search | UserListing::Created => {
                 tracing::warn!(
                     "Okta refuses to search for users ({error}); reading the plain lists"
                 );
@@ -151,16 +155,10 @@ impl Run<'_> {
                 self.users.cursor = None;
                 self.users.by = UserListing::Plain;
                 self.walk_users(&Listing::Live, Users::Live)?;
+                Ok(())
             }
-            UserListing::Created => {
-                self.back_to_the_cursor(&format!("Okta refuses them: {error}"))?;
-                self.users_end()?;
-            }
-            // A window that was refused after the others were.
-            UserListing::Search => self.users_end()?,
-            UserListing::Plain => anyhow::bail!("reading users: {error}"),
+            UserListing::Plain => Err(anyhow::Error::new(error).context("reading users")),
         }
-        Ok(())
     }
 
     /// A walk that was refused is not gone on with.
@@ -239,19 +237,25 @@ impl Run<'_> {
 
     /// The cursor stopped: windows go on.
     pub(super) fn open_windows(&mut self) -> anyhow::Result<()> {
-        let (Some(oldest), Some(everyone)) = (self.users.oldest, self.everyone_reported) else {
+        let Some(oldest) = self.users.oldest else {
             anyhow::bail!("the cursor stopped for no reason: this is a bug, please report it");
         };
         self.users.by = UserListing::Created;
         self.users.windows_tried = true;
+        self.allow_cuts();
         let workers = self.config.connection.concurrency;
-        let pages = everyone / self.shared.sizes.users.max(1);
-        let cuts = windows::budget(pages, workers);
-        self.shared.cuts_left.store(cuts, Ordering::Relaxed);
         for window in windows::even(oldest, self.now(), workers) {
             self.begin_window(window, false)?;
         }
         Ok(())
+    }
+
+    /// Lets so many windows be cut for nothing as the list is long.
+    pub(super) fn allow_cuts(&mut self) {
+        let pages = self.everyone_reported.unwrap_or(0) / self.shared.sizes.users.max(1);
+        let cuts = windows::budget(pages, self.config.connection.concurrency);
+        let cuts = isize::try_from(cuts).unwrap_or(isize::MAX);
+        self.shared.cuts_left.store(cuts, Ordering::Relaxed);
     }
 
     pub(super) fn begin_window(&mut self, window: Window, promised: bool) -> anyhow::Result<()> {
