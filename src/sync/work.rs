@@ -883,3 +883,34 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     let count: Option<i64> = row.get(column)?;
     Ok(count.and_then(|count| u64::try_from(count).ok()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::resume::Identity;
+
+    #[test]
+    fn what_sqlite_undid_is_not_followed_by_a_note_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("work");
+        std::fs::write(&path, "").unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let identity =
+            r#"{"origin":"","scope":"","memberships_by":"","program":"","credential":""}"#;
+        let mut progress = Progress::begun(Identity::of_text(identity).unwrap(), now, now);
+        let mut work = Work::create(&path, &progress).unwrap();
+        work.begin(&Listing::Users).unwrap();
+        work.commit().unwrap();
+        // As SQLite does by itself where the disk is full.
+        work.begin(&Listing::Groups).unwrap();
+        work.db.execute_batch("rollback").unwrap();
+        progress.strategy = Some(Strategy::User);
+        assert!(work.note(&progress).is_err());
+        drop(work);
+        let (work, found) = Work::open(&path).unwrap().unwrap();
+        assert_eq!(found.strategy, None);
+        let walks = work.open_walks().unwrap();
+        assert_eq!(walks.len(), 1);
+        assert_eq!(walks[0].of, Listing::Users);
+    }
+}

@@ -77,17 +77,20 @@ fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
         return;
     }
     let okta = Okta::with(Org::generated(&Shape {
-        users: 2_500,
-        in_scope: 2_400,
+        users: 4_000,
+        in_scope: 4_000,
         groups: 20,
-        memberships: 4_000,
-        largest_group: 900,
+        memberships: 20_000,
+        largest_group: 2_000,
         ..Shape::default()
     }));
     let whole = scope(DOMAINS, None);
     let (mut failed, mut went_on) = (0, 0);
-    for by in ["user", "group"] {
-        for kib in (300..3_300).step_by(200) {
+    for (by, sizes) in [
+        ("user", (1_700..2_300).step_by(100)),
+        ("group", (600..3_000).step_by(600)),
+    ] {
+        for kib in sizes {
             let folder = Folder::new();
             fs::create_dir(folder.path("small")).unwrap();
             // The second run has room; what it writes is copied out of the mount, which ends with the shell.
@@ -110,7 +113,7 @@ fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
             went_on += u32::from(ran.stderr.contains("going on with"));
         }
     }
-    assert!(failed >= 10 && went_on >= 6, "{failed} {went_on}");
+    assert!(failed >= 5 && went_on >= 3, "{failed} {went_on}");
 }
 
 #[test]
