@@ -216,14 +216,17 @@ fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
         ..Shape::default()
     }));
     let folder = Folder::new();
-    // Nothing but the folder, as /mnt, and not even where the program is started.
+    // Nothing but the folder, as /mnt, and not even where the program is started. The program is in it too: what was
+    // built may be in one of the folders that are hidden.
+    fs::copy(env!("CARGO_BIN_EXE_okta-ciam"), folder.path("okta-ciam")).unwrap();
     let read_only = "exec unshare -m sh -c 'mount --bind . /mnt; \
         for other in /tmp /var/tmp /usr/tmp /dev/shm; do test ! -d $other || mount -t tmpfs -o ro none $other; done; \
-        cd /proc; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+        cd /proc; exec /mnt/okta-ciam \"$@\"' \"$0\" \"$@\"";
     folder
         .sync(&okta, &["-f", "/mnt/sync.c1z"])
         .under(read_only)
         .ok();
+    fs::remove_file(folder.path("okta-ciam")).unwrap();
     assert_whole(&folder, &okta);
 }
 
