@@ -289,7 +289,9 @@ fn every_file_of_a_run_is_for_the_owner_only_and_holds_no_token() {
         let bytes = fs::read(path).unwrap_or_default();
         bytes.windows(token.len()).any(|part| part == token)
     };
+    let begun = std::time::Instant::now();
     while !folder.path("m.json").exists() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
         for (name, mode) in modes(&folder) {
             assert_eq!(mode, 0o600, "{name}");
             assert!(!holds_token(&folder.path(&name)), "{name}");
