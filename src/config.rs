@@ -19,6 +19,7 @@ use crate::change::Action;
 use crate::change::rows::{self, Row};
 use crate::cli;
 use crate::filter::{Domain, NameFilter, Scope};
+use crate::mask;
 
 /// What is wrong with a flag or a variable, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -112,7 +113,7 @@ impl Setting {
         expected: impl fmt::Display,
     ) -> Result<T, Error> {
         read(self.value.trim())
-            .ok_or_else(|| self.wrong(format!("{:?} is not {expected}", self.value)))
+            .ok_or_else(|| self.wrong(format!("{} is not {expected}", mask::shown(&self.value))))
     }
 }
 
@@ -593,14 +594,15 @@ fn list(action: Action, from: &Setting) -> Result<Vec<Row>, Error> {
         std::fs::File::open(&from.value)
             .and_then(|opened| opened.take(LARGEST_LIST).read_to_end(&mut bytes))
     };
-    read.map_err(|error| from.wrong(format!("cannot read {:?}: {error}", from.value)))?;
+    read.map_err(|error| from.wrong(format!("cannot read {}: {error}", mask::shown(&from.value))))?;
     if bytes.len() as u64 == LARGEST_LIST {
         return Err(from.wrong(format!(
-            "{:?} is larger than {LARGEST_LIST} bytes",
-            from.value
+            "{} is larger than {LARGEST_LIST} bytes",
+            mask::shown(&from.value)
         )));
     }
-    rows::read(&bytes, action).map_err(|error| from.wrong(format!("{:?}: {error}", from.value)))
+    rows::read(&bytes, action)
+        .map_err(|error| from.wrong(format!("{}: {error}", mask::shown(&from.value))))
 }
 
 /// The snapshot that an offline command reads.
@@ -646,8 +648,8 @@ fn container(file: &Setting) -> Result<Container, Error> {
         Some("c1z") => Ok(Container::C1z),
         Some("db" | "sqlite" | "sqlite3") => Ok(Container::Sqlite),
         _ => Err(file.wrong(format!(
-            "the ending of {:?} says nothing of a format; write .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
-            file.value
+            "the ending of {} says nothing of a format; write .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
+            mask::shown(&file.value)
         ))),
     }
 }
@@ -818,7 +820,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(domain.wrong(format!("holds a user name or an e-mail; {hint}")));
     }
-    let refuse = |why: &str| Err(domain.wrong(format!("{typed:?} {why}; {hint}")));
+    let refuse = |why: &str| Err(domain.wrong(format!("{} {why}; {hint}", mask::shown(typed))));
     let Some(host) = url.host() else {
         return refuse("names no host");
     };
@@ -859,11 +861,15 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 fn certificates(file: &Setting) -> Result<Vec<u8>, Error> {
-    let pem = std::fs::read(&file.value)
-        .map_err(|error| file.wrong(format!("cannot read {:?}: {error}", file.value)))?;
+    let pem = std::fs::read(&file.value).map_err(|error| {
+        file.wrong(format!("cannot read {}: {error}", mask::shown(&file.value)))
+    })?;
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(found) if !found.is_empty() => Ok(pem),
-        _ => Err(file.wrong(format!("{:?} holds no PEM certificate", file.value))),
+        _ => Err(file.wrong(format!(
+            "{} holds no PEM certificate",
+            mask::shown(&file.value)
+        ))),
     }
 }
 
@@ -916,9 +922,17 @@ fn read_token(file: &Setting) -> Result<String, Error> {
         std::fs::File::open(&file.value)
             .and_then(|opened| opened.take(LONGEST_TOKEN).read_to_string(&mut text))
     };
-    read.map_err(|error| file.wrong(format!("cannot read {:?}: {error}", file.value)))?;
+    read.map_err(|error| {
+        if mask::looks_like_a_token(&file.value) {
+            file.wrong(format!(
+                "cannot open the file that it names ({error}); if its value is the token itself, use BATON_API_TOKEN"
+            ))
+        } else {
+            file.wrong(format!("cannot open {}: {error}", mask::shown(&file.value)))
+        }
+    })?;
     if text.len() as u64 == LONGEST_TOKEN {
-        return Err(file.wrong(format!("{:?} is too long for a token", file.value)));
+        return Err(file.wrong("the file is too long for a token"));
     }
     Ok(text)
 }

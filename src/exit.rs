@@ -127,7 +127,11 @@ pub fn may_pass(error: &anyhow::Error) -> bool {
                 okta::Error::Certificate { .. }
                 | okta::Error::Redirected { .. }
                 | okta::Error::Setup(_) => true,
-                _ => matches!(of_okta(okta), Exit::Unavailable | Exit::Interrupted(_)),
+                // A token's right may come back, and Okta sends some of these refusals for reads that it permits.
+                _ => matches!(
+                    of_okta(okta),
+                    Exit::Unavailable | Exit::Interrupted(_) | Exit::Credentials
+                ),
             };
         }
     }

@@ -13,6 +13,7 @@ pub mod console;
 pub mod demo;
 pub mod exit;
 pub mod filter;
+pub mod mask;
 pub mod model;
 pub mod okta;
 pub mod snapshot;

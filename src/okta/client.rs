@@ -16,12 +16,13 @@ use reqwest::redirect::Policy;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use url::Url;
 
-use super::error::{Call, Error, Refusal};
+use super::error::{Call, Error, Refusal, is_oktas_code};
 use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verdict, Why};
 use super::wire::{self, Malformed};
 use super::{auth, page};
 use crate::config::{Connection, is_loopback};
 use crate::console;
+use crate::mask::Mask;
 
 /// Whether a signal asked the program to end.
 #[derive(Clone, Debug, Default)]
@@ -124,13 +125,36 @@ enum Verb {
     Change(Change),
 }
 
-/// A whole answer of status 200.
+/// A complete response of status 200.
 #[derive(Debug)]
 pub struct Answer {
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, unpacked.
+    /// The body: unpacked, with the token masked and half characters repaired.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The path and query of the next page, if there is one. The inner error is a link that leads elsewhere, which a
+    /// retry will not change.
+    ///
+    /// # Errors
+    /// A `Link` header that cannot be read: it may hide the next page, so it is never taken for the last page.
+    pub fn next_page(&self, asked: &Url) -> Result<Result<Option<String>, String>, Malformed> {
+        let mut lines = Vec::new();
+        for line in self.headers.get_all(LINK) {
+            let line = std::str::from_utf8(line.as_bytes()).ok();
+            let line = line.filter(|line| line.is_ascii()).ok_or_else(|| {
+                Malformed("the Link header holds a byte outside ASCII".to_owned())
+            })?;
+            lines.push(line);
+        }
+        match page::next(lines, asked) {
+            Ok(next) => Ok(Ok(next)),
+            Err(page::BadLink::Unreadable(problem)) => Err(Malformed(problem)),
+            Err(page::BadLink::Elsewhere(problem)) => Ok(Err(problem)),
+        }
+    }
 }
 
 /// What a run cost so far.
@@ -168,6 +192,7 @@ pub struct Client {
     http: reqwest::blocking::Client,
     origin: Url,
     authorization: HeaderValue,
+    mask: Mask,
     timeout: Duration,
     deadline: Option<Instant>,
     stop: Stop,
@@ -195,6 +220,10 @@ struct Waiting {
 
 /// No listing of Okta's is this large; a body that is will not end.
 const LARGEST_BODY: usize = 64 << 20;
+/// An error takes Okta a few hundred bytes; a proxy's page is cut here.
+const LARGEST_ERROR: usize = 64 << 10;
+/// How often a 403 to a GET is retried: Okta sends some for reads that it permits.
+const FORBIDDEN_RETRIES: u32 = 2;
 /// With less time than this before the deadline, no change is sent any more.
 const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
 /// How often a sleeping thread looks whether it is still wanted.
@@ -205,6 +234,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 struct Tries {
     sent: u32,
     failed: u32,
+    forbidden: u32,
 }
 
 /// How one attempt failed.
@@ -220,6 +250,8 @@ struct Failure {
     /// The request certainly never left.
     unsent: bool,
     last: Option<Box<Error>>,
+    /// How long the server asks to wait.
+    retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -241,6 +273,7 @@ impl Failure {
             status: None,
             unsent: false,
             last: None,
+            retry_after: None,
         }
     }
 }
@@ -276,6 +309,7 @@ impl Client {
             authorization: auth::header(&connection.token).map_err(|_| {
                 Error::Setup("the token holds a character that no header can".to_owned())
             })?,
+            mask: Mask::of(&connection.token),
             timeout: connection.timeout,
             deadline: connection.deadline.map(|time| start + time),
             stop,
@@ -357,6 +391,16 @@ impl Client {
                     Err(failure) if failure.outcome == Outcome::Limited => continue,
                     Err(failure) => failure,
                 };
+            if let Some(last) = failure.last {
+                tries.forbidden += 1;
+                if failure.status != Some(403) || tries.forbidden > FORBIDDEN_RETRIES {
+                    return Err(*last);
+                }
+                tries.failed += 1;
+                let time = pace::backoff(tries.failed, fastrand::f64());
+                self.pause_for(call, &failure.problem, time)?;
+                continue;
+            }
             if failure.smaller
                 && let Some(smaller) = page::halved(&target)
             {
@@ -393,6 +437,9 @@ impl Client {
                 Ok(request_id) => return Ok(Sent::Answered { request_id }),
                 Err(failure) => failure,
             };
+            if let Some(last) = failure.last {
+                return Err(*last);
+            }
             match failure.outcome {
                 Outcome::Limited => {}
                 // A lock: Okta says that it did nothing yet. A 408 may be a proxy's, which does not know.
@@ -410,7 +457,7 @@ impl Client {
         }
     }
 
-    /// Waits for its turn, sends once, and notes what that cost. The inner failure may pass; the outer error will not.
+    /// Waits for its turn, sends once, and notes what that cost. The inner failure is the attempt's.
     fn once<T>(
         &self,
         verb: Verb,
@@ -444,18 +491,18 @@ impl Client {
             }
             Err(failure) => {
                 tracing::debug!("{call} failed after {took} ms: {}", failure.problem);
-                match failure.last {
-                    Some(error) => Err(*error),
-                    None => Ok(Err(failure)),
-                }
+                Ok(Err(failure))
             }
         }
     }
 
+    /// The only place that makes a URL: the configured origin with the path and query of `target`.
     fn url(&self, target: &str) -> Result<Url, Error> {
-        self.origin
-            .join(target)
-            .map_err(|error| Error::Setup(format!("{target:?} is no address: {error}")))
+        page::on_origin(&self.origin, target).ok_or_else(|| {
+            Error::Setup(format!(
+                "internal error: {target:?} is not a path of the org; please report this bug"
+            ))
+        })
     }
 
     /// Sends once and reads the whole answer. What the headers say of pacing is told in any case.
@@ -492,12 +539,27 @@ impl Client {
             .timeout(timeout)
             .send()
             .map_err(|error| transport_failure(&error, call, timeout))?;
-        let headers = std::mem::take(response.headers_mut());
+        let mut headers = std::mem::take(response.headers_mut());
         let status = response.status().as_u16();
         *signals = Signals::of(&headers);
-        let read = read_body(&mut response, begun, timeout);
+        self.mask.headers(&mut headers);
+        let is_error = status >= 300;
+        let read = read_body(&mut response, begun, timeout, is_error).map(|mut body| {
+            self.mask.bytes(&mut body);
+            wire::repaired(body)
+        });
         match (verb, status) {
-            (Verb::Get { .. }, 200) => return read.map(|body| Answer { headers, body }),
+            (Verb::Get { .. }, 200) => {
+                let body = read?;
+                wire::check_bounds(&body, page::rows_asked(url)).map_err(|unbounded| Failure {
+                    request_id: request_id(&headers),
+                    status: Some(status),
+                    smaller: unbounded.smaller,
+                    outcome: Outcome::Useful,
+                    ..Failure::lost(unbounded.problem)
+                })?;
+                return Ok(Answer { headers, body });
+            }
             // The answer to a change has nothing to read.
             (Verb::Change(_), 204) => {
                 let body = Vec::new();
@@ -520,7 +582,12 @@ impl Client {
     fn refused(&self, status: u16, headers: &HeaderMap, body: &[u8], call: &Call) -> Failure {
         let (code, summary) = wire::refusal(body);
         let request_id = request_id(headers);
-        let mut problem = format!("Okta answered {status}");
+        let mut problem = match &code {
+            code if matches!(status, 401 | 403) && !code.as_deref().is_some_and(is_oktas_code) => {
+                format!("a proxy or firewall answered {status}")
+            }
+            _ => format!("Okta answered {status}"),
+        };
         if let Some(code) = &code {
             problem += &format!(" {code}");
         }
@@ -530,6 +597,7 @@ impl Client {
         let failure = Failure {
             request_id: request_id.clone(),
             status: Some(status),
+            retry_after: pace::retry_after(headers),
             ..Failure::lost(problem)
         };
         if status == 429 {
@@ -644,6 +712,11 @@ impl Client {
             });
         }
         let time = pace::backoff(tries.failed, fastrand::f64());
+        let asked = failure.retry_after.unwrap_or_default();
+        self.pause_for(call, &problem, time.max(asked))
+    }
+
+    fn pause_for(&self, call: Call, problem: &str, time: Duration) -> Result<(), Error> {
         if self
             .deadline
             .is_some_and(|deadline| Instant::now() + time > deadline)
@@ -746,14 +819,6 @@ fn call_of(method: &'static str, url: &Url) -> Call {
     }
 }
 
-/// The lines of a `Link` header that can be read.
-pub(super) fn links(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(LINK)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-}
-
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     headers
         .get("x-okta-request-id")
@@ -775,6 +840,7 @@ fn read_body(
     response: &mut reqwest::blocking::Response,
     begun: Instant,
     timeout: Duration,
+    is_error: bool,
 ) -> Result<Vec<u8>, Failure> {
     let too_big = || Failure {
         smaller: true,
@@ -783,10 +849,11 @@ fn read_body(
     let expected = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
-    if expected.is_some_and(|length| length > LARGEST_BODY) {
+    if !is_error && expected.is_some_and(|length| length > LARGEST_BODY) {
         return Err(too_big());
     }
-    let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10));
+    // What a server announces takes no memory before it comes.
+    let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10).min(4 << 20));
     let mut chunk = [0; 32 << 10];
     loop {
         match response.read(&mut chunk) {
@@ -794,6 +861,10 @@ fn read_body(
             Ok(read) => body.extend_from_slice(&chunk[..read]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(cut(&error, timeout)),
+        }
+        if is_error && body.len() >= LARGEST_ERROR {
+            body.truncate(LARGEST_ERROR);
+            return Ok(body);
         }
         if body.len() > LARGEST_BODY {
             return Err(too_big());

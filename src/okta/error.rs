@@ -35,8 +35,33 @@ pub struct Refusal {
     pub request_id: Option<String>,
 }
 
+impl Refusal {
+    /// Whether Okta itself refused: only its own error code proves that. A proxy or firewall has none, and what it
+    /// passed on before it answered is unknown.
+    pub fn has_oktas_code(&self) -> bool {
+        self.code.as_deref().is_some_and(is_oktas_code)
+    }
+}
+
+/// Whether a text is a code of Okta's: `E` and seven digits.
+pub(super) fn is_oktas_code(code: &str) -> bool {
+    code.strip_prefix('E')
+        .is_some_and(|digits| digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if matches!(self.status, 401 | 403) && !self.has_oktas_code() {
+            write!(
+                f,
+                "{}: a proxy or firewall answered {}",
+                self.call, self.status
+            )?;
+            if let Some(summary) = &self.summary {
+                write!(f, " ({summary})")?;
+            }
+            return write_id(f, self.request_id.as_deref());
+        }
         write!(f, "{}: Okta answered {}", self.call, self.status)?;
         if let Some(code) = &self.code {
             write!(f, " {code}")?;

@@ -89,34 +89,59 @@ pub struct Signals {
     pub reset: Option<u64>,
     /// The server's clock, seconds since 1970.
     pub date: Option<u64>,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
 }
 
 impl Signals {
-    /// Reads the headers; nonsense counts as absent. Of several values the smallest holds (okta-api 3).
+    /// Reads the headers; nonsense counts as absent. Of several values, in one line or in many, the smallest holds, and
+    /// a fraction is rounded down.
     pub fn of(headers: &HeaderMap) -> Self {
         let number = |name| {
             headers
                 .get_all(name)
                 .iter()
-                .filter_map(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|line| line.split(','))
+                .filter_map(whole_number)
                 .min()
         };
-        let date = headers
-            .get("date")
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| {
-                jiff::fmt::rfc2822::DateTimeParser::new()
-                    .parse_timestamp(text)
-                    .ok()
-            })
-            .and_then(|time| u64::try_from(time.as_second()).ok());
+        let date = seconds_of_date(headers, "date");
         Self {
             limit: number("x-rate-limit-limit"),
             remaining: number("x-rate-limit-remaining"),
             reset: number("x-rate-limit-reset"),
             date,
+            retry_after: retry_after(headers),
         }
     }
+}
+
+/// A number without its fraction.
+fn whole_number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_fraction = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_fraction)
+}
+
+fn seconds_of_date(headers: &HeaderMap, name: &str) -> Option<u64> {
+    let text = headers.get(name)?.to_str().ok()?;
+    let time = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
+    u64::try_from(time.as_second()).ok()
+}
+
+/// How long a `Retry-After` header asks to wait: in seconds, or until a date by the server's own clock (RFC 9110,
+/// 10.2.3). A wait that is longer than a run has patience for is nonsense, and counts as absent.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("retry-after")?.to_str().ok()?;
+    let seconds = whole_number(text).or_else(|| {
+        let until = seconds_of_date(headers, "retry-after")?;
+        Some(until.saturating_sub(seconds_of_date(headers, "date")?))
+    })?;
+    Some(Duration::from_secs(seconds)).filter(|wait| *wait < PATIENCE)
 }
 
 /// How a request ended, as far as pacing goes.
@@ -414,7 +439,11 @@ impl Pacing {
                     Some(left) if left > 0.0 => left + jitter,
                     _ => doubling(1.0, lane.refusals, 60.0) * (0.5 + jitter / 2.0),
                 };
-                let until = now + Duration::from_secs_f64(seconds.min(LONGEST_HOLD.as_secs_f64()));
+                let hold = Duration::from_secs_f64(seconds.min(LONGEST_HOLD.as_secs_f64()));
+                let asked = signals.retry_after.map_or(Duration::ZERO, |asked| {
+                    asked + Duration::from_secs_f64(jitter)
+                });
+                let until = now + hold.max(asked);
                 let why = if busy { Why::Busy } else { Why::Limit };
                 lane.hold = Some((until, why));
                 // Of several requests that were under way together, one halves.
@@ -531,6 +560,7 @@ mod tests {
             remaining: Some(remaining),
             reset: Some(EPOCH + reset_in),
             date: Some(EPOCH + now),
+            retry_after: None,
         }
     }
 
@@ -594,11 +624,74 @@ mod tests {
                 limit: Some(600),
                 remaining: None,
                 reset: Some(1_800_000_030),
-                date: Some(1_800_000_000)
+                date: Some(1_800_000_000),
+                retry_after: None,
             }
         );
         headers.insert("date", HeaderValue::from_static("yesterday"));
         assert_eq!(Signals::of(&headers).date, None);
+    }
+
+    #[test]
+    fn of_joined_values_the_smallest_counts_and_fractions_are_rounded_down() {
+        for (lines, expected) in [
+            (&["600, 500"][..], Some(500)),
+            (&["600", "500,, 700 "], Some(500)),
+            (&["599.9"], Some(599)),
+            (&["600, -1"], Some(600)),
+            (&["1e3", "x, 7"], Some(7)),
+            (&["600.x"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-rate-limit-limit", HeaderValue::from_static(line));
+            }
+            assert_eq!(Signals::of(&headers).limit, expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        for (text, expected) in [
+            ("7", Some(7)),
+            ("7.9", Some(7)),
+            ("Fri, 15 Jan 2027 08:00:20 GMT", Some(20)),
+            ("Fri, 15 Jan 2027 07:00:00 GMT", Some(0)),
+            ("86400", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                "date",
+                HeaderValue::from_static("Fri, 15 Jan 2027 08:00:00 GMT"),
+            );
+            headers.insert("retry-after", HeaderValue::from_static(text));
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limited_bucket_waits_at_least_as_long_as_retry_after_asks() {
+        for (asked, reset_in, until) in [(100, 30, 100.0), (5, 30, 31.0)] {
+            let mut pacing = pacing(75);
+            let ticket = pacing.sent(Bucket::Users, at(0.0));
+            let signals = Signals {
+                retry_after: Some(Duration::from_secs(asked)),
+                ..signals(600, 0, reset_in, 0)
+            };
+            pacing.ended(ticket, Outcome::Limited, signals, at(0.0), 0.0);
+            let Verdict::Wait {
+                until: Some(wait), ..
+            } = pacing.ask(Bucket::Users, at(0.0))
+            else {
+                panic!("the bucket does not wait");
+            };
+            assert!(
+                (wait.as_secs_f64() - until).abs() < 0.01,
+                "{wait:?} for {asked}"
+            );
+        }
     }
 
     #[test]
@@ -930,7 +1023,7 @@ mod tests {
             let mut pacing = Pacing::new(capacity, 8, EPOCH as f64);
             let ticket = pacing.sent(Bucket::Users, at(0.0));
             let outcome = if limited { Outcome::Limited } else { Outcome::Useful };
-            pacing.ended(ticket, outcome, Signals { limit, remaining, reset, date }, at(0.1), 0.5);
+            pacing.ended(ticket, outcome, Signals { limit, remaining, reset, date, retry_after: None }, at(0.1), 0.5);
             let mut now = 0.1;
             loop {
                 match pacing.ask(Bucket::Users, at(now)) {

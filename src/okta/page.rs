@@ -9,25 +9,42 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use url::Url;
 
+/// Why a `Link` header does not lead on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadLink {
+    /// It cannot be read, so it may hide the next page. The response is malformed, and a retry may bring a better one.
+    Unreadable(String),
+    /// Its next page is at another path. A retry would not change that.
+    Elsewhere(String),
+}
+
 /// The path and query of the next page, if there is one.
 ///
 /// # Errors
-/// A `next` that is no URL or leads to another path.
+/// See [`BadLink`].
 pub fn next<'a>(
     links: impl IntoIterator<Item = &'a str>,
     asked: &Url,
-) -> Result<Option<String>, String> {
-    let Some(target) = links.into_iter().find_map(next_target) else {
+) -> Result<Option<String>, BadLink> {
+    let mut found = None;
+    // Every line is read to its end, so that damage after the next page is noticed as well.
+    for line in links {
+        let target = next_target(line).map_err(|problem| {
+            BadLink::Unreadable(format!("the Link header cannot be read: {problem}"))
+        })?;
+        found = found.or(target);
+    }
+    let Some(target) = found else {
         return Ok(None);
     };
-    let url = asked
-        .join(target)
-        .map_err(|error| format!("the link to the next page is no URL: {error}"))?;
+    let url = asked.join(target).map_err(|error| {
+        BadLink::Unreadable(format!("the link to the next page is not a URL: {error}"))
+    })?;
     if url.path() != asked.path() {
-        return Err(format!(
-            "the link to the next page leads to {}, another path than the one asked",
+        return Err(BadLink::Elsewhere(format!(
+            "the link to the next page leads to {}, another path than the one requested",
             url.path()
-        ));
+        )));
     }
     let query = url
         .query()
@@ -35,31 +52,99 @@ pub fn next<'a>(
     Ok(Some(format!("{}{query}", url.path())))
 }
 
-/// The target of the first link with `rel=next` in one header line, which may hold several links.
-fn next_target(line: &str) -> Option<&str> {
-    let mut rest = line;
-    loop {
-        let (_, after) = rest.split_once('<')?;
-        let (target, after) = after.split_once('>')?;
-        let end = end_of_parameters(after);
-        if after[..end].split(';').any(is_next) {
-            return Some(target);
+/// The target of the first link with `rel=next` in one header line, which may hold several links (RFC 8288, 3).
+fn next_target(line: &str) -> Result<Option<&str>, &'static str> {
+    let mut found = None;
+    // Empty elements of a list are legal (RFC 9110, 5.6.1).
+    let blank = |c: char| c == ',' || c.is_ascii_whitespace();
+    let mut rest = line.trim_start_matches(blank);
+    while !rest.is_empty() {
+        let after = rest
+            .strip_prefix('<')
+            .ok_or("a link does not start with <")?;
+        let (target, after) = after.split_once('>').ok_or("a link has no >")?;
+        if target.contains('<') {
+            return Err("a link has no >");
         }
-        rest = &after[end..];
+        let (parameters, after) = parameters(after)?;
+        if parameters.iter().any(|parameter| is_next(parameter)) {
+            found = found.or(Some(target));
+        }
+        rest = after.trim_start_matches(blank);
     }
+    Ok(found)
 }
 
-/// Where the parameters of a link end: at a comma outside quotes.
-fn end_of_parameters(text: &str) -> usize {
-    let mut quoted = false;
+/// The parameters of a link, and what follows it: a link ends at a comma outside quotes.
+fn parameters(text: &str) -> Result<(Vec<&str>, &str), &'static str> {
+    let mut parts = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    let mut end = text.len();
     for (at, c) in text.char_indices() {
         match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
-            ',' if !quoted => return at,
+            ';' | ',' if !quoted => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+                if c == ',' {
+                    end = at;
+                    break;
+                }
+            }
             _ => {}
         }
     }
-    text.len()
+    if quoted {
+        return Err("a quote does not close");
+    }
+    if end == text.len() && start <= end {
+        parts.push(&text[start..]);
+    }
+    if !parts[0].trim().is_empty() {
+        return Err("something other than a parameter follows a link");
+    }
+    Ok((parts, &text[end..]))
+}
+
+/// The URL at `origin` with the path and query of `target`, or none where `target` is anything but a plain path: a
+/// scheme, an authority, a backslash, a control character, a fragment, or dots that would change the path.
+///
+/// Positions of listings come from responses and from a checkpoint; whatever they are, the token goes to `origin`.
+pub fn on_origin(origin: &Url, target: &str) -> Option<Url> {
+    let is_plain = target.starts_with('/')
+        && !target.starts_with("//")
+        && !target
+            .chars()
+            .any(|c| c == '\\' || c == '#' || c.is_control() || c.is_whitespace());
+    if !is_plain {
+        return None;
+    }
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let mut url = origin.clone();
+    url.set_path(path);
+    url.set_query(query);
+    (url.origin() == origin.origin() && url.path() == path).then_some(url)
+}
+
+/// Whether `position` is a page of the listing that begins with `first`: the same path, and nothing that leads
+/// elsewhere.
+pub fn is_page_of(first: &str, position: &str) -> bool {
+    let path = |target: &str| target.split('?').next().map(str::to_owned);
+    let here = Url::parse("https://localhost").ok();
+    let url = here.and_then(|here| on_origin(&here, position));
+    url.is_some() && path(first) == path(position)
+}
+
+/// How many rows a page was asked for, where the request says.
+pub fn rows_asked(url: &Url) -> Option<u64> {
+    url.query_pairs()
+        .find(|(name, _)| name == "limit")
+        .and_then(|(_, limit)| limit.parse().ok())
 }
 
 fn is_next(parameter: &str) -> bool {
@@ -268,8 +353,8 @@ mod tests {
                 &["<https://company.okta.com/api/v1/users?after=a,b;c>; rel=\"next\""],
                 Some("/api/v1/users?after=a,b;c".to_owned()),
             ),
-            (&["rel=\"next\"", "<unclosed; rel=\"next\""], None),
             (&["<https://x/y>; rel=\"nextish\"; rev=\"next\""], None),
+            (&["", " , ,", "<https://x/y>;; rel=\"self\" , "], None),
         ];
         for (lines, expected) in table {
             assert_eq!(
@@ -283,9 +368,67 @@ mod tests {
     #[test]
     fn a_next_page_on_another_path_is_refused() {
         let line = "<https://company.okta.com/api/v1/apps?after=x>; rel=\"next\"";
-        assert!(next([line], &asked()).unwrap_err().contains("/api/v1/apps"));
-        let line = "<https://[bad/api/v1/users>; rel=\"next\"";
-        assert!(next([line], &asked()).unwrap_err().contains("no URL"));
+        let Err(BadLink::Elsewhere(problem)) = next([line], &asked()) else {
+            panic!("{:?}", next([line], &asked()));
+        };
+        assert!(problem.contains("/api/v1/apps"));
+    }
+
+    #[test]
+    fn a_link_header_that_cannot_be_read_is_not_the_last_page() {
+        let next_page = "<https://company.okta.com/api/v1/users?after=x>; rel=\"next\"";
+        for line in [
+            "rel=\"next\"",
+            "<unclosed; rel=\"next\"",
+            "<https://company.okta.com/api/v1/users?after=x; rel=\"next\"",
+            "<https://company.okta.com/api/v1/users?after=x; rel=\"self\", <https://x/y>; rel=\"next\"",
+            "<https://company.okta.com/api/v1/users?after=x>; rel=\"next",
+            "<https://company.okta.com/api/v1/users>; title=\"a\\\"; rel=\"next\"",
+            "<https://company.okta.com/api/v1/users?after=x> rel=\"next\"",
+            "https://company.okta.com/api/v1/users?after=x; rel=\"next\"",
+            "<https://[bad/api/v1/users>; rel=\"next\"",
+            "{}",
+        ] {
+            for lines in [vec![line], vec![next_page, line], vec![line, next_page]] {
+                // Which of two next pages holds is not asked where each can be read.
+                if line.contains("[bad") && lines[0] == next_page {
+                    continue;
+                }
+                let found = next(lines.iter().copied(), &asked());
+                assert!(
+                    matches!(found, Err(BadLink::Unreadable(_))),
+                    "{lines:?}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_is_a_path_of_the_listing_or_refused() {
+        let first = "/api/v1/users?limit=200";
+        for (position, expected) in [
+            ("/api/v1/users?after=x&limit=200", true),
+            ("/api/v1/users", true),
+            ("/api/v1/users?after=https://evil.example/", true),
+            ("https://evil.example/api/v1/users", false),
+            ("//evil.example/api/v1/users", false),
+            ("/\\evil.example/api/v1/users", false),
+            ("\\\\evil.example/api/v1/users", false),
+            ("/api/v1/groups?after=x", false),
+            ("/api/v1/users/../groups", false),
+            ("/api/v1/./users", false),
+            ("/api/v1/%2e%2e/v1/users", false),
+            ("/api/v1/users/00u1", false),
+            ("api/v1/users", false),
+            ("?after=x", false),
+            ("", false),
+            (" /api/v1/users", false),
+            ("/api/v1/users\t?after=x", false),
+            ("/api/v1/users?after=x#y", false),
+            ("javascript:alert(1)", false),
+        ] {
+            assert_eq!(is_page_of(first, position), expected, "{position:?}");
+        }
     }
 
     #[test]
@@ -342,6 +485,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whatever_a_position_is_the_request_goes_to_the_origin_and_the_listing(
+            position in "([/\\\\:@?#%. ]|https|http|//|evil.example|localhost|/api/v1/users|after|\t|\n|é){0,16}",
+            any in any::<String>(),
+        ) {
+            let origin = Url::parse("https://company.okta.com").unwrap();
+            for position in [position.as_str(), &any] {
+                if let Some(url) = on_origin(&origin, position) {
+                    prop_assert_eq!(url.origin(), origin.origin());
+                    prop_assert_eq!(url.username(), "");
+                    if is_page_of("/api/v1/users?limit=200", position) {
+                        prop_assert_eq!(url.path(), "/api/v1/users");
+                    }
+                } else {
+                    prop_assert!(!is_page_of("/api/v1/users?limit=200", position));
+                }
+            }
+        }
+
         #[test]
         fn no_lines_that_look_like_links_make_the_parser_panic_or_leave_the_host(
             lines in proptest::collection::vec("([<>;,=\"?/ ]|rel|next|https:|//|evil.example|/api/v1/users|after|é){0,24}", 0..4),

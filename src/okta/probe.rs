@@ -1,11 +1,11 @@
 //! One look at each thing that a sync or a change needs: the first page of a listing, or one object. Only GETs.
 
-use super::client::{Answer, Ask, Client, links, request_id};
+use super::Refusal;
+use super::client::{Answer, Ask, Client, request_id};
 use super::error::{Call, Error};
 use super::read::{self, UserListing, target};
 use super::role::Role;
 use super::wire::{self, Malformed};
-use super::{Refusal, page};
 use crate::model::{Group, GroupId, User, UserId};
 
 /// The first page of a listing.
@@ -165,7 +165,7 @@ fn first<T>(
 ) -> Result<First<T>, Error> {
     let read = |answer: &Answer, url: &url::Url| {
         // A link that leads elsewhere will not change; it is no reason to ask again.
-        Ok((rows(&answer.body)?, page::next(links(&answer.headers), url)))
+        Ok((rows(&answer.body)?, answer.next_page(url)?))
     };
     let (rows, next) = client.get(&ask, read)?;
     let next = next.map_err(|problem| Error::Paging {

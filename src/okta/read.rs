@@ -5,9 +5,9 @@
 
 use url::{Url, form_urlencoded};
 
-use super::client::{Answer, Ask, Client, links};
+use super::client::{Answer, Ask, Client};
 use super::error::{Call, Error};
-use super::page::{self, Counted, RowKey, Walk};
+use super::page::{Counted, RowKey, Walk};
 use super::wire::{self, Malformed};
 use crate::model::{Group, GroupId, User, UserId};
 
@@ -381,7 +381,7 @@ fn walk_pages<T>(
     loop {
         let read = |answer: &Answer, url: &Url| {
             // A link that leads elsewhere will not change; it is no reason to ask again.
-            Ok((rows(&answer.body)?, page::next(links(&answer.headers), url)))
+            Ok((rows(&answer.body)?, answer.next_page(url)?))
         };
         let ((rows, kept), next) = match client.get(&ask, read) {
             Ok(page) => page,
@@ -434,7 +434,12 @@ fn is_lost_cursor(error: &Error) -> bool {
         && matches!(error.code(), Some("E0000029" | "E0000031" | "E0000054"))
 }
 
-/// Whether Okta will not search: a bad search, or users that no longer fit the schema (okta-api 4).
+/// Whether Okta will not search: a bad search, users that no longer fit the schema (409), or a proxy that takes no
+/// request this long (413, 414, 431).
 pub fn is_refused_search(error: &Error) -> bool {
-    error.status() == Some(400) || (error.status() == Some(409) && error.code() == Some("E0000145"))
+    match error.status() {
+        Some(400 | 413 | 414 | 431) => true,
+        Some(409) => error.code() == Some("E0000145"),
+        _ => false,
+    }
 }

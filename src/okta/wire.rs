@@ -195,16 +195,87 @@ impl User<'_> {
 
 /// A profile; one that is no object has no attributes.
 fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
-    match serde_json::from_str(raw.get()).or_else(|_| serde_json::from_str(&mended(raw.get()))) {
+    match serde_json::from_str(raw.get()) {
         Ok(Value::Object(profile)) => Ok(profile),
         Ok(_) => Ok(Profile::new()),
         Err(error) => Err(not_promised(&error)),
     }
 }
 
-/// JSON in which each half of a surrogate pair that stands alone is U+FFFD. A text that was cut off in the middle of a
-/// character has one, and is no JSON text for a strict parser.
-fn mended(json: &str) -> String {
+/// The body of a response with every half of a surrogate pair that stands alone replaced by U+FFFD. A text that was cut
+/// off in the middle of a character has one, and a strict parser refuses it. The client does this to every body.
+pub(super) fn repaired(body: Vec<u8>) -> Vec<u8> {
+    let has_half = body
+        .windows(3)
+        .any(|bytes| bytes[0] == b'\\' && bytes[1] == b'u' && matches!(bytes[2], b'd' | b'D'));
+    if !has_half {
+        return body;
+    }
+    match String::from_utf8(body) {
+        Ok(text) => with_whole_characters(&text).into_bytes(),
+        // What is not UTF-8 is refused by whoever parses it.
+        Err(error) => error.into_bytes(),
+    }
+}
+
+/// A body that would take too much memory to parse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unbounded {
+    pub(super) problem: String,
+    /// Whether a smaller page may fit.
+    pub(super) smaller: bool,
+}
+
+/// Okta sends at least this many rows a page, whatever a stand-in makes of a smaller limit.
+const LEAST_ROWS: u64 = 200;
+/// No page of Okta's has more rows than this.
+const MOST_ROWS: u64 = 10_000;
+/// A page of 1,000 users with 100 attributes each has 150,000.
+const MOST_ELEMENTS: usize = 1_000_000;
+/// Okta's rows are nested five deep.
+const DEEPEST: usize = 64;
+
+/// Checks, before anything is built from a body, that it holds no more rows than were asked for, and no more values and
+/// levels than any row of Okta's: a few compressed bytes could otherwise take gigabytes as parsed values.
+pub(super) fn check_bounds(body: &[u8], rows_asked: Option<u64>) -> Result<(), Unbounded> {
+    let most_rows = rows_asked.map_or(MOST_ROWS, |rows| rows.max(LEAST_ROWS));
+    let (mut depth, mut elements, mut rows) = (0_usize, 0_usize, 1_u64);
+    let mut quoted = false;
+    let mut bytes = body.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => drop(bytes.next()),
+            _ if quoted => {}
+            b'[' | b'{' => {
+                depth += 1;
+                elements += 1;
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' => {
+                elements += 1;
+                rows += u64::from(depth == 1);
+            }
+            _ => {}
+        }
+        let problem = if depth > DEEPEST {
+            format!("the response is nested more than {DEEPEST} deep")
+        } else if elements > MOST_ELEMENTS {
+            format!("the response holds more than {MOST_ELEMENTS} values")
+        } else if rows > most_rows && body.first() == Some(&b'[') {
+            format!("the page holds more than the {most_rows} rows that were requested")
+        } else {
+            continue;
+        };
+        return Err(Unbounded {
+            problem,
+            smaller: elements > MOST_ELEMENTS,
+        });
+    }
+    Ok(())
+}
+
+fn with_whole_characters(json: &str) -> String {
     let unit = |at: usize| {
         let text = json.get(at..at + 6)?.strip_prefix("\\u")?;
         u16::from_str_radix(text, 16).ok()
@@ -320,10 +391,7 @@ pub fn groups(body: &[u8]) -> Result<Vec<model::Group>, Malformed> {
 }
 
 fn object_of<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
-    serde_json::from_slice(body).or_else(|error| {
-        let text = std::str::from_utf8(body).map_err(|_| not_promised(&error))?;
-        serde_json::from_str(&mended(text)).map_err(|_| not_promised(&error))
-    })
+    serde_json::from_slice(body).map_err(|error| not_promised(&error))
 }
 
 fn group(mut object: Map<String, Value>) -> Option<model::Group> {
@@ -485,10 +553,67 @@ mod tests {
     }
 
     #[test]
+    fn half_a_character_is_repaired_in_every_kind_of_response() {
+        let cut = r"cut \ud83d";
+        let fixed = |json: String| repaired(json.into_bytes());
+        let body = fixed(format!(r#"[{{"id":"00u1","status":"{cut}"}}]"#));
+        assert_eq!(users(&body).unwrap()[0].status.get(), Some("cut \u{fffd}"));
+        let body = fixed(format!(
+            r#"[{{"id":"0pr1","name":"{cut}","status":"ACTIVE"}}]"#
+        ));
+        assert_eq!(rules(&body).unwrap()[0].name, "cut \u{fffd}");
+        let body = fixed(format!(r#"[{{"type":"{cut}"}}]"#));
+        assert_eq!(
+            roles(&body).unwrap()[0].kind.as_deref(),
+            Some("cut \u{fffd}")
+        );
+        let body = fixed(format!(r#"{{"companyName":"{cut}"}}"#));
+        assert_eq!(company(&body).unwrap().as_deref(), Some("cut \u{fffd}"));
+        let body = fixed(format!(
+            r#"{{"errorCode":"E0000001","errorSummary":"{cut}"}}"#
+        ));
+        assert_eq!(refusal(&body).1.as_deref(), Some("cut \u{fffd}"));
+        let whole = r#"{"companyName":"a \ud83d\ude00 \\ud83d"}"#.as_bytes().to_vec();
+        assert_eq!(repaired(whole.clone()), whole);
+    }
+
+    #[test]
+    fn a_body_has_no_more_rows_values_or_levels_than_a_page() {
+        let rows = |n: usize| format!("[{}]", vec![r#"{"id":"a,[{","b":[1,2]}"#; n].join(","));
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        let values = |n: usize| format!("[{{\"a\":[{}0]}}]", "0,".repeat(n));
+        for (body, asked, ok, smaller) in [
+            (rows(200), Some(200), true, false),
+            (rows(201), Some(200), false, false),
+            (rows(200), Some(1), true, false),
+            (rows(1000), Some(1000), true, false),
+            (rows(10_000), None, true, false),
+            (rows(10_001), None, false, false),
+            (nested(64), None, true, false),
+            (nested(65), None, false, false),
+            (values(MOST_ELEMENTS), Some(200), false, true),
+            (values(MOST_ELEMENTS - 100), Some(200), true, false),
+            (format!(r#"{{"a":{}}}"#, rows(300)), None, true, false),
+            (String::new(), None, true, false),
+            (r#"["unclosed \"#.to_owned(), None, true, false),
+        ] {
+            let found = check_bounds(body.as_bytes(), asked);
+            let text = &body[..body.len().min(40)];
+            assert_eq!(found.is_ok(), ok, "{text} {asked:?} {found:?}");
+            assert_eq!(
+                found.is_err_and(|unbounded| unbounded.smaller),
+                smaller,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn half_a_character_and_a_key_twice_lose_nobody() {
         let body = r#"[{"id":"00u1","profile":{"email":"a@example.com","displayName":"bad \ud83d end \ud83d\ude00 \\ud83d"}},
             {"id":"00u2","profile":{"email":"x","email":"b@example.com","login":"\udc00@example.com"}}]"#;
-        let users = users(body.as_bytes()).unwrap();
+        let body = repaired(body.as_bytes().to_vec());
+        let users = users(&body).unwrap();
         let first = users[0].to_model().unwrap();
         assert_eq!(
             first.text("displayName"),
@@ -501,7 +626,8 @@ mod tests {
             users[1].to_model().unwrap().login(),
             Some("\u{fffd}@example.com")
         );
-        let groups = groups(br#"[{"id":"00g1","profile":{"name":"cut \ud83d"}}]"#).unwrap();
+        let body = br#"[{"id":"00g1","profile":{"name":"cut \ud83d"}}]"#;
+        let groups = groups(&repaired(body.to_vec())).unwrap();
         assert_eq!(groups[0].name(), Some("cut \u{fffd}"));
     }
 
