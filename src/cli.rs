@@ -3,7 +3,8 @@
 //!
 //! House rules: a flag of one letter only where other tools have it too; every flag names its variable in its help.
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -351,6 +352,12 @@ pub fn one_line(error: &clap::Error) -> String {
     {
         return "no command; --help names them".to_owned();
     }
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == clap::error::ErrorKind::UnknownArgument
+        && let Some(hint) = elsewhere(flag)
+    {
+        return format!("unexpected argument '{flag}' found; {hint}");
+    }
     let text = error.to_string();
     let text = text.replace("For more information, try '--help'.", "");
     let lines = text
@@ -361,6 +368,32 @@ pub fn one_line(error: &clap::Error) -> String {
     let said = said.join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     format!("{said}; --help tells more")
+}
+
+/// Where a flag that is wrong here belongs: to `sync`, which the Go connector was without a command, or to `grant` and
+/// `revoke`, which were flags of it.
+fn elsewhere(flag: &str) -> Option<&'static str> {
+    let name = flag.trim_start_matches('-').split('=').next()?;
+    match name {
+        "grant-entitlement" | "grant-principal" | "grant-principal-type" => {
+            return Some(
+                "to add a user to a group, run `okta-ciam grant --user USER --group GROUP`",
+            );
+        }
+        "revoke-grant" => {
+            return Some("to revoke a grant of Baton's, run `okta-ciam revoke --grant-id ID`");
+        }
+        "client-id" | "client-secret" => {
+            return Some("okta-ciam does not upload snapshots; ConductorOne imports the file");
+        }
+        _ => {}
+    }
+    let command = Cli::command();
+    let sync = command.find_subcommand("sync")?;
+    let is_of_sync = sync.get_arguments().any(|argument| {
+        argument.get_long() == Some(name) || (flag == "-f" && argument.get_short() == Some('f'))
+    });
+    is_of_sync.then_some("flags follow the command: run `okta-ciam sync` with it")
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ use url::{Host, Url};
 
 use crate::change::Action;
 use crate::change::rows::{self, Row};
+mod proxy;
+mod unknown;
+
+pub use self::proxy::Proxy;
+pub use self::unknown::notes;
 use crate::cli;
 use crate::filter::{Domain, NameFilter, Scope};
 use crate::mask;
@@ -47,7 +52,9 @@ impl Environment {
     pub fn of_process() -> Self {
         let ours = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
-            let counts = name.starts_with("BATON_") || OF_TERMINALS.contains(&name.as_str());
+            let counts = name.starts_with("BATON_")
+                || OF_TERMINALS.contains(&name.as_str())
+                || proxy::is_variable(&name);
             (counts && !value.is_empty()).then_some((name, value))
         });
         Self(ours.collect())
@@ -72,7 +79,34 @@ impl Environment {
             return Ok(None);
         };
         let value = value.to_str().ok_or_else(|| wrong(name, "is not UTF-8"))?;
-        Ok(Some(Setting::new(name, value)))
+        // A file of variables with Windows line ends leaves a carriage return on each.
+        let value = value.trim_end_matches(['\r', '\n']);
+        if name.starts_with("BATON_")
+            && !name.starts_with("BATON_API_TOKEN")
+            && value.chars().any(char::is_control)
+        {
+            return Err(wrong(
+                name,
+                "contains a control character, such as a line break; remove it",
+            ));
+        }
+        Ok((!value.is_empty()).then(|| Setting::new(name, value)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+impl Environment {
+    fn of_pairs(pairs: &[(&str, &str)]) -> Self {
+        let pairs = pairs.iter();
+        Self(
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+                .collect(),
+        )
     }
 }
 
@@ -302,6 +336,8 @@ pub struct Connection {
     pub deadline: Option<Duration>,
     /// Root certificates to trust beside the system's, PEM.
     pub ca_pem: Option<Vec<u8>>,
+    /// The proxy that requests go through.
+    pub proxy: Option<Proxy>,
     /// Rows a page.
     pub page_sizes: PageSizes,
 }
@@ -641,6 +677,16 @@ fn snapshot_file(
 }
 
 fn container(file: &Setting) -> Result<Container, Error> {
+    if let Some((scheme, _)) = file.value.split_once("://") {
+        let copy = match scheme {
+            "s3" => "aws s3 cp FILE s3://...",
+            "gs" => "gcloud storage cp FILE gs://...",
+            _ => "a tool that uploads it",
+        };
+        return Err(file.wrong(format!(
+            "is a URL, and okta-ciam writes local files only; run okta-ciam sync -f FILE && {copy}"
+        )));
+    }
     let ending = Path::new(&file.value)
         .extension()
         .map(|ending| ending.to_string_lossy().to_lowercase());
@@ -748,8 +794,10 @@ impl Connection {
             environment,
         )?;
         let time = "a time; write 90s, 15m or 2h";
+        let origin = origin(&domain)?;
         Ok(Self {
-            origin: origin(&domain)?,
+            proxy: proxy::proxy(environment, &origin)?,
+            origin,
             capacity: pick_or(
                 capacity,
                 75,
@@ -807,14 +855,35 @@ const OKTA_HOSTS: [&str; 7] = [
     "trex-govcloud.com",
 ];
 
+/// Why a text is not one host but something that stands for one, where it is.
+fn placeholder(typed: &str) -> Option<&'static str> {
+    let has = |characters: &[char]| typed.contains(characters);
+    if has(&['$', '{', '}', '%']) {
+        Some("is a variable that was not replaced")
+    } else if has(&['<', '>']) {
+        Some("is a placeholder")
+    } else if has(&[',', ';']) || typed.split_whitespace().count() > 1 {
+        Some("is more than one host")
+    } else if has(&['*']) {
+        Some("holds a wildcard")
+    } else if has(&['"', '\'', '`']) {
+        Some("holds a quote")
+    } else {
+        None
+    }
+}
+
 fn origin(domain: &Setting) -> Result<Url, Error> {
     let typed = domain.value.trim();
+    let hint = "write the org's host, such as company.okta.com";
+    if let Some(problem) = placeholder(typed) {
+        return Err(domain.wrong(format!("{} {problem}; {hint}", mask::shown(typed))));
+    }
     let with_scheme = if typed.contains("://") {
         typed.to_owned()
     } else {
         format!("https://{typed}")
     };
-    let hint = "write the org's host, such as company.okta.com";
     let url = Url::parse(&with_scheme).map_err(|error| domain.wrong(format!("{error}; {hint}")))?;
     // The value is not repeated where it may hold a password.
     if !url.username().is_empty() || url.password().is_some() {
@@ -860,10 +929,20 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Text files of Windows programs may begin with a mark.
+fn without_mark(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(..3);
+    }
+    bytes
+}
+
 fn certificates(file: &Setting) -> Result<Vec<u8>, Error> {
-    let pem = std::fs::read(&file.value).map_err(|error| {
-        file.wrong(format!("cannot read {}: {error}", mask::shown(&file.value)))
-    })?;
+    let pem = std::fs::read(&file.value)
+        .map(without_mark)
+        .map_err(|error| {
+            file.wrong(format!("cannot read {}: {error}", mask::shown(&file.value)))
+        })?;
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(found) if !found.is_empty() => Ok(pem),
         _ => Err(file.wrong(format!(
@@ -939,14 +1018,29 @@ fn read_token(file: &Setting) -> Result<String, Error> {
 
 fn checked_token(setting: &str, text: String) -> Result<SecretString, Error> {
     let whole = SecretString::from(text);
-    let token = whole.expose_secret().trim();
+    let token = whole.expose_secret().trim_start_matches('\u{feff}').trim();
+    let quoted = |quote| token.strip_prefix(quote)?.strip_suffix(quote);
+    let token = quoted('"').or_else(|| quoted('\'')).unwrap_or(token);
     if token.is_empty() {
         return Err(wrong(setting, "holds no token"));
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if token.starts_with(['{', '[']) {
+        return Err(wrong(setting, "holds JSON; provide only the token"));
+    }
+    if token
+        .split_once('=')
+        .is_some_and(|(name, value)| !name.is_empty() && !value.trim_matches('=').is_empty())
+    {
         return Err(wrong(
             setting,
-            "holds more than a token: a space, a second line or a character outside ASCII; give the token alone, without SSWS",
+            "holds NAME=value; provide only the value, the token",
+        ));
+    }
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if !token.bytes().all(is_part) {
+        return Err(wrong(
+            setting,
+            "holds more than a token: a space, a second line, a quote or another character that no token has; give the token alone, without SSWS",
         ));
     }
     Ok(SecretString::from(token.to_owned()))
@@ -1050,10 +1144,35 @@ mod tests {
                 "company-admin.oktapreview.com",
                 "write company.oktapreview.com",
             ),
-            ("BATON_DOMAIN", "comp any.okta.com", "invalid"),
+            ("BATON_DOMAIN", "comp any.okta.com", "more than one host"),
+            ("BATON_DOMAIN", "${OKTA_DOMAIN}", "was not replaced"),
+            ("BATON_DOMAIN", "%OKTA_DOMAIN%", "was not replaced"),
+            ("BATON_DOMAIN", "https://$OKTA_DOMAIN/", "was not replaced"),
+            ("BATON_DOMAIN", "{{ .Values.domain }}", "was not replaced"),
+            ("BATON_DOMAIN", "*.okta.com", "wildcard"),
+            (
+                "BATON_DOMAIN",
+                "a.okta.com,b.okta.com",
+                "more than one host",
+            ),
+            (
+                "BATON_DOMAIN",
+                "a.okta.com b.okta.com",
+                "more than one host",
+            ),
+            ("BATON_DOMAIN", "<your domain>", "placeholder"),
+            ("BATON_DOMAIN", "\"company.okta.com\"", "quote"),
+            ("BATON_FILE", "s3://bucket/okta.c1z", "aws s3 cp"),
+            ("BATON_FILE", "x\u{1b}.c1z", "control character"),
+            ("BATON_CA_FILE", "ca\n.pem", "control character"),
             ("BATON_DOMAIN", "company.okta.com:99999", "port"),
             ("BATON_API_TOKEN", "", "--api-token-file: is missing"),
             ("BATON_API_TOKEN", " ", "holds no token"),
+            ("BATON_API_TOKEN", "\u{feff}", "holds no token"),
+            ("BATON_API_TOKEN", "OKTA_TOKEN=00token", "NAME=value"),
+            ("BATON_API_TOKEN", "{\"token\":\"00token\"}", "JSON"),
+            ("BATON_API_TOKEN", "\"00token", "more than a token"),
+            ("BATON_API_TOKEN", "$OKTA_TOKEN", "more than a token"),
             ("BATON_API_TOKEN", "SSWS 00token", "more than a token"),
             ("BATON_API_TOKEN", "00token\nx", "more than a token"),
             ("BATON_API_TOKEN_FILE", "/does/not/exist", "two sign-ins"),

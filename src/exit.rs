@@ -125,6 +125,7 @@ pub fn may_pass(error: &anyhow::Error) -> bool {
         if let Some(okta) = cause.downcast_ref::<okta::Error>() {
             return match okta {
                 okta::Error::Certificate { .. }
+                | okta::Error::Proxy { .. }
                 | okta::Error::Redirected { .. }
                 | okta::Error::Setup(_) => true,
                 // A token's right may come back, and Okta sends some of these refusals for reads that it permits.
@@ -157,6 +158,7 @@ pub fn of_okta(error: &okta::Error) -> Exit {
         okta::Error::Refused(_)
         | okta::Error::Redirected { .. }
         | okta::Error::Certificate { .. }
+        | okta::Error::Proxy { .. }
         | okta::Error::Paging { .. }
         | okta::Error::Setup(_) => Exit::Failed,
     }

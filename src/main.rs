@@ -27,6 +27,11 @@ fn main() -> ExitCode {
         Ok(talk) => *talk,
         Err(_) => Talk::of_the_understood(&cli.talk, &environment),
     });
+    if !matches!(cli.command, Command::Demo(_)) {
+        for note in config::notes(&environment) {
+            tracing::warn!("{note}");
+        }
+    }
     let ended = talk
         .map_err(anyhow::Error::from)
         .and_then(|_| run(&cli.command, &environment, &console));

@@ -35,6 +35,14 @@ impl Mask {
         }
     }
 
+    /// Masks the token in a text.
+    pub fn text(&self, text: String) -> String {
+        match self.masked(text.as_bytes()) {
+            Some(masked) => String::from_utf8_lossy(&masked).into_owned(),
+            None => text,
+        }
+    }
+
     /// Masks the token in the values of headers.
     pub fn headers(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut() {

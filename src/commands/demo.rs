@@ -53,6 +53,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &Stop) -> anyhow::Result<
             timeout: Duration::from_secs(60),
             deadline: None,
             ca_pem: None,
+            proxy: None,
             page_sizes: PAGES,
         },
         scope: Scope::new(

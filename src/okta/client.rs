@@ -19,8 +19,8 @@ use url::Url;
 use super::error::{Call, Error, Refusal, is_oktas_code};
 use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verdict, Why};
 use super::wire::{self, Malformed};
-use super::{auth, page};
-use crate::config::{Connection, is_loopback};
+use super::{auth, page, proxy};
+use crate::config::{Connection, Proxy};
 use crate::console;
 use crate::mask::Mask;
 
@@ -193,6 +193,7 @@ pub struct Client {
     origin: Url,
     authorization: HeaderValue,
     mask: Mask,
+    proxy: Option<Proxy>,
     timeout: Duration,
     deadline: Option<Instant>,
     stop: Stop,
@@ -222,6 +223,8 @@ struct Waiting {
 const LARGEST_BODY: usize = 64 << 20;
 /// An error takes Okta a few hundred bytes; a proxy's page is cut here.
 const LARGEST_ERROR: usize = 64 << 10;
+/// How often an unknown name is looked up: the pauses between take two seconds at most.
+const ATTEMPTS_TO_RESOLVE: u32 = 3;
 /// How often a 403 to a GET is retried: Okta sends some for reads that it permits.
 const FORBIDDEN_RETRIES: u32 = 2;
 /// With less time than this before the deadline, no change is sent any more.
@@ -252,6 +255,8 @@ struct Failure {
     last: Option<Box<Error>>,
     /// How long the server asks to wait.
     retry_after: Option<Duration>,
+    /// No address was found for a name.
+    unresolved: bool,
 }
 
 impl Failure {
@@ -274,6 +279,7 @@ impl Failure {
             unsent: false,
             last: None,
             retry_after: None,
+            unresolved: false,
         }
     }
 }
@@ -292,9 +298,15 @@ impl Client {
             .timeout(connection.timeout)
             .pool_max_idle_per_host(connection.concurrency)
             .tcp_nodelay(true);
-        if is_loopback(&connection.origin) {
-            // A proxy must not see what stays on this machine, least of all without TLS.
-            http = http.no_proxy();
+        // The configuration has read the variables; nothing else may add a proxy.
+        http = http.no_proxy();
+        if let Some(proxy) = &connection.proxy {
+            let url = proxy.url.clone();
+            http = http.proxy(reqwest::Proxy::all(url).map_err(|error| setup(&error))?);
+        }
+        if connection.origin.scheme() == "http" {
+            // Without TLS there is nothing to verify, and a small container may have no certificates.
+            http = http.tls_certs_only([]);
         }
         if let Some(pem) = &connection.ca_pem {
             let roots =
@@ -304,7 +316,13 @@ impl Client {
         let started = jiff::Timestamp::now();
         let start = Instant::now();
         Ok(Self {
-            http: http.build().map_err(|error| setup(&innermost(&error)))?,
+            http: http.build().map_err(|error| {
+                let why = innermost(&error);
+                setup(&format!(
+                    "{why}; if this machine has no root certificates, install them or set SSL_CERT_FILE or --ca-file"
+                ))
+            })?,
+            proxy: connection.proxy.clone(),
             origin: connection.origin.clone(),
             authorization: auth::header(&connection.token).map_err(|_| {
                 Error::Setup("the token holds a character that no header can".to_owned())
@@ -538,7 +556,7 @@ impl Client {
             .header(CONTENT_TYPE, content_type)
             .timeout(timeout)
             .send()
-            .map_err(|error| transport_failure(&error, call, timeout))?;
+            .map_err(|error| self.transport_failure(&error, call, timeout))?;
         let mut headers = std::mem::take(response.headers_mut());
         let status = response.status().as_u16();
         *signals = Signals::of(&headers);
@@ -701,7 +719,13 @@ impl Client {
     fn pause(&self, call: Call, failure: Failure, tries: &mut Tries) -> Result<(), Error> {
         tries.failed += 1;
         let problem = failure.problem;
-        if tries.failed >= pace::ATTEMPTS {
+        // A name that was never found is misspelled; one that was found before will be found again.
+        let attempts = if failure.unresolved && self.clock_skew().is_none() {
+            ATTEMPTS_TO_RESOLVE
+        } else {
+            pace::ATTEMPTS
+        };
+        if tries.failed >= attempts {
             return Err(Error::Unavailable {
                 call,
                 problem,
@@ -884,29 +908,87 @@ fn cut(error: &std::io::Error, timeout: Duration) -> Failure {
     }
 }
 
-fn transport_failure(error: &reqwest::Error, call: &Call, timeout: Duration) -> Failure {
-    let text = innermost(error);
-    if error.is_timeout() {
-        return Failure::late(timeout);
-    }
-    // The TLS library's own words; its type would need the library as a dependency.
-    if text.contains("certificate") || text.contains("UnknownIssuer") {
-        let last = Error::Certificate {
-            call: call.clone(),
-            problem: text.clone(),
+impl Client {
+    fn transport_failure(&self, error: &reqwest::Error, call: &Call, timeout: Duration) -> Failure {
+        let text = self.mask.text(innermost(error));
+        if error.is_timeout() {
+            return Failure::late(timeout);
+        }
+        // The TLS library's own words; its type would need the library as a dependency.
+        if text.contains("certificate") || text.contains("UnknownIssuer") {
+            let last = Error::Certificate {
+                call: call.clone(),
+                problem: text.clone(),
+            };
+            return Failure {
+                last: Some(Box::new(last)),
+                ..Failure::lost(text)
+            };
+        }
+        if !error.is_connect() {
+            return Failure::lost(format!("the connection broke ({text})"));
+        }
+        let unresolved = is_unresolved(error);
+        let Some(proxy) = &self.proxy else {
+            let host = self.origin.host_str().unwrap_or_default();
+            let problem = match (unresolved, host.contains('.')) {
+                (false, _) => format!("cannot connect ({text})"),
+                (true, true) => format!("cannot find the host {host} ({text})"),
+                (true, false) => format!(
+                    "cannot find the host {host} ({text}); if {host} is the name of the company, use --domain {host}.okta.com"
+                ),
+            };
+            return Failure {
+                unsent: true,
+                unresolved,
+                ..Failure::lost(problem)
+            };
         };
-        return Failure {
-            last: Some(Box::new(last)),
-            ..Failure::lost(text)
+        if text.contains("authorization required") {
+            let problem = format!(
+                "the proxy {} answered 407; put a user and a password it accepts into its URL",
+                proxy.shown
+            );
+            let last = Error::Proxy {
+                call: call.clone(),
+                problem: problem.clone(),
+            };
+            return Failure {
+                last: Some(Box::new(last)),
+                ..Failure::lost(problem)
+            };
+        }
+        let problem = if text.contains("tunnel error") {
+            // The library keeps the status to itself; a second, plain request shows it.
+            let host = self.origin.host_str().unwrap_or_default();
+            let port = self.origin.port_or_known_default().unwrap_or(443);
+            match proxy::status_of_tunnel(proxy, host, port) {
+                Some(status) => format!("the proxy {} answered {status}", proxy.shown),
+                None => format!("the proxy {} did not connect ({text})", proxy.shown),
+            }
+        } else {
+            format!("cannot connect through the proxy {} ({text})", proxy.shown)
         };
-    }
-    if error.is_connect() {
-        return Failure {
+        Failure {
             unsent: true,
-            ..Failure::lost(format!("cannot connect ({text})"))
-        };
+            unresolved,
+            ..Failure::lost(problem)
+        }
     }
-    Failure::lost(format!("the connection broke ({text})"))
+}
+
+/// Whether no address was found for a name.
+fn is_unresolved(error: &dyn std::error::Error) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("dns error")
+            || error.to_string().contains("failed to lookup address")
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The cause that started it, without the URL.

@@ -144,6 +144,14 @@ pub enum Error {
         /// What TLS says.
         problem: String,
     },
+    /// A proxy that lets nothing through until it is set up otherwise.
+    #[error("{call}: {problem}")]
+    Proxy {
+        /// The request.
+        call: Call,
+        /// What the proxy answered.
+        problem: String,
+    },
     /// A listing that would never end, or leads elsewhere.
     #[error("{call}: {problem}")]
     Paging {

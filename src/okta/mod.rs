@@ -26,6 +26,7 @@ mod error;
 pub mod pace;
 pub mod page;
 pub mod probe;
+mod proxy;
 pub mod read;
 pub mod role;
 pub mod wire;

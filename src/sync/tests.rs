@@ -36,6 +36,7 @@ fn config(server: &Server) -> Sync {
             timeout: Duration::from_secs(60),
             deadline: None,
             ca_pem: None,
+            proxy: None,
             page_sizes: PageSizes {
                 users: USERS_A_PAGE,
                 ..PageSizes::default()

@@ -1,0 +1,111 @@
+//! Notes about variables that were set for another program: a typing error must not go unnoticed.
+
+use super::Environment;
+
+/// Every variable that some command reads.
+const KNOWN: [&str; 20] = [
+    "BATON_API_TOKEN",
+    "BATON_API_TOKEN_FILE",
+    "BATON_AUDIT_LOG",
+    "BATON_CA_FILE",
+    "BATON_CONCURRENCY",
+    "BATON_DEADLINE",
+    "BATON_DOMAIN",
+    "BATON_EMAIL_DOMAINS",
+    "BATON_FILE",
+    "BATON_GROUP_NAME_FILTER",
+    "BATON_LOG_FORMAT",
+    "BATON_LOG_LEVEL",
+    "BATON_MANIFEST",
+    "BATON_MAX_API_CAPACITY",
+    "BATON_MAX_DROP",
+    "BATON_MEMBERSHIPS_BY",
+    "BATON_OUTPUT",
+    "BATON_PROVISIONING",
+    "BATON_SKIP_SECONDARY_EMAILS",
+    "BATON_TIMEOUT",
+];
+
+/// The credentials that make the Go connectors upload to ConductorOne.
+const UPLOAD: [&str; 2] = ["BATON_CLIENT_ID", "BATON_CLIENT_SECRET"];
+
+/// One note for each variable that no command reads, without its value.
+pub fn notes(environment: &Environment) -> Vec<String> {
+    let names = environment
+        .names()
+        .filter(|name| name.starts_with("BATON_"));
+    let unknown: Vec<&str> = names.filter(|name| !KNOWN.contains(name)).collect();
+    let mut notes = Vec::new();
+    let upload: Vec<&str> = unknown
+        .iter()
+        .copied()
+        .filter(|name| UPLOAD.contains(name))
+        .collect();
+    if !upload.is_empty() {
+        let verb = if upload.len() == 1 { "has" } else { "have" };
+        notes.push(format!(
+            "{} {verb} no effect: okta-ciam does not upload snapshots; ConductorOne imports the file as a file upload or from a data source such as S3",
+            upload.join(" and ")
+        ));
+    }
+    for name in unknown {
+        if UPLOAD.contains(&name) {
+            continue;
+        }
+        let hint = nearest(name).map_or(String::new(), |known| format!("; did you mean {known}?"));
+        notes.push(format!("{name} is not a variable of okta-ciam{hint}"));
+    }
+    notes
+}
+
+/// The known name that was probably meant.
+fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.trim_start_matches("BATON_");
+    let distance =
+        |known: &str| strsim::damerau_levenshtein(name, known.trim_start_matches("BATON_"));
+    let best = KNOWN.into_iter().min_by_key(|known| distance(known))?;
+    (distance(best) <= name.len() / 3).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_no_command_reads_is_named_with_the_nearest_that_one_does() {
+        for (name, expected) in [
+            ("BATON_EMAIL_DOMAIN", Some("BATON_EMAIL_DOMAINS")),
+            ("BATON_APITOKEN", Some("BATON_API_TOKEN")),
+            ("BATON_GROUPS_NAME_FILTER", Some("BATON_GROUP_NAME_FILTER")),
+            ("BATON_C1Z_TEMP_DIR", None),
+            ("BATON_X", None),
+        ] {
+            let notes = notes(&Environment::of_pairs(&[(name, "secret")]));
+            let hint = expected.map_or(String::new(), |known| format!("; did you mean {known}?"));
+            assert_eq!(
+                notes,
+                [format!("{name} is not a variable of okta-ciam{hint}")]
+            );
+        }
+        assert!(notes(&Environment::of_pairs(&KNOWN.map(|name| (name, "x")))).is_empty());
+        assert!(
+            notes(&Environment::of_pairs(&[
+                ("TERM", "x"),
+                ("HTTPS_PROXY", "y")
+            ]))
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn the_credentials_for_an_upload_get_one_note() {
+        let both = [
+            ("BATON_CLIENT_ID", "secret"),
+            ("BATON_CLIENT_SECRET", "secret"),
+        ];
+        let notes = notes(&Environment::of_pairs(&both));
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].contains("does not upload") && !notes[0].contains("secret "));
+        assert!(!notes[0].contains("\"secret\""));
+    }
+}
