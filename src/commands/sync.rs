@@ -337,6 +337,7 @@ fn facts(
         groups_vanished: gathered.groups_vanished,
         everyone_reported: gathered.everyone_reported,
         users_not_deprovisioned: gathered.users_not_deprovisioned,
+        deprovisioned_in_everyone: gathered.deprovisioned_in_everyone,
         requests: cost.requests,
         retries: cost.retries,
         waits: cost.waits,
@@ -397,7 +398,8 @@ fn write(
     container: Option<File>,
     allow_empty: bool,
 ) -> anyhow::Result<Written> {
-    let counts = assemble::assemble(work, strategy, &mut writer)?;
+    let everyone = facts.deprovisioned_in_everyone == Some(true);
+    let counts = assemble::assemble(work, strategy, everyone, &mut writer)?;
     if !allow_empty && (counts.users == 0 || counts.groups == 0) {
         let what = if counts.users == 0 { "user" } else { "group" };
         return Err(Ending::guard(format!(

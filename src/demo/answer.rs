@@ -529,7 +529,7 @@ impl Reader<'_> {
         };
         let down = match self.query.get("sortOrder") {
             None | Some("asc") => false,
-            Some("desc") => true,
+            Some("desc") => !self.options.ignore_sort,
             Some(other) => {
                 return Err(bad_search("sortOrder").unexpected(format!("sortOrder={other}")));
             }

@@ -23,6 +23,7 @@ mod auth;
 pub mod change;
 pub mod client;
 mod error;
+pub mod order;
 pub mod pace;
 pub mod page;
 pub mod probe;

@@ -9,6 +9,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use url::Url;
 
+use super::order::Position;
+
 /// Why a `Link` header does not lead on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadLink {
@@ -213,8 +215,8 @@ pub struct Counted {
     pub key: RowKey,
     /// Whether it is a user who is not deprovisioned.
     pub active: bool,
-    /// When the user was created, where that is of use; milliseconds since 1970.
-    pub created: Option<i64>,
+    /// Where its id stands among all ids, where that is of use.
+    pub position: Option<Position>,
 }
 
 impl Counted {
@@ -223,7 +225,7 @@ impl Counted {
         Self {
             key: RowKey::of(id),
             active: false,
-            created: None,
+            position: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use url::{Url, form_urlencoded};
 
 use super::client::{Answer, Ask, Client};
 use super::error::{Call, Error};
+use super::order::{End, Position};
 use super::page::{Counted, RowKey, Walk};
 use super::wire::{self, Malformed};
 use crate::model::{Group, GroupId, User, UserId};
@@ -18,21 +19,21 @@ pub enum UserListing {
     Prefilter,
     /// `search=status pr`: all statuses in one listing.
     Search,
-    /// The same in windows of creation times, side by side.
-    Created,
+    /// The same sorted by id, from both ends at once.
+    BothEnds,
     /// The plain list, which leaves DEPROVISIONED out, and a second one of those.
     Plain,
 }
 
 impl UserListing {
-    const ALL: [Self; 4] = [Self::Prefilter, Self::Search, Self::Created, Self::Plain];
+    const ALL: [Self; 4] = [Self::Prefilter, Self::Search, Self::BothEnds, Self::Plain];
 
     /// The word in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prefilter => "prefilter",
             Self::Search => "search",
-            Self::Created => "created",
+            Self::BothEnds => "both_ends",
             Self::Plain => "plain",
         }
     }
@@ -50,8 +51,8 @@ pub enum Users {
     Matching(String),
     /// All, of every status.
     All,
-    /// Those created after the first of these and before the second, in that order; milliseconds since 1970.
-    Created(Option<i64>, Option<i64>),
+    /// All, of every status, sorted by id from one end.
+    From(End),
     /// All but those who are deprovisioned, without a search.
     Live,
     /// Those who are deprovisioned, without a search.
@@ -64,26 +65,15 @@ impl Users {
         match self {
             Self::Matching(search) => list(&[("search", search)]),
             Self::All => list(&[("search", "status pr")]),
-            Self::Created(after, before) => {
-                let bound = |operator: &str, millis: &Option<i64>| {
-                    let time = jiff::Timestamp::from_millisecond((*millis)?).ok()?;
-                    Some(format!("created {operator} \"{time:.3}\""))
-                };
-                let bounds = [bound("gt", after), bound("lt", before)];
-                let search = bounds
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(" and ");
-                let search = if search.is_empty() {
-                    "status pr"
-                } else {
-                    &search
+            Self::From(end) => {
+                let order = match end {
+                    End::Lowest => "asc",
+                    End::Highest => "desc",
                 };
                 list(&[
-                    ("search", search),
-                    ("sortBy", "created"),
-                    ("sortOrder", "asc"),
+                    ("search", "status pr"),
+                    ("sortBy", "id"),
+                    ("sortOrder", order),
                 ])
             }
             Self::Live => list(&[]),
@@ -110,7 +100,7 @@ pub struct Page<T> {
 /// Whether a walk goes on after a page.
 pub type GoOn = bool;
 
-/// Some users, from the page `at` on if the walk was begun before. Each row is counted with the time of its creation.
+/// Some users, from the page `at` on if the walk was begun before. Each row is counted with the position of its id.
 ///
 /// # Errors
 /// See [`Error`]; [`is_refused_search`] tells those that ask for another way.
@@ -127,19 +117,22 @@ pub fn users<T>(
         lean: true,
     };
     let count = |user: &wire::User<'_>| Counted {
-        created: user.created().map(|time| time.as_millisecond()),
+        position: Position::of(user.id()),
         ..counted(user)
     };
     let rows = |body: &[u8]| user_rows(body, count, &keep);
     walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
 }
 
-/// Whether any user is visible at all: a token without an admin role reads as an empty org (okta-api 6).
+/// Whether any user is visible at all, to a search or in the plain list: a token without an admin role reads as an empty
+/// org, and so does a search whose index is not ready.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn anybody(client: &Client) -> Result<bool, Error> {
-    let target = target("/api/v1/users", 1, &[("search", "status pr")]);
+pub fn anybody(client: &Client, plain: bool) -> Result<bool, Error> {
+    let search = [("search", "status pr")];
+    let parameters = if plain { &[][..] } else { &search };
+    let target = target("/api/v1/users", 1, parameters);
     client.get(&Ask { target, lean: true }, |answer, _| {
         Ok(!wire::users(&answer.body)?.is_empty())
     })

@@ -195,6 +195,9 @@ facts! {
     everyone_reported: Option<u64>,
     /// Users that are not deprovisioned, as listed.
     users_not_deprovisioned: Option<u64>,
+    /// Whether a deprovisioned user was seen to be in Everyone; unknown where it made no difference, or where there was
+    /// none in scope to look at.
+    deprovisioned_in_everyone: Option<bool>,
     /// Requests sent.
     requests: u64,
     /// Requests sent again.
@@ -243,6 +246,7 @@ impl Default for Facts {
             groups_vanished: 0,
             everyone_reported: None,
             users_not_deprovisioned: None,
+            deprovisioned_in_everyone: None,
             requests: 0,
             retries: 0,
             waits: 0,

@@ -49,11 +49,16 @@ impl Places {
     }
 }
 
-/// Writes users, groups and memberships.
+/// Writes users, groups and memberships. `all_in_everyone`: whether deprovisioned users are members of Everyone too.
 ///
 /// # Errors
 /// What either database says.
-pub fn assemble(work: &Work, strategy: Strategy, writer: &mut Writer) -> anyhow::Result<Counts> {
+pub fn assemble(
+    work: &Work,
+    strategy: Strategy,
+    all_in_everyone: bool,
+    writer: &mut Writer,
+) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     let mut places = Places::default();
     work.each_user(|seq, user, matched_by| {
@@ -78,7 +83,8 @@ pub fn assemble(work: &Work, strategy: Strategy, writer: &mut Writer) -> anyhow:
             Learned::ByUser => by_user.take(seq),
             Learned::Implied => {
                 let all = 0..places.ids.len() as u32;
-                all.filter(|place| places.active[*place as usize]).collect()
+                all.filter(|place| all_in_everyone || places.active[*place as usize])
+                    .collect()
             }
             Learned::ReportedEmpty | Learned::Forbidden => Vec::new(),
         };

@@ -2,6 +2,7 @@
 
 use super::directory::Seq;
 use crate::model::{GroupId, UserId};
+use crate::okta::order::{End, Position};
 use crate::okta::page::RowKey;
 
 /// A listing that was begun, or is to be.
@@ -27,8 +28,8 @@ pub enum Listing {
     Prefilter,
     /// All users.
     Users,
-    /// Users of a window of creation times: its start, and its end ([`super::windows`]).
-    Created(Option<i64>, i64),
+    /// All users, sorted by id, from one end; and how far that is ([`super::ends`]).
+    From(End, Option<Position>),
     /// All users but the deprovisioned, without a search.
     Live,
     /// The deprovisioned ones, without a search.
@@ -47,7 +48,8 @@ impl Listing {
         match self {
             Self::Prefilter => "prefilter",
             Self::Users => "users",
-            Self::Created(..) => "created",
+            Self::From(End::Lowest, _) => "from_lowest",
+            Self::From(End::Highest, _) => "from_highest",
             Self::Live => "live",
             Self::Deprovisioned => "deprovisioned",
             Self::Groups => "groups",
@@ -56,28 +58,31 @@ impl Listing {
         }
     }
 
-    /// Two numbers and an id; which, depends on the kind.
-    pub fn parts(&self) -> (Option<i64>, Option<i64>, Option<&str>) {
+    /// A number and a text; which, depends on the kind.
+    pub fn parts(&self) -> (Option<i64>, Option<String>) {
         match self {
-            Self::Created(start, end) => (*start, Some(*end), None),
-            Self::Members(seq, id) => (Some((*seq).into()), None, Some(id.as_str())),
-            Self::GroupsOf(seq, id) => (Some((*seq).into()), None, Some(id.as_str())),
-            _ => (None, None, None),
+            Self::From(_, reached) => (None, reached.map(Position::to_text)),
+            Self::Members(seq, id) => (Some((*seq).into()), Some(id.to_string())),
+            Self::GroupsOf(seq, id) => (Some((*seq).into()), Some(id.to_string())),
+            _ => (None, None),
         }
     }
 
     /// What a word and its parts stand for.
-    pub fn of_parts(
-        word: &str,
-        low: Option<i64>,
-        high: Option<i64>,
-        id: Option<String>,
-    ) -> Option<Self> {
-        let seq = || Seq::try_from(low?).ok();
+    pub fn of_parts(word: &str, number: Option<i64>, id: Option<String>) -> Option<Self> {
+        let seq = || Seq::try_from(number?).ok();
+        let from = |end| {
+            let reached = id.as_deref().map(Position::of_text);
+            Some(Self::From(
+                end,
+                if id.is_some() { Some(reached??) } else { None },
+            ))
+        };
         Some(match word {
             "prefilter" => Self::Prefilter,
             "users" => Self::Users,
-            "created" => Self::Created(low, high?),
+            "from_lowest" => from(End::Lowest)?,
+            "from_highest" => from(End::Highest)?,
             "live" => Self::Live,
             "deprovisioned" => Self::Deprovisioned,
             "groups" => Self::Groups,
@@ -97,19 +102,21 @@ mod tests {
         for listing in [
             Listing::Prefilter,
             Listing::Users,
-            Listing::Created(None, 5),
-            Listing::Created(Some(-3), i64::MAX),
+            Listing::From(End::Lowest, None),
+            Listing::From(End::Highest, Position::of("00u1")),
             Listing::Live,
             Listing::Deprovisioned,
             Listing::Groups,
             Listing::Members(Seq::MAX, GroupId::from("00g1")),
             Listing::GroupsOf(0, UserId::from("00u1")),
         ] {
-            let (low, high, id) = listing.parts();
-            let found = Listing::of_parts(listing.word(), low, high, id.map(str::to_owned));
+            let (number, text) = listing.parts();
+            let found = Listing::of_parts(listing.word(), number, text);
             assert_eq!(found.as_ref(), Some(&listing));
         }
-        assert_eq!(Listing::of_parts("members", Some(-1), None, None), None);
-        assert_eq!(Listing::of_parts("apps", None, None, None), None);
+        assert_eq!(Listing::of_parts("members", Some(-1), None), None);
+        assert_eq!(Listing::of_parts("apps", None, None), None);
+        let odd = Some("odd".to_owned());
+        assert_eq!(Listing::of_parts("from_lowest", None, odd), None);
     }
 }

@@ -78,8 +78,10 @@ pub struct Progress {
     pub users_listed_by: Option<UserListing>,
     /// Whether any user is visible, where that had to be asked.
     pub anybody: Option<bool>,
-    /// Whether windows of creation times were tried; they are once.
-    pub windows_tried: bool,
+    /// Whether reading from both ends was tried; it is once.
+    pub ends_tried: bool,
+    /// Whether deprovisioned users are in Everyone, once that was seen.
+    pub deprovisioned_in_everyone: Option<bool>,
     /// How memberships are read, once that is certain.
     pub strategy: Option<Strategy>,
 }
@@ -96,7 +98,8 @@ impl Progress {
             cost: Cost::default(),
             users_listed_by: None,
             anybody: None,
-            windows_tried: false,
+            ends_tried: false,
+            deprovisioned_in_everyone: None,
             strategy: None,
         }
     }

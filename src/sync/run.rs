@@ -9,7 +9,7 @@ mod users;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicIsize};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 use self::users::UserList;
 use super::directory::{Admitted, Copy, Directory, From, Seq};
+use super::ends;
 use super::listing::{Listing, WalkId};
 use super::plan::{self, Strategy};
 use super::resume::{self, Progress};
-use super::windows::{self, Window};
 use super::work::{UserCopy, Work};
 use super::worker::{Event, Shared, Step, Task, Through, UserRow, Walk};
 use crate::config::Sync;
@@ -61,6 +61,8 @@ pub struct Gathered {
     pub groups_vanished: u64,
     /// Okta's count of Everyone.
     pub everyone_reported: Option<u64>,
+    /// Whether a deprovisioned user was seen to be in Everyone.
+    pub deprovisioned_in_everyone: Option<bool>,
     /// Requests that reading by group takes.
     pub by_group: u64,
     /// Requests that reading by user takes.
@@ -108,9 +110,7 @@ pub fn gather(
         tasks,
         events: event_in,
         stop_cursor: AtomicBool::new(false),
-        stop_windows: AtomicBool::new(false),
-        idle: AtomicIsize::new(0),
-        cuts_left: AtomicIsize::new(0),
+        stop_ends: AtomicBool::new(false),
     });
     let mut run = Run::new(config, &shared, task_in, state);
     run.begin()?;
@@ -176,6 +176,17 @@ struct Run<'a> {
     strangers: HashSet<RowKey>,
     everyone: bool,
     everyone_reported: Option<u64>,
+    /// Whether the members of Everyone are implied, not read.
+    everyone_is_implied: bool,
+    /// The deprovisioned user whose groups show whether such users are in Everyone, and whether Everyone was among them.
+    probe: Option<(Seq, bool)>,
+    deprovisioned_in_everyone: Option<bool>,
+    /// For each group that is listed: its id and Okta's count.
+    expected: HashMap<Seq, (GroupId, u64)>,
+    /// Groups that Okta counts as empty, and that were not listed for that.
+    reported_empty: HashMap<Seq, GroupId>,
+    /// Groups that were listed once more.
+    read_again: HashSet<Seq>,
     by_group: u64,
     /// Members, or users, to go through and gone through.
     steps: (u64, u64),
@@ -187,6 +198,8 @@ struct Run<'a> {
 enum Doubts {
     /// Nothing yet.
     Ahead,
+    /// Whether deprovisioned users are in Everyone.
+    Everyone,
     /// Users of whom the copies contradict each other.
     Copies,
     /// Users who came into the scope while members were read; the last.
@@ -218,6 +231,12 @@ impl<'a> Run<'a> {
             strangers: HashSet::new(),
             everyone: false,
             everyone_reported: None,
+            everyone_is_implied: false,
+            probe: None,
+            deprovisioned_in_everyone: None,
+            expected: HashMap::new(),
+            reported_empty: HashMap::new(),
+            read_again: HashSet::new(),
             by_group: 0,
             steps: (0, 0),
             warnings: Vec::new(),
@@ -246,9 +265,10 @@ impl<'a> Run<'a> {
         let (work, progress) = (&mut *state.work, &*state.progress);
         self.cost_before = progress.cost;
         self.users.by = progress.users_listed_by.unwrap_or(self.users.by);
-        self.users.windows_tried = progress.windows_tried;
+        self.users.ends_tried = progress.ends_tried;
         self.users.anybody = progress.anybody;
         self.strategy = progress.strategy;
+        self.deprovisioned_in_everyone = progress.deprovisioned_in_everyone;
         self.warnings = work.warnings()?;
         let users = &mut self.users;
         work.each_listed_user(|key, active| {
@@ -258,10 +278,17 @@ impl<'a> Run<'a> {
         work.each_stranger(|key| {
             self.strangers.insert(key);
         })?;
+        self.reported_empty = work.groups_reported_empty()?.into_iter().collect();
         for (seq, group, in_scope) in work.listed_groups()? {
             if group.is_everyone() {
                 self.everyone = true;
                 self.everyone_reported = group.members_reported;
+                self.everyone_is_implied = in_scope
+                    && self.strategy == Some(Strategy::Group)
+                    && plan::way_by_group(&group, self.config.memberships_by) == Learned::Implied;
+            }
+            if let Some(reported) = group.members_reported {
+                self.expected.insert(seq, (group.id.clone(), reported));
             }
             if in_scope && self.strategy.is_none() {
                 self.listed.insert(seq, group);
@@ -269,8 +296,8 @@ impl<'a> Run<'a> {
         }
         let groups_were_listed = work.is_done(&Listing::Groups)?;
         let walks = work.open_walks()?;
-        let second_list = |walk: &super::listing::Walk| walk.of == Listing::Deprovisioned;
-        users.second_list = work.is_done(&Listing::Deprovisioned)? || walks.iter().any(second_list);
+        users.plain_lists =
+            work.started(&Listing::Deprovisioned)? + work.started(&Listing::Live)?;
         for walk in walks {
             let (id, at, seen) = (walk.id, walk.at, walk.seen);
             let through = match walk.of {
@@ -280,14 +307,15 @@ impl<'a> Run<'a> {
                 Listing::Users => {
                     (self.users.cursor, self.users.cursor_at) = (Some(id), at.clone());
                     if self.users.by != UserListing::Search {
-                        // Windows took over from it, or the plain lists.
+                        // Two from both ends took over from it, or the plain lists.
                         continue;
                     }
                     Through::Users(Users::All)
                 }
-                Listing::Created(start, end) => {
-                    let window = Window::new(start, end, self.now());
-                    self.of_window(id, window, false)
+                Listing::From(end, reached) => {
+                    self.users.ends.resume(end, reached);
+                    self.users.end_walks.insert(id, end);
+                    Through::Users(Users::From(end))
                 }
                 Listing::Live => Through::Users(Users::Live),
                 Listing::Deprovisioned => Through::Users(Users::Deprovisioned),
@@ -295,10 +323,7 @@ impl<'a> Run<'a> {
                 Listing::Members(group, id) => Through::Members(group, id),
                 Listing::GroupsOf(user, id) => Through::GroupsOf(user, id),
             };
-            self.users.open += usize::from(matches!(
-                through,
-                Through::Users(_) | Through::Window { .. }
-            ));
+            self.users.open += usize::from(matches!(through, Through::Users(_)));
             if matches!(through, Through::Members(..) | Through::GroupsOf(..)) {
                 self.steps.1 += 1;
             }
@@ -311,9 +336,6 @@ impl<'a> Run<'a> {
         }
         if groups_were_listed {
             self.groups_end();
-        }
-        if self.users.by == UserListing::Created {
-            self.allow_cuts();
         }
         if self.users.open == 0 {
             self.users_end()?;
@@ -350,27 +372,19 @@ impl<'a> Run<'a> {
                 step,
                 kept,
                 rows,
-                cut,
-            } => self.take_users(step, kept, &rows, cut)?,
+                is_first,
+                is_full,
+            } => self.take_users(step, kept, &rows, is_first, is_full)?,
             Event::UsersRefused { walk, error } => self.users_refused(walk, error)?,
-            Event::WindowOdd { walk, problem } => {
-                self.user_walk_ended(walk);
-                self.back_to_the_cursor(problem)?;
-                self.users_end()?;
-            }
             Event::UsersStopped { walk } => {
                 self.user_walk_ended(walk);
                 if self.users.cursor == Some(walk) {
-                    self.open_windows()?;
+                    self.open_both_ends()?;
                 } else {
                     self.users_end()?;
                 }
             }
-            Event::Anybody(visible) => {
-                self.open -= 1;
-                self.users.anybody = Some(visible);
-                self.users_end()?;
-            }
+            Event::Anybody { plain, visible } => self.anybody_is_visible(plain, visible)?,
             Event::Groups { step, rows } => {
                 for group in rows {
                     self.take_listed_group(group)?;
@@ -378,8 +392,10 @@ impl<'a> Run<'a> {
                 if self.step(&step)? {
                     self.groups_end();
                     self.warn_of_no_everyone()?;
+                    // It may have waited for the size of Everyone.
+                    self.users_end_if_read()?;
                 }
-                self.consider_windows()?;
+                self.consider_both_ends()?;
             }
             Event::Members {
                 step,
@@ -388,6 +404,7 @@ impl<'a> Run<'a> {
                 rows,
                 seen,
                 new,
+                is_full,
                 strangers,
             } => {
                 self.steps.0 += new;
@@ -399,12 +416,28 @@ impl<'a> Run<'a> {
                         state.work.rows_seen(step.walk, &rows)?;
                     }
                 }
+                if step.next.is_none() && is_full && self.read_members_again(&step, group, seen) {
+                    return self.decide();
+                }
                 if self.step(&step)? {
                     self.learned(group, Learned::Listed, Some(seen))?;
+                    self.compare_members(group, seen, is_full)?;
                 }
             }
             Event::GroupsOf { step, user, rows } => {
+                if let Some((probe, saw_everyone)) = &mut self.probe
+                    && *probe == user
+                {
+                    *saw_everyone |= rows.iter().any(Group::is_everyone);
+                }
                 self.take_groups_of(user, rows)?;
+                if step.next.is_none()
+                    && let Some((probe, saw_everyone)) = self.probe
+                    && probe == user
+                {
+                    self.deprovisioned_in_everyone = Some(saw_everyone);
+                    self.probe = None;
+                }
                 if self.step(&step)? {
                     self.steps.0 += 1;
                 }
@@ -452,6 +485,15 @@ impl<'a> Run<'a> {
             } => {
                 self.end_of(walk)?;
                 self.steps.0 += 1;
+                if self.probe.is_some_and(|(probe, _)| probe == user) {
+                    self.probe = None;
+                    let message = format!(
+                        "cannot tell whether deprovisioned users are in Everyone: {}",
+                        error.without_id()
+                    );
+                    self.warn("everyone_unknown", "user", Some(id.as_str()), message)?;
+                    return self.decide();
+                }
                 let login = match &self.state {
                     Some(state) => state.work.login_of(user)?.unwrap_or_default(),
                     None => String::new(),
@@ -476,6 +518,49 @@ impl<'a> Run<'a> {
         Ok(ended)
     }
 
+    /// Lists a group's members once more where the list ended on a full page with fewer than Okta counts: it may have been
+    /// cut short. Whether it does.
+    fn read_members_again(&mut self, step: &Step, group: Seq, seen: u64) -> bool {
+        let Some((id, reported)) = self.expected.get(&group) else {
+            return false;
+        };
+        if seen >= *reported || !self.read_again.insert(group) {
+            return false;
+        }
+        tracing::warn!(
+            "group {id}: the member list ended on a full page with {seen} of {reported}; reading it once more"
+        );
+        let through = Through::Members(group, id.clone());
+        self.open -= 1;
+        self.start(Task::Walk(Walk {
+            id: step.walk,
+            through,
+            at: None,
+            seen: Vec::new(),
+        }));
+        true
+    }
+
+    /// Compares how many members were listed with Okta's count.
+    fn compare_members(&mut self, group: Seq, seen: u64, is_full: bool) -> anyhow::Result<()> {
+        let Some((id, reported)) = self.expected.get(&group).cloned() else {
+            return Ok(());
+        };
+        let (code, ending) = if seen < reported && is_full {
+            (MEMBERS_CUT, ", and the list ended on a full page")
+        } else if seen + ends::tolerance(reported) < reported {
+            ("members_differ", "")
+        } else {
+            return Ok(());
+        };
+        let message = format!(
+            "listed {} of {}{ending}",
+            console::number(seen),
+            console::count(reported, "member")
+        );
+        self.warn(code, "group", Some(id.as_str()), message)
+    }
+
     /// Notes that a walk ended without a last page.
     fn end_of(&mut self, walk: WalkId) -> anyhow::Result<()> {
         self.step(&Step { walk, next: None })?;
@@ -487,6 +572,17 @@ impl<'a> Run<'a> {
         let (wish, sizes) = (self.config.memberships_by, self.shared.sizes);
         let requests = |group| plan::requests_by_group(group, wish, sizes);
         self.by_group = self.listed.values().map(requests).sum();
+        let implied = |group: &Group| plan::way_by_group(group, wish) == Learned::Implied;
+        // One more for a deprovisioned user, who shows whether such users are in Everyone.
+        self.by_group += u64::from(self.listed.values().any(implied));
+    }
+
+    /// Ends the list of users, if all of it was read.
+    fn users_end_if_read(&mut self) -> anyhow::Result<()> {
+        if self.users.ends_full {
+            self.users_end()?;
+        }
+        Ok(())
     }
 
     fn warn_of_no_everyone(&mut self) -> anyhow::Result<()> {
@@ -547,12 +643,30 @@ impl<'a> Run<'a> {
         for (seq, group) in groups {
             match plan::way_by_group(&group, self.config.memberships_by) {
                 Learned::Listed => {
+                    if let Some(reported) = group.members_reported {
+                        self.expected.insert(seq, (group.id.clone(), reported));
+                    }
                     self.steps.1 += group.members_reported.unwrap_or(0);
                     let listing = Listing::Members(seq, group.id.clone());
                     self.walk(&listing, Through::Members(seq, group.id))?;
                 }
-                known => self.learned(seq, known, None)?,
+                known => {
+                    self.everyone_is_implied |= known == Learned::Implied;
+                    if known == Learned::ReportedEmpty {
+                        self.reported_empty.insert(seq, group.id);
+                    }
+                    self.learned(seq, known, None)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Lists a group that Okta counts as empty, since somebody was seen in it.
+    fn list_after_all(&mut self, group: Seq) -> anyhow::Result<()> {
+        if let Some(id) = self.reported_empty.remove(&group) {
+            let listing = Listing::Members(group, id.clone());
+            self.walk(&listing, Through::Members(group, id))?;
         }
         Ok(())
     }
@@ -576,6 +690,10 @@ impl<'a> Run<'a> {
         while self.open == 0 && !self.config.plan {
             match self.doubts {
                 Doubts::Ahead => {
+                    self.doubts = Doubts::Everyone;
+                    self.ask_for_everyone()?;
+                }
+                Doubts::Everyone => {
                     self.doubts = Doubts::Copies;
                     self.ask_for_copies();
                 }
@@ -587,6 +705,24 @@ impl<'a> Run<'a> {
             }
         }
         Ok(self.open > 0)
+    }
+
+    /// Whether a deprovisioned user is in Everyone is not documented, so one is looked at, where the members of Everyone
+    /// are implied.
+    fn ask_for_everyone(&mut self) -> anyhow::Result<()> {
+        if !self.everyone_is_implied || self.deprovisioned_in_everyone.is_some() {
+            return Ok(());
+        }
+        let found = match &self.state {
+            Some(state) => state.work.deprovisioned_user()?,
+            None => None,
+        };
+        if let Some((seq, id)) = found {
+            self.probe = Some((seq, false));
+            let listing = Listing::GroupsOf(seq, id.clone());
+            self.walk(&listing, Through::GroupsOf(seq, id))?;
+        }
+        Ok(())
     }
 
     /// Users that were kept because a group's members held them in scope, although the listing held them out of scope:
@@ -628,6 +764,7 @@ impl<'a> Run<'a> {
                 let known = self.groups.seq(group.id.as_str());
                 if let (Some(group), Some(state)) = (known, &mut self.state) {
                     state.work.memberships(group, &[user])?;
+                    self.list_after_all(group)?;
                 }
             }
             return Ok(());
@@ -830,9 +967,10 @@ impl<'a> Run<'a> {
         let progress = &mut *state.progress;
         progress.cost = cost;
         progress.users_listed_by = Some(self.users.by);
-        progress.windows_tried = self.users.windows_tried;
+        progress.ends_tried = self.users.ends_tried;
         progress.anybody = self.users.anybody;
         progress.strategy = self.strategy;
+        progress.deprovisioned_in_everyone = self.deprovisioned_in_everyone;
         state.work.note(progress)?;
         state.work.commit()
     }
@@ -858,20 +996,35 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Compares how many users were listed with Okta's count of Everyone. Only one direction is proof: whether Okta counts
+    /// deprovisioned users is not documented, but nobody can be in Everyone who is in no list.
+    fn compare_users(&mut self) -> anyhow::Result<()> {
+        let Some(everyone) = self.everyone_reported else {
+            return Ok(());
+        };
+        let (all, active) = (self.users.rows.len() as u64, self.users.active);
+        let cut_short = self.users.ends_full && self.users.read_again && all < everyone;
+        if cut_short || all + ends::tolerance(everyone) < everyone {
+            let message = users_missing(all, everyone);
+            return self.warn(USERS_MISSING, "run", None, message);
+        }
+        if active > everyone + ends::tolerance(everyone) {
+            let message = format!(
+                "listed {} that are not deprovisioned, but Okta reports {} members in Everyone",
+                console::count(active, "user"),
+                console::number(everyone)
+            );
+            self.warn("everyone_differs", "run", None, message)?;
+        }
+        Ok(())
+    }
+
     fn end(mut self) -> anyhow::Result<Gathered> {
         let strategy = self.strategy.context("the listings ended without a plan")?;
         let users = &self.shared.users;
         let whole_list = self.users.by != UserListing::Prefilter;
-        if whole_list
-            && let Some(everyone) = self.everyone_reported
-            && !windows::agree(self.users.active, everyone)
-        {
-            let message = format!(
-                "{} who are not deprovisioned were listed, but Okta counts {} in Everyone",
-                console::count(self.users.active, "user"),
-                console::number(everyone)
-            );
-            self.warn("everyone_differs", "run", None, message)?;
+        if whole_list {
+            self.compare_users()?;
         }
         let (mut users_vanished, mut groups_vanished) = (0, 0);
         if let Some(state) = &mut self.state {
@@ -908,6 +1061,7 @@ impl<'a> Run<'a> {
             groups_only_from_users: self.groups.unlisted(),
             groups_vanished,
             everyone_reported: self.everyone_reported,
+            deprovisioned_in_everyone: self.deprovisioned_in_everyone,
             by_group: self.by_group,
             by_user: users.in_scope(),
             warnings: self.warnings,
@@ -919,8 +1073,18 @@ impl<'a> Run<'a> {
 
 const MEMBERS_FORBIDDEN: &str = "members_forbidden";
 const GROUPS_FORBIDDEN: &str = "groups_forbidden";
+const MEMBERS_CUT: &str = "members_cut";
+const USERS_MISSING: &str = "users_missing";
 const EVERYONE_MISSING: &str = "everyone_missing";
 const NO_EVERYONE: &str = "the group list lacks Everyone: the token sees only a part of the org";
+
+fn users_missing(listed: u64, everyone: u64) -> String {
+    format!(
+        "listed {} of all statuses, but Okta reports {} members in Everyone: the token sees only a part of the org, or the list was cut short",
+        console::count(listed, "user"),
+        console::number(everyone)
+    )
+}
 
 /// What a warning says is missing from the snapshot, if it does.
 fn missing(warning: &Warning) -> Option<String> {
@@ -928,6 +1092,8 @@ fn missing(warning: &Warning) -> Option<String> {
     match warning.code.as_str() {
         MEMBERS_FORBIDDEN => Some(format!("the members of group {id} may not be read")),
         GROUPS_FORBIDDEN => Some(format!("the groups of user {id} may not be read")),
+        MEMBERS_CUT => Some(format!("group {id}: {}", warning.message)),
+        USERS_MISSING => Some(warning.message.clone()),
         EVERYONE_MISSING => Some(NO_EVERYONE.to_owned()),
         _ => None,
     }

@@ -24,6 +24,7 @@ use super::resume::{Identity, Progress};
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, Learned, User, UserId};
 use crate::okta::client::Cost;
+use crate::okta::order::Position;
 use crate::okta::page::{Counted, RowKey};
 use crate::okta::read::UserListing;
 use crate::snapshot::Warning;
@@ -69,14 +70,14 @@ const COMMIT_AT_FIRST: Duration = Duration::from_millis(15);
 const SYNC: Duration = Duration::from_secs(2);
 
 /// The version of the tables below.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const SCHEMA: &str = "
 create table state (identity text not null, started_at integer not null, begun_at integer not null, saved_at integer not null,
   interruptions integer not null default 0, requests integer not null default 0, retries integer not null default 0,
-  waits integer not null default 0, waited real not null default 0, users_listed_by text, windows_tried integer not null default 0,
-  strategy text, anybody integer);
-create table walks (id integer primary key, what text not null, low integer, high integer, object_id text, at text,
+  waits integer not null default 0, waited real not null default 0, users_listed_by text, ends_tried integer not null default 0,
+  strategy text, anybody integer, deprovisioned_in_everyone integer);
+create table walks (id integer primary key, what text not null, number integer, object_id text, at text,
   done integer not null default 0);
 create table pages (walk integer not null, keys blob not null);
 create table strangers (keys blob not null);
@@ -187,9 +188,10 @@ impl Work {
                 .get_ref(9)?
                 .as_str_or_null()?
                 .and_then(UserListing::parse),
-            windows_tried: row.get(10)?,
+            ends_tried: row.get(10)?,
             strategy: row.get_ref(11)?.as_str_or_null()?.and_then(Strategy::parse),
             anybody: row.get(12)?,
+            deprovisioned_in_everyone: row.get(13)?,
         })
     }
 
@@ -207,7 +209,8 @@ impl Work {
         self.db
             .prepare_cached(
                 "update state set saved_at = ?1, interruptions = ?2, requests = ?3, retries = ?4, waits = ?5, waited = ?6,
-                   users_listed_by = ?7, windows_tried = ?8, strategy = ?9, anybody = ?10",
+                   users_listed_by = ?7, ends_tried = ?8, strategy = ?9, anybody = ?10,
+                   deprovisioned_in_everyone = ?11",
             )?
             .execute(params![
                 Timestamp::now().as_millisecond(),
@@ -217,9 +220,10 @@ impl Work {
                 number(progress.cost.waits),
                 progress.cost.waited.as_secs_f64(),
                 progress.users_listed_by.map(UserListing::as_str),
-                progress.windows_tried,
+                progress.ends_tried,
                 progress.strategy.map(Strategy::as_str),
                 progress.anybody,
+                progress.deprovisioned_in_everyone,
             ])?;
         self.wrote();
         Ok(())
@@ -231,12 +235,10 @@ impl Work {
     /// What SQLite says.
     pub fn begin(&mut self, listing: &Listing) -> anyhow::Result<WalkId> {
         let id = self.next_walk;
-        let (low, high, object) = listing.parts();
+        let (number, object) = listing.parts();
         self.db
-            .prepare_cached(
-                "insert into walks (id, what, low, high, object_id) values (?1,?2,?3,?4,?5)",
-            )?
-            .execute(params![id, listing.word(), low, high, object])?;
+            .prepare_cached("insert into walks (id, what, number, object_id) values (?1,?2,?3,?4)")?
+            .execute(params![id, listing.word(), number, object])?;
         self.next_walk += 1;
         self.wrote();
         Ok(id)
@@ -254,24 +256,27 @@ impl Work {
         Ok(())
     }
 
-    /// Notes that a window was cut.
+    /// Stores how far a listing is that is read from one end.
     ///
     /// # Errors
-    /// What SQLite says.
-    pub fn cut(&mut self, walk: WalkId, end: i64) -> anyhow::Result<()> {
+    /// Returns an error if the database write fails.
+    pub fn reached(&mut self, walk: WalkId, reached: Option<Position>) -> anyhow::Result<()> {
         self.db
-            .execute("update walks set high = ?2 where id = ?1", [walk, end])?;
+            .prepare_cached("update walks set object_id = ?2 where id = ?1")?
+            .execute(params![walk, reached.map(Position::to_text)])?;
         self.wrote();
         Ok(())
     }
 
-    /// Forgets the windows: their rows stay, their listings do not go on.
+    /// Ends the listings from both ends: their rows stay, and nothing more is requested.
     ///
     /// # Errors
-    /// What SQLite says.
-    pub fn no_windows(&mut self) -> anyhow::Result<()> {
-        self.db
-            .execute("update walks set done = 1 where what = 'created'", [])?;
+    /// Returns an error if the database write fails.
+    pub fn end_both_ends(&mut self) -> anyhow::Result<()> {
+        self.db.execute(
+            "update walks set done = 1 where what in ('from_lowest', 'from_highest')",
+            [],
+        )?;
         self.wrote();
         Ok(())
     }
@@ -335,7 +340,7 @@ impl Work {
     pub fn users_unread(&self) -> anyhow::Result<u64> {
         let unread = self.db.query_row(
             "select count(*) from users where matched_by is not null and gone = 0
-               and seq not in (select low from walks where what = 'groups_of' and done = 1)",
+               and seq not in (select number from walks where what = 'groups_of' and done = 1)",
             [],
             |row| count(row, 0),
         )?;
@@ -348,21 +353,16 @@ impl Work {
     /// What SQLite says.
     pub fn open_walks(&self) -> anyhow::Result<Vec<Walk>> {
         let mut select = self.db.prepare(
-            "select id, what, low, high, object_id, at from walks where done = 0 order by id",
+            "select id, what, number, object_id, at from walks where done = 0 order by id",
         )?;
         let mut rows = select.query([])?;
         let mut walks = Vec::new();
         while let Some(row) = rows.next()? {
-            let of = Listing::of_parts(
-                row.get_ref(1)?.as_str()?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-            );
+            let of = Listing::of_parts(row.get_ref(1)?.as_str()?, row.get(2)?, row.get(3)?);
             let mut walk = Walk {
                 id: row.get(0)?,
                 of: of.context("a listing of an unknown kind")?,
-                at: row.get(5)?,
+                at: row.get(4)?,
                 seen: Vec::new(),
             };
             if walk.at.is_some() && matches!(walk.of, Listing::Members(..)) {
@@ -385,6 +385,45 @@ impl Work {
             |row| row.get(0),
         )?;
         Ok(done)
+    }
+
+    /// How many listings of this kind were started.
+    ///
+    /// # Errors
+    /// Returns an error if the database read fails.
+    pub fn started(&self, listing: &Listing) -> anyhow::Result<u64> {
+        let query = "select count(*) from walks where what = ?1";
+        let started = self
+            .db
+            .query_row(query, [listing.word()], |row| count(row, 0))?;
+        Ok(started.unwrap_or(0))
+    }
+
+    /// The first deprovisioned user in scope, by id.
+    ///
+    /// # Errors
+    /// Returns an error if the database read fails.
+    pub fn deprovisioned_user(&self) -> anyhow::Result<Option<(Seq, UserId)>> {
+        let found = self.db.query_row(
+            "select seq, id from users where status = ?1 and matched_by is not null and gone = 0 order by id limit 1",
+            [User::DEPROVISIONED],
+            |row| Ok((row.get(0)?, UserId::from(row.get::<_, String>(1)?))),
+        );
+        Ok(found.optional()?)
+    }
+
+    /// The groups whose members were not listed because Okta counts none.
+    ///
+    /// # Errors
+    /// Returns an error if the database read fails.
+    pub fn groups_reported_empty(&self) -> anyhow::Result<Vec<(Seq, GroupId)>> {
+        let mut select = self
+            .db
+            .prepare("select seq, id from groups where learned = ?1 and gone = 0")?;
+        let rows = select.query_map([Learned::ReportedEmpty.as_str()], |row| {
+            Ok((row.get(0)?, GroupId::from(row.get::<_, String>(1)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Hands out the rows of all listings of users: the key, and whether the user is active.

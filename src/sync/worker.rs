@@ -1,19 +1,18 @@
 //! The workers: each takes a task, walks the listing, and says page by page what it found.
 //!
-//! - A worker shares nothing but the directory of users, which it only reads, and the windows, whose ends may move.
+//! - A worker shares nothing but the directory of users, which it only reads.
 //! - A page is one message, with its rows and where the walk goes on: whoever takes it in stores both or neither.
 //! - A worker may sit in a read for as long as `--timeout`; nobody waits for it. When the caller has an error or a
 //!   signal, it drops the queues and goes, and the process ends without the workers.
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::directory::{Copy, Directory, From, Seq};
 use super::listing::WalkId;
-use super::windows::{Reading, Window};
 use super::work::UserCopy;
 use crate::config::PageSizes;
 use crate::filter::{Addresses, Scope};
@@ -30,20 +29,8 @@ pub(super) enum Task {
     Walk(Walk),
     /// One user, read by id.
     User(UserId),
-    /// Whether any user is visible.
-    Anybody,
-}
-
-impl Task {
-    fn was_promised(&self) -> bool {
-        matches!(
-            self,
-            Self::Walk(Walk {
-                through: Through::Window { promised: true, .. },
-                ..
-            })
-        )
-    }
+    /// Whether any user is visible: to a search, or in the plain list.
+    Anybody { plain: bool },
 }
 
 /// A listing to walk, from its beginning or from the page `at` on.
@@ -58,11 +45,6 @@ pub(super) struct Walk {
 #[derive(Debug)]
 pub(super) enum Through {
     Users(Users),
-    Window {
-        window: Arc<Window>,
-        /// Whether it was cut for a worker that had nothing to do, who was counted off then.
-        promised: bool,
-    },
     Groups,
     Members(Seq, GroupId),
     GroupsOf(Seq, UserId),
@@ -82,13 +64,6 @@ pub(super) enum UserRow {
     Copy(Box<UserCopy>),
 }
 
-/// A window that was cut: its new end, and what was its end before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
-    pub at: i64,
-    pub end: i64,
-}
-
 /// What a worker has to say.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -96,17 +71,15 @@ pub(super) enum Event {
         step: Step,
         kept: Vec<UserRow>,
         rows: Vec<Counted>,
-        cut: Option<Cut>,
+        /// Whether it is the page that the listing begins with, also where that begins again.
+        is_first: bool,
+        /// Whether it has as many rows as were requested.
+        is_full: bool,
     },
     /// Okta refuses this listing of users; perhaps not another.
     UsersRefused {
         walk: WalkId,
         error: Error,
-    },
-    /// A window does not look as asked for.
-    WindowOdd {
-        walk: WalkId,
-        problem: &'static str,
     },
     /// The walk stopped in the middle, because it was told to.
     UsersStopped {
@@ -126,6 +99,8 @@ pub(super) enum Event {
         seen: u64,
         /// How many of them on this page.
         new: u64,
+        /// Whether the page has as many rows as were requested.
+        is_full: bool,
         /// Members on this page who are in no scope.
         strangers: Vec<RowKey>,
     },
@@ -138,7 +113,10 @@ pub(super) enum Event {
         id: UserId,
         copy: Option<Box<UserCopy>>,
     },
-    Anybody(bool),
+    Anybody {
+        plain: bool,
+        visible: bool,
+    },
     GroupGone {
         walk: WalkId,
         group: Seq,
@@ -171,25 +149,17 @@ pub(super) struct Shared {
     pub users: Directory<UserId>,
     pub tasks: Receiver<Task>,
     pub events: Sender<Event>,
-    /// The one cursor through all users is to stop, since windows take over.
+    /// The one cursor through all users is to stop, since two from both ends take over.
     pub stop_cursor: AtomicBool,
-    /// All windows are to stop, since one cursor takes over.
-    pub stop_windows: AtomicBool,
-    /// Workers that have nothing to do, less the windows that were cut for them.
-    pub idle: AtomicIsize,
-    /// How many windows may still be cut for nothing.
-    pub cuts_left: AtomicIsize,
+    /// The cursors from both ends are to stop: they have met, or are given up.
+    pub stop_ends: AtomicBool,
 }
 
 impl Shared {
     /// A worker's life.
     pub fn work(&self) {
         loop {
-            self.idle.fetch_add(1, Ordering::Relaxed);
             let Ok(task) = self.tasks.recv() else { return };
-            if !task.was_promised() {
-                self.idle.fetch_sub(1, Ordering::Relaxed);
-            }
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.go(task)));
             let event = result.unwrap_or_else(|_| {
                 Some(Event::Failed(anyhow::anyhow!(
@@ -206,8 +176,8 @@ impl Shared {
     fn go(&self, task: Task) -> Option<Event> {
         match task {
             Task::User(id) => Some(self.freshest(id)),
-            Task::Anybody => Some(match read::anybody(&self.client) {
-                Ok(visible) => Event::Anybody(visible),
+            Task::Anybody { plain } => Some(match read::anybody(&self.client, plain) {
+                Ok(visible) => Event::Anybody { plain, visible },
                 Err(error) => failed(error, "reading users"),
             }),
             Task::Walk(Walk {
@@ -217,7 +187,6 @@ impl Shared {
                 seen,
             }) => match through {
                 Through::Users(which) => self.users(id, &which, at),
-                Through::Window { window, promised } => self.window(id, &window, promised, at),
                 Through::Groups => self.groups(id, at),
                 Through::Members(group, object) => self.members(id, group, object, at, seen),
                 Through::GroupsOf(user, object) => self.groups_of(id, user, object, at),
@@ -231,10 +200,20 @@ impl Shared {
     }
 
     fn users(&self, walk: WalkId, which: &Users, at: Option<String>) -> Option<Event> {
+        let stop = match which {
+            Users::All => Some(&self.stop_cursor),
+            Users::From(_) => Some(&self.stop_ends),
+            _ => None,
+        };
+        let is_to_stop = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        if matches!(which, Users::From(_)) && is_to_stop() {
+            return Some(Event::UsersStopped { walk });
+        }
         let keep = |user: &wire::User<'_>| self.keep(user, From::Listing);
         let mut stopped = false;
         let sink = |page: read::Page<UserRow>| {
             let more = page.next.is_some();
+            let is_full = page.rows.len() as u64 >= self.sizes.users;
             let sent = self.send(Event::Users {
                 step: Step {
                     walk,
@@ -242,9 +221,10 @@ impl Shared {
                 },
                 kept: page.kept,
                 rows: page.rows,
-                cut: None,
+                is_first: page.is_first,
+                is_full,
             });
-            stopped = more && *which == Users::All && self.stop_cursor.load(Ordering::Relaxed);
+            stopped = more && is_to_stop();
             sent && !stopped
         };
         match read::users(&self.client, self.sizes.users, which, at, keep, sink) {
@@ -252,91 +232,12 @@ impl Shared {
             Err(error) if read::is_refused_search(&error) => {
                 Some(Event::UsersRefused { walk, error })
             }
-            Err(error) => Some(failed(error, "reading users")),
-        }
-    }
-
-    fn window(
-        &self,
-        walk: WalkId,
-        window: &Window,
-        promised: bool,
-        at: Option<String>,
-    ) -> Option<Event> {
-        if self.stop_windows.load(Ordering::Relaxed) {
-            return Some(Event::UsersStopped { walk });
-        }
-        let keep = |user: &wire::User<'_>| self.keep(user, From::Listing);
-        let mut reading = Reading::default();
-        let mut ended = None;
-        let mut cut_off = promised;
-        let sink = |page: read::Page<UserRow>| {
-            if page.is_first {
-                // Also where Okta lost the cursor, and all of it comes again.
-                reading = Reading::default();
-            }
-            if std::mem::take(&mut cut_off) && !page.rows.is_empty() {
-                // That cut was worth it, and may be done again.
-                self.cuts_left.fetch_add(1, Ordering::Relaxed);
-            }
-            if let Err(problem) = reading.page(window, &page.rows) {
-                ended = Some(Event::WindowOdd { walk, problem });
-                return false;
-            }
-            // A window that was cut is at its end before its cursor is.
-            let next = page.next.filter(|_| !reading.is_behind(window));
-            let more = next.is_some();
-            let cut = if more {
-                self.cut(window, &mut reading)
-            } else {
-                None
-            };
-            let sent = self.send(Event::Users {
-                step: Step { walk, next },
-                kept: page.kept,
-                rows: page.rows,
-                cut,
-            });
-            if more && self.stop_windows.load(Ordering::Relaxed) {
-                ended = Some(Event::UsersStopped { walk });
-            }
-            sent && more && ended.is_none()
-        };
-        let (after, before) = window.asked();
-        let which = Users::Created(after, before);
-        match read::users(&self.client, self.sizes.users, &which, at, keep, sink) {
-            Ok(()) => ended,
-            // What Okta answers to windows only is no reason to end: the one cursor may do.
-            Err(error) if read::is_refused_search(&error) || error.is_about_the_request() => {
+            // What Okta answers to a sorted search only is no reason to end: the one cursor may do.
+            Err(error) if matches!(which, Users::From(_)) && error.is_about_the_request() => {
                 Some(Event::UsersRefused { walk, error })
             }
             Err(error) => Some(failed(error, "reading users")),
         }
-    }
-
-    /// Cuts a window where a worker has nothing else to do.
-    fn cut(&self, window: &Window, reading: &mut Reading) -> Option<Cut> {
-        let take = |count: &AtomicIsize| {
-            let less = |count: isize| (count > 0).then(|| count - 1);
-            count
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
-                .is_ok()
-        };
-        let give_back = |count: &AtomicIsize| count.fetch_add(1, Ordering::Relaxed);
-        if !self.tasks.is_empty() || !take(&self.idle) {
-            return None;
-        }
-        if !take(&self.cuts_left) {
-            give_back(&self.idle);
-            return None;
-        }
-        let end = window.end();
-        let Some(at) = reading.cut(window, self.sizes.users) else {
-            give_back(&self.idle);
-            give_back(&self.cuts_left);
-            return None;
-        };
-        Some(Cut { at, end })
     }
 
     fn groups(&self, walk: WalkId, at: Option<String>) -> Option<Event> {
@@ -374,6 +275,7 @@ impl Shared {
             let new = page.seen.saturating_sub(before);
             before = page.seen;
             let more = page.next.is_some();
+            let is_full = page.rows.len() as u64 >= self.sizes.members;
             self.send(Event::Members {
                 step: Step {
                     walk,
@@ -384,6 +286,7 @@ impl Shared {
                 rows: if more { page.rows } else { Vec::new() },
                 seen: page.seen,
                 new,
+                is_full,
                 strangers: strangers.take(),
             })
         };

@@ -1,11 +1,10 @@
 //! The list of users: which way it is read, and what follows when Okta refuses one.
 //!
-//! A search for the possible matches, where secondary e-mails do not count; else one for all users, by one cursor, which
-//! windows of creation times take over from where that is worth it ([`windows`]) and which takes over from them where
-//! they fail; else the plain lists. Rows are told apart by id, so whatever was read by one way need not be read again.
+//! A search for the possible matches, where secondary emails do not count; else one for all users, by one cursor, which
+//! two from both ends take over from where that is worth it ([`ends`]) and which takes over from them where they fail;
+//! else the plain lists. Rows are told apart by id, so whatever was read by one way need not be read again.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
@@ -14,13 +13,17 @@ use super::Run;
 use crate::console;
 use crate::filter::Scope;
 use crate::okta::Error;
+use crate::okta::order::End;
 use crate::okta::pace::Bucket;
 use crate::okta::page::{Counted, RowKey};
 use crate::okta::read::{UserListing, Users};
 use crate::sync::directory::From;
+use crate::sync::ends::{self, Ends, Unsorted};
 use crate::sync::listing::{Listing, WalkId};
-use crate::sync::windows::{self, Window};
-use crate::sync::worker::{Cut, Step, Task, Through, UserRow, Walk};
+use crate::sync::worker::{Step, Task, Through, UserRow, Walk};
+
+/// How many plain lists there are.
+const PLAIN_LISTS: u64 = 3;
 
 /// How far the list of users is.
 pub(super) struct UserList {
@@ -31,18 +34,26 @@ pub(super) struct UserList {
     pub(super) rows: HashSet<RowKey>,
     /// Of these, users who are not deprovisioned.
     pub(super) active: u64,
-    /// The earliest creation time seen.
-    pub(super) oldest: Option<i64>,
-    /// The walk by the one cursor, which windows may take over from.
+    /// The walk by the one cursor, which two from both ends may take over from.
     pub(super) cursor: Option<WalkId>,
     /// Where it is.
     pub(super) cursor_at: Option<String>,
-    pub(super) windows: HashMap<WalkId, Arc<Window>>,
-    pub(super) windows_tried: bool,
-    /// Whether the second of the plain lists was begun.
-    pub(super) second_list: bool,
+    /// How far the cursors from both ends are, and which walk is which.
+    pub(super) ends: Ends,
+    pub(super) end_walks: HashMap<WalkId, End>,
+    pub(super) ends_tried: bool,
+    /// How many of the plain lists were started; there are three.
+    pub(super) plain_lists: u64,
+    /// Whether the last page of a list of all users was full: it may have been cut short.
+    pub(super) ends_full: bool,
+    /// Whether such a list was read once more.
+    pub(super) read_again: bool,
+    /// Whether a search returned nobody, though the plain list has users.
+    pub(super) search_is_empty: bool,
     pub(super) done: bool,
     pub(super) anybody: Option<bool>,
+    /// Whether the plain list was looked at, since a search returned nobody.
+    pub(super) plain_list_was_checked: bool,
 }
 
 impl UserList {
@@ -55,14 +66,18 @@ impl UserList {
             open: 0,
             rows: HashSet::new(),
             active: 0,
-            oldest: None,
             cursor: None,
             cursor_at: None,
-            windows: HashMap::new(),
-            windows_tried: false,
-            second_list: false,
+            ends: Ends::default(),
+            end_walks: HashMap::new(),
+            ends_tried: false,
+            plain_lists: 0,
+            ends_full: false,
+            read_again: false,
+            search_is_empty: false,
             done: false,
             anybody: None,
+            plain_list_was_checked: false,
         }
     }
 }
@@ -91,50 +106,54 @@ impl Run<'_> {
         step: Step,
         kept: Vec<UserRow>,
         rows: &[Counted],
-        cut: Option<Cut>,
+        is_first: bool,
+        is_full: bool,
     ) -> anyhow::Result<()> {
         for row in rows {
             let new = self.users.rows.insert(row.key);
             self.users.active += u64::from(new && row.active);
-            self.users.oldest = match (self.users.oldest, row.created) {
-                (Some(oldest), Some(created)) => Some(oldest.min(created)),
-                (oldest, created) => oldest.or(created),
-            };
         }
         self.store_users(kept, From::Listing)?;
         if let Some(state) = &mut self.state {
             state.work.rows_seen(step.walk, rows)?;
         }
-        if let Some(cut) = cut.filter(|_| self.users.by == UserListing::Created) {
-            self.take_cut(step.walk, cut)?;
+        if let Some(end) = self.users.end_walks.get(&step.walk).copied()
+            && self.users.by == UserListing::BothEnds
+        {
+            self.page_of_end(step.walk, end, rows, is_first, step.next.is_none())?;
         }
         let is_cursor = self.users.cursor == Some(step.walk);
+        if step.next.is_none()
+            && (is_cursor || self.users.by == UserListing::Plain && self.users.plain_lists == 2)
+        {
+            self.users.ends_full = is_full;
+        }
         if is_cursor {
             self.users.cursor_at.clone_from(&step.next);
         }
         if self.step(&step)? {
             self.users.open -= 1;
-            self.users.windows.remove(&step.walk);
+            self.users.end_walks.remove(&step.walk);
             if is_cursor {
                 self.users.cursor = None;
             }
             self.users_end()?;
         } else {
-            self.consider_windows()?;
+            self.consider_both_ends()?;
         }
         Ok(())
     }
 
-    /// A walk through users ended before its last page. Whether it was a window.
+    /// A walk through users ended before its last page. Whether it was one from an end.
     pub(super) fn user_walk_ended(&mut self, walk: WalkId) -> bool {
         self.open -= 1;
         self.users.open -= 1;
-        self.users.windows.remove(&walk).is_some()
+        self.users.end_walks.remove(&walk).is_some()
     }
 
     pub(super) fn users_refused(&mut self, walk: WalkId, error: Error) -> anyhow::Result<()> {
         if self.user_walk_ended(walk) {
-            // Nothing happens if the windows were given up already.
+            // Nothing happens if the two cursors were given up already.
             self.back_to_the_cursor(&error.to_string())?;
             return self.users_end();
         }
@@ -147,15 +166,13 @@ impl Run<'_> {
                 self.users.by = UserListing::Search;
                 self.begin_users()
             }
-            UserListing::Search | UserListing::Created => {
+            UserListing::Search | UserListing::BothEnds => {
                 tracing::warn!(
                     "Okta refuses to search for users ({error}); reading the plain lists"
                 );
                 self.forget(walk)?;
                 self.users.cursor = None;
-                self.users.by = UserListing::Plain;
-                self.walk_users(&Listing::Live, Users::Live)?;
-                Ok(())
+                self.next_plain_list()
             }
             UserListing::Plain => Err(anyhow::Error::new(error).context("reading users")),
         }
@@ -175,130 +192,190 @@ impl Run<'_> {
             return Ok(());
         }
         match self.users.by {
-            // That nobody was found is no proof that nobody is visible.
+            // That nobody was found is no proof that nobody is visible: the index of a search may not be ready.
             UserListing::Prefilter
                 if self.users.rows.is_empty() && self.users.anybody.is_none() =>
             {
-                self.start(Task::Anybody);
+                self.start(Task::Anybody { plain: false });
                 return Ok(());
             }
-            UserListing::Plain if !self.users.second_list => {
-                self.users.second_list = true;
-                self.walk_users(&Listing::Deprovisioned, Users::Deprovisioned)?;
+            UserListing::Prefilter | UserListing::Search
+                if self.users.rows.is_empty()
+                    && self.users.anybody != Some(true)
+                    && !self.users.plain_list_was_checked =>
+            {
+                self.users.plain_list_was_checked = true;
+                self.start(Task::Anybody { plain: true });
                 return Ok(());
             }
-            UserListing::Created => {
-                if let Some(everyone) = self.everyone_reported
-                    && !windows::agree(self.users.active, everyone)
-                {
-                    let why = format!(
-                        "they held {} who are not deprovisioned, and Everyone has {}",
-                        console::count(self.users.active, "user"),
-                        console::number(everyone)
-                    );
-                    return self.back_to_the_cursor(&why);
+            UserListing::Plain if self.users.plain_lists < PLAIN_LISTS => {
+                return self.next_plain_list();
+            }
+            UserListing::Search | UserListing::Plain if self.users.ends_full => {
+                if self.everyone_reported.is_none() && !self.groups_listed {
+                    // Whether users are missing is known once Everyone is.
+                    return Ok(());
+                }
+                if self.lacks_users() && !self.users.read_again {
+                    self.users.read_again = true;
+                    return self.read_users_again();
                 }
             }
-            UserListing::Prefilter | UserListing::Search | UserListing::Plain => {}
+            UserListing::Prefilter
+            | UserListing::Search
+            | UserListing::BothEnds
+            | UserListing::Plain => {}
         }
         self.users.done = true;
+        if self.users.by == UserListing::BothEnds
+            && let Some(cursor) = self.users.cursor.take()
+        {
+            // Nothing is left for it to read.
+            self.forget(cursor)?;
+        }
         if self.users.by == UserListing::Plain {
             self.warn(
                 "search_refused",
                 "run",
                 None,
-                "Okta refused to search for users; they were read from its plain lists".to_owned(),
+                if self.users.search_is_empty {
+                    "Okta's search returned no users, but its plain list has some; users were read from the plain lists"
+                } else {
+                    "Okta refused to search for users; they were read from its plain lists"
+                }
+                .to_owned(),
             )?;
         }
         Ok(())
     }
 
-    /// Lets windows of creation times take over from the one cursor, where that is worth it.
-    pub(super) fn consider_windows(&mut self) -> anyhow::Result<()> {
+    /// Starts the next of the plain lists: the deprovisioned users, all others, and the deprovisioned ones again. Whoever
+    /// is deactivated or reactivated in between is in one of them.
+    fn next_plain_list(&mut self) -> anyhow::Result<()> {
+        self.users.by = UserListing::Plain;
+        self.users.plain_lists += 1;
+        let (listing, users) = if self.users.plain_lists == 2 {
+            (Listing::Live, Users::Live)
+        } else {
+            (Listing::Deprovisioned, Users::Deprovisioned)
+        };
+        self.walk_users(&listing, users)?;
+        Ok(())
+    }
+
+    /// Whether any user is visible, where a search returned nobody.
+    pub(super) fn anybody_is_visible(&mut self, plain: bool, visible: bool) -> anyhow::Result<()> {
+        self.open -= 1;
+        if plain && visible {
+            tracing::warn!(
+                "Okta's search returned no users, but its plain list has some; reading the plain lists"
+            );
+            self.users.search_is_empty = true;
+            self.users.cursor = None;
+            return self.next_plain_list();
+        }
+        if !plain {
+            self.users.anybody = Some(visible);
+        }
+        self.users_end()
+    }
+
+    /// Whether fewer users of all statuses were listed than Okta counts in Everyone.
+    pub(super) fn lacks_users(&self) -> bool {
+        self.everyone_reported
+            .is_some_and(|everyone| (self.users.rows.len() as u64) < everyone)
+    }
+
+    /// Reads the list of all users from its beginning: it ended on a full page, and without all users.
+    fn read_users_again(&mut self) -> anyhow::Result<()> {
+        tracing::warn!(
+            "the user list ended on a full page with {} of {}; reading it once more",
+            console::number(self.users.rows.len() as u64),
+            console::count(self.everyone_reported.unwrap_or(0), "user"),
+        );
+        self.users.ends_full = false;
+        if self.users.by == UserListing::Plain {
+            self.users.plain_lists = 1;
+            return self.next_plain_list();
+        }
+        self.users.ends_tried = true;
+        self.users.cursor = Some(self.walk_users(&Listing::Users, Users::All)?);
+        Ok(())
+    }
+
+    /// Lets cursors from both ends take over from the one, where that is worth it.
+    pub(super) fn consider_both_ends(&mut self) -> anyhow::Result<()> {
         let list = &self.users;
-        let (Some(everyone), Some(_)) = (self.everyone_reported, list.oldest) else {
+        let Some(everyone) = self.everyone_reported else {
             return Ok(());
         };
-        if list.by != UserListing::Search || list.windows_tried || list.done {
+        if list.by != UserListing::Search || list.ends_tried || list.done || list.rows.is_empty() {
             return Ok(());
         }
-        let left = everyone.saturating_sub(list.rows.len() as u64);
-        let pages = left / self.shared.sizes.users.max(1);
+        let size = self.shared.sizes.users.max(1);
+        let read = (list.rows.len() as u64).div_ceil(size);
         let client = &self.shared.client;
         let cost = client.cost();
-        let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
+        let response = cost.answering.div_f64(cost.requests.max(1) as f64);
         let share = client.limit(Bucket::Users).map(|(_, share)| share);
         let workers = self.config.connection.concurrency;
-        if windows::are_worth_it(pages, answer, share, workers) {
+        if ends::are_worth_it(everyone / size, read, response, share, workers) {
             self.shared.stop_cursor.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// The cursor stopped: windows go on.
-    pub(super) fn open_windows(&mut self) -> anyhow::Result<()> {
-        let Some(oldest) = self.users.oldest else {
-            anyhow::bail!("the cursor stopped for no reason: this is a bug, please report it");
-        };
-        self.users.by = UserListing::Created;
-        self.users.windows_tried = true;
-        self.allow_cuts();
-        let workers = self.config.connection.concurrency;
-        for window in windows::even(oldest, self.now(), workers) {
-            self.begin_window(window, false)?;
+    /// The cursor stopped: two continue.
+    pub(super) fn open_both_ends(&mut self) -> anyhow::Result<()> {
+        self.users.by = UserListing::BothEnds;
+        self.users.ends_tried = true;
+        for end in End::BOTH {
+            let walk = self.walk_users(&Listing::From(end, None), Users::From(end))?;
+            self.users.end_walks.insert(walk, end);
         }
         Ok(())
     }
 
-    /// Lets so many windows be cut for nothing as the list is long.
-    pub(super) fn allow_cuts(&mut self) {
-        let pages = self.everyone_reported.unwrap_or(0) / self.shared.sizes.users.max(1);
-        let cuts = windows::budget(pages, self.config.connection.concurrency);
-        let cuts = isize::try_from(cuts).unwrap_or(isize::MAX);
-        self.shared.cuts_left.store(cuts, Ordering::Relaxed);
-    }
-
-    pub(super) fn begin_window(&mut self, window: Window, promised: bool) -> anyhow::Result<()> {
-        let listing = Listing::Created(window.start(), window.end());
-        self.users.open += 1;
-        let window = Arc::new(window);
-        let through = Through::Window {
-            window: Arc::clone(&window),
-            promised,
-        };
-        let id = self.walk(&listing, through)?;
-        self.users.windows.insert(id, window);
-        Ok(())
-    }
-
-    pub(super) fn of_window(&mut self, walk: WalkId, window: Window, promised: bool) -> Through {
-        let window = Arc::new(window);
-        self.users.windows.insert(walk, Arc::clone(&window));
-        Through::Window { window, promised }
-    }
-
-    pub(super) fn take_cut(&mut self, walk: WalkId, cut: Cut) -> anyhow::Result<()> {
-        let latest = self.users.windows.get(&walk).map(|window| window.latest());
+    /// Counts a page of one of the two cursors. Both stop once they have met.
+    fn page_of_end(
+        &mut self,
+        walk: WalkId,
+        end: End,
+        rows: &[Counted],
+        is_first: bool,
+        is_last: bool,
+    ) -> anyhow::Result<()> {
+        if is_first {
+            self.users.ends.restart(end);
+        }
+        if self.users.ends.page(end, rows) == Err(Unsorted) {
+            return self.back_to_the_cursor("they do not come sorted by id");
+        }
+        let reached = self.users.ends.reached(end);
         if let Some(state) = &mut self.state {
-            state.work.cut(walk, cut.at)?;
+            state.work.reached(walk, reached)?;
         }
-        let latest = latest.unwrap_or_else(|| self.now());
-        self.begin_window(Window::new(Some(cut.at), cut.end, latest), true)
+        // A cursor at its own end has read all of them alone.
+        if is_last || self.users.ends.have_met() {
+            self.shared.stop_ends.store(true, Ordering::Relaxed);
+            if let Some(state) = &mut self.state {
+                state.work.end_both_ends()?;
+            }
+        }
+        Ok(())
     }
 
-    /// Gives the windows up, and goes on by the cursor that they took over from. Rows are merged by id.
+    /// Gives the two cursors up, and resumes the one that they took over from. Rows are merged by id.
     pub(super) fn back_to_the_cursor(&mut self, why: &str) -> anyhow::Result<()> {
-        if self.users.by != UserListing::Created {
+        if self.users.by != UserListing::BothEnds {
             return Ok(());
         }
-        tracing::warn!(
-            "users cannot be read in windows of their creation ({why}); going on one page after another"
-        );
-        self.shared.stop_windows.store(true, Ordering::Relaxed);
+        tracing::warn!("cannot read the user list from both ends ({why}); continuing page by page");
+        self.shared.stop_ends.store(true, Ordering::Relaxed);
         self.shared.stop_cursor.store(false, Ordering::Relaxed);
         self.users.by = UserListing::Search;
         if let Some(state) = &mut self.state {
-            state.work.no_windows()?;
+            state.work.end_both_ends()?;
         }
         let id = self.users.cursor.context("no cursor to go back to")?;
         self.users.open += 1;
@@ -310,12 +387,5 @@ impl Run<'_> {
             seen: Vec::new(),
         }));
         Ok(())
-    }
-
-    /// The server's clock, else this machine's.
-    pub(super) fn now(&self) -> i64 {
-        let now = jiff::Timestamp::now().as_millisecond();
-        let skew = self.shared.client.clock_skew().unwrap_or(0.0);
-        now + (skew * 1000.0) as i64
     }
 }

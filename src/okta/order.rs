@@ -1,0 +1,100 @@
+//! The order of ids: what a user list sorted by id can be checked by.
+
+/// From where a cursor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// From the lowest id upward.
+    Lowest,
+    /// From the highest id downward.
+    Highest,
+}
+
+impl End {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Lowest, Self::Highest];
+}
+
+/// The orders in which Okta may sort ids: byte by byte, and the same without case. Which it is, is not documented.
+pub const ORDERS: usize = 2;
+
+/// Where an id stands in each of the orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position([u128; ORDERS]);
+
+/// The longest id that a position holds. Okta's have 20 characters.
+const LONGEST: usize = 21;
+
+impl Position {
+    /// The position of an id; none for one that is too long, or has a character that no id has.
+    pub fn of(id: &str) -> Option<Self> {
+        if id.is_empty() || id.len() > LONGEST {
+            return None;
+        }
+        // Every byte becomes a digit from 1 to 64, and the end of a short id is 0, which sorts first.
+        let digit = |byte: u8| {
+            Some(match byte {
+                b'-' => 1,
+                b'0'..=b'9' => byte - b'0' + 2,
+                b'A'..=b'Z' => byte - b'A' + 12,
+                b'_' => 38,
+                b'a'..=b'z' => byte - b'a' + 39,
+                _ => return None,
+            })
+        };
+        let number = |fold: fn(&u8) -> u8| {
+            let mut bytes = id.bytes();
+            (0..LONGEST).try_fold(0_u128, |number, _| {
+                let digit = match bytes.next() {
+                    Some(byte) => digit(fold(&byte))?,
+                    None => 0,
+                };
+                Some(number * 65 + u128::from(digit))
+            })
+        };
+        Some(Self([
+            number(|byte| *byte)?,
+            number(u8::to_ascii_lowercase)?,
+        ]))
+    }
+
+    /// A number that grows with the position in one of the [`ORDERS`].
+    pub fn in_order(self, order: usize) -> u128 {
+        self.0[order]
+    }
+
+    /// As text, to be stored.
+    pub fn to_text(self) -> String {
+        let [bytes, folded] = self.0;
+        format!("{bytes:x} {folded:x}")
+    }
+
+    /// What was stored.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let (bytes, folded) = text.split_once(' ')?;
+        let number = |text| u128::from_str_radix(text, 16).ok();
+        Some(Self([number(bytes)?, number(folded)?]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn positions_sort_as_ids_do(a in "[-0-9A-Z_a-z]{1,21}", b in "[-0-9A-Z_a-z]{1,21}") {
+            let (x, y) = (Position::of(&a).unwrap(), Position::of(&b).unwrap());
+            prop_assert_eq!(x.0[0].cmp(&y.0[0]), a.cmp(&b));
+            prop_assert_eq!(x.0[1].cmp(&y.0[1]), a.to_lowercase().cmp(&b.to_lowercase()));
+            prop_assert_eq!(Position::of_text(&x.to_text()), Some(x));
+        }
+
+        #[test]
+        fn no_text_makes_a_position_panic(text in any::<String>()) {
+            Position::of(&text);
+            Position::of_text(&text);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A long user list read from both ends at once; pure.
+//!
+//! A cursor is sequential: a million users are five thousand round trips one after another. Two cursors over the same
+//! search, sorted by id upward and downward, halve that and still hold exactly what one cursor holds:
+//! - Every user has an id, and no two the same. Creation times are no such order: a search for a range of them finds no
+//!   user without one.
+//! - Ids never change, so a user who changes during the run stays at the same place of both lists.
+//! - The two have read everything once their positions meet, provided that both come in one order. That is checked row
+//!   by row, not assumed: where no known order of ids explains both, the plain cursor resumes where it stopped.
+//!
+//! More than two cursors would need a search for a range of ids, which Okta does not document.
+
+use std::time::Duration;
+
+use crate::okta::order::{End, ORDERS, Position};
+use crate::okta::page::Counted;
+
+/// How far the two cursors are.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// The last position of each.
+    reached: [Option<Position>; 2],
+    /// Which orders explain all rows so far.
+    holds: [bool; ORDERS],
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            reached: [None; 2],
+            holds: [true; ORDERS],
+        }
+    }
+}
+
+/// Two cursors whose rows come in no order that is known, or in two different ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsorted;
+
+impl Ends {
+    /// Resumes a cursor at the position that it had reached.
+    pub fn resume(&mut self, end: End, reached: Option<Position>) {
+        self.reached[end as usize] = reached;
+    }
+
+    /// Where a cursor is.
+    pub fn reached(&self, end: End) -> Option<Position> {
+        self.reached[end as usize]
+    }
+
+    /// Begins a cursor again: Okta lost it, and all of its list comes once more.
+    pub fn restart(&mut self, end: End) {
+        self.reached[end as usize] = None;
+    }
+
+    /// Counts a page of one cursor.
+    ///
+    /// # Errors
+    /// [`Unsorted`]: then meeting proves nothing.
+    pub fn page(&mut self, end: End, rows: &[Counted]) -> Result<(), Unsorted> {
+        for row in rows {
+            let position = row.position.ok_or(Unsorted)?;
+            if let Some(last) = self.reached(end) {
+                for (order, holds) in self.holds.iter_mut().enumerate() {
+                    // Equal: a page may begin with the row that ended the one before.
+                    *holds &= match end {
+                        End::Lowest => last.in_order(order) <= position.in_order(order),
+                        End::Highest => last.in_order(order) >= position.in_order(order),
+                    };
+                }
+            }
+            self.reached[end as usize] = Some(position);
+        }
+        if self.holds.contains(&true) {
+            Ok(())
+        } else {
+            Err(Unsorted)
+        }
+    }
+
+    /// Whether the cursors have met: what one has not read, the other has.
+    pub fn have_met(&self) -> bool {
+        let [Some(up), Some(down)] = self.reached else {
+            return false;
+        };
+        let mut held = (0..ORDERS).filter(|order| self.holds[*order]).peekable();
+        // Without case, ids may be equal that are not the same: only the same id, or one behind it, is proof.
+        let has_passed = |order| up == down || up.in_order(order) > down.in_order(order);
+        held.peek().is_some() && held.all(has_passed)
+    }
+}
+
+/// At most so many requests of a hundred may be spent on what both read.
+const MOST_TWICE: u64 = 3;
+/// Pages that may be under way when the cursors stop.
+const UNDER_WAY: u64 = 4;
+
+/// Whether a list of so many pages, of which some were read already and will be read again, is worth two cursors: the
+/// second read costs next to nothing, and one cursor would leave more than half of the rate unused that this run may use.
+pub fn are_worth_it(
+    pages: u64,
+    read: u64,
+    response: Duration,
+    share_per_minute: Option<u64>,
+    workers: usize,
+) -> bool {
+    let by_one_cursor = 60.0 / response.as_secs_f64().max(1e-6);
+    let unused = share_per_minute.is_none_or(|share| by_one_cursor * 2.0 < share as f64);
+    (read + UNDER_WAY) * 100 <= pages * MOST_TWICE && workers > 1 && unused
+}
+
+/// How far two numbers may differ that Okta counts at different moments.
+pub fn tolerance(expected: u64) -> u64 {
+    (expected / 200).max(20)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn rows(ids: &[String]) -> Vec<Counted> {
+        ids.iter()
+            .map(|id| Counted {
+                position: Position::of(id),
+                ..Counted::of(id)
+            })
+            .collect()
+    }
+
+    fn strings(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[test]
+    fn two_cursors_are_worth_it_for_long_lists_that_one_reads_too_slowly() {
+        let millis = Duration::from_millis;
+        for (pages, read, response, share, workers, expected) in [
+            (200, 2, millis(50), None, 8, true),
+            (199, 2, millis(50), None, 8, false),
+            (5000, 146, millis(50), None, 8, true),
+            (5000, 147, millis(50), None, 8, false),
+            (5000, 2, millis(50), None, 1, false),
+            // One cursor makes 1,200 requests per minute.
+            (5000, 2, millis(50), Some(2400), 8, false),
+            (5000, 2, millis(50), Some(2401), 8, true),
+        ] {
+            let found = are_worth_it(pages, read, response, share, workers);
+            assert_eq!(
+                found, expected,
+                "{pages} {read} {response:?} {share:?} {workers}"
+            );
+        }
+    }
+
+    #[test]
+    fn cursors_meet_where_one_has_passed_the_other() {
+        let mut ends = Ends::default();
+        assert_eq!(
+            ends.page(End::Lowest, &rows(&strings(&["a1", "a3"]))),
+            Ok(())
+        );
+        assert!(!ends.have_met());
+        assert_eq!(
+            ends.page(End::Highest, &rows(&strings(&["a9", "a4"]))),
+            Ok(())
+        );
+        assert!(!ends.have_met());
+        assert_eq!(ends.page(End::Highest, &rows(&strings(&["a3"]))), Ok(()));
+        assert!(ends.have_met());
+    }
+
+    #[test]
+    fn rows_in_no_order_are_noticed() {
+        for (end, ids) in [
+            (End::Lowest, &["a2", "a1"][..]),
+            (End::Highest, &["a1", "a2"]),
+            (End::Lowest, &["a", "b", "a"]),
+            (End::Lowest, &["an id"]),
+            (End::Lowest, &["0123456789012345678901"]),
+        ] {
+            let mut ends = Ends::default();
+            assert_eq!(
+                ends.page(end, &rows(&strings(ids))),
+                Err(Unsorted),
+                "{ids:?}"
+            );
+        }
+        // One comes byte by byte and the other without case: what one reads first, the other may never reach.
+        let mut ends = Ends::default();
+        assert_eq!(ends.page(End::Lowest, &rows(&strings(&["B", "a"]))), Ok(()));
+        assert_eq!(
+            ends.page(End::Highest, &rows(&strings(&["C", "b"]))),
+            Err(Unsorted)
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        /// Whichever cursor is faster, and whatever users come and go: nobody who was there all the time is missed.
+        #[test]
+        fn two_cursors_hold_what_one_holds(
+            ids in proptest::collection::btree_set("[a-cA-C]{1,4}", 1..120),
+            goes in proptest::collection::btree_set(0_usize..120, 0..20),
+            turns in proptest::collection::vec(any::<bool>(), 1..40),
+            page in 1_usize..9, folded in any::<bool>(),
+        ) {
+            let key = |id: &String| if folded { (id.to_lowercase(), id.clone()) } else { (id.clone(), id.clone()) };
+            let mut all: Vec<String> = ids.iter().cloned().collect();
+            all.sort_by_key(key);
+            let gone: BTreeSet<String> = goes.iter().filter_map(|n| all.get(*n).cloned()).collect();
+            let (mut ends, mut found, mut pages) = (Ends::default(), BTreeSet::new(), 0);
+            let mut last: [Option<String>; 2] = [None, None];
+            for turn in turns.iter().cycle() {
+                let end = End::BOTH[usize::from(*turn)];
+                // Half of those who go are gone from the third page on.
+                let here = |id: &&String| pages < 3 || !gone.contains(*id);
+                let is_left = |id: &&String| match (&last[end as usize], end) {
+                    (None, _) => true,
+                    (Some(last), End::Lowest) => key(id) > key(last),
+                    (Some(last), End::Highest) => key(id) < key(last),
+                };
+                let mut left: Vec<String> = all.iter().filter(here).filter(is_left).cloned().collect();
+                if end == End::Highest {
+                    left.reverse();
+                }
+                let taken: Vec<String> = left.iter().take(page).cloned().collect();
+                pages += 1;
+                prop_assert_eq!(ends.page(end, &rows(&taken)), Ok(()));
+                last[end as usize] = taken.last().cloned().or(last[end as usize].take());
+                found.extend(taken);
+                if left.len() <= page || ends.have_met() {
+                    break;
+                }
+            }
+            if turns.iter().any(|turn| *turn) || turns.contains(&false) {
+                for id in ids.iter().filter(|id| !gone.contains(*id)) {
+                    prop_assert!(found.contains(id), "{} is missing", id);
+                }
+            }
+        }
+    }
+}
