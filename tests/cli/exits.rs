@@ -174,7 +174,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
             vec!["--api-token", "a", "--api-token-file", "b"],
             "two sign-ins",
         ),
-        (vec!["--api-token-file", "missing.txt"], "cannot read"),
+        (vec!["--api-token-file", "missing.txt"], "cannot open"),
         (vec!["--api-token-file", "-"], "holds no token"),
         (vec!["--skip-secondary-emails=maybe"], "true or false"),
         (vec!["--group-name-filter", ""], "leave it out"),
@@ -237,7 +237,7 @@ fn a_missing_permission_ends_with_5_and_names_the_request() {
         &[okta.token()],
     );
     assert!(ran.error().contains("[request "), "{}", ran.error());
-    assert_untouched(&folder);
+    assert_only_the_state_is_new(&folder);
 }
 
 #[test]

@@ -254,6 +254,7 @@ fn a_refused_search_falls_back_to_the_plain_lists_and_loses_nobody() {
             okta.asked("/api/v1/users"),
             [
                 "/api/v1/users?limit=200&search=status+pr",
+                "/api/v1/users?limit=200&filter=status+eq+%22DEPROVISIONED%22",
                 "/api/v1/users?limit=200",
                 "/api/v1/users?limit=200&filter=status+eq+%22DEPROVISIONED%22",
             ]

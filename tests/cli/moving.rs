@@ -283,7 +283,6 @@ struct Met {
     edits: usize,
     interruptions: usize,
     vanished: usize,
-    windows: usize,
 }
 
 /// One run over an org that moves, and perhaps is killed and gone on with; the seed says how. Without edits, it takes
@@ -344,7 +343,6 @@ fn run_once(seed: u64, org: &Org, requests: u64, options: Options) -> Met {
         edits: history.edits.len(),
         interruptions: number("select interruptions from snapshot"),
         vanished: number("select users_vanished + groups_vanished from snapshot"),
-        windows: number("select count(*) from snapshot where users_listed_by = 'created'"),
     }
 }
 
@@ -366,7 +364,6 @@ fn run_all(seeds: u64, run: impl Fn(u64) -> Met + Sync) -> Met {
                             met.edits += one.edits;
                             met.interruptions += one.interruptions;
                             met.vanished += one.vanished;
-                            met.windows += one.windows;
                         }
                         Err(panic) => {
                             let text = panic.downcast_ref::<String>().cloned();
@@ -397,7 +394,7 @@ fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
 }
 
 #[test]
-fn an_org_that_changes_under_windows_of_creation_times_gives_a_sound_snapshot() {
+fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     let org = Org::generated(&Shape {
         users: 12_500,
         in_scope: 300,
@@ -407,12 +404,7 @@ fn an_org_that_changes_under_windows_of_creation_times_gives_a_sound_snapshot() 
         ..Shape::default()
     });
     let met = run_all(12, |seed| run_once(1_000 + seed, &org, 90, unlimited()));
-    assert!(
-        met.windows > 6 && met.edits > 30,
-        "{} {}",
-        met.windows,
-        met.edits
-    );
+    assert!(met.edits > 30, "{} edits", met.edits);
     assert!(met.interruptions > 2, "{}", met.interruptions);
 }
 

@@ -102,18 +102,30 @@ fn end_and_go_on(
     let answered: Vec<String> = okta
         .requests()
         .iter()
-        .filter(|one| one.status != 0)
+        .filter(|one| one.status != 0 && one.status != 403)
         .map(address)
         .collect();
+    // A refused read is retried, and again by the run that resumes.
+    let refused = okta
+        .requests()
+        .iter()
+        .filter(|one| one.status == 403)
+        .count() as u64;
     okta.clear_faults();
     okta.clear_requests();
     let ran = folder.sync(okta, &arguments).ok();
     let went_on = ran.stderr.contains("going on with the run");
     assert!(answered.is_empty() || went_on, "{case}: {}", ran.stderr);
     let asked: Vec<String> = okta.requests().iter().map(address).collect();
-    let again: Vec<&String> = asked.iter().filter(|one| answered.contains(one)).collect();
+    // The list of deprovisioned users is read twice on purpose.
+    let is_twice = |one: &&String| answered.contains(one) && !one.contains("DEPROVISIONED");
+    let again: Vec<&String> = asked.iter().filter(is_twice).collect();
     assert!(again.is_empty(), "{case}: {again:?}");
-    assert_eq!((answered.len() + asked.len()) as u64, *requests, "{case}");
+    let sent = (answered.len() + asked.len()) as u64;
+    assert!(
+        sent <= *requests && sent + refused >= *requests,
+        "{case}: {sent} and {refused} refused, not {requests}"
+    );
     assert!(content(&folder.path("sync.c1z")) == *truth, "{case}");
     assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{case}");
 }
