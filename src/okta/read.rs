@@ -8,7 +8,7 @@ use url::{Url, form_urlencoded};
 use super::client::{Answer, Ask, Client};
 use super::error::{Call, Error};
 use super::order::{End, Position};
-use super::page::{Counted, RowKey, Walk};
+use super::page::{self, Counted, RowKey, Walk};
 use super::wire::{self, Malformed};
 use crate::model::{Group, GroupId, User, UserId};
 
@@ -369,7 +369,10 @@ fn walk_pages<T>(
     sink: &mut impl FnMut(Page<T>) -> GoOn,
 ) -> Result<(), Error> {
     let mut ask = first.clone();
-    ask.target = at.unwrap_or(ask.target);
+    // A position from a checkpoint may have been tampered with.
+    ask.target = at
+        .filter(|at| page::is_page_of(&first.target, at))
+        .unwrap_or(ask.target);
     let mut begun_again = false;
     loop {
         let read = |answer: &Answer, url: &Url| {

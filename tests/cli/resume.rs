@@ -512,7 +512,7 @@ fn a_cursor_that_okta_forgot_meanwhile_restarts_its_listing_only() {
 }
 
 #[test]
-fn windows_of_creation_times_are_gone_on_with() {
+fn a_list_too_short_for_two_cursors_is_resumed_by_one() {
     let org = Org::generated(&Shape {
         users: 14_000,
         in_scope: 300,
@@ -537,7 +537,7 @@ fn windows_of_creation_times_are_gone_on_with() {
     assert!(content(&folder.path("sync.c1z")) == content_of_truth);
     let db = open(&folder.path("sync.c1z"));
     let listed = "select users_listed_by || ' ' || users_seen from snapshot";
-    assert_eq!(cell(&db, listed), "created 14000");
+    assert_eq!(cell(&db, listed), "search 14000");
     // Where windows are cut depends on who is idle when; eight requests were under way at the kill.
     let asked = okta.count() - requests;
     assert!(asked <= requests + 40, "{asked} of {requests}");
