@@ -24,6 +24,8 @@ pub enum Exit {
     Unseen,
     /// A guard of ours stopped it.
     Guard,
+    /// Another run holds the file.
+    Locked,
     /// A signal, by its number.
     Interrupted(i32),
 }
@@ -40,6 +42,7 @@ impl Exit {
             Self::Unavailable => 6,
             Self::Unseen => 7,
             Self::Guard => 8,
+            Self::Locked => 9,
             // 128 + the signal is what shells report of a killed program.
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
@@ -56,6 +59,7 @@ impl Exit {
             Self::Unavailable => "unavailable",
             Self::Unseen => "unseen",
             Self::Guard => "guard",
+            Self::Locked => "locked",
             Self::Interrupted(_) => "interrupted",
         }
     }
@@ -106,7 +110,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
             return of_okta(okta);
         }
         if cause.is::<snapshot::target::Busy>() {
-            return Exit::Guard;
+            return Exit::Locked;
         }
         if cause.is::<config::Error>() || cause.is::<snapshot::Error>() {
             return Exit::Failed;

@@ -84,6 +84,9 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
         return Err(error);
     }
     state_file.remove_all();
+    if facts.complete && dropped.is_none() {
+        target.remove_asides();
+    }
     let mut summary = Summary::new(&written, file.display().to_string(), begun.elapsed());
     let why = match dropped {
         None if accepted => {
@@ -367,7 +370,7 @@ impl Files {
     fn publish(self, container: Container, file: &Path) -> anyhow::Result<()> {
         match container {
             Container::C1z => self.container.publish(file),
-            Container::Sqlite => self.database.publish(file),
+            Container::Sqlite => self.database.publish_database(file),
         }
     }
 }

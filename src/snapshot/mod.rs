@@ -50,6 +50,7 @@ mod proto;
 mod reader;
 mod schema;
 pub mod target;
+pub mod trust;
 mod times;
 mod writer;
 

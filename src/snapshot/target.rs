@@ -5,17 +5,22 @@
 //! - `.NAME.tmp-db` and `.NAME.tmp` are a run's own, `.NAME.lock` keeps other runs away. `.NAME.work` is the state that an
 //!   interrupted run goes on from, `.NAME.work-old` one that a run did not go on from, kept until a run is whole. Globs
 //!   miss all of them. `NAME.partial` and `NAME.rejected` are for people. Everything is for the owner's eyes (0600).
-//! - A symlink stays one: what it points to is replaced.
+//! - A symlink stays one: what it points to is replaced. [`trust`] says which links are followed.
+//! - A file that is replaced keeps its permissions and, where that is permitted, its group.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
+use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 use thiserror::Error;
+
+use super::trust::{self, Entry, resolve};
 
 /// Another run is writing the same file.
 #[derive(Debug, Error)]
@@ -44,10 +49,10 @@ impl Target {
     /// # Errors
     /// [`Busy`]; and whatever cannot be replaced: a folder, a device, a file in a folder that cannot be written.
     pub fn take(typed: &Path, plain_sqlite: bool) -> anyhow::Result<Self> {
-        let path = resolve(typed)?;
+        let path = replaceable(typed)?;
         let (folder, name) = split(&path)?;
         if plain_sqlite {
-            refuse_leftovers_of_sqlite(&path)?;
+            refuse_database_in_use(&path)?;
         }
         let lock = Lock::take(&folder.join(beside(&name, "lock")), &path)?;
         let target = Self {
@@ -88,14 +93,26 @@ impl Target {
         {
             return Ok(false);
         }
-        let mut own = vec![self.name.clone()];
-        own.extend(["work", "lock", "tmp", "tmp-db"].map(|what| beside(&self.name, what)));
+        Ok(self.own_names().contains(&name))
+    }
+
+    /// Every name in the folder that is a run's: the file, what is written beside it, and what SQLite keeps beside each.
+    fn own_names(&self) -> Vec<OsString> {
+        let mut names = vec![self.name.clone()];
+        names.extend(RUN_FILES.map(|what| beside(&self.name, what)));
         for aside in [self.partial(), self.rejected()] {
-            own.extend(aside.file_name().map(OsStr::to_owned));
+            names.extend(aside.file_name().map(OsStr::to_owned));
         }
-        // The log of the state too, and what was set aside.
-        let state = beside(&self.name, "work-");
-        Ok(own.contains(&name) || name.as_bytes().starts_with(state.as_bytes()))
+        let with_logs = |name: &OsString| LOGS.map(|log| with_ending(Path::new(name), log).into());
+        names.iter().flat_map(with_logs).collect()
+    }
+
+    /// Removes what earlier runs could not put in the place of the file: a whole new one is there now.
+    pub fn remove_asides(&self) {
+        for aside in [self.partial(), self.rejected()] {
+            // What cannot be removed is out of date, and says so itself: it holds when it was taken.
+            let _ = remove_if_there(&aside);
+        }
     }
 
     /// A new, empty temporary file for the snapshot's database.
@@ -133,8 +150,22 @@ pub struct StateFile {
     old: PathBuf,
 }
 
-/// What SQLite may leave beside a database.
+/// What a run makes beside its file, by the ending of the hidden name.
+const RUN_FILES: [&str; 5] = ["work", "work-old", "lock", "tmp", "tmp-db"];
+
+/// A database, and what SQLite may leave beside it.
 const LOGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// The state that an earlier run left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// None.
+    Nothing,
+    /// One that nobody else can have written.
+    Trusted,
+    /// One that somebody else may have written, and why that is possible.
+    Distrusted(String),
+}
 
 impl StateFile {
     /// Where it is.
@@ -142,22 +173,28 @@ impl StateFile {
         &self.path
     }
 
-    /// Whether an earlier run left one.
+    /// What an earlier run left. The names that SQLite reads beside a state are ours from here on: in a folder that keeps
+    /// users from each other's files, nobody can put anything there any more.
     ///
     /// # Errors
-    /// Something else of this name, such as a link: it is not followed.
-    pub fn is_there(&self) -> anyhow::Result<bool> {
-        match fs::symlink_metadata(&self.path) {
-            Ok(found) if found.is_file() => Ok(true),
-            Ok(_) => bail!(
-                "{} is no regular file; the state of a run goes there, remove it",
-                self.path.display()
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot look at {}", self.path.display()))
+    /// What the file system says.
+    pub fn left(&self) -> anyhow::Result<Left> {
+        if !is_there(&self.path)? {
+            return Ok(Left::Nothing);
+        }
+        self.hold_names()?;
+        for log in LOGS {
+            let path = with_ending(&self.path, log);
+            let found = match fs::symlink_metadata(&path) {
+                Ok(found) => Entry::of(&found),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(cannot_look_at(&path, error)),
+            };
+            if let Some(why) = trust::distrust(&found, trust::user()) {
+                return Ok(Left::Distrusted(format!("{} {why}", path.display())));
             }
         }
+        Ok(Left::Trusted)
     }
 
     /// Makes an empty one, for the owner's eyes only.
@@ -167,12 +204,20 @@ impl StateFile {
     pub fn create(&self) -> anyhow::Result<()> {
         // A log without its database would be played into the new one.
         remove_with_logs(&self.path)?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.path)
-            .with_context(|| format!("cannot make {}", self.path.display()))?;
+        create_new(&self.path).with_context(|| format!("cannot make {}", self.path.display()))?;
+        self.hold_names()
+    }
+
+    fn hold_names(&self) -> anyhow::Result<()> {
+        for log in ["-wal", "-journal"] {
+            let path = with_ending(&self.path, log);
+            match create_new(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error).with_context(|| format!("cannot make {}", path.display()));
+                }
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -209,12 +254,15 @@ impl StateFile {
 }
 
 /// A name is durable, or gone for good, once its folder is synced. Some file systems cannot do that.
-fn sync_folder_of(path: &Path) {
-    let folder = match path.parent() {
+pub fn sync_folder_of(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
@@ -225,15 +273,39 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 fn remove_with_logs(path: &Path) -> anyhow::Result<()> {
     for log in LOGS.into_iter().rev() {
-        let path = with_ending(path, log);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-            }
-            _ => {}
-        }
+        remove_if_there(&with_ending(path, log))?;
     }
     Ok(())
+}
+
+fn remove_if_there(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A new file for the owner's eyes only.
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn is_there(path: &Path) -> anyhow::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(cannot_look_at(path, error)),
+    }
+}
+
+fn cannot_look_at(path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("cannot look at {}", path.display()))
 }
 
 /// A file under a temporary name; removed when dropped, unless it was published or kept.
@@ -246,12 +318,8 @@ pub struct Temporary {
 impl Temporary {
     /// Frees the name: what a killed run left there is gone.
     fn reserve(path: PathBuf) -> anyhow::Result<Self> {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
-            _ => Ok(Self { path, kept: false }),
-        }
+        remove_with_logs(&path)?;
+        Ok(Self { path, kept: false })
     }
 
     /// Where it is.
@@ -264,32 +332,82 @@ impl Temporary {
     /// # Errors
     /// What the file system says.
     pub fn create(&self) -> anyhow::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.path)
-            .with_context(|| format!("cannot make {}", self.path.display()))
+        create_new(&self.path).with_context(|| format!("cannot make {}", self.path.display()))
     }
 
     /// Makes the file durable and gives it its name.
     ///
     /// # Errors
     /// What the file system says. The whole file then stays under its temporary name, which the error tells.
-    pub fn publish(mut self, to: &Path) -> anyhow::Result<()> {
-        let synced = File::open(&self.path).and_then(|file| file.sync_all());
+    pub fn publish(self, to: &Path) -> anyhow::Result<()> {
+        self.publish_if(to, |_| Ok(()))
+    }
+
+    /// The same for a plain database, whose predecessor another program may have opened meanwhile: SQLite would undo that
+    /// program's changes in the new file.
+    ///
+    /// # Errors
+    /// What the file system says, and a database that is in use.
+    pub fn publish_database(self, to: &Path) -> anyhow::Result<()> {
+        self.publish_if(to, refuse_database_in_use)
+    }
+
+    fn publish_if(
+        mut self,
+        to: &Path,
+        check: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let synced = File::open(&self.path).and_then(|file| {
+            if let Err(error) = keep_permissions(to, &file) {
+                tracing::warn!(
+                    "cannot give the new file the permissions of {} ({error}); only its owner can read it",
+                    to.display()
+                );
+            }
+            file.sync_all()
+        });
         synced.with_context(|| format!("cannot write {} to the disk", self.path.display()))?;
         self.kept = true;
-        fs::rename(&self.path, to).with_context(|| {
-            format!(
-                "cannot put the new file in the place of {}; it is whole, as {}",
-                to.display(),
-                self.path.display()
-            )
-        })?;
+        check(to)
+            .and_then(|()| Ok(fs::rename(&self.path, to)?))
+            .with_context(|| {
+                format!(
+                    "cannot put the new file in the place of {}; it is whole, as {}",
+                    to.display(),
+                    self.path.display()
+                )
+            })?;
         sync_folder_of(to);
         Ok(())
     }
+}
+
+/// Gives a file the permissions of the one that it replaces, unless somebody who has no say put that one there.
+fn keep_permissions(old: &Path, new: &File) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(old) else {
+        return Ok(());
+    };
+    let folder = fs::metadata(folder_of(old))?;
+    if !found.is_file() || !trust::is_entitled(found.uid(), folder.uid(), trust::user()) {
+        return Ok(());
+    }
+    let is_group_kept = found.gid() == new.metadata()?.gid()
+        || std::os::unix::fs::fchown(new, None, Some(found.gid())).is_ok();
+    new.set_permissions(Permissions::from_mode(handed_on(
+        found.mode(),
+        is_group_kept,
+    )))
+}
+
+/// The permissions of the new file: those of the old, but where its group is another now, that group gets no more than
+/// everybody does.
+fn handed_on(mode: u32, is_group_kept: bool) -> u32 {
+    let mode = mode & 0o777;
+    if is_group_kept {
+        return mode;
+    }
+    let everybody = (mode & 0o007) << 3;
+    (mode & 0o707) | (mode & everybody)
 }
 
 impl Drop for Temporary {
@@ -314,7 +432,7 @@ impl Aside {
     /// # Errors
     /// What [`Target::take`] refuses too.
     pub fn reserve(typed: &Path, target: &Target) -> anyhow::Result<Self> {
-        let path = resolve(typed)?;
+        let path = replaceable(typed)?;
         if target.owns(&path)? {
             bail!(
                 "{} is the snapshot itself, or a file of its run; name another",
@@ -348,8 +466,8 @@ impl Aside {
     }
 }
 
-/// SQLite would play a log that another program left beside the old file into the new one.
-fn refuse_leftovers_of_sqlite(path: &Path) -> anyhow::Result<()> {
+/// SQLite would play a log that another program left beside the old file, or leaves when it is killed, into the new one.
+fn refuse_database_in_use(path: &Path) -> anyhow::Result<()> {
     for ending in ["-wal", "-journal"] {
         let leftover = with_ending(path, ending);
         if fs::symlink_metadata(&leftover).is_ok_and(|found| found.len() > 0) {
@@ -359,48 +477,83 @@ fn refuse_leftovers_of_sqlite(path: &Path) -> anyhow::Result<()> {
             );
         }
     }
+    if is_being_written(path) {
+        bail!(
+            "another program is changing the old database {}; wait for it, or close it",
+            path.display()
+        );
+    }
     Ok(())
 }
 
-/// Follows symlinks, also to a name that is still free, and refuses what is not a file.
-fn resolve(typed: &Path) -> anyhow::Result<PathBuf> {
-    let mut path = typed.to_owned();
-    // As many as Linux follows.
-    for _ in 0..40 {
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => {
-                let to = fs::read_link(&path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
-                path = path.parent().unwrap_or(Path::new("")).join(to);
-            }
-            Ok(found) if found.is_file() => return Ok(path),
-            Ok(found) if found.is_dir() => {
-                bail!(
-                    "{} is a folder; name a file in it, such as sync.c1z",
-                    path.display()
-                )
-            }
-            Ok(_) => bail!(
-                "{} is no regular file, so it cannot be replaced; name a file",
-                path.display()
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot look at {}", path.display()));
-            }
+/// Whether a program holds SQLite's lock for writing a database, which it takes before it makes a journal. A file that
+/// cannot be asked about is not being written.
+fn is_being_written(path: &Path) -> bool {
+    // SQLite's pending and reserved bytes, which a writer locks (sqlite.org/lockingv3.html and os.h).
+    const LOCK_BYTES: (u64, u64) = (0x4000_0000, 2);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
+    let asked = Flock {
+        start: LOCK_BYTES.0,
+        length: LOCK_BYTES.1,
+        pid: None,
+        typ: FlockType::ReadLock,
+        offset_type: FlockOffsetType::Set,
+    };
+    opened.is_ok_and(|file| matches!(fcntl_getlk(&file, &asked), Ok(Some(_))))
+}
+
+/// The file that a path names, if it can be replaced.
+fn replaceable(typed: &Path) -> anyhow::Result<PathBuf> {
+    let path = resolve(typed)?;
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_dir() => bail!(
+            "{} is a folder; name a file in it, such as sync.c1z",
+            path.display()
+        ),
+        Ok(found) if !found.is_file() => bail!(
+            "{} is no regular file, so it cannot be replaced; name a file",
+            path.display()
+        ),
+        Ok(_) if is_mount_point(&path) => bail!(
+            "{} is mounted by itself, so it cannot be replaced; mount the folder it is in",
+            path.display()
+        ),
+        Ok(_) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path),
+        Err(error) => Err(cannot_look_at(&path, error)),
+    }
+}
+
+/// Whether something is mounted on this very file. Where the system has no list of mounts, the rename finds out.
+fn is_mount_point(path: &Path) -> bool {
+    let (Ok(mounts), Ok(path)) = (fs::read("/proc/self/mountinfo"), fs::canonicalize(path)) else {
+        return false;
+    };
+    is_mounted(&mounts, path.as_os_str().as_bytes())
+}
+
+/// Whether a list of mounts (proc_pid_mountinfo(5)) has one on this path, which is the fifth field of a line; spaces,
+/// tabs, newlines and backslashes are written as a backslash and three octal digits.
+fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
+    let mut escaped = Vec::new();
+    for byte in path {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => escaped.extend(format!("\\{byte:03o}").bytes()),
+            other => escaped.push(*other),
         }
     }
-    bail!("{} is a chain of links without an end", typed.display())
+    let mut lines = mounts.split(|byte| *byte == b'\n');
+    lines.any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(&escaped[..]))
 }
 
 fn split(path: &Path) -> anyhow::Result<(PathBuf, OsString)> {
     let name = path
         .file_name()
         .with_context(|| format!("{} names no file", path.display()))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let folder = folder_of(path).to_owned();
     if !folder.is_dir() {
         bail!(
             "the folder {} does not exist; make it first",
@@ -428,13 +581,23 @@ struct Lock {
 impl Lock {
     fn take(path: &Path, target: &Path) -> anyhow::Result<Self> {
         loop {
-            let file = OpenOptions::new()
+            // Neither through a link, nor waiting for the other end of a pipe.
+            let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let opened = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
-                .open(path)
-                .with_context(|| format!("cannot write beside {}", target.display()))?;
+                .custom_flags(flags.bits().cast_signed())
+                .open(path);
+            if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+                bail!(
+                    "{} is no regular file; a run keeps others away with a file of this name, so remove it",
+                    path.display()
+                );
+            }
+            let file =
+                opened.with_context(|| format!("cannot write beside {}", target.display()))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(Busy(target.to_owned()).into()),

@@ -9,7 +9,7 @@ use super::{now_in_millis, sync_id};
 use crate::config::Sync;
 use crate::console::{count, span};
 use crate::exit;
-use crate::snapshot::target::{StateFile, Target};
+use crate::snapshot::target::{Left, StateFile, Target};
 use crate::snapshot::{self, Reader, Warning};
 use crate::sync::resume::{self, Identity};
 use crate::sync::work::Work;
@@ -30,8 +30,9 @@ impl State {
         target: &Target,
     ) -> anyhow::Result<Self> {
         let wanted = Identity::of(config);
-        if file.is_there()? {
-            let found = Work::open(file.path()).and_then(|found| {
+        let left = file.left()?;
+        if left != Left::Nothing {
+            let found = trusted(left).and_then(|()| Work::open(file.path())).and_then(|found| {
                 let Some((work, progress)) = found else {
                     return Ok(None);
                 };
@@ -93,6 +94,13 @@ impl State {
             work,
             progress,
         })
+    }
+}
+
+fn trusted(left: Left) -> anyhow::Result<()> {
+    match left {
+        Left::Distrusted(why) => Err(anyhow::anyhow!(why)),
+        Left::Nothing | Left::Trusted => Ok(()),
     }
 }
 
