@@ -230,7 +230,7 @@ pub struct Change {
     /// The group: id, exact name, or group:ID:member
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// Many at once: CSV with the columns user and group; - for standard input
+    /// Many at once: CSV with the columns user and group (and decision, for revoke); - for standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<String>,
     /// Show what would be done; send no change
@@ -239,7 +239,7 @@ pub struct Change {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
-    /// Append two lines of JSON a change: before it is sent, and what became of it [env: BATON_AUDIT_LOG]
+    /// Append lines of JSON: before each change, what became of it, and what was not sent [env: BATON_AUDIT_LOG]
     #[arg(long, value_name = "FILE")]
     pub audit_log: Option<String>,
 }

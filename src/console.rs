@@ -87,12 +87,20 @@ impl Console {
     /// # Errors
     /// What stops stdout, but for its other end being closed.
     pub fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
+        unless_closed(self.report(value, text))
+    }
+
+    /// The same for a result that must not get lost unnoticed.
+    ///
+    /// # Errors
+    /// What stops stdout, also its other end being closed.
+    pub fn report(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
         if self.json() {
-            self.data(&json(serde_json::to_string_pretty(value)?))
+            write_out(&json(serde_json::to_string_pretty(value)?))
         } else if self.quiet {
             Ok(())
         } else {
-            self.data(&text())
+            write_out(&text())
         }
     }
 
@@ -101,13 +109,12 @@ impl Console {
     /// # Errors
     /// What stops stdout, but for its other end being closed.
     pub fn data(&self, text: &str) -> io::Result<()> {
-        screen().suspend(|| {
-            let mut out = io::stdout().lock();
-            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                other => other,
-            }
-        })
+        unless_closed(write_out(text))
+    }
+
+    /// Whether a person who wants quiet gets no text of results.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Prints why the program ends: on stderr, and with `--output json` as an object on stdout too.
@@ -157,17 +164,18 @@ impl Console {
         }
     }
 
-    /// The progress of a list of changes.
-    pub fn steps(&self, all: u64) -> Steps {
+    /// The progress of a known number of things, which the label names in the plural.
+    pub fn steps(&self, all: u64, label: &'static str) -> Steps {
         let bar = (self.bars && all > 1).then(|| {
             let bar = screen().add(ProgressBar::new(all));
             bar.with_style(style(
                 "{prefix:12} {wide_bar} {human_pos} of {human_len}  {eta} left",
             ))
-            .with_prefix("changes")
+            .with_prefix(label)
         });
         Steps {
             bar,
+            label,
             all,
             done: 0,
             said: Instant::now(),
@@ -177,6 +185,20 @@ impl Console {
     /// The progress of a sync.
     pub fn progress(&self) -> Progress {
         Progress::new(self.bars)
+    }
+}
+
+fn write_out(text: &str) -> io::Result<()> {
+    screen().suspend(|| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    })
+}
+
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 
@@ -413,6 +435,7 @@ impl Progress {
 /// How many of a known number of things are done: a bar on a terminal, a line every ten seconds elsewhere.
 pub struct Steps {
     bar: Option<ProgressBar>,
+    label: &'static str,
     all: u64,
     done: u64,
     said: Instant,
@@ -426,7 +449,8 @@ impl Steps {
             bar.set_position(self.done);
         } else if self.said.elapsed() >= LINE_EVERY {
             self.said = Instant::now();
-            tracing::info!("{} of {} changes", number(self.done), number(self.all));
+            let (done, all) = (number(self.done), number(self.all));
+            tracing::info!("{done} of {all} {}", self.label);
         }
     }
 
@@ -436,6 +460,12 @@ impl Steps {
             bar.finish_and_clear();
             screen().remove(&bar);
         }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -1,4 +1,5 @@
-//! The audit log: a line of JSON before each change, on the disk before the request leaves, and one after.
+//! The audit log: a line of JSON before each change, on the disk before the request leaves, and one after; and one for
+//! each row that nothing is sent for. Every line says who: the run, the user and host of the system, the token's owner.
 //!
 //! A log is only ever appended to, by one run at a time. A last line without its end is what a killed run was writing;
 //! it is left as it is.
@@ -8,13 +9,17 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use crate::snapshot::target::Busy;
+use crate::model::User;
+use crate::snapshot::target::{Busy, sync_folder_of};
+use crate::snapshot::trust;
 
 /// What was about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +54,8 @@ impl Sending {
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome<'a> {
-    /// `done`, `done, answer lost`, `not done`, `found done`, `found not done`.
+    /// `done`, `done, answer lost`, `not done`, `found done`, `found not done`. Found means that Okta did not say so, but
+    /// that the membership was read.
     pub outcome: &'a str,
     /// Okta's id of the request.
     pub request_id: Option<&'a str>,
@@ -57,15 +63,119 @@ pub struct Outcome<'a> {
     pub message: Option<&'a str>,
 }
 
+/// A row that nothing was sent for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsent<'a> {
+    /// `unchanged`, `refused` or `not attempted`.
+    pub outcome: &'a str,
+    /// `grant` or `revoke`.
+    pub action: &'a str,
+    /// The org.
+    pub origin: &'a str,
+    /// The user as typed.
+    pub asked_user: &'a str,
+    /// The user's id, if there is one.
+    pub user_id: Option<&'a str>,
+    /// The user's login, for people.
+    pub user: Option<&'a str>,
+    /// The group as typed.
+    pub asked_group: &'a str,
+    /// The group's id, if there is one.
+    pub group_id: Option<&'a str>,
+    /// The group's name, for people.
+    pub group: Option<&'a str>,
+    /// The line of `--from`.
+    pub line: Option<u64>,
+    /// Why.
+    pub message: Option<&'a str>,
+}
+
+/// Who makes the changes of a run. What cannot be found out is null.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Who {
+    run_id: String,
+    os_user: Option<String>,
+    host: Option<String>,
+    token_owner_id: Option<String>,
+    token_owner: Option<String>,
+}
+
+impl Who {
+    fn of_process() -> Self {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Self {
+            run_id: change_id(),
+            os_user: Some(os_user()),
+            host: Some(host).filter(|host| !host.is_empty()),
+            token_owner_id: None,
+            token_owner: None,
+        }
+    }
+}
+
+/// The name of the effective user, or the number where the system's list has no name. Variables may say anything.
+fn os_user() -> String {
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of_uid(&users, &uid).map_or(uid.clone(), str::to_owned)
+}
+
+fn name_of_uid<'a>(users: &'a str, uid: &str) -> Option<&'a str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid && !name.is_empty()).then_some(name)
+    })
+}
+
 #[derive(Serialize)]
 struct Line<'a, T: Serialize> {
     time: String,
     record: &'static str,
     tool: &'static str,
+    #[serde(flatten)]
+    who: &'a Who,
     #[serde(skip_serializing_if = "Option::is_none")]
     change_id: Option<&'a str>,
     #[serde(flatten)]
     rest: &'a T,
+}
+
+/// The text of a log; none if the file is something else, of which no more than its beginning is read.
+fn read(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
+    let mut text = Vec::new();
+    (&*file)
+        .take(LONGEST_FIRST_LINE)
+        .read_to_end(&mut text)?;
+    if !is_log(&text) {
+        return Ok(None);
+    }
+    file.read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// No line of ours is longer: Okta's names and messages have limits far below this.
+const LONGEST_FIRST_LINE: u64 = 1 << 20;
+
+/// Whether a log of ours may begin like this: with a record, with the part of one that a killed run wrote, or not at all.
+fn is_log(text: &[u8]) -> bool {
+    const BEGINNING: &[u8] = b"{\"time\":\"";
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or(text);
+    if line.len() == text.len() {
+        return BEGINNING.starts_with(line) || line.starts_with(BEGINNING);
+    }
+    // Also the part of a record whose end was never written, which the next run ended.
+    let is_ours = |first: First| first.tool.starts_with("okta-ciam ");
+    serde_json::from_slice(line).map_or(line.starts_with(BEGINNING), is_ours)
+}
+
+/// What the first record of a log says of itself.
+#[derive(Deserialize)]
+struct First {
+    tool: String,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +192,7 @@ const TOOL: &str = concat!("okta-ciam ", env!("CARGO_PKG_VERSION"));
 pub struct Audit {
     file: File,
     path: PathBuf,
+    who: Who,
 }
 
 impl Audit {
@@ -90,20 +201,23 @@ impl Audit {
     /// # Errors
     /// What the file system says; [`Busy`] where another run has it.
     pub fn open(path: &Path) -> anyhow::Result<(Self, Past)> {
-        // Opening a pipe would wait for its other end, and reading a device might never end.
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            bail!(
-                "the audit log {} is no regular file; name one",
-                path.display()
-            );
-        }
+        let path = &trust::resolve(path)?;
+        // Neither through a link that came meanwhile, nor waiting for the other end of a pipe.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
+            .custom_flags(flags.bits().cast_signed())
             .open(path)
             .with_context(|| format!("cannot open the audit log {}", path.display()))?;
+        if !file.metadata()?.is_file() {
+            bail!(
+                "the audit log {} is no regular file; name one",
+                path.display()
+            );
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Busy::of(path).into()),
@@ -111,23 +225,21 @@ impl Audit {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)
+        let text = read(&mut file)
             .with_context(|| format!("cannot read the audit log {}", path.display()))?;
+        let Some(text) = text else {
+            bail!(
+                "{} is no audit log of this program, so nothing is written to it; name another file for --audit-log",
+                path.display()
+            );
+        };
         let mut audit = Self {
             file,
             path: path.to_owned(),
+            who: Who::of_process(),
         };
-        if text.is_empty()
-            && let Some(folder) = path.parent()
-        {
-            // A new log must still be there after a power cut. Some file systems cannot sync a folder.
-            let folder = if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
-            };
-            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        if text.is_empty() {
+            sync_folder_of(path);
         }
         if !text.is_empty() && !text.ends_with(b"\n") {
             audit.write(b"\n")?;
@@ -135,18 +247,34 @@ impl Audit {
         Ok((audit, past(&text)))
     }
 
+    /// Notes whose token it is, for every line from now on.
+    pub fn set_token_owner(&mut self, owner: &User) {
+        self.who.token_owner_id = Some(owner.id.to_string());
+        self.who.token_owner = owner.login().map(str::to_owned);
+    }
+
     /// Writes what is about to be sent, to the disk.
     ///
     /// # Errors
     /// What the file system says. Then nothing may be sent.
     pub fn sending(&mut self, sending: &Sending) -> anyhow::Result<()> {
-        self.line(&Line {
-            time: now(),
-            record: "sending",
-            tool: TOOL,
-            change_id: None,
-            rest: sending,
-        })
+        let line = self.line("sending", None, sending)?;
+        self.write(&line)
+    }
+
+    /// Writes what nothing is sent for, to the disk, at once.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn unsent(&mut self, rows: &[Unsent<'_>]) -> anyhow::Result<()> {
+        let mut lines = Vec::new();
+        for row in rows {
+            lines.extend(self.line("row", None, row)?);
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.write(&lines)
     }
 
     /// Writes what became of it.
@@ -154,19 +282,26 @@ impl Audit {
     /// # Errors
     /// What the file system says.
     pub fn result(&mut self, change_id: &str, outcome: &Outcome<'_>) -> anyhow::Result<()> {
-        self.line(&Line {
-            time: now(),
-            record: "result",
-            tool: TOOL,
-            change_id: Some(change_id),
-            rest: outcome,
-        })
+        let line = self.line("result", Some(change_id), outcome)?;
+        self.write(&line)
     }
 
-    fn line(&mut self, line: &impl Serialize) -> anyhow::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
+    fn line(
+        &self,
+        record: &'static str,
+        change_id: Option<&str>,
+        rest: &impl Serialize,
+    ) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(&Line {
+            time: now(),
+            record,
+            tool: TOOL,
+            who: &self.who,
+            change_id,
+            rest,
+        })?;
         bytes.push(b'\n');
-        self.write(&bytes)
+        Ok(bytes)
     }
 
     /// One write a line, so that a line is there whole or, after a crash, as the last.
@@ -199,11 +334,16 @@ pub struct Past {
     pub open: Vec<Sending>,
     /// When each membership was last sent, by user and group.
     pub sent: HashMap<(String, String), Timestamp>,
+    /// When the log was read: everything in it is older than that.
+    pub read: Option<Instant>,
 }
 
 /// Reads a log. A line that is no record of ours counts as none.
 fn past(text: &[u8]) -> Past {
-    let mut past = Past::default();
+    let mut past = Past {
+        read: Some(Instant::now()),
+        ..Past::default()
+    };
     for line in text.split(|byte| *byte == b'\n') {
         let Ok(read) = serde_json::from_slice::<Read>(line) else {
             continue;
@@ -243,6 +383,46 @@ mod tests {
             group: None,
             line: Some(2),
         }
+    }
+
+    #[test]
+    fn the_name_of_a_user_is_that_of_the_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\n\nbroken\n:x:7:7::/:\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        for (uid, name) in [
+            ("0", Some("root")),
+            ("1000", Some("ada")),
+            ("100", None),
+            ("7", None),
+        ] {
+            assert_eq!(name_of_uid(users, uid), name, "{uid}");
+        }
+    }
+
+    #[test]
+    fn a_log_of_an_earlier_version_is_read_and_what_was_not_sent_is_no_open_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let old = "{\"time\":\"2026-01-31T12:00:00.000Z\",\"record\":\"sending\",\"tool\":\"okta-ciam 0.1.0\",\"change_id\":\"one\",\"action\":\"grant\",\"origin\":\"https://company.okta.com\",\"user_id\":\"00u1\",\"user\":\"ada@example.com\",\"group_id\":\"00g1\",\"group\":null,\"line\":2}\n";
+        std::fs::write(&path, old).unwrap();
+        let (mut audit, past) = Audit::open(&path).unwrap();
+        assert_eq!(past.open, [sending("one")]);
+        let row = Unsent {
+            outcome: "refused",
+            action: "grant",
+            origin: "https://company.okta.com",
+            asked_user: "bob",
+            user_id: None,
+            user: None,
+            asked_group: "00g1",
+            group_id: Some("00g1"),
+            group: None,
+            line: Some(3),
+            message: Some("no user"),
+        };
+        audit.unsent(&[row.clone(), row]).unwrap();
+        drop(audit);
+        let (_, past) = Audit::open(&path).unwrap();
+        assert_eq!((past.open.len(), past.sent.len()), (1, 1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is to be done, row by row, and what is refused; pure.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Action;
@@ -9,6 +9,7 @@ use super::rows::Row;
 use crate::exit::Exit;
 use crate::filter::{Addresses, Scope};
 use crate::model::{Group, GroupId, User, UserId};
+use crate::sync::plan::pages;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,22 +23,41 @@ pub enum Found<T> {
     /// Only things whose name differs in case.
     OtherCase(Vec<Arc<T>>),
     /// Okta would not say, for this reason.
-    Unreadable(String),
+    Unreadable(Refusal),
 }
 
-/// Which of Okta's answers counts: one whose id, whole login or whole e-mail equals the text without case. Okta also
-/// answers to short logins (okta-api 1.2).
+/// Which of Okta's answers counts: one whose id or whole login equals the text without case; only where there is none,
+/// one whose whole email does. Logins are unique in an org, and emails are not. Okta also answers to short logins
+/// (okta-api 1.2).
 pub fn choose_user(asked: &str, answers: Vec<User>) -> Found<User> {
-    let asked = asked.to_lowercase();
-    let is = |text: Option<&str>| text.is_some_and(|text| text.to_lowercase() == asked);
-    let mut found: Vec<Arc<User>> = Vec::new();
+    let mut by_login: Vec<Arc<User>> = Vec::new();
+    let mut by_email: Vec<Arc<User>> = Vec::new();
     for user in answers {
-        let counts = is(Some(user.id.as_str())) || is(user.login()) || is(user.email());
-        if counts && found.iter().all(|other| other.id != user.id) {
-            found.push(Arc::new(user));
+        let list = if is_id_or_login(asked, &user) {
+            &mut by_login
+        } else if is_same(asked, user.email()) {
+            &mut by_email
+        } else {
+            continue;
+        };
+        if list.iter().all(|other| other.id != user.id) {
+            list.push(Arc::new(user));
         }
     }
-    one_of(found)
+    one_of(if by_login.is_empty() {
+        by_email
+    } else {
+        by_login
+    })
+}
+
+/// Whether a text is a user's id or whole login, without case.
+pub fn is_id_or_login(asked: &str, user: &User) -> bool {
+    is_same(asked, Some(user.id.as_str())) || is_same(asked, user.login())
+}
+
+fn is_same(asked: &str, text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.to_lowercase() == asked.to_lowercase())
 }
 
 /// Which of Okta's answers counts: one whose id is the text, else those whose name is it byte for byte.
@@ -134,8 +154,102 @@ pub struct Knowledge {
     pub users: HashMap<String, Found<User>>,
     /// What the typed groups stand for.
     pub groups: HashMap<String, Found<Group>>,
-    /// The groups of each user who may be changed, or why they cannot be read.
-    pub memberships: HashMap<UserId, Result<HashSet<GroupId>, String>>,
+    /// Whether the users who may be changed are in their groups, or why that cannot be read.
+    pub memberships: Memberships,
+}
+
+/// A membership that may be changed.
+pub type Pair = (Arc<User>, Arc<Group>);
+
+/// Whether users are in groups, or why that cannot be read.
+pub type Memberships = HashMap<(UserId, GroupId), Result<bool, Refusal>>;
+
+/// What is read to learn memberships: the members of some groups, and the groups of some users.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Groups to list.
+    pub groups: HashSet<GroupId>,
+    /// Users to ask for their groups.
+    pub users: HashSet<UserId>,
+}
+
+impl Reading {
+    /// Every user is asked for.
+    pub fn by_user(pairs: &[Pair]) -> Self {
+        Self {
+            groups: HashSet::new(),
+            users: pairs.iter().map(|(user, _)| user.id.clone()).collect(),
+        }
+    }
+
+    /// What takes few requests: one a user, or the pages of a group's members where more users than that depend on it.
+    ///
+    /// A group of unknown size is not listed, and a deprovisioned user is always asked for: whether a list of members
+    /// holds such users is not documented (okta-api 1.4).
+    pub fn cheapest(pairs: &[Pair], page_size: u64) -> Self {
+        let by_user = Self::by_user(pairs);
+        let mut members: BTreeMap<&GroupId, (Option<u64>, HashSet<&UserId>)> = BTreeMap::new();
+        // How many groups each user must still be asked for.
+        let mut open: HashMap<&UserId, usize> = HashMap::new();
+        for (user, group) in pairs {
+            let cost = group
+                .members_reported
+                .map(|count| pages(Some(count), page_size));
+            let (_, users) = members.entry(&group.id).or_insert((cost, HashSet::new()));
+            if users.insert(&user.id) {
+                *open.entry(&user.id).or_default() += 1;
+            }
+            if user.is_deprovisioned() {
+                *open.entry(&user.id).or_default() += 1;
+            }
+        }
+        let mut groups: Vec<_> = members
+            .into_iter()
+            .filter_map(|(id, (cost, users))| Some((cost?, id, users)))
+            .collect();
+        groups.sort_by_key(|(cost, id, _)| (*cost, *id));
+        let everything = Self::listing(&groups, open.clone(), |_, _| true);
+        let worthwhile = Self::listing(&groups, open, |cost, saved| saved > cost);
+        let cost = |reading: &Self| {
+            let listed = groups
+                .iter()
+                .filter(|(_, id, _)| reading.groups.contains(*id));
+            listed.map(|(cost, ..)| cost).sum::<u64>() + reading.users.len() as u64
+        };
+        // At equal cost by user.
+        [by_user, worthwhile, everything]
+            .into_iter()
+            .min_by_key(cost)
+            .unwrap_or_default()
+    }
+
+    /// Lists each group that is worth it: by its cost, and by how many users need not be asked for then.
+    fn listing<'a>(
+        groups: &[(u64, &GroupId, HashSet<&'a UserId>)],
+        mut open: HashMap<&'a UserId, usize>,
+        is_worth: impl Fn(u64, u64) -> bool,
+    ) -> Self {
+        let mut listed = HashSet::new();
+        // A group may be worth it only after another is listed.
+        for _ in 0..3 {
+            for (cost, id, users) in groups {
+                let saved = users.iter().filter(|user| open.get(*user) == Some(&1));
+                if !listed.contains(*id) && is_worth(*cost, saved.count() as u64) {
+                    listed.insert((*id).clone());
+                    for user in users {
+                        if let Some(groups) = open.get_mut(user) {
+                            *groups -= 1;
+                        }
+                    }
+                }
+            }
+        }
+        let users = open.into_iter().filter(|(_, groups)| *groups > 0);
+        Self {
+            users: users.map(|(user, _)| user.clone()).collect(),
+            groups: listed,
+        }
+    }
 }
 
 /// What each row stands for and whether it may be done at all; memberships do not matter yet.
@@ -147,11 +261,28 @@ pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope)
     for row in rows {
         let user = knowledge.users.get(&row.user).unwrap_or(&Found::Nothing);
         let group = knowledge.groups.get(&row.group).unwrap_or(&Found::Nothing);
-        let refusal = refuse_user(action, &row.user, user, scope)
-            .or_else(|| refuse_group(&row.group, group, scope));
+        let refusal = if row.keep {
+            // Scope does not matter to a row that changes nothing; what it stands for does.
+            let user = one(user)
+                .is_none()
+                .then(|| refuse_user(action, &row.user, user, scope));
+            let group = || {
+                one(group)
+                    .is_none()
+                    .then(|| refuse_group(&row.group, group, scope))
+            };
+            let unresolved = user.or_else(group).flatten();
+            unresolved.map(|refusal| Refusal {
+                reason: format!("it says keep, but {}", refusal.reason),
+                ..refusal
+            })
+        } else {
+            refuse_user(action, &row.user, user, scope)
+                .or_else(|| refuse_group(&row.group, group, scope))
+        };
         let verdict = match refusal {
-            _ if row.keep => Verdict::Kept,
             Some(refusal) => Verdict::Refused(refusal),
+            None if row.keep => Verdict::Kept,
             None => Verdict::Change,
         };
         let mut step = Step {
@@ -188,7 +319,53 @@ pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope)
         steps.push(step);
     }
     steps.retain(|step| step.verdict != Verdict::Kept);
+    protect_what_may_be_meant(&mut steps, knowledge);
     steps
+}
+
+/// Refuses each change that a row to keep may mean where it is not clear which membership that row means: a name that
+/// nothing has may be an old one of anything.
+fn protect_what_may_be_meant(steps: &mut [Step], knowledge: &Knowledge) {
+    let unresolved: Vec<(Option<u64>, _, _)> = steps
+        .iter()
+        .filter(|step| step.row.keep && step.ids().is_none())
+        .map(|step| {
+            let user = knowledge.users.get(&step.row.user);
+            let group = knowledge.groups.get(&step.row.group);
+            (step.row.line, user, group)
+        })
+        .collect();
+    for step in steps {
+        if step.verdict != Verdict::Change {
+            continue;
+        }
+        let (Some(user), Some(group)) = (&step.user, &step.group) else {
+            continue;
+        };
+        let keep = unresolved.iter().find(|(_, users, groups)| {
+            may_mean(*users, |other| other.id == user.id)
+                && may_mean(*groups, |other| other.id == group.id)
+        });
+        if let Some((line, ..)) = keep {
+            let line = line.map_or("another row".to_owned(), |line| format!("line {line}"));
+            step.verdict = Verdict::Refused(Refusal {
+                exit: Exit::Refused,
+                reason: format!(
+                    "{line} says keep and may mean this membership; write ids there, or remove that line"
+                ),
+            });
+        }
+    }
+}
+
+fn may_mean<T>(found: Option<&Found<T>>, is: impl Fn(&T) -> bool) -> bool {
+    match found {
+        Some(Found::One(it)) => is(it),
+        Some(Found::Several(several) | Found::OtherCase(several)) => {
+            several.iter().any(|it| is(it))
+        }
+        Some(Found::Nothing | Found::Unreadable(_)) | None => true,
+    }
 }
 
 /// Marks what is so already.
@@ -200,16 +377,9 @@ pub fn leave_out_what_is_done(action: Action, steps: &mut [Step], knowledge: &Kn
         let Some((user, group)) = step.ids() else {
             continue;
         };
-        match knowledge.memberships.get(user) {
-            Some(Err(reason)) => {
-                step.verdict = Verdict::Refused(Refusal {
-                    exit: Exit::Credentials,
-                    reason: reason.clone(),
-                });
-            }
-            Some(Ok(groups)) if action.is_done(groups.contains(group)) => {
-                step.verdict = Verdict::Unchanged;
-            }
+        match knowledge.memberships.get(&(user.clone(), group.clone())) {
+            Some(Err(refusal)) => step.verdict = Verdict::Refused(refusal.clone()),
+            Some(Ok(member)) if action.is_done(*member) => step.verdict = Verdict::Unchanged,
             Some(Ok(_)) => {}
             None if action.is_done(false) => step.verdict = Verdict::Unchanged,
             None => {}
@@ -231,7 +401,7 @@ fn refuse(exit: Exit, reason: String) -> Option<Refusal> {
 fn refuse_user(action: Action, asked: &str, found: &Found<User>, scope: &Scope) -> Option<Refusal> {
     let user = match found {
         Found::One(user) => user,
-        Found::Unreadable(reason) => return refuse(Exit::Credentials, reason.clone()),
+        Found::Unreadable(refusal) => return Some(refusal.clone()),
         Found::Nothing | Found::OtherCase(_) => {
             return refuse(
                 Exit::Failed,
@@ -239,11 +409,18 @@ fn refuse_user(action: Action, asked: &str, found: &Found<User>, scope: &Scope) 
             );
         }
         Found::Several(users) => {
-            let names: Vec<String> = users.iter().map(|user| name_of_user(user)).collect();
+            let names: Vec<String> = users
+                .iter()
+                .map(|user| {
+                    let login = user.login().unwrap_or("no login");
+                    let status = user.status.as_deref().unwrap_or("no status");
+                    format!("{} ({login}, {status})", user.id)
+                })
+                .collect();
             return refuse(
                 Exit::Refused,
                 format!(
-                    "{asked:?} names several users: {}; give the id",
+                    "{asked:?} is the email of several users: {}; give the id",
                     names.join(", ")
                 ),
             );
@@ -284,7 +461,7 @@ fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<Refu
     };
     let group = match found {
         Found::One(group) => group,
-        Found::Unreadable(reason) => return refuse(Exit::Credentials, reason.clone()),
+        Found::Unreadable(refusal) => return Some(refusal.clone()),
         Found::Nothing => {
             return refuse(
                 Exit::Failed,
@@ -434,7 +611,7 @@ mod tests {
             Found::Nothing => "nothing".to_owned(),
             Found::Several(list) => format!("several {}", all(list)),
             Found::OtherCase(list) => format!("other case {}", all(list)),
-            Found::Unreadable(reason) => reason.clone(),
+            Found::Unreadable(refusal) => refusal.reason.clone(),
         }
     }
 
@@ -442,16 +619,22 @@ mod tests {
     fn a_user_counts_only_if_the_whole_id_login_or_email_is_meant() {
         let ada = user("00u1", "ada@example.com", "Ada@Example.com", "ACTIVE");
         let other = user("00u2", "ada", "ada@example.com", "ACTIVE");
+        let third = user("00u3", "ada3", "ADA@example.com", "ACTIVE");
+        let named_like_an_id = user("00u4", "00U3", "", "ACTIVE");
         for (asked, answers, expected) in [
             ("ADA@example.com", vec![ada.clone(), ada.clone()], "00u1"),
             ("00U1", vec![ada.clone()], "00u1"),
             ("ada", vec![ada.clone()], "nothing"),
             ("me", vec![ada.clone()], "nothing"),
+            // A login wins over somebody else's email, in any order.
+            ("ada@example.com", vec![ada.clone(), other.clone()], "00u1"),
+            ("ada@example.com", vec![other.clone(), ada.clone()], "00u1"),
             (
                 "ada@example.com",
-                vec![ada.clone(), other.clone()],
-                "several 00u1 00u2",
+                vec![other.clone(), third.clone()],
+                "several 00u2 00u3",
             ),
+            ("00u3", vec![third, named_like_an_id], "several 00u3 00u4"),
             ("ada", vec![ada, other], "00u2"),
             ("x", vec![], "nothing"),
         ] {
@@ -523,8 +706,8 @@ mod tests {
                 choose_user(
                     "x@example.com",
                     vec![
-                        user("00u4", "x@example.com", "", ""),
-                        user("00u5", "", "x@example.com", ""),
+                        user("00u4", "x1@example.com", "x@example.com", "SUSPENDED"),
+                        user("00u5", "", "x@example.com", "ACTIVE"),
                     ],
                 ),
             ),
@@ -588,7 +771,10 @@ mod tests {
                 Action::Grant,
                 "two",
                 "team",
-                Some((Exit::Refused, "several users")),
+                Some((
+                    Exit::Refused,
+                    "several users: 00u4 (x1@example.com, SUSPENDED), 00u5 (no login, ACTIVE); give",
+                )),
             ),
             (
                 Action::Grant,
@@ -668,6 +854,114 @@ mod tests {
     }
 
     #[test]
+    fn a_row_to_keep_that_may_mean_a_membership_stops_its_revoke() {
+        let ada = user("00u1", "a@example.com", "", "ACTIVE");
+        let bob = user("00u2", "b@example.com", "", "ACTIVE");
+        let (team, other) = (
+            group("00g1", "team", "OKTA_GROUP"),
+            group("00g2", "other", "OKTA_GROUP"),
+        );
+        let two_users = choose_user(
+            "x@example.com",
+            vec![
+                user("00u1", "a@example.com", "x@example.com", ""),
+                user("00u3", "c@example.com", "x@example.com", ""),
+            ],
+        );
+        let users = HashMap::from([
+            ("00u1".to_owned(), Found::One(Arc::new(ada))),
+            ("00u2".to_owned(), Found::One(Arc::new(bob))),
+            ("two".to_owned(), two_users),
+            ("nobody".to_owned(), Found::Nothing),
+            (
+                "hidden".to_owned(),
+                Found::Unreadable(Refusal {
+                    exit: Exit::Credentials,
+                    reason: "403".to_owned(),
+                }),
+            ),
+        ]);
+        let groups = HashMap::from([
+            ("00g1".to_owned(), Found::One(Arc::new(team.clone()))),
+            ("00g2".to_owned(), Found::One(Arc::new(other))),
+            ("Team".to_owned(), choose_group("Team", vec![team.clone()])),
+            (
+                "team".to_owned(),
+                choose_group("team", vec![team, group("00g3", "team", "APP_GROUP")]),
+            ),
+            ("nothing".to_owned(), Found::Nothing),
+        ]);
+        let knowledge = Knowledge {
+            users,
+            groups,
+            memberships: HashMap::new(),
+        };
+        let scope = Scope::new(vec![Domain::parse("example.com").unwrap()], false, None);
+        let row = |line, user: &str, group: &str, keep| Row {
+            line: Some(line),
+            user: user.to_owned(),
+            group: group.to_owned(),
+            keep,
+        };
+        // Ada in team, Ada in other, Bob in team, Bob in other: which are still revoked.
+        for (user, group, expected) in [
+            ("two", "00g1", [false, true, true, true]),
+            ("two", "00g2", [true, false, true, true]),
+            ("nobody", "00g1", [false, true, false, true]),
+            ("hidden", "00g2", [true, false, true, false]),
+            ("00u1", "nothing", [false, false, true, true]),
+            ("00u2", "team", [true, true, false, true]),
+            ("00u2", "Team", [true, true, false, true]),
+            ("two", "team", [false, true, true, true]),
+            ("two", "nothing", [false, false, true, true]),
+            ("nobody", "nothing", [false; 4]),
+        ] {
+            for keep_is_first in [true, false] {
+                let mut rows = vec![
+                    row(3, "00u1", "00g1", false),
+                    row(4, "00u1", "00g2", false),
+                    row(5, "00u2", "00g1", false),
+                    row(6, "00u2", "00g2", false),
+                ];
+                let place = if keep_is_first { 0 } else { rows.len() };
+                rows.insert(place, row(2, user, group, true));
+                let mut steps = check(Action::Revoke, &rows, &knowledge, &scope);
+                let keep = steps.remove(place);
+                let Verdict::Refused(refusal) = keep.verdict else {
+                    panic!("{user} {group}: {:?}", keep.verdict)
+                };
+                assert!(
+                    refusal.reason.starts_with("it says keep, but "),
+                    "{}",
+                    refusal.reason
+                );
+                let revoked: Vec<bool> = steps
+                    .iter()
+                    .map(|step| step.verdict == Verdict::Change)
+                    .collect();
+                assert_eq!(revoked, expected, "{user} {group}");
+                let stopped = steps.iter().filter(|step| step.verdict != Verdict::Change);
+                for step in stopped {
+                    let Verdict::Refused(refusal) = &step.verdict else {
+                        panic!("{:?}", step.verdict)
+                    };
+                    assert_eq!(refusal.exit, Exit::Refused);
+                    assert!(
+                        refusal.reason.contains("line 2 says keep"),
+                        "{}",
+                        refusal.reason
+                    );
+                }
+            }
+        }
+        // A row to keep that is clear is neither shown nor in the way of others.
+        let rows = [row(2, "00u1", "00g1", true), row(3, "00u2", "00g1", false)];
+        let steps = check(Action::Revoke, &rows, &knowledge, &scope);
+        assert_eq!(steps.len(), 1);
+        assert_eq!(steps[0].verdict, Verdict::Change);
+    }
+
+    #[test]
     fn what_is_so_already_is_not_sent() {
         let (ada, team) = (
             user("00u1", "a@example.com", "", "ACTIVE"),
@@ -690,12 +984,7 @@ mod tests {
                 group: Some(Arc::new(team.clone())),
                 verdict: Verdict::Change,
             }];
-            let groups = if member {
-                HashSet::from([team.id.clone()])
-            } else {
-                HashSet::new()
-            };
-            let memberships = HashMap::from([(ada.id.clone(), Ok(groups))]);
+            let memberships = HashMap::from([((ada.id.clone(), team.id.clone()), Ok(member))]);
             let knowledge = Knowledge {
                 users: HashMap::new(),
                 groups: HashMap::new(),
@@ -703,6 +992,98 @@ mod tests {
             };
             leave_out_what_is_done(action, &mut steps, &knowledge);
             assert_eq!(steps[0].verdict, expected, "{action:?} {member}");
+        }
+    }
+
+    /// A user of each letter and a group of each digit: `a1 b1` is two users in one group. Capitals are deprovisioned.
+    fn pairs(text: &str, sizes: &[Option<u64>]) -> Vec<Pair> {
+        let pair = |word: &str| {
+            let (name, number) = word.split_at(1);
+            let status = if name == name.to_lowercase() {
+                "ACTIVE"
+            } else {
+                "DEPROVISIONED"
+            };
+            let number: usize = number.parse().unwrap();
+            let group = Group {
+                members_reported: sizes[number],
+                ..group(&format!("00g{number}"), "team", "OKTA_GROUP")
+            };
+            (
+                Arc::new(user(&format!("00u{name}"), name, "", status)),
+                Arc::new(group),
+            )
+        };
+        text.split_whitespace().map(pair).collect()
+    }
+
+    #[test]
+    fn memberships_are_read_in_the_way_that_takes_fewer_requests() {
+        for (text, sizes, groups, users) in [
+            ("", &[][..], "", ""),
+            // One user of a group: either way is one request, and the user's own groups are asked for.
+            ("a0", &[Some(5)], "", "a"),
+            ("a0 b0", &[Some(5)], "0", ""),
+            ("a0 b0", &[Some(1000)], "0", ""),
+            ("a0 b0", &[Some(1001)], "", "ab"),
+            ("a0 b0 c0", &[Some(1001)], "0", ""),
+            // The same row twice is one membership.
+            ("a0 a0 a0", &[Some(5)], "", "a"),
+            // Nobody knows what the list would cost, or whether it would show the user.
+            ("a0 b0 c0", &[None], "", "abc"),
+            ("A0 B0 c0", &[Some(3)], "", "ABc"),
+            ("A0 b0 c0", &[Some(3)], "0", "A"),
+            // A user of many groups is asked for once.
+            ("a0 a1 a2", &[Some(1), Some(1), Some(1)], "", "a"),
+            ("a0 b0 c0 a1 b1 c1", &[Some(3), Some(3)], "01", ""),
+            ("a0 b0 a1 b1", &[Some(3), Some(3)], "", "ab"),
+            // A large group by user, a small one by its list.
+            ("a0 b0 c1 d1 e1", &[Some(90_000), Some(3)], "1", "ab"),
+            // One list is worth it only since the other is read.
+            ("a0 b0 c0 a1 d1 e1 f1", &[Some(1500), Some(3)], "01", ""),
+            ("a0 a1 b1 c1", &[None, Some(3)], "1", "a"),
+        ] {
+            let reading = Reading::cheapest(&pairs(text, sizes), 1000);
+            let ids = |mut ids: Vec<String>| {
+                ids.sort();
+                ids.iter().map(|id| id[3..].to_owned()).collect::<String>()
+            };
+            let listed = ids(reading.groups.iter().map(ToString::to_string).collect());
+            let asked = ids(reading.users.iter().map(ToString::to_string).collect());
+            assert_eq!(
+                (listed.as_str(), asked.as_str()),
+                (groups, users),
+                "{text} {sizes:?}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_membership_is_learned_and_never_by_more_requests_than_one_a_user(
+            rows in proptest::collection::vec((0..9_u8, 0..5_usize), 0..40),
+            sizes in proptest::collection::vec(proptest::option::of(0..5_000_u64), 5),
+        ) {
+            let text: Vec<String> = rows
+                .iter()
+                .map(|(user, group)| format!("{}{group}", char::from(b"abcdefgXY"[usize::from(*user)])))
+                .collect();
+            let pairs = pairs(&text.join(" "), &sizes);
+            let reading = Reading::cheapest(&pairs, 1000);
+            for (user, group) in &pairs {
+                let listed = reading.groups.contains(&group.id) && !user.is_deprovisioned();
+                proptest::prop_assert!(listed || reading.users.contains(&user.id));
+            }
+            let lists: u64 = reading
+                .groups
+                .iter()
+                .map(|id| {
+                    let (_, group) = pairs.iter().find(|(_, group)| group.id == *id).unwrap();
+                    pages(group.members_reported, 1000)
+                })
+                .sum();
+            let by_user = Reading::by_user(&pairs).users.len();
+            proptest::prop_assert!(lists + reading.users.len() as u64 <= by_user as u64);
         }
     }
 

@@ -9,23 +9,25 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 
-use super::plan::{self, Found, Rules};
+use super::plan::{self, Found, Memberships, Pair, Reading, Refusal, Rules};
 use crate::config::PageSizes;
+use crate::console::Console;
+use crate::exit;
 use crate::model::{Group, GroupId, User, UserId};
-use crate::okta::{Client, Error, Stop, read};
-
-/// The groups of a user, or why they may not be read.
-pub type Memberships = Result<HashSet<GroupId>, String>;
+use crate::okta::{Client, Error, Stop, read, wire};
 
 /// What Okta refuses of one object is that object's matter; a wrong token is everybody's.
-fn readable<T>(result: Result<T, Error>) -> Result<Result<T, String>, Error> {
+fn readable<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
     match result {
-        Err(Error::Refused(refusal)) if refusal.status != 401 => Ok(Err(refusal.to_string())),
+        Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(Refusal {
+            exit: exit::of_okta(&error),
+            reason: error.to_string(),
+        })),
         other => other.map(Ok),
     }
 }
 
-fn found<T>(result: Result<Found<T>, String>) -> Found<T> {
+fn found<T>(result: Result<Found<T>, Refusal>) -> Found<T> {
     result.unwrap_or_else(Found::Unreadable)
 }
 
@@ -40,6 +42,8 @@ pub struct Reader {
     pub sizes: PageSizes,
     /// Whether a signal came.
     pub stop: Stop,
+    /// Where progress is shown.
+    pub console: Console,
 }
 
 const GLANCE: Duration = Duration::from_millis(100);
@@ -51,7 +55,7 @@ impl Reader {
     /// The first error of a look-up, or a signal.
     pub fn users(&self, names: HashSet<String>) -> Result<HashMap<String, Found<User>>, Error> {
         let size = self.sizes.users;
-        self.each(names, move |client, name| {
+        self.each("users", names, move |client, name| {
             readable(find_user(client, size, name)).map(found)
         })
     }
@@ -62,21 +66,45 @@ impl Reader {
     /// The first error of a look-up, or a signal.
     pub fn groups(&self, names: HashSet<String>) -> Result<HashMap<String, Found<Group>>, Error> {
         let size = self.sizes.groups;
-        self.each(names, move |client, name| {
+        self.each("groups", names, move |client, name| {
             readable(find_group(client, size, name)).map(found)
         })
     }
 
-    /// The groups that each user is in.
+    /// Whether each of these memberships is there. Where a group cannot be listed, its users are asked for.
     ///
     /// # Errors
     /// The first error of a look-up, or a signal. A user who is gone is in no group; one whose groups may not be read
     /// is no error.
-    pub fn memberships(
-        &self,
-        users: HashSet<UserId>,
-    ) -> Result<HashMap<UserId, Memberships>, Error> {
-        self.each(users, |client, user| readable(groups_of(client, user)))
+    pub fn memberships(&self, pairs: &[Pair], reading: Reading) -> Result<Memberships, Error> {
+        let Reading { groups, mut users } = reading;
+        let size = self.sizes.members;
+        let wanted: HashSet<UserId> = pairs.iter().map(|(user, _)| user.id.clone()).collect();
+        let listed = self.each(
+            "memberships",
+            groups,
+            move |client, group| match members_of(client, group, size, &wanted) {
+                Err(error) if error.is_about_the_request() => Ok(None),
+                other => readable(other).map(Result::ok),
+            },
+        )?;
+        let unlisted = |group: &GroupId| listed.get(group).is_some_and(Option::is_none);
+        let left = pairs.iter().filter(|(_, group)| unlisted(&group.id));
+        users.extend(left.map(|(user, _)| user.id.clone()));
+        let asked = self.each("memberships", users, |client, user| {
+            readable(groups_of(client, user))
+        })?;
+        let mut memberships = Memberships::with_capacity(pairs.len());
+        for (user, group) in pairs {
+            let is_member = match (asked.get(&user.id), listed.get(&group.id)) {
+                (Some(Ok(groups)), _) => Ok(groups.contains(&group.id)),
+                (Some(Err(refusal)), _) => Err(refusal.clone()),
+                (None, Some(Some(members))) => Ok(members.contains(&user.id)),
+                (None, _) => continue,
+            };
+            memberships.insert((user.id.clone(), group.id.clone()), is_member);
+        }
+        Ok(memberships)
     }
 
     /// The active rules that fill each group.
@@ -107,6 +135,7 @@ impl Reader {
     /// Does one thing for each of many, several at a time. A worker that waits for Okta is left behind at a signal.
     fn each<K, V>(
         &self,
+        label: &'static str,
         keys: HashSet<K>,
         look: impl Fn(&Client, &K) -> Result<V, Error> + Send + Sync + 'static,
     ) -> Result<HashMap<K, V>, Error>
@@ -135,12 +164,14 @@ impl Reader {
             });
         }
         drop(answer_in);
+        let mut progress = self.console.steps(expected as u64, label);
         let mut found = HashMap::with_capacity(expected);
         while found.len() < expected {
             self.stop.check()?;
             match answers.recv_timeout(GLANCE) {
                 Ok((key, answer)) => {
                     found.insert(key, answer?);
+                    progress.step();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -151,6 +182,30 @@ impl Reader {
             }
         }
         Ok(found)
+    }
+}
+
+/// Which of some users are in a group; none if the group is gone.
+fn members_of(
+    client: &Client,
+    group: &GroupId,
+    page_size: u64,
+    wanted: &HashSet<UserId>,
+) -> Result<HashSet<UserId>, Error> {
+    let mut members = HashSet::new();
+    let keep = |user: &wire::User<'_>| {
+        let id = UserId::from(user.id());
+        Ok(wanted.contains(&id).then_some(id))
+    };
+    let read = read::members(client, group, page_size, None, [], keep, |page| {
+        members.extend(page.kept);
+        // The pages after the last of them tell nothing.
+        members.len() < wanted.len()
+    });
+    match read {
+        Ok(()) => Ok(members),
+        Err(error) if error.is_gone() => Ok(HashSet::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -172,12 +227,28 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Err
 }
 
 fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>, Error> {
-    let mut answers = Vec::new();
-    answers.extend(read::user(client, name)?);
-    if name.contains('@') {
-        answers.extend(read::users_by_email(client, page_size, name)?);
+    let mut answers = match read::user(client, name) {
+        Ok(user) => Vec::from_iter(user),
+        // Okta has no path for it: a login with a slash, above all (okta-api 1.2).
+        Err(error) if has_no_path(&error, name) => {
+            read::users_by(client, page_size, "profile.login", name)?
+        }
+        Err(error) => return Err(error),
+    };
+    let is_decided = answers.iter().any(|user| plan::is_id_or_login(name, user));
+    if name.contains('@') && !is_decided {
+        answers.extend(read::users_by(client, page_size, "profile.email", name)?);
     }
     Ok(plan::choose_user(name, answers))
+}
+
+/// Whether an error is about the path that a name makes, and says nothing of the user.
+fn has_no_path(error: &Error, name: &str) -> bool {
+    match error.status() {
+        Some(400 | 405) => true,
+        Some(404) => name.contains('/'),
+        _ => false,
+    }
 }
 
 fn find_group(client: &Client, page_size: u64, name: &str) -> Result<Found<Group>, Error> {
@@ -185,7 +256,12 @@ fn find_group(client: &Client, page_size: u64, name: &str) -> Result<Found<Group
         .strip_prefix("group:")
         .and_then(|rest| rest.strip_suffix(":member"))
     {
-        let group = read::group(client, id)?;
+        // Okta has no path for an id with a slash, so there is no such group.
+        let group = if id.contains('/') {
+            None
+        } else {
+            read::group(client, id)?
+        };
         let group = group
             .map(|group| with_flag(client, page_size, group))
             .transpose()?;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::Action;
 use super::audit::{Audit, Outcome, Past, Sending, change_id};
+use super::plan::{Pair, Reading};
 use super::resolve::{Reader, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::{Client, Error, Sent, change, pace, read};
@@ -25,7 +26,12 @@ pub enum Ended {
         request_id: Option<String>,
     },
     /// It is not made.
-    NotDone(Error),
+    NotDone {
+        /// Why.
+        error: Error,
+        /// Okta did not say so itself: the membership was read until [`READ_LAG`] was over, and was not as wanted.
+        looked: bool,
+    },
     /// Nobody knows.
     Unknown(Error),
 }
@@ -88,10 +94,14 @@ pub fn send(
                 request_id: request_id.as_deref(),
                 message: None,
             },
-            Ended::NotDone(error) => {
+            Ended::NotDone { error, looked } => {
                 message = error.to_string();
                 Outcome {
-                    outcome: "not done",
+                    outcome: if *looked {
+                        "found not done"
+                    } else {
+                        "not done"
+                    },
                     request_id: error.request_id(),
                     message: Some(&message),
                 }
@@ -148,6 +158,23 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                 };
             }
             Ok(Sent::Lost { problem, .. }) => problem,
+            // The same proxy would refuse it again, so it is looked for and not sent again.
+            Ok(Sent::Doubtful(error)) => {
+                tracing::warn!(
+                    "a change was refused without an error code of Okta's, so it may have been made ({error}); checking the membership"
+                );
+                return match look_for(client, action, group, user, READ_LAG) {
+                    Ok(true) => Ended::Done {
+                        answer_lost: true,
+                        request_id: error.request_id().map(str::to_owned),
+                    },
+                    Ok(false) => Ended::NotDone {
+                        error,
+                        looked: true,
+                    },
+                    Err(failed) => Ended::Unknown(failed),
+                };
+            }
             // Not a member any more is what a revoke wants; but the group may be what is missing (okta-api 1.6).
             Err(error) if action == Action::Revoke && error.is_gone() => {
                 return match read::group(client, group.as_str()) {
@@ -156,7 +183,10 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                         request_id: error.request_id().map(str::to_owned),
                     },
                     Err(failed) if lost_before => Ended::Unknown(failed),
-                    _ => Ended::NotDone(error),
+                    _ => Ended::NotDone {
+                        error,
+                        looked: false,
+                    },
                 };
             }
             // The one before may have been made after all.
@@ -166,11 +196,19 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                         answer_lost: true,
                         request_id: None,
                     },
-                    Ok(false) if error.status().is_some() => Ended::NotDone(error),
+                    Ok(false) if error.status().is_some() => Ended::NotDone {
+                        error,
+                        looked: true,
+                    },
                     _ => Ended::Unknown(error),
                 };
             }
-            Err(error) => return Ended::NotDone(error),
+            Err(error) => {
+                return Ended::NotDone {
+                    error,
+                    looked: false,
+                };
+            }
         };
         tracing::warn!("the answer to a change was lost ({problem}); looking whether it was made");
         lost_before = true;
@@ -225,28 +263,29 @@ fn look_for(
     }
 }
 
-/// Which of the changes made cannot be seen, after as long as reads may lag. Each user is read once a round.
+/// Which of the changes made cannot be seen, after as long as reads may lag.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn unseen(
     reader: &Reader,
     action: Action,
-    made: &[(UserId, GroupId)],
+    made: Vec<Pair>,
 ) -> Result<HashSet<(UserId, GroupId)>, Error> {
     let begun = Instant::now();
-    let mut unseen: HashSet<(UserId, GroupId)> = made.iter().cloned().collect();
+    let mut unseen = made;
     loop {
         // A round may take long: only one that began after the lag proves anything.
         let last = begun.elapsed() >= READ_LAG;
-        let users = unseen.iter().map(|(user, _)| user.clone()).collect();
-        let groups = reader.memberships(users)?;
-        unseen.retain(|(user, group)| match groups.get(user) {
-            Some(Ok(groups)) => !action.is_done(groups.contains(group)),
+        let reading = Reading::cheapest(&unseen, reader.sizes.members);
+        let memberships = reader.memberships(&unseen, reading)?;
+        let ids = |(user, group): &Pair| (user.id.clone(), group.id.clone());
+        unseen.retain(|pair| match memberships.get(&ids(pair)) {
+            Some(Ok(member)) => !action.is_done(*member),
             _ => true,
         });
         if unseen.is_empty() || last {
-            return Ok(unseen);
+            return Ok(unseen.iter().map(ids).collect());
         }
         reader.client.rest(BETWEEN_LOOKS)?;
     }
@@ -298,6 +337,13 @@ pub fn settle(reader: &Reader, origin: &str, audit: &mut Audit, past: &Past) -> 
     Ok(())
 }
 
+/// How long a change that was sent may still be invisible. The clock may have been set back since; but a change that is
+/// in a log was sent before that log was read, so no run waits longer than [`READ_LAG`] in all.
+fn lag_left(sent: Timestamp, now: Timestamp, read_for: Duration) -> Duration {
+    let age = Duration::try_from(now.duration_since(sent)).unwrap_or_default();
+    READ_LAG.saturating_sub(age.max(read_for))
+}
+
 /// Waits until a change that the log says was sent can be seen, if it was made.
 ///
 /// # Errors
@@ -312,8 +358,8 @@ pub fn wait_out_the_lag(
     let Some(sent) = past.sent.get(&pair) else {
         return Ok(());
     };
-    let age = Duration::try_from(Timestamp::now().duration_since(*sent)).unwrap_or_default();
-    let left = READ_LAG.saturating_sub(age);
+    let read_for = past.read.map_or(Duration::ZERO, |read| read.elapsed());
+    let left = lag_left(*sent, Timestamp::now(), read_for);
     if left.is_zero() {
         return Ok(());
     }
@@ -322,4 +368,28 @@ pub fn wait_out_the_lag(
         crate::console::span(left)
     );
     reader.client.rest(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_the_past_and_of_the_future_are_waited_for_ten_seconds_at_most_a_run() {
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
+        for (sent, read_for, left) in [
+            ("2026-01-31T11:59:57Z", 0, 7),
+            ("2026-01-31T11:59:57Z", 2, 7),
+            ("2026-01-31T11:59:57Z", 9, 1),
+            ("2026-01-31T11:59:00Z", 0, 0),
+            ("2026-01-31T12:00:00Z", 4, 6),
+            ("2026-01-31T12:30:00Z", 0, 10),
+            ("2026-01-31T12:30:00Z", 4, 6),
+            ("2036-01-31T12:30:00Z", 10, 0),
+            ("2036-01-31T12:30:00Z", 500, 0),
+        ] {
+            let wait = lag_left(sent.parse().unwrap(), now, Duration::from_secs(read_for));
+            assert_eq!(wait, Duration::from_secs(left), "{sent} {read_for}");
+        }
+    }
 }

@@ -5,22 +5,24 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::saying_waits;
-use crate::change::audit::{Audit, Past};
-use crate::change::plan::{self, Knowledge, Rules, Step, Verdict};
+use crate::change::audit::{Audit, Past, Unsent};
+use crate::change::plan::{self, Knowledge, Pair, Reading, Rules, Step, Verdict};
 use crate::change::resolve::Reader;
 use crate::change::run::{self, Ended, Item};
 use crate::change::{Action, rows};
 use crate::config::Change;
 use crate::console::{Asked, Console, Failure, clean, count, one_line};
 use crate::exit::{self, Ending, Exit};
-use crate::model::{GroupId, UserId};
-use crate::okta::{Client, Error, Stop};
+use crate::model::GroupId;
+use crate::okta::{Client, Error, Stop, probe};
 
 /// Runs it.
 ///
@@ -44,6 +46,7 @@ pub fn run(config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<Ex
         workers: config.connection.concurrency,
         sizes: config.connection.page_sizes,
         stop: stop.clone(),
+        console: *console,
     };
     saying_waits(&reader.client, || {
         act(config, console, stop, &reader, &origin, log)
@@ -61,15 +64,30 @@ fn act(
     let (mut audit, past) = log.unzip();
     let past = past.unwrap_or_default();
     if let Some(audit) = &mut audit {
+        match probe::owner(&reader.client) {
+            Ok(owner) => audit.set_token_owner(&owner.user),
+            // A token without a user behind it, or a proxy that lets this path not through.
+            Err(Error::Refused(refusal)) if refusal.status != 401 => {
+                tracing::debug!("the token's owner is not known: {refusal}");
+            }
+            Err(error) => return Err(error.into()),
+        }
         run::settle(reader, origin, audit, &past)?;
     }
     let plan = Plan::make(config, reader, &past)?;
     let mut report = Report::new(config, &plan);
     plan.warn();
-    if config.dry_run || !plan.changes_anything() {
+    if config.dry_run {
         return report.end(console, None);
     }
-    plan.confirm(config, console, stop, &report)?;
+    if plan.changes_anything() {
+        plan.confirm(config, console, stop, &report)?;
+    }
+    // Before the first change: nothing is done that would not be on record.
+    report.record(&[State::Unchanged, State::Refused], origin, &mut audit)?;
+    if !plan.changes_anything() {
+        return report.end(console, None);
+    }
     let stopped = send(
         config,
         reader,
@@ -79,6 +97,9 @@ fn act(
         &mut report,
         console,
     )?;
+    if let Err(error) = report.record(&[State::NotAttempted], origin, &mut audit) {
+        tracing::warn!("{}", one_line(&error));
+    }
     report.end(console, stopped)
 }
 
@@ -109,15 +130,19 @@ impl Plan {
         {
             run::wait_out_the_lag(reader, past, user, group)?;
         }
-        knowledge.memberships = reader.memberships(users_of(&steps, &Verdict::Change))?;
+        let pairs = pairs_of(&steps, &Verdict::Change);
+        let reading = Reading::cheapest(&pairs, reader.sizes.members);
+        knowledge.memberships = reader.memberships(&pairs, reading)?;
         let before = steps.clone();
         plan::leave_out_what_is_done(action, &mut steps, &knowledge);
         if action == Action::Revoke {
-            let absent = users_of(&steps, &Verdict::Unchanged);
+            let absent = pairs_of(&steps, &Verdict::Unchanged);
             if !absent.is_empty() {
                 // A membership that was just granted may not be seen yet: twice absent, three seconds apart, is absent.
+                // The second time by user: a list of members that lacks one must not leave anybody in.
                 reader.client.rest(Duration::from_secs(3))?;
-                knowledge.memberships.extend(reader.memberships(absent)?);
+                let again = reader.memberships(&absent, Reading::by_user(&absent))?;
+                knowledge.memberships.extend(again);
                 steps = before;
                 plan::leave_out_what_is_done(action, &mut steps, &knowledge);
             }
@@ -207,10 +232,15 @@ impl Plan {
     }
 }
 
-fn users_of(steps: &[Step], verdict: &Verdict) -> HashSet<UserId> {
+fn pairs_of(steps: &[Step], verdict: &Verdict) -> Vec<Pair> {
     let steps = steps.iter().filter(|step| step.verdict == *verdict);
     steps
-        .filter_map(|step| Some(step.user.as_ref()?.id.clone()))
+        .filter_map(|step| {
+            Some((
+                Arc::clone(step.user.as_ref()?),
+                Arc::clone(step.group.as_ref()?),
+            ))
+        })
         .collect()
 }
 
@@ -224,7 +254,7 @@ fn send(
     report: &mut Report,
     console: &Console,
 ) -> anyhow::Result<Option<anyhow::Error>> {
-    let mut progress = console.steps(plan.changes() as u64);
+    let mut progress = console.steps(plan.changes() as u64, "changes");
     let mut made = Vec::new();
     let mut stopped: Option<anyhow::Error> = None;
     for (place, step) in plan.steps.iter().enumerate() {
@@ -249,6 +279,7 @@ fn send(
             Ok((ended, recorded)) => {
                 // Nothing more may be changed that is not on record.
                 stopped = recorded.err();
+                report.rows[place].is_recorded = true;
                 ended
             }
             Err(error) => {
@@ -262,19 +293,25 @@ fn send(
                 answer_lost,
                 request_id,
             } => {
-                made.push((place, user.id.clone(), group.id.clone()));
+                made.push((place, (Arc::clone(user), Arc::clone(group))));
                 let message =
                     answer_lost.then_some("Okta's answer was lost; the change could be seen");
                 report.rows[place].set(State::Changed, message, request_id);
             }
-            Ended::NotDone(error) => {
+            Ended::NotDone { error, looked } => {
                 let stop = stops_the_rest(&error);
                 let result = match error {
                     Error::Interrupted(_) | Error::Deadline { .. } => State::NotAttempted,
                     _ => State::Failed,
                 };
                 report.rows[place].fail(result, &error);
-                stopped = stopped.or(stop.then(|| error.into()));
+                let mut error = anyhow::Error::new(error);
+                if looked {
+                    let seconds = run::READ_LAG.as_secs();
+                    error = error.context(format!("not seen in reads for {seconds} s after"));
+                    report.rows[place].message = Some(one_line(&error));
+                }
+                stopped = stopped.or(stop.then_some(error));
             }
             Ended::Unknown(error) => {
                 report.rows[place].fail(State::Unknown, &error);
@@ -293,14 +330,11 @@ fn send(
         }
     }
     if stopped.is_none() && !made.is_empty() {
-        let pairs: Vec<_> = made
-            .iter()
-            .map(|(_, user, group)| (user.clone(), group.clone()))
-            .collect();
-        match run::unseen(reader, config.action, &pairs) {
+        let pairs = made.iter().map(|(_, pair)| pair.clone()).collect();
+        match run::unseen(reader, config.action, pairs) {
             Ok(unseen) => {
-                for (place, user, group) in made {
-                    if unseen.contains(&(user, group)) {
+                for (place, (user, group)) in made {
+                    if unseen.contains(&(user.id.clone(), group.id.clone())) {
                         let message = format!(
                             "sent, but not seen in reads for {} s after",
                             run::READ_LAG.as_secs()
@@ -327,7 +361,8 @@ fn send(
 /// What will not be better at the next row.
 fn stops_the_rest(error: &Error) -> bool {
     match error {
-        Error::Refused(refusal) => refusal.status == 401,
+        // What a proxy does to one change, it does to all.
+        Error::Refused(refusal) => refusal.status == 401 || !refusal.has_oktas_code(),
         // A lock on one user or group, such as one that is still being activated (okta-api 4).
         Error::Unavailable { status, .. } => !matches!(status, Some(409 | 423)),
         _ => true,
@@ -389,6 +424,9 @@ struct ReportRow {
     request_id: Option<String>,
     #[serde(skip)]
     exit: Exit,
+    /// Whether the audit log has its change already.
+    #[serde(skip)]
+    is_recorded: bool,
 }
 
 /// A user or a group, as typed and as found.
@@ -439,6 +477,7 @@ impl ReportRow {
             message,
             request_id: None,
             exit,
+            is_recorded: false,
         }
     }
 
@@ -488,6 +527,10 @@ impl ReportRow {
     }
 }
 
+fn may_not_be_passed_over(exit: Exit) -> bool {
+    (4..=8).contains(&exit.code())
+}
+
 /// What became of everything.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -517,6 +560,39 @@ impl Report {
             warnings: plan.cautions.clone(),
             rows: plan.steps.iter().map(ReportRow::new).collect(),
         }
+    }
+
+    /// Writes the rows that nothing was sent for to the audit log: those of some states.
+    fn record(
+        &self,
+        states: &[State],
+        origin: &str,
+        audit: &mut Option<Audit>,
+    ) -> anyhow::Result<()> {
+        let Some(audit) = audit else {
+            return Ok(());
+        };
+        let is_wanted = |row: &&ReportRow| states.contains(&row.result) && !row.is_recorded;
+        let rows = self.rows.iter().filter(is_wanted);
+        let unsent: Vec<Unsent<'_>> = rows
+            .map(|row| Unsent {
+                outcome: match row.result {
+                    State::NotAttempted => "not attempted",
+                    other => other.word(),
+                },
+                action: self.action.as_str(),
+                origin,
+                asked_user: &row.user.asked,
+                user_id: row.user.id.as_deref(),
+                user: row.user.name.as_deref(),
+                asked_group: &row.group.asked,
+                group_id: row.group.id.as_deref(),
+                group: row.group.name.as_deref(),
+                line: row.line,
+                message: row.message.as_deref(),
+            })
+            .collect();
+        audit.unsent(&unsent)
     }
 
     /// The rows, a line each, and below a list the counts.
@@ -563,53 +639,85 @@ impl Report {
         if let Some(error) = stopped {
             return exit::of(error);
         }
-        let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
-        if failed().any(|row| row.exit == Exit::Unseen) {
-            return Exit::Unseen;
-        }
-        if let Some(row) = failed().find(|row| (4..=8).contains(&row.exit.code())) {
-            return row.exit;
-        }
-        match failed().next() {
+        match self.decisive() {
             None => Exit::Done,
+            Some(row) if may_not_be_passed_over(row.exit) => row.exit,
             Some(_) if self.rows.iter().any(|row| row.result.is_as_wanted()) => Exit::Partial,
             Some(row) => row.exit,
         }
     }
 
+    /// The row that decides how it ended, if not all rows are as wanted.
+    fn decisive(&self) -> Option<&ReportRow> {
+        let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
+        let first = |is: fn(Exit) -> bool| failed().find(|row| is(row.exit));
+        first(|exit| exit == Exit::Unseen)
+            .or_else(|| first(may_not_be_passed_over))
+            .or_else(|| failed().next())
+    }
+
     /// Prints the report and, if it is not all good, one line that says why.
     fn end(mut self, console: &Console, stopped: Option<anyhow::Error>) -> anyhow::Result<Exit> {
         let exit = self.exit(stopped.as_ref());
-        if exit == Exit::Done {
-            console.result(&self, || self.table())?;
-            return Ok(exit);
-        }
-        let bad = self.rows.iter().find(|row| row.exit != Exit::Done);
+        let bad = self.decisive();
         let mut message = match (&stopped, bad) {
             (Some(error), _) => one_line(error),
-            (None, Some(row)) => row.message.clone().unwrap_or_default(),
+            (None, Some(row)) => {
+                let line = row
+                    .line
+                    .map_or(String::new(), |line| format!("line {line}: "));
+                line + row.message.as_deref().unwrap_or_default()
+            }
             (None, None) => String::new(),
         };
-        if self.rows.len() > 1 {
-            message = format!("{}; first: {message}", self.counts());
+        // The table ends with the counts; they are not printed twice.
+        if self.rows.len() > 1 && console.is_quiet() {
+            message = format!("{}; {message}", self.counts());
         }
         let request_id = match &stopped {
             Some(error) => exit::request_id(error).map(str::to_owned),
             None => bad.and_then(|row| row.request_id.clone()),
         };
-        if console.json() {
+        if exit != Exit::Done && console.json() {
             self.failure = Some(OwnedFailure {
                 error: exit.word(),
                 exit_code: exit.code(),
                 message: message.clone(),
-                request_id,
+                request_id: request_id.clone(),
             });
-            console.result(&self, String::new)?;
+        }
+        let printed = if exit == Exit::Done || console.json() || self.rows.len() > 1 {
+            console.report(&self, || self.table())
+        } else {
+            Ok(())
+        };
+        let is_sent =
+            |row: &ReportRow| matches!(row.result, State::Changed | State::Unseen | State::Unknown);
+        match printed {
+            Ok(()) => {}
+            Err(error) if self.rows.iter().any(is_sent) => {
+                // Whoever does not get the report must not take the changes for undone.
+                console.say(&self.table(), true);
+                tracing::error!(
+                    "cannot write the report to standard output ({error}), but changes were sent: {}",
+                    self.counts()
+                );
+                return Ok(if exit == Exit::Done {
+                    Exit::Failed
+                } else {
+                    exit
+                });
+            }
+            // A reader who has seen enough is nobody's failure.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(error).context("cannot write to standard output"),
+        }
+        if exit == Exit::Done {
+            return Ok(exit);
+        }
+        if console.json() {
             tracing::error!("{message}");
         } else {
-            if self.rows.len() > 1 {
-                console.result(&self, || self.table())?;
-            }
             console.failure(&Failure {
                 error: exit.word(),
                 exit_code: exit.code(),

@@ -323,6 +323,13 @@ pub fn answer(org: &Org, options: &Options, base: &str, ask: &Ask) -> Answer {
     let result = match endpoint {
         Endpoint::Users => reader.users(),
         Endpoint::Me => reader.user(org.token_owner(), "me"),
+        // Okta has no path for a login with a slash, however it is encoded.
+        Endpoint::User if id.contains('/') => Err(Answer::error(
+            405,
+            "E0000022",
+            "The endpoint does not support the provided HTTP method",
+            &[],
+        )),
         Endpoint::User => reader.user(org.find_user(id), id),
         Endpoint::UserGroups => reader.user_groups(id),
         Endpoint::UserRoles => reader.user_roles(id),

@@ -71,7 +71,9 @@ impl Place {
             (Self::UserSearch, Created) => {
                 matches!(operator, Greater | GreaterOrEqual | Less | LessOrEqual)
             }
-            (Self::UserFilter, Status) | (Self::GroupFilter, Kind) => operator == Equal,
+            (Self::UserFilter, Status | Email | Login) | (Self::GroupFilter, Kind) => {
+                operator == Equal
+            }
             (Self::GroupSearch, Name) => matches!(operator, Contains | StartsWith | Equal),
             _ => false,
         }

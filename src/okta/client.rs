@@ -109,6 +109,8 @@ pub enum Sent {
         /// Okta's id of the request.
         request_id: Option<String>,
     },
+    /// It was refused, but not by Okta: what a proxy passed on before it refused is unknown.
+    Doubtful(Error),
     /// Nobody knows whether it was made.
     Lost {
         /// What happened to the answer.
@@ -250,6 +252,8 @@ struct Failure {
     late: bool,
     /// The status, if there was an answer.
     status: Option<u16>,
+    /// Whether the answer carried Okta's own error code.
+    by_okta: bool,
     /// The request certainly never left.
     unsent: bool,
     last: Option<Box<Error>>,
@@ -276,6 +280,7 @@ impl Failure {
             smaller: false,
             late: false,
             status: None,
+            by_okta: false,
             unsent: false,
             last: None,
             retry_after: None,
@@ -430,7 +435,7 @@ impl Client {
 
     /// Asks for a change until it is answered, or until nobody can tell whether it was made.
     ///
-    /// Only what Okta says it did not do is sent again here: limits and locks. Whether a repeated change is harmless is
+    /// Only what Okta itself says it did not do is sent again here: limits and locks. Whether a repeated change is harmless is
     /// not documented (okta-api 1.6), so a lost answer is the caller's to find out about.
     ///
     /// # Errors
@@ -455,17 +460,21 @@ impl Client {
                 Ok(request_id) => return Ok(Sent::Answered { request_id }),
                 Err(failure) => failure,
             };
+            // Without Okta's own code an answer proves nothing, whatever its status: a proxy may have passed the change on.
+            let proves = failure.by_okta && failure.status != Some(408);
             if let Some(last) = failure.last {
-                return Err(*last);
+                return if proves || failure.status.is_none() {
+                    Err(*last)
+                } else {
+                    Ok(Sent::Doubtful(*last))
+                };
             }
             match failure.outcome {
-                Outcome::Limited => {}
-                // A lock: Okta says that it did nothing yet. A 408 may be a proxy's, which does not know.
-                Outcome::Useful if failure.status != Some(408) => {
-                    self.pause(call, failure, &mut tries)?
-                }
+                Outcome::Limited if proves => {}
+                // A lock: Okta says that it did nothing yet.
+                Outcome::Useful if proves => self.pause(call, failure, &mut tries)?,
                 Outcome::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
-                Outcome::Useful | Outcome::Sick | Outcome::Lost => {
+                Outcome::Limited | Outcome::Useful | Outcome::Sick | Outcome::Lost => {
                     return Ok(Sent::Lost {
                         problem: failure.problem,
                         request_id: failure.request_id,
@@ -615,6 +624,7 @@ impl Client {
         let failure = Failure {
             request_id: request_id.clone(),
             status: Some(status),
+            by_okta: code.as_deref().is_some_and(is_oktas_code),
             retry_after: pace::retry_after(headers),
             ..Failure::lost(problem)
         };

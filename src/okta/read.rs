@@ -208,16 +208,36 @@ pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
     one(client, target, wire::user)
 }
 
-/// Users whose primary e-mail is this one, without case. Okta reads them from an index that lags (okta-api 1.1).
+/// Users of whom an attribute is this text, without case. Okta reads them from an index that lags. Where Okta will not
+/// search, by `filter`, to which case counts: as typed and in lower case (okta-api 1.1).
 ///
 /// # Errors
 /// See [`Error`].
-pub fn users_by_email(client: &Client, page_size: u64, email: &str) -> Result<Vec<User>, Error> {
-    let search = format!("profile.email eq {}", quoted(email));
-    let target = target("/api/v1/users", page_size, &[("search", &search)]);
-    all_of(client, target, |body: &[u8]| {
-        user_rows(body, counted, |user| user.to_model().map(Some))
-    })
+pub fn users_by(
+    client: &Client,
+    page_size: u64,
+    attribute: &str,
+    text: &str,
+) -> Result<Vec<User>, Error> {
+    let equals = |text: &str| format!("{attribute} eq {}", quoted(text));
+    let ask = |parameter, condition: String| {
+        let target = target("/api/v1/users", page_size, &[(parameter, &condition)]);
+        all_of(client, target, |body: &[u8]| {
+            user_rows(body, counted, |user| user.to_model().map(Some))
+        })
+    };
+    match ask("search", equals(text)) {
+        Err(error) if is_refused_search(&error) => {
+            let lower = text.to_lowercase();
+            let filter = if lower == text {
+                equals(text)
+            } else {
+                format!("{} or {}", equals(text), equals(&lower))
+            };
+            ask("filter", filter)
+        }
+        other => other,
+    }
 }
 
 /// A group by id with its size, or none.

@@ -18,15 +18,18 @@ fn org() -> Org {
     org.add_user(User::with_email("00ubob", BOB));
     org.add_user(User::with_email("00uout", "out@elsewhere.example"));
     org.add_user(User::with_email("00ugone", "gone@example.com").status("DEPROVISIONED"));
-    // One user's login is another's e-mail.
+    // Two users with one email.
     org.add_user(User::new(
         "00utwin1",
-        r#"{"login":"twin@example.com","email":"one@example.com"}"#,
+        r#"{"login":"one@example.com","email":"twin@example.com"}"#,
     ));
-    org.add_user(User::new(
-        "00utwin2",
-        r#"{"login":"two@example.com","email":"twin@example.com"}"#,
-    ));
+    org.add_user(
+        User::new(
+            "00utwin2",
+            r#"{"login":"two@example.com","email":"Twin@example.com"}"#,
+        )
+        .status("SUSPENDED"),
+    );
     org.add_group(Group::new("00gteam", "team"));
     org.add_group(Group::new("00gother", "other"));
     org.add_group(Group::new("00gadmins", "helpers"));
@@ -176,7 +179,12 @@ fn every_refusal_sends_nothing() {
             "out of scope: no address in example.com",
         ),
         ("gone@example.com", "other", 4, "DEPROVISIONED"),
-        ("twin@example.com", "other", 4, "several users"),
+        (
+            "twin@example.com",
+            "other",
+            4,
+            "several users: 00utwin1 (one@example.com, ACTIVE), 00utwin2 (two@example.com, SUSPENDED)",
+        ),
         ("nobody@example.com", "team", 2, "no user has"),
         ("bob", "team", 2, "no user has"),
         ("me", "team", 2, "no user has"),
@@ -187,6 +195,7 @@ fn every_refusal_sends_nothing() {
         (BOB, "TEAM", 4, "in another case there is \"team\""),
         (BOB, "no such group", 2, "no group has"),
         (BOB, "group:00gnone:member", 2, "no group has"),
+        (BOB, "group:00g/none:member", 2, "no group has"),
         (BOB, "helpers", 4, "--yes"),
         (BOB, "quiet", 4, "--yes"),
     ] {
@@ -269,7 +278,10 @@ fn bad_arguments_and_bad_lists_are_told_before_anything_is_asked() {
             vec!["revoke", "--grant-id", "role:a:assigned:user:b"],
             "is no grant id",
         ),
-        (vec!["grant", "--from", "bad.csv"], "line 2: it has 1 cells"),
+        (
+            vec!["grant", "--from", "bad.csv"],
+            "line 2: the group is empty",
+        ),
         (vec!["grant", "--from", "empty.csv"], "no rows"),
         (vec!["grant", "--from", "missing.csv"], "cannot read"),
         (
@@ -363,6 +375,46 @@ fn a_group_is_found_by_name_where_okta_will_not_search() {
 }
 
 #[test]
+fn a_user_is_found_whatever_the_login_holds_and_whatever_okta_will_not_search() {
+    let mut org = org();
+    org.add_user(User::new(
+        "00uslash",
+        r#"{"login":"EXAMPLE/dora","email":"dora@example.com"}"#,
+    ));
+    // One user's login is another's email.
+    org.add_user(User::new(
+        "00uothers",
+        r#"{"login":"else@example.com","email":"bob@example.com"}"#,
+    ));
+    let okta = Okta::with(org);
+    let folder = Folder::new();
+    grant(&folder, &okta, "example/DORA", "team").ok();
+    assert!(okta.org().is_member("00gteam", "00uslash"));
+    grant(&folder, &okta, "example/nobody", "team")
+        .end()
+        .code(2)
+        .says("no user has the id");
+    // A search that is refused is no matter of the token, and nobody whom the path finds needs one.
+    for (status, code) in [(400, "E0000031"), (400, "E0000001")] {
+        okta.clear_faults();
+        okta.fault(Fault::on(Endpoint::Users, Action::okta(status, code)).query("search="));
+        let before = okta.asked("/api/v1/users").len();
+        grant(&folder, &okta, BOB, "team").ok();
+        assert_eq!(okta.asked("/api/v1/users").len(), before);
+        revoke(&folder, &okta, BOB, "team").ok();
+        assert!(!okta.org().is_member("00gteam", "00uothers"));
+        grant(&folder, &okta, "dora@example.com", "other").ok();
+        revoke(&folder, &okta, "EXAMPLE/dora", "other").ok();
+    }
+    okta.clear_faults();
+    okta.fault(Fault::on(Endpoint::Users, Action::okta(400, "E0000031")));
+    let ran = grant(&folder, &okta, "dora@example.com", "other")
+        .end()
+        .code(2);
+    assert!(ran.error().contains("E0000031"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_grant_id_of_baton_is_revoked() {
     let okta = Okta::with(org());
     let folder = Folder::new();
@@ -440,7 +492,8 @@ fn a_list_is_done_row_by_row_and_a_second_run_changes_nothing() {
         ]
     );
     assert_eq!(changes_sent(&okta), 2);
-    assert_eq!(records(&folder, "log").len(), 4);
+    // Two lines a change, and one for each row that is refused or unchanged, in both runs.
+    assert_eq!(records(&folder, "log").len(), 4 + 3 + 5);
     std::fs::write(
         folder.path("bad.csv"),
         "user,group
@@ -498,8 +551,8 @@ fn a_thousand_rows_look_each_user_and_group_up_once() {
     change(&folder, &okta, &["grant", "--from", "list.csv", "--yes"]).ok();
     assert_eq!(changes_sent(&okta), 1_000);
     let gets = okta.requests().len() - 1_000;
-    // Two look-ups and two readings of the groups a user, one look-up a group, one list of rules.
-    assert_eq!(gets, 20 * 4 + 50 + 1);
+    // One look-up and two readings of the groups a user, one look-up a group, one list of rules.
+    assert_eq!(gets, 20 * 3 + 50 + 1);
 }
 
 #[test]
@@ -662,6 +715,37 @@ fn a_change_that_okta_refuses_is_not_repeated() {
         .end()
         .code(4);
     assert_eq!(changes_sent(&okta), 1);
+}
+
+#[test]
+fn a_proxy_that_refuses_a_change_stops_the_run_after_the_membership_was_read() {
+    let okta = Okta::with(org());
+    okta.fault(Fault::on(Endpoint::Member, Action::html(403)));
+    let folder = Folder::new();
+    let list = "user,group\n00ubob,team\n00ubob,other\n";
+    std::fs::write(folder.path("list.csv"), list).unwrap();
+    let arguments = [
+        "grant",
+        "--from",
+        "list.csv",
+        "--yes",
+        "--output",
+        "json",
+        "--audit-log",
+        "log",
+    ];
+    let ran = change(&folder, &okta, &arguments).end().code(5);
+    let rows = ran.json()["rows"].clone();
+    assert_eq!(rows[0]["result"], "failed");
+    let message = rows[0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("not seen in reads for 10 s after: "),
+        "{message}"
+    );
+    assert_eq!(rows[1]["result"], "not_attempted");
+    assert_eq!(changes_sent(&okta), 1);
+    let records = records(&folder, "log");
+    assert_eq!(records[1]["outcome"], "found not done");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod faults;
 mod guards;
 mod hostile;
 mod interrupts;
+mod lists;
 mod machine;
 mod matrix;
 mod moving;

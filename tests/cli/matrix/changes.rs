@@ -146,8 +146,38 @@ fn cases() -> Vec<Case> {
         case(
             "a redirect",
             [Action::Redirect("https://other.example/".to_owned())],
-            Code(2, "a redirect to other.example", 1, Some("not done")),
+            Code(2, "a redirect to other.example", 1, Some("found not done")),
         ),
+        case("a redirect, made", [Action::Status(302)], LOST),
+        case(
+            "403 of a proxy",
+            [Action::html(403)],
+            Code(5, "not seen in reads", 1, Some("found not done")),
+        ),
+        case("403 of a proxy, made", [Action::Status(403)], LOST),
+        case(
+            "403 of a proxy in JSON",
+            [page(
+                403,
+                "application/json",
+                b"{\"errorCode\":\"blocked\"}",
+            )],
+            Code(5, "not seen in reads", 1, Some("found not done")),
+        ),
+        case(
+            "407 of a proxy",
+            [Action::html(407)],
+            Code(2, "not seen in reads", 1, Some("found not done")),
+        ),
+        case(
+            "404 of a proxy",
+            [Action::html(404)],
+            Code(2, "not seen in reads", 1, Some("found not done")),
+        ),
+        case("404 of a proxy, made", [Action::Status(404)], LOST),
+        case("501 of a proxy, made", [Action::Status(501)], LOST),
+        case("429 of a proxy, made", [Action::Status(429)], LOST),
+        case("423 of a proxy, made", [Action::Status(423)], LOST),
         case(
             "403",
             [refusal(403, "E0000006")],
@@ -196,7 +226,8 @@ fn cases() -> Vec<Case> {
         },
         Case {
             forever: true,
-            arguments: &["--deadline", "18s"],
+            // The second is sent after ten seconds of reads; a third would come too late, by a wide margin each.
+            arguments: &["--deadline", "24s"],
             ..case(
                 "503 for ever",
                 [refusal(503, "E0000010")],
