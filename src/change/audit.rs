@@ -147,9 +147,7 @@ struct Line<'a, T: Serialize> {
 /// The text of a log; none if the file is something else, of which no more than its beginning is read.
 fn read(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
-    (&*file)
-        .take(LONGEST_FIRST_LINE)
-        .read_to_end(&mut text)?;
+    (&*file).take(LONGEST_FIRST_LINE).read_to_end(&mut text)?;
     if !is_log(&text) {
         return Ok(None);
     }

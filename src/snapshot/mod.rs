@@ -50,8 +50,8 @@ mod proto;
 mod reader;
 mod schema;
 pub mod target;
-pub mod trust;
 mod times;
+pub mod trust;
 mod writer;
 
 use std::collections::BTreeMap;

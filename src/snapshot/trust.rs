@@ -146,15 +146,51 @@ mod tests {
         };
         for (entry, why) in [
             (mine, None),
-            (Entry { mode: 0o644, ..mine }, None),
-            (Entry { mode: 0o620, ..mine }, Some("can be written by others")),
-            (Entry { mode: 0o602, ..mine }, Some("can be written by others")),
-            (Entry { owner: OTHER, ..mine }, Some("belongs to another user")),
+            (
+                Entry {
+                    mode: 0o644,
+                    ..mine
+                },
+                None,
+            ),
+            (
+                Entry {
+                    mode: 0o620,
+                    ..mine
+                },
+                Some("can be written by others"),
+            ),
+            (
+                Entry {
+                    mode: 0o602,
+                    ..mine
+                },
+                Some("can be written by others"),
+            ),
+            (
+                Entry {
+                    owner: OTHER,
+                    ..mine
+                },
+                Some("belongs to another user"),
+            ),
             // Root reads nothing that others left, either.
             (Entry { owner: 0, ..mine }, Some("belongs to another user")),
             (Entry { names: 2, ..mine }, Some("has a second name")),
-            (Entry { kind: Kind::Link, ..mine }, Some("is a link")),
-            (Entry { kind: Kind::Other, ..mine }, Some("is no regular file")),
+            (
+                Entry {
+                    kind: Kind::Link,
+                    ..mine
+                },
+                Some("is a link"),
+            ),
+            (
+                Entry {
+                    kind: Kind::Other,
+                    ..mine
+                },
+                Some("is no regular file"),
+            ),
         ] {
             assert_eq!(distrust(&entry, ME), why, "{entry:?}");
         }
@@ -198,6 +234,9 @@ mod tests {
         }
         let error = resolve(&root.join("loop")).unwrap_err().to_string();
         assert!(error.contains("without an end"), "{error}");
-        assert_eq!(resolve(Path::new("sync.c1z")).unwrap(), Path::new("sync.c1z"));
+        assert_eq!(
+            resolve(Path::new("sync.c1z")).unwrap(),
+            Path::new("sync.c1z")
+        );
     }
 }

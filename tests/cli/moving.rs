@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use okta_ciam::demo::{
-    Action, Distribution, Endpoint, Fault, Group, Options, Org, PageCap, Shape, User,
-};
+use okta_ciam::demo::{Action, Distribution, Fault, Group, Options, Org, PageCap, Shape, User};
 use okta_ciam::filter::Scope;
 
 use crate::support::{Folder, Okta, cell, open, rows, scope, unlimited};
@@ -408,10 +406,8 @@ fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     assert!(met.interruptions > 2, "{}", met.interruptions);
 }
 
-/// The users are listed before any members are.
-fn users_first() -> Fault {
-    Fault::on(Endpoint::Groups, Action::Delay(Duration::from_millis(300)))
-}
+/// By one connection, the users are listed before any members are.
+const USERS_FIRST: &[&str] = &["--memberships-by", "group", "--concurrency", "1"];
 
 /// A user who is listed out of scope and then seen in scope as a member is asked for by id: which copy is older, nobody
 /// knows. The run is killed in between.
@@ -433,7 +429,6 @@ fn a_user_in_doubt_is_asked_for_also_by_the_run_that_goes_on() {
         org.add_user(User::with_email(id, "doubt@elsewhere.example"));
         org.join(&group, id);
         let okta = Okta::with(org);
-        okta.fault(users_first());
         // The members are read from a copy that is stale.
         let members = format!("/api/v1/groups/{group}/users");
         okta.fault(Fault::path(members, email("doubt@example.com", 1_000)).nth(1));
@@ -444,17 +439,17 @@ fn a_user_in_doubt_is_asked_for_also_by_the_run_that_goes_on() {
         ));
         let folder = Folder::new();
         if is_killed {
-            okta.fault(Fault::path(&by_id, Action::Delay(Duration::from_secs(60))).nth(1));
-            let running = folder.sync(&okta, &["--memberships-by", "group"]).start();
+            okta.fault(Fault::path(&by_id, Action::Delay(Duration::from_secs(3_600))).nth(1));
+            let running = folder.sync(&okta, USERS_FIRST).start();
             while okta.asked(&by_id).is_empty() {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            std::thread::sleep(Duration::from_millis(300));
+            running.settle();
             running.signal("KILL");
             running.end();
             okta.clear_requests();
         }
-        folder.sync(&okta, &["--memberships-by", "group"]).ok();
+        folder.sync(&okta, USERS_FIRST).ok();
         assert_eq!(okta.asked(&by_id).len(), 1, "killed: {is_killed}");
         let db = open(&folder.path("sync.c1z"));
         let users = format!("select count(*) from users where id = '{id}'");
@@ -470,7 +465,6 @@ fn a_user_in_doubt_who_is_gone_is_counted_as_vanished_and_nowhere_else() {
     org.add_user(User::with_email(id, "doubt@elsewhere.example"));
     org.join(&group, id);
     let okta = Okta::with(org);
-    okta.fault(users_first());
     let edit = Action::run(move |org| {
         let profile = User::with_email("", "doubt@example.com").profile;
         assert!(org.edit_user(id, |user| user.profile = profile));
@@ -479,7 +473,7 @@ fn a_user_in_doubt_who_is_gone_is_counted_as_vanished_and_nowhere_else() {
     let delete = Action::run(move |org| assert!(org.remove_user(id)));
     okta.fault(Fault::path(format!("/api/v1/users/{id}"), delete));
     let folder = Folder::new();
-    folder.sync(&okta, &["--memberships-by", "group"]).ok();
+    folder.sync(&okta, USERS_FIRST).ok();
     let db = open(&folder.path("sync.c1z"));
     let counts = "select users_seen, users_only_as_members, users_vanished from snapshot";
     assert_eq!(cell(&db, counts), "61|0|1");

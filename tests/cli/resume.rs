@@ -11,7 +11,8 @@ use okta_ciam::demo::{
 use rusqlite::Connection;
 
 use crate::support::{
-    Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, unlimited, wait_for_file,
+    Folder, Okta, Running, assert_holds_the_truth, cell, open, rows, scope, unlimited,
+    wait_for_file,
 };
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
@@ -59,7 +60,7 @@ fn undisturbed(okta: &Okta, arguments: &[&str]) -> (Vec<String>, u64) {
 }
 
 /// Waits until the server has so many requests of a kind, and until what came before them has been stored.
-fn wait_for(okta: &Okta, endpoint: Endpoint, count: usize) {
+fn wait_for(running: &Running, okta: &Okta, endpoint: Endpoint, count: usize) {
     let begun = Instant::now();
     let arrived = || {
         let requests = okta.requests();
@@ -67,15 +68,10 @@ fn wait_for(okta: &Okta, endpoint: Endpoint, count: usize) {
         alike.count() >= count
     };
     while !arrived() {
-        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(begun.elapsed() < Duration::from_secs(900));
         std::thread::sleep(Duration::from_millis(5));
     }
-    // Until nothing more comes, and what came has been stored.
-    let mut before = 0;
-    while okta.count() > before {
-        before = okta.count();
-        std::thread::sleep(Duration::from_millis(300));
-    }
+    running.settle();
 }
 
 /// Ends a run at the `nth` request of a kind, which hangs, and runs it again. Nothing that was answered is asked again,
@@ -89,12 +85,12 @@ fn end_and_go_on(
 ) {
     let case = format!("{signal} at {endpoint:?} {nth} of {arguments:?}");
     okta.clear_requests();
-    let hang = Action::Delay(Duration::from_secs(60));
+    let hang = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(endpoint, hang).from(nth as u64));
     let folder = Folder::new();
     let arguments = [NOW, arguments].concat();
     let running = folder.sync(okta, &arguments).start();
-    wait_for(okta, endpoint, nth);
+    wait_for(&running, okta, endpoint, nth);
     running.signal(signal);
     running.end();
     let address = |one: &Request| format!("{}?{}", one.path, one.query);
@@ -233,12 +229,12 @@ fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
 #[test]
 fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
     let okta = Okta::with(org());
-    let slow = Action::Delay(Duration::from_secs(60));
+    let slow = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(Endpoint::Members, slow).from(20));
     let folder = Folder::new();
     for count in [20, 1] {
         let running = folder.sync(&okta, &[]).start();
-        wait_for(&okta, Endpoint::Members, count);
+        wait_for(&running, &okta, Endpoint::Members, count);
         running.signal("INT");
         running.end().code(130).says("what was read is kept");
         okta.clear_requests();
@@ -271,10 +267,10 @@ fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
 
 /// Leaves the state of a run that ended in the middle of the memberships.
 fn interrupted(okta: &Okta, folder: &Folder) {
-    let slow = Action::Delay(Duration::from_secs(60));
+    let slow = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(Endpoint::Members, slow).from(20));
     let running = folder.sync(okta, &[]).start();
-    wait_for(okta, Endpoint::Members, 20);
+    wait_for(&running, okta, Endpoint::Members, 20);
     running.signal("KILL");
     running.end();
     okta.clear_faults();
@@ -438,10 +434,10 @@ fn a_log_whose_end_a_power_cut_took_is_gone_on_with_from_what_is_left() {
     for part in [0, 1, 30, 55, 80, 99] {
         okta.clear_requests();
         let folder = Folder::new();
-        let slow = Action::Delay(Duration::from_secs(60));
+        let slow = Action::Delay(Duration::from_secs(3_600));
         okta.fault(Fault::on(Endpoint::Members, slow).from(60));
         let running = folder.sync(&okta, NOW).start();
-        wait_for(&okta, Endpoint::Members, 60);
+        wait_for(&running, &okta, Endpoint::Members, 60);
         running.signal("KILL");
         running.end();
         okta.clear_faults();
@@ -490,10 +486,10 @@ fn a_cursor_that_okta_forgot_meanwhile_restarts_its_listing_only() {
     let okta = Okta::with(org());
     let (content_of_truth, _) = undisturbed(&okta, &[]);
     let folder = Folder::new();
-    let slow = Action::Delay(Duration::from_secs(60));
+    let slow = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(Endpoint::Users, slow).from(4));
     let running = folder.sync(&okta, NOW).start();
-    wait_for(&okta, Endpoint::Users, 4);
+    wait_for(&running, &okta, Endpoint::Users, 4);
     running.signal("KILL");
     running.end();
     okta.clear_faults();
@@ -526,10 +522,10 @@ fn a_list_too_short_for_two_cursors_is_resumed_by_one() {
     let okta = Okta::with(org);
     let (content_of_truth, requests) = undisturbed(&okta, &arguments[2..]);
     let folder = Folder::new();
-    let slow = Action::Delay(Duration::from_secs(60));
+    let slow = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(Endpoint::Users, slow).from(40));
     let running = folder.sync(&okta, &arguments).start();
-    wait_for(&okta, Endpoint::Users, 40);
+    wait_for(&running, &okta, Endpoint::Users, 40);
     running.signal("KILL");
     running.end();
     okta.clear_faults();
@@ -579,9 +575,13 @@ fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
     let arguments = [NOW, &by_group, &["--concurrency", "2"]].concat();
     let mut random = 7_u32;
     for kill in 1..=KILLS {
+        let before = okta.count();
         let running = folder.sync(&okta, &arguments).start();
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        std::thread::sleep(Duration::from_millis(60 + u64::from(random >> 24)));
+        // Some of them before the first request.
+        while okta.count() < before + u64::from(random >> 28) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         running.signal("KILL");
         assert_eq!(running.end().code, None, "kill {kill} came too late");
         assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), b"previous");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use okta_ciam::demo::{Limits, Options, Org, Server};
+use okta_ciam::demo::{Action, Limits, Options, Org, Server};
 use okta_ciam::filter::{Domain, NameFilter, Scope};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -143,6 +143,16 @@ impl Folder {
     }
 }
 
+/// An answer that waits until the other half is dropped.
+pub fn gate() -> (std::sync::mpsc::Sender<()>, Action) {
+    let (open, closed) = std::sync::mpsc::channel();
+    let closed = std::sync::Mutex::new(closed);
+    let wait = move |_: &mut Org| {
+        let _ = closed.lock().unwrap().recv();
+    };
+    (open, Action::run(wait))
+}
+
 /// Waits until a run makes a file.
 pub fn wait_for_file(path: &Path) {
     let begun = Instant::now();
@@ -159,8 +169,8 @@ pub struct Run {
     stdin: Option<Vec<u8>>,
 }
 
-/// Nothing that a test runs takes this long.
-const LONGEST: Duration = Duration::from_secs(150);
+/// What takes this long hangs. No test asks for less: machines are slow, and busy with other things.
+const LONGEST: Duration = Duration::from_secs(900);
 
 impl Run {
     /// Sets a variable; an empty one is set to nothing.
@@ -266,6 +276,31 @@ impl Running {
     /// Whether it ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it does nothing but wait: each of its threads sleeps, however often one looks. What it was sent has
+    /// then been stored.
+    pub fn settle(&self) {
+        const LOOKS: u32 = 30;
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let sleeps = |task: std::fs::DirEntry| {
+            // After the name in parentheses comes the state (proc_pid_stat(5)). A thread that is gone sleeps.
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ")
+                .next()
+                .is_none_or(|rest| rest.is_empty() || rest.starts_with('S'))
+        };
+        let mut looks = 0;
+        while looks < LOOKS {
+            assert!(
+                self.begun.elapsed() < LONGEST,
+                "{} did not settle",
+                self.call
+            );
+            let all = std::fs::read_dir(&tasks).unwrap().flatten().all(sleeps);
+            looks = if all { looks + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub fn end(mut self) -> Ran {

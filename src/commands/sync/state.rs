@@ -32,19 +32,21 @@ impl State {
         let wanted = Identity::of(config);
         let left = file.left()?;
         if left != Left::Nothing {
-            let found = trusted(left).and_then(|()| Work::open(file.path())).and_then(|found| {
-                let Some((work, progress)) = found else {
-                    return Ok(None);
-                };
-                match resume::obstacle(&progress, &wanted, Timestamp::now()) {
-                    _ if config.fresh => anyhow::bail!("--fresh was given"),
-                    Some(why) => anyhow::bail!(why),
-                    None if is_whole(&work, &sync_id(config, progress.started_at), target)? => {
-                        Ok(None)
+            let found = trusted(left)
+                .and_then(|()| Work::open(file.path()))
+                .and_then(|found| {
+                    let Some((work, progress)) = found else {
+                        return Ok(None);
+                    };
+                    match resume::obstacle(&progress, &wanted, Timestamp::now()) {
+                        _ if config.fresh => anyhow::bail!("--fresh was given"),
+                        Some(why) => anyhow::bail!(why),
+                        None if is_whole(&work, &sync_id(config, progress.started_at), target)? => {
+                            Ok(None)
+                        }
+                        None => Ok(Some((work, progress))),
                     }
-                    None => Ok(Some((work, progress))),
-                }
-            });
+                });
             match found {
                 Ok(Some((work, progress))) => return Self::go_on(work, progress),
                 Ok(None) => {}
