@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::sync::resume::Unusable;
+use crate::sync::resume::{Unusable, Unwritable};
 use crate::{config, okta, snapshot};
 
 /// How the program ends.
@@ -140,7 +140,7 @@ pub fn may_pass(error: &anyhow::Error) -> bool {
             };
         }
     }
-    !error.is::<Unusable>()
+    !error.is::<Unusable>() && !error.is::<Unwritable>()
 }
 
 /// The request id of the answer that ended the run, if one did: what Okta's support asks for.

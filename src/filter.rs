@@ -1,8 +1,9 @@
 //! The scope: which users and which groups a run is about.
 //!
 //! Text goes in once ([`Domain::parse`], [`NameFilter::parse`]); after that, matching is total and cannot fail.
-//! Everything is compared without case. Okta can do none of this for us: its `search` knows no "ends with", and its
-//! `q` is a prefix match that stops at 300 (okta-api 1.1, 1.3).
+//! Everything is compared without case, and a domain in both of its spellings: `bücher.example` is
+//! `xn--bcher-kva.example` (RFC 5890). Okta can do none of this for us: its `search` knows no "ends with", and its `q` is
+//! a prefix match that stops at 300 (okta-api 1.1, 1.3).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,8 +29,10 @@ pub enum Error {
 /// One e-mail domain, or all subdomains of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Domain {
-    /// Lower case, without `@` and without `*.`.
+    /// In ASCII, lower case, without `@` and without `*.`.
     name: String,
+    /// The same in Unicode, where that differs.
+    unicode: Option<String>,
     /// `*.name`: the subdomains, not the domain itself.
     subdomains: bool,
 }
@@ -50,6 +53,7 @@ impl Domain {
             Some(name) => (name, true),
             None => (folded.as_str(), false),
         };
+        let name = name.strip_suffix('.').unwrap_or(name);
         if name.contains('@') {
             return Err(no_domain("it is a whole address"));
         }
@@ -75,28 +79,74 @@ impl Domain {
         {
             return Err(no_domain("a part of it starts or ends with a hyphen"));
         }
+        // Most names are the same in both spellings, also some that no registry would accept.
+        let is_plain = name.is_ascii() && labels.iter().all(|label| !label.starts_with("xn--"));
+        if is_plain {
+            return Ok(Self {
+                name: name.to_owned(),
+                unicode: None,
+                subdomains,
+            });
+        }
+        let ascii = idna::domain_to_ascii(name)
+            .map_err(|_| no_domain("no domain can be written like this"))?;
+        let (unicode, result) = idna::domain_to_unicode(&ascii);
+        if result.is_err() {
+            return Err(no_domain("no domain can be written like this"));
+        }
         Ok(Self {
-            name: name.to_owned(),
+            unicode: Some(unicode).filter(|unicode| *unicode != ascii),
+            name: ascii,
             subdomains,
         })
     }
 
     /// Whether an address is in this domain. What has no `@` is in none.
     pub fn matches(&self, address: &str) -> bool {
-        address
-            .rsplit_once('@')
-            .is_some_and(|(_, host)| self.matches_host(&folded(host)))
+        host_of(address).is_some_and(|host| self.matches_host(&folded(host)))
     }
 
     /// Whether a host that is folded already is in this domain.
     fn matches_host(&self, host: &str) -> bool {
-        if self.subdomains {
-            host.strip_suffix(self.name.as_str())
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-        } else {
-            host == self.name
-        }
+        self.spellings().any(|name| {
+            if self.subdomains {
+                host.strip_suffix(name)
+                    .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            } else {
+                host == name
+            }
+        })
     }
+
+    /// A search for everyone whose email or login may be in this domain, in Okta's language. `co` matches anywhere, so it
+    /// finds others too.
+    pub fn search(&self) -> String {
+        let before = if self.subdomains { '.' } else { '@' };
+        let texts = self.spellings().map(|name| format!("{before}{name}"));
+        let parts = texts.flat_map(|text| {
+            ["email", "login"].map(|attribute| format!("profile.{attribute} co \"{text}\""))
+        });
+        parts.collect::<Vec<_>>().join(" or ")
+    }
+
+    fn spellings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.unicode.as_deref())
+    }
+}
+
+/// The host of an address: what follows its last `@`, without spaces and dots at the end. Of `Name <a@b>`, the address is
+/// what stands in the brackets.
+fn host_of(address: &str) -> Option<&str> {
+    let address = address.trim_end();
+    let address = match address
+        .strip_suffix('>')
+        .and_then(|rest| rest.rsplit_once('<'))
+    {
+        Some((_, bracketed)) => bracketed,
+        None => address,
+    };
+    let (_, host) = address.rsplit_once('@')?;
+    Some(host.trim().trim_end_matches(['.', ' ']))
 }
 
 impl fmt::Display for Domain {
@@ -228,15 +278,34 @@ impl Scope {
 
     /// Whether a user is in scope, and by which address.
     pub fn user(&self, addresses: Addresses<'_>) -> Option<MatchedBy> {
+        self.counted(addresses)
+            .into_iter()
+            .find(|(address, _)| address.is_some_and(|address| self.holds(address)))
+            .map(|(_, by)| by)
+    }
+
+    /// For each domain that one of a user's addresses is in: its place among the domains, and the first such address.
+    pub fn domains_of(&self, addresses: Addresses<'_>) -> Vec<(usize, MatchedBy)> {
+        let addresses = self.counted(addresses);
+        let domains = self.domains.iter().enumerate();
+        domains
+            .filter_map(|(place, domain)| {
+                let mut there = addresses.iter();
+                let (_, by) =
+                    there.find(|(address, _)| address.is_some_and(|it| domain.matches(it)))?;
+                Some((place, *by))
+            })
+            .collect()
+    }
+
+    /// The addresses that count, in the order in which they do.
+    fn counted<'a>(&self, addresses: Addresses<'a>) -> [(Option<&'a str>, MatchedBy); 3] {
         let second_email = addresses.second_email.filter(|_| !self.skip_secondary);
         [
             (addresses.email, MatchedBy::Email),
             (addresses.login, MatchedBy::Login),
             (second_email, MatchedBy::SecondEmail),
         ]
-        .into_iter()
-        .find(|(address, _)| address.is_some_and(|address| self.holds(address)))
-        .map(|(_, by)| by)
     }
 
     /// A search that finds everyone who may be in scope, in Okta's language, where there is one: `co` knows e-mail and
@@ -245,15 +314,8 @@ impl Scope {
         if !self.skip_secondary {
             return None;
         }
-        let parts = self.domains.iter().flat_map(|domain| {
-            let text = if domain.subdomains {
-                format!(".{}", domain.name)
-            } else {
-                format!("@{}", domain.name)
-            };
-            ["email", "login"].map(|attribute| format!("profile.{attribute} co \"{text}\""))
-        });
-        Some(parts.collect::<Vec<_>>().join(" or "))
+        let parts: Vec<String> = self.domains.iter().map(Domain::search).collect();
+        Some(parts.join(" or "))
     }
 
     /// Whether a group with this name is in scope. A group without a name is, where no text is asked for.
@@ -265,7 +327,7 @@ impl Scope {
     }
 
     fn holds(&self, address: &str) -> bool {
-        let Some((_, host)) = address.rsplit_once('@') else {
+        let Some(host) = host_of(address) else {
             return false;
         };
         let host = folded(host);
@@ -317,7 +379,9 @@ mod tests {
         spaces_around_a_domain_go: "  example.com " => Ok("example.com");
         a_leading_at_sign_goes: "@example.com" => Ok("example.com");
         a_star_means_subdomains: "*.example.com" => Ok("*.example.com");
-        a_domain_may_be_written_in_unicode: "BÜCHER.example" => Ok("bücher.example");
+        a_domain_may_be_written_in_unicode: "BÜCHER.example" => Ok("xn--bcher-kva.example");
+        a_domain_may_be_written_in_ascii: "*.XN--bcher-kva.example" => Ok("*.xn--bcher-kva.example");
+        what_only_looks_like_ascii_for_unicode_is_no_domain: "xn--0.example" => Err("no domain can");
         an_underscore_is_accepted: "a_b.example" => Ok("a_b.example");
         nothing_is_no_domain: " " => Err("empty");
         an_at_sign_alone_is_no_domain: "@" => Err("\"@\"");
@@ -328,7 +392,8 @@ mod tests {
         a_space_inside_is_no_domain: "exam ple.com" => Err("character");
         a_star_in_the_middle_is_no_domain: "mail.*.com" => Err("character");
         two_dots_are_no_domain: "example..com" => Err("empty");
-        a_last_dot_is_no_domain: "example.com." => Err("empty");
+        a_last_dot_goes: "example.com." => Ok("example.com");
+        two_last_dots_are_no_domain: "example.com.." => Err("empty");
         a_hyphen_at_an_end_is_no_domain: "-example.com" => Err("hyphen");
         a_semicolon_is_no_separator: "example.com;example.org" => Err("\"example.com;example.org\"");
     }
@@ -357,6 +422,21 @@ mod tests {
             (Some("a@example.org"), None, None, None),
             (Some("a@x.example.org"), None, None, Some(MatchedBy::Email)),
             (Some("a@.example.org"), None, None, None),
+            (Some(" a@example.com. "), None, None, Some(MatchedBy::Email)),
+            (
+                Some("a@ example.com .."),
+                None,
+                None,
+                Some(MatchedBy::Email),
+            ),
+            (
+                Some("Ada <a@example.com>"),
+                None,
+                None,
+                Some(MatchedBy::Email),
+            ),
+            (Some("a@example.com <a@other.net>"), None, None, None),
+            (Some("a@example.com>"), None, None, None),
             (None, Some("a@example.com"), None, Some(MatchedBy::Login)),
             (None, Some("a.example.com"), None, None),
             (
@@ -412,6 +492,50 @@ mod tests {
             without.prefilter().unwrap(),
             "profile.email co \"@example.com\" or profile.login co \"@example.com\" \
              or profile.email co \".example.org\" or profile.login co \".example.org\""
+        );
+    }
+
+    #[test]
+    fn a_domain_matches_in_both_spellings_and_is_searched_for_in_both() {
+        for typed in ["bücher.example", "XN--BCHER-KVA.example", "BÜCHER.example."] {
+            let one = scope(&[typed], true, None);
+            let below = scope(&[&format!("*.{typed}")], true, None);
+            for host in [
+                "bücher.example",
+                "BÜCHER.EXAMPLE",
+                "xn--bcher-kva.example",
+                "XN--Bcher-KVA.example.",
+            ] {
+                let address = format!("a@{host}");
+                let addresses = |email| Addresses {
+                    email: Some(email),
+                    ..Addresses::default()
+                };
+                assert!(one.user(addresses(&address)).is_some(), "{typed} {host}");
+                assert!(below.user(addresses(&address)).is_none(), "{typed} {host}");
+                let address = format!("a@mail.{host}");
+                assert!(below.user(addresses(&address)).is_some(), "{typed} {host}");
+            }
+            let search = one.prefilter().unwrap();
+            for text in ["\"@bücher.example\"", "\"@xn--bcher-kva.example\""] {
+                assert!(search.contains(text), "{search}");
+            }
+        }
+        let twice = scope(&["bücher.example", "xn--bcher-kva.example"], false, None);
+        assert_eq!(twice.domains().len(), 1);
+    }
+
+    #[test]
+    fn a_user_counts_for_each_domain_by_the_first_address_in_it() {
+        let both = scope(&["a.example", "b.example", "c.example"], false, None);
+        let addresses = Addresses {
+            email: Some("x@b.example"),
+            login: Some("x@a.example"),
+            second_email: Some("x@b.example"),
+        };
+        assert_eq!(
+            both.domains_of(addresses),
+            [(0, MatchedBy::Login), (1, MatchedBy::Email)]
         );
     }
 

@@ -3,6 +3,7 @@
 //! One look at each thing that these ask of Okta, at most 12 requests if none has to be sent again, GETs only. A refusal
 //! is a finding, and the looking goes on; without an answer, or with a token that is none, it ends there.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -145,6 +146,7 @@ struct Report {
 const ORIGIN: &str = "origin";
 const TOKEN: &str = "token";
 const USERS: &str = "users";
+const DOMAINS: &str = "domains";
 const GROUPS: &str = "groups";
 const EVERYONE: &str = "everyone";
 const MEMBERS: &str = "members";
@@ -249,10 +251,8 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
     report.step = USERS;
     let scope = &config.scope;
     let page = probe::users(client, config.connection.page_sizes.users, |user| {
-        let in_scope = user
-            .with_addresses(|addresses| scope.user(addresses))
-            .is_ok_and(|matched_by| matched_by.is_some());
-        (UserId::from(user.id()), in_scope)
+        let domains = user.with_addresses(|addresses| scope.domains_of(addresses));
+        (UserId::from(user.id()), domains.unwrap_or_default())
     });
     let (listing, page) = match answered(page)? {
         Ok(page) => page,
@@ -262,7 +262,8 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
         }
     };
     let seen = page.rows.len() as u64;
-    let in_scope = page.rows.iter().filter(|(_, in_scope)| *in_scope).count() as u64;
+    let is_in_scope = |row: &&(UserId, Vec<_>)| !row.1.is_empty();
+    let in_scope = page.rows.iter().filter(is_in_scope).count() as u64;
     report.sample.users_seen = Some(seen);
     report.sample.users_in_scope = Some(in_scope);
     let found = format!("{} in scope", of(in_scope, seen, page.more));
@@ -293,7 +294,56 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
             Exit::Guard,
         );
     }
+    if in_scope > 0 {
+        let met = page.rows.iter().flat_map(|(_, domains)| domains);
+        let met: HashSet<usize> = met.map(|(place, _)| *place).collect();
+        domains(config, &met, listing, page.more, client, report)?;
+    }
     Ok(page.rows.into_iter().next().map(|(id, _)| id))
+}
+
+/// Looks for somebody in each domain that the first page has nobody of.
+fn domains(
+    config: &Config,
+    met: &HashSet<usize>,
+    listing: UserListing,
+    more: bool,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    /// No command line that is right has more domains without anyone on the first page.
+    const MOST: usize = 10;
+    report.step = DOMAINS;
+    let all = config.scope.domains().iter().enumerate();
+    let unmet = all.filter(|(place, _)| !met.contains(place));
+    let (mut unused, mut open) = (Vec::new(), 0);
+    for (number, (_, domain)) in unmet.enumerate() {
+        if !more {
+            unused.push(domain.to_string());
+        } else if listing == UserListing::Plain || number >= MOST {
+            open += 1;
+        } else {
+            match answered(probe::is_anybody_in(client, domain))? {
+                Ok(true) => {}
+                Ok(false) => unused.push(domain.to_string()),
+                Err(_) => open += 1,
+            }
+        }
+    }
+    if !unused.is_empty() {
+        let by = if more {
+            "an email or login"
+        } else {
+            "an address"
+        };
+        report.warning(
+            format!("no user has {by} in {}", unused.join(", ")),
+            "see whether --email-domains is spelled right",
+        );
+    } else if open == 0 && config.scope.domains().len() > 1 {
+        report.ok("somebody is in each of them".to_owned());
+    }
+    Ok(())
 }
 
 /// The first page of groups, and what hangs on it: Everyone, and who may see members.

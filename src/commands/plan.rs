@@ -11,8 +11,9 @@ use crate::console::{Console, count, number, span};
 use crate::exit::Exit;
 use crate::okta::pace::Bucket;
 use crate::okta::{Client, Stop};
+use crate::snapshot::Warning;
 use crate::sync::plan::{self, Strategy};
-use crate::sync::run::{self, Gathered};
+use crate::sync::run::{self, DOMAIN_UNUSED, Gathered, domain_unused};
 
 /// Reads users and groups, and says what a sync would cost.
 ///
@@ -24,6 +25,11 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Resu
     let gathered = run::gather(config, &client, stop, None, |tally| progress.show(tally));
     progress.clear();
     let plan = Plan::new(config, &client, &gathered?);
+    for warning in &plan.warnings {
+        if warning.code == DOMAIN_UNUSED {
+            tracing::warn!("{}", warning.message);
+        }
+    }
     console.result(&plan, || plan.text())?;
     Ok(Exit::Done)
 }
@@ -40,6 +46,8 @@ struct Plan {
     chosen: &'static str,
     /// What a sync costs in all.
     total_requests: u64,
+    /// What to know about the snapshot that it would make.
+    warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +81,9 @@ impl Plan {
             Strategy::User => &by_user,
         };
         let spent = cost.requests - cost.retries;
+        let unmet = gathered.domains_unmet.iter();
+        let mut warnings = gathered.warnings.clone();
+        warnings.extend(unmet.map(|domain| domain_unused(&domain.to_string())));
         Self {
             users: Kept {
                 kept: gathered.users_in_scope,
@@ -85,6 +96,7 @@ impl Plan {
             spent_requests: spent,
             chosen: gathered.strategy.as_str(),
             total_requests: spent + chosen.requests,
+            warnings,
             by_group,
             by_user,
         }

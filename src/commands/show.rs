@@ -7,11 +7,14 @@ use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::sync::domain_lines;
 use crate::cli::ShowWhat;
 use crate::console::{self, Console, clean, count, number};
 use crate::exit::Exit;
 use crate::model::{Group, User};
-use crate::snapshot::{Container, Counts, GroupRecord, Reader, UserRecord, Warning, rfc3339};
+use crate::snapshot::{
+    Container, Counts, DomainUsers, GroupRecord, Reader, UserRecord, Warning, rfc3339,
+};
 
 /// Runs it.
 ///
@@ -37,6 +40,7 @@ fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> {
     let about = reader.about();
     let counts = reader.counts()?;
     let warnings = reader.warnings()?;
+    let domains = reader.domains()?;
     let container = match about.container {
         Container::C1z => "c1z",
         Container::Sqlite => "sqlite",
@@ -49,12 +53,13 @@ fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> {
         "ended_at": rfc3339(about.ended_at),
         "runs": about.runs,
         "counts": counts,
+        "domains": domains,
         "snapshot": about.facts,
         "warnings": warnings,
     });
     Ok((
         value,
-        summary_text(reader, file, container, &counts, &warnings)?,
+        summary_text(reader, file, container, &counts, &domains, &warnings)?,
     ))
 }
 
@@ -63,6 +68,7 @@ fn summary_text(
     file: &Path,
     container: &str,
     counts: &Counts,
+    domains: &[DomainUsers],
     warnings: &[Warning],
 ) -> Result<String, std::fmt::Error> {
     let about = reader.about();
@@ -105,6 +111,9 @@ fn summary_text(
         number(counts.users),
         split(&counts.users_by_status)
     )?;
+    for line in domain_lines(domains) {
+        writeln!(text, "{line}")?;
+    }
     writeln!(
         text,
         "  groups       {}{}",

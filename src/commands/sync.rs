@@ -18,18 +18,20 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use self::state::{State, about_the_state, state_file_after};
-pub(in crate::commands) use self::summary::Kept;
+pub(in crate::commands) use self::summary::{Kept, domain_lines};
 use self::summary::{Manifest, Refusal, Summary};
 use crate::config::{Container, Sync};
 use crate::console::{Console, number, span};
 use crate::exit::{Ending, Exit};
+use crate::filter::Scope;
 use crate::okta::{Client, Stop};
 use crate::snapshot::target::{Aside, Target, Temporary};
 use crate::snapshot::{self, Facts, Reader, Run, Warning, Writer, c1z};
 use crate::sync::assemble::{self, Counts};
 use crate::sync::drop::{self, Held};
 use crate::sync::plan::Strategy;
-use crate::sync::run::{self, Gathered};
+use crate::sync::resume;
+use crate::sync::run::{self, Gathered, domain_unused};
 use crate::sync::work::Work;
 
 /// Runs it.
@@ -54,7 +56,7 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
         .transpose()?;
     let before = config
         .max_drop
-        .map(|percent| Before::read(&target, percent))
+        .map(|percent| Before::read(config, &target, percent))
         .transpose()?
         .flatten();
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
@@ -163,36 +165,32 @@ fn read_and_write(
         interruptions: progress.interruptions,
         ..facts(config, &run, ended_at, &gathered, skew)
     };
-    let written = {
-        let (strategy, warnings) = (gathered.strategy, gathered.warnings.clone());
+    let mut written = {
+        let (strategy, warnings) = (gathered.strategy, gathered.warnings);
         let (database, container) = (
             files.database.path().to_owned(),
             files.container(config.container)?,
         );
         let allow_empty = config.allow_empty;
+        let scope = config.scope.clone();
         until_stopped(stop, move || {
             write(
                 &work,
                 strategy,
                 writer,
                 facts,
-                &warnings,
+                warnings,
+                &scope,
                 &database,
                 container,
                 allow_empty,
             )
         })
-        .map_err(|error| about_the_state(error, &target.state()))?
+        .map_err(|error| about_the_state(resume::after_reading(error), &target.state()))?
     };
-    note_size(files.database.path(), &mut gathered.warnings)?;
-    Ok((
-        files,
-        Written {
-            warnings: gathered.warnings,
-            missing: gathered.missing,
-            ..written
-        },
-    ))
+    note_size(files.database.path(), &mut written.warnings)?;
+    written.missing = gathered.missing;
+    Ok((files, written))
 }
 
 /// What the file held before, where that must not fall too far.
@@ -203,15 +201,29 @@ struct Before {
 
 impl Before {
     /// Reads it; none where there is no file yet.
-    fn read(target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
+    fn read(config: &Sync, target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
         let path = target.path();
         if !path.exists() {
             return Ok(None);
         }
-        let counts = Reader::open(path).and_then(|reader| reader.counts());
-        let counts = counts.context(
+        let read = Reader::open(path).and_then(|reader| {
+            let counts = reader.counts()?;
+            Ok((reader.about().facts.clone(), counts))
+        });
+        let (found, counts) = read.context(
             "--max-drop compares with the file that is there, and that cannot be read; move it away, or leave --max-drop out",
         )?;
+        let others = found.map_or(Vec::new(), |found| {
+            other_scope(&found, &scope_facts(config))
+        });
+        if !others.is_empty() {
+            return Err(Ending::guard(format!(
+                "--max-drop compares snapshots of one scope, and {} is of another ({}); write to another file, or leave --max-drop out once",
+                path.display(),
+                others.join(", "),
+            ))
+            .into());
+        }
         let held = Held {
             users: counts.users,
             groups: counts.groups,
@@ -313,18 +325,8 @@ fn facts(
     skew: Option<i64>,
 ) -> Facts {
     let cost = &gathered.cost;
-    let domains: Vec<String> = config
-        .scope
-        .domains()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
     Facts {
         sync_id: run.sync_id.clone(),
-        origin: config.connection.origin.origin().ascii_serialization(),
-        email_domains: domains.join(","),
-        skip_secondary_emails: config.scope.skip_secondary(),
-        group_name_filter: config.scope.group_name().map(ToString::to_string),
         command: config.command.to_owned(),
         started_at: run.started_at,
         ended_at,
@@ -348,8 +350,48 @@ fn facts(
         clock_skew_seconds: skew,
         allow_partial: config.allow_partial,
         allow_empty: config.allow_empty,
+        ..scope_facts(config)
+    }
+}
+
+/// What a snapshot says of its scope.
+fn scope_facts(config: &Sync) -> Facts {
+    let domains: Vec<String> = config
+        .scope
+        .domains()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Facts {
+        origin: config.connection.origin.origin().ascii_serialization(),
+        email_domains: domains.join(","),
+        skip_secondary_emails: config.scope.skip_secondary(),
+        group_name_filter: config.scope.group_name().map(ToString::to_string),
         ..Facts::default()
     }
+}
+
+/// In what two scopes differ, in words.
+fn other_scope(found: &Facts, wanted: &Facts) -> Vec<&'static str> {
+    [
+        ("the org", found.origin != wanted.origin),
+        (
+            "--email-domains",
+            found.email_domains != wanted.email_domains,
+        ),
+        (
+            "--skip-secondary-emails",
+            found.skip_secondary_emails != wanted.skip_secondary_emails,
+        ),
+        (
+            "--group-name-filter",
+            found.group_name_filter != wanted.group_name_filter,
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, differs)| *differs)
+    .map(|(name, _)| name)
+    .collect()
 }
 
 /// The temporary files of the writing.
@@ -396,13 +438,19 @@ fn write(
     strategy: Strategy,
     mut writer: Writer,
     mut facts: Facts,
-    warnings: &[Warning],
+    mut warnings: Vec<Warning>,
+    scope: &Scope,
     database: &Path,
     container: Option<File>,
     allow_empty: bool,
 ) -> anyhow::Result<Written> {
     let everyone = facts.deprovisioned_in_everyone == Some(true);
-    let counts = assemble::assemble(work, strategy, everyone, &mut writer)?;
+    let counts = assemble::assemble(work, strategy, everyone, scope, &mut writer)?;
+    for unused in counts.domains.iter().filter(|domain| domain.users == 0) {
+        let warning = domain_unused(&unused.domain);
+        tracing::warn!("{}", warning.message);
+        warnings.push(warning);
+    }
     if !allow_empty && (counts.users == 0 || counts.groups == 0) {
         let what = if counts.users == 0 { "user" } else { "group" };
         return Err(Ending::guard(format!(
@@ -414,7 +462,7 @@ fn write(
     facts.groups_kept = counts.groups;
     facts.memberships_kept = counts.memberships;
     facts.memberships_seen = Some(counts.memberships_seen);
-    writer.finish(&facts, warnings)?;
+    writer.finish(&facts, &counts.domains, &warnings)?;
     let (bytes, sha256) = match container {
         Some(mut file) => {
             let packed = c1z::pack(database, &mut file)?;
@@ -433,7 +481,7 @@ fn write(
         counts,
         bytes,
         sha256,
-        warnings: Vec::new(),
+        warnings,
         missing: Vec::new(),
     })
 }

@@ -6,6 +6,7 @@ use super::error::{Call, Error};
 use super::read::{self, UserListing, target};
 use super::role::Role;
 use super::wire::{self, Malformed};
+use crate::filter::Domain;
 use crate::model::{Group, GroupId, User, UserId};
 
 /// The first page of a listing.
@@ -59,6 +60,17 @@ pub fn users<T>(
         Err(error) if read::is_refused_search(&error) => Ok((UserListing::Plain, list(&[])?)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether Okta finds anyone whose email or login contains a domain. Secondary emails cannot be searched (okta-api 1.1).
+///
+/// # Errors
+/// See [`Error`].
+pub fn is_anybody_in(client: &Client, domain: &Domain) -> Result<bool, Error> {
+    let target = target("/api/v1/users", 1, &[("search", &domain.search())]);
+    client.get(&Ask { target, lean: true }, |answer, _| {
+        wire::users(&answer.body).map(|users| !users.is_empty())
+    })
 }
 
 /// The first page of all groups with their sizes.

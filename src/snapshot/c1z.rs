@@ -11,6 +11,7 @@ use zstd::stream::raw::CParameter;
 use zstd::stream::{read, write};
 
 use super::Error;
+use super::limits::{MAX_DATABASE, largest_database, least_container};
 
 /// What a v1 container starts with.
 pub const MAGIC: &[u8; 5] = b"C1ZF\0";
@@ -20,14 +21,6 @@ const MAGIC_V3: &[u8; 5] = b"C1Z3\0";
 pub(super) const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Where a database says by which version of the file format it is written and read: 2 is WAL, 1 is not.
 const VERSIONS: std::ops::Range<usize> = 18..20;
-
-/// How large an unpacked database may be; Baton's own readers have the same limit.
-pub const MAX_DATABASE: u64 = 10 << 30;
-
-/// A container may unpack to so many times its own size: ten times what snapshots do. So a few bytes fill no disk.
-const MAX_RATIO: u64 = 128;
-/// So much it may always unpack to.
-const ALWAYS: u64 = 64 << 20;
 
 const LEVEL: i32 = 3;
 /// Threads, window and job are fixed, so that the bytes depend on neither the machine nor its load.
@@ -54,6 +47,14 @@ pub struct Packed {
 pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
     let mut database = File::open(db).map_err(Error::io(db, "open it"))?;
     let length = database.metadata().map_err(Error::io(db, "open it"))?.len();
+    if length > MAX_DATABASE {
+        return Err(Error::TooBig {
+            path: db.to_owned(),
+            what: "the database",
+            limit: MAX_DATABASE,
+            advice: "no reader takes a container of more; name a file that ends in .db instead",
+        });
+    }
     let mut pack = || -> io::Result<Packed> {
         let mut hashing = Hashing {
             file: out,
@@ -76,13 +77,28 @@ pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
             }
             encoder.write_all(&chunk[..read])?;
         }
-        let hashing = encoder.finish()?;
+        let mut hashing = encoder.finish()?;
+        let missing = least_container(length).saturating_sub(hashing.bytes);
+        if missing > 0 {
+            fill_up(&mut hashing, missing)?;
+        }
         Ok(Packed {
             bytes: hashing.bytes,
             sha256: hashing.hash.finalize().into(),
         })
     };
     pack().map_err(Error::io(db, "compress it"))
+}
+
+/// Writes at least so many bytes that readers skip, so that a database of much repetition is not taken for a bomb: a
+/// skippable frame (RFC 8878, 3.1.2) of zeros.
+fn fill_up(out: &mut impl Write, bytes: u64) -> io::Result<()> {
+    const SKIPPABLE: u32 = 0x184d_2a50;
+    let length = u32::try_from(bytes).map_err(io::Error::other)?;
+    out.write_all(&SKIPPABLE.to_le_bytes())?;
+    out.write_all(&length.to_le_bytes())?;
+    io::copy(&mut io::repeat(0).take(bytes), out)?;
+    Ok(())
 }
 
 /// Counts and hashes what goes into a file.
@@ -145,7 +161,7 @@ pub(super) fn cap(path: &Path) -> Result<u64, Error> {
             advice: "no snapshot is that large",
         });
     }
-    Ok((length * MAX_RATIO).clamp(ALWAYS, MAX_DATABASE))
+    Ok(largest_database(length))
 }
 
 /// Decides by the first bytes, never by the name, what a file is.

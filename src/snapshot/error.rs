@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use super::limits::{MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
+
 /// Why a snapshot could not be written or read.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -112,15 +114,6 @@ fn unfinished(started: Option<&str>) -> String {
     })
 }
 
-/// How long a value of a snapshot may be: a resource, a profile, a name. Okta's own limits are far below.
-pub(super) const MAX_VALUE: usize = 8 << 20;
-
-/// How long what SQLite sorts and compares may be: ids, names, words. Baton's ids end at 1024 bytes.
-pub(super) const MAX_ID: usize = 4 << 10;
-
-/// How long a message of Baton's may be. Two bytes of it may take a hundred in memory.
-pub(super) const MAX_MESSAGE: usize = 1 << 20;
-
 /// How long an explanation may be; some of them hold text from the file.
 const MAX_WHY: usize = 500;
 
@@ -175,6 +168,17 @@ impl Error {
 
     pub(super) fn value_too_big(path: &Path) -> Self {
         Self::value_above(path, MAX_VALUE)
+    }
+
+    pub(super) fn id_too_big(path: &Path) -> Self {
+        Self::value_above(path, MAX_ID)
+    }
+
+    pub(super) fn too_many_elements(path: &Path) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            why: format!("a profile holds more than {MAX_ELEMENTS} values"),
+        }
     }
 
     fn value_above(path: &Path, limit: usize) -> Self {

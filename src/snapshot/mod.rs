@@ -46,6 +46,7 @@ mod baton;
 pub mod c1z;
 mod error;
 mod facts;
+mod limits;
 mod proto;
 mod reader;
 mod schema;
@@ -68,6 +69,7 @@ pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};
 
+use crate::filter::{Domain, MatchedBy};
 use crate::model::{Group, Learned, User};
 
 /// A run that a snapshot is written for.
@@ -103,6 +105,41 @@ pub struct Warning {
     pub object_id: Option<String>,
     /// A sentence for people.
     pub message: String,
+}
+
+/// How many users of a snapshot have an address in a domain of the scope. Each counts by the first address that is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DomainUsers {
+    /// The domain, as the scope spells it.
+    pub domain: String,
+    /// All of them.
+    pub users: u64,
+    /// By the primary e-mail.
+    pub users_by_email: u64,
+    /// By the login.
+    pub users_by_login: u64,
+    /// By the secondary e-mail.
+    pub users_by_second_email: u64,
+}
+
+impl DomainUsers {
+    /// Nobody yet.
+    pub fn none_of(domain: &Domain) -> Self {
+        Self {
+            domain: domain.to_string(),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a user.
+    pub fn add(&mut self, by: MatchedBy) {
+        self.users += 1;
+        match by {
+            MatchedBy::Email => self.users_by_email += 1,
+            MatchedBy::Login => self.users_by_login += 1,
+            MatchedBy::SecondEmail => self.users_by_second_email += 1,
+        }
+    }
 }
 
 /// A user, as read.

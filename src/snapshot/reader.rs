@@ -22,25 +22,23 @@ use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params_from_iter};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::c1z::{self, Form, MAX_DATABASE};
-use super::error::{MAX_ID, MAX_MESSAGE, MAX_VALUE};
+use super::c1z::{self, Form};
 use super::facts::Facts;
+use super::limits::{MAX_DATABASE, MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE, has_few_elements};
 use super::schema::SCHEMA_VERSION;
 use super::{
-    About, Container, Counts, Error, GroupRecord, UserRecord, Warning, baton, proto, times,
+    About, Container, Counts, DomainUsers, Error, GroupRecord, UserRecord, Warning, baton, proto,
+    times,
 };
 use crate::model::{Group, GroupId, Profile, User, UserId};
 
 /// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
 /// about 25.
 const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
-/// How many values a profile may hold, those of its lists and objects too: each takes a hundred times more memory than
-/// the two bytes that it may take in a file.
-const MAX_ELEMENTS: usize = 20_000;
 /// What a list of users says of each.
 const NAMES: [&str; 5] = ["login", "email", "displayName", "firstName", "lastName"];
 /// How many users or groups one name may find.
@@ -100,6 +98,14 @@ const GROUP_COLUMNS: &[&str] = &[
 ];
 
 const WARNING_COLUMNS: &[&str] = &["code", "kind", "object_id", "message"];
+
+const DOMAIN_COLUMNS: &[&str] = &[
+    "domain",
+    "users",
+    "users_by_email",
+    "users_by_login",
+    "users_by_second_email",
+];
 
 /// The rows that say there is a user; the id begins at the sixth character.
 const USER_ROWS: &str =
@@ -166,9 +172,9 @@ impl Allowance {
     const LEAST: u64 = 1 << 20;
     /// Every so many steps they are counted.
     const EVERY: i32 = 1000;
-    /// Two seconds, and one more for every 16 MiB: a twentieth of the speed of a slow machine.
-    const NANOS: u64 = 2_000_000_000;
-    const NANOS_A_BYTE: u64 = 60;
+    /// Six seconds, and one more for every 8 MiB: a fortieth of the speed of a slow machine that does nothing else.
+    const NANOS: u64 = 6_000_000_000;
+    const NANOS_A_BYTE: u64 = 120;
 
     fn new(size: u64) -> Self {
         let mut new = Self {
@@ -294,12 +300,57 @@ impl Reader {
     ) -> Result<Self, Error> {
         prepare(path, &db)?;
         let about = about(path, &db, container)?;
-        Ok(Self {
+        let reader = Self {
             path: path.to_owned(),
             db,
             allowance,
             about,
-        })
+        };
+        reader.recount()?;
+        Ok(reader)
+    }
+
+    /// Compares the rows with what the run recorded, where this program wrote it: a file that lost some is damaged.
+    fn recount(&self) -> Result<(), Error> {
+        let Some(facts) = &self.about.facts else {
+            return Ok(());
+        };
+        let resources =
+            "select count(external_id) from v1_resources where sync_id = ?1 and resource_type_id =";
+        let (users, groups) = (
+            format!("{resources} 'user'"),
+            format!("{resources} 'group'"),
+        );
+        let grants = "select count(sync_id) from v1_grants where sync_id = ?1";
+        let id = Some(&self.about.sync_id);
+        for (what, recorded, sql, parameter) in [
+            ("users", facts.users_kept, users.as_str(), id),
+            (
+                "users",
+                facts.users_kept,
+                "select count(id) from users",
+                None,
+            ),
+            ("groups", facts.groups_kept, &groups, id),
+            (
+                "groups",
+                facts.groups_kept,
+                "select count(id) from groups",
+                None,
+            ),
+            ("memberships", facts.memberships_kept, grants, id),
+        ] {
+            let mut there = 0;
+            self.each(Of::Ids, sql, params_from_iter(parameter), |row| {
+                there = unsigned(row, 0)?;
+                Ok(())
+            })?;
+            if there != recorded {
+                let why = format!("its run recorded {recorded} {what}, and it holds {there}");
+                return Err(Error::damaged(&self.path, why));
+            }
+        }
+        Ok(())
     }
 
     /// What the file is, and which of its runs is read.
@@ -403,6 +454,34 @@ impl Reader {
             })?;
         }
         Ok(warnings)
+    }
+
+    /// The users of each domain of the scope; nothing where another connector wrote it, or an early version.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn domains(&self) -> Result<Vec<DomainUsers>, Error> {
+        let mut domains = Vec::new();
+        let known = columns(&self.path, &self.db, "domains")?;
+        let (true, Some(known)) = (self.about.is_ours(), known) else {
+            return Ok(domains);
+        };
+        has(&self.path, "domains", &known, DOMAIN_COLUMNS)?;
+        let sql = format!(
+            "select {} from domains order by domain",
+            DOMAIN_COLUMNS.join(", ")
+        );
+        self.each(Of::Ids, &sql, [], |row| {
+            domains.push(DomainUsers {
+                domain: row.get(0)?,
+                users: unsigned(row, 1)?,
+                users_by_email: unsigned(row, 2)?,
+                users_by_login: unsigned(row, 3)?,
+                users_by_second_email: unsigned(row, 4)?,
+            });
+            Ok(())
+        })?;
+        Ok(domains)
     }
 
     /// Every user, in the order of ids.
@@ -770,11 +849,7 @@ impl Reader {
 
     fn profile(&self, row: &Row<'_>, column: usize, id: &str) -> Result<Profile, Error> {
         let text = self.text(row, column)?;
-        // Each value but the first stands behind one of these; counted before any of them takes memory.
-        let elements = text
-            .bytes()
-            .filter(|byte| matches!(byte, b',' | b'[' | b'{'));
-        if elements.count() > MAX_ELEMENTS {
+        if !has_few_elements(&text) {
             return Err(self.large(id));
         }
         serde_json::from_str(&text).map_err(|error| {
@@ -1164,7 +1239,6 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
         });
     }
     for (table, needed) in [
-        ("snapshot", Facts::COLUMNS),
         ("users", USER_COLUMNS),
         ("groups", GROUP_COLUMNS),
         ("warnings", WARNING_COLUMNS),
@@ -1173,9 +1247,15 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
             .ok_or_else(|| Error::damaged(path, format!("the table {table} is missing")))?;
         has(path, table, &columns, needed)?;
     }
+    // What an earlier version did not know yet is null.
+    let is_known = |name: &&str| known.iter().any(|column| column == name);
+    let selected: Vec<&str> = Facts::COLUMNS
+        .iter()
+        .map(|name| if is_known(name) { name } else { "null" })
+        .collect();
     let sql = format!(
         "select {} from snapshot where sync_id = ?1 limit 1",
-        Facts::COLUMNS.join(", ")
+        selected.join(", ")
     );
     let values = db
         .query_row(&sql, [sync_id], |row| {

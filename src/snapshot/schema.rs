@@ -132,6 +132,13 @@ create table groups (
     learned text not null,
     profile text not null
 );
+create table domains (
+    domain text not null primary key,
+    users integer not null,
+    users_by_email integer not null,
+    users_by_login integer not null,
+    users_by_second_email integer not null
+);
 create table warnings (
     code text not null,
     kind text not null,
@@ -173,5 +180,7 @@ pub const INSERT_USER: &str = "insert into users values (?1, ?2, ?3, ?4, ?5, ?6,
 
 pub const INSERT_GROUP: &str =
     "insert into groups values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+pub const INSERT_DOMAIN: &str = "insert into domains values (?1, ?2, ?3, ?4, ?5)";
 
 pub const INSERT_WARNING: &str = "insert into warnings values (?1, ?2, ?3, ?4)";

@@ -138,7 +138,7 @@ fn database(path: &Path, users: &[User], groups: &[GroupRow], memberships: &[(&s
         let group = GroupId::from(some[0].0);
         writer.memberships(&group, &users).unwrap();
     }
-    writer.finish(&facts(&run), &[warning()]).unwrap();
+    writer.finish(&facts(&run), &[], &[warning()]).unwrap();
 }
 
 /// A folder with the usual snapshot in it, as `a.db` and as `a.c1z`.
@@ -438,7 +438,7 @@ fn rows_out_of_order_and_rows_given_twice_are_refused() {
     }
     let other = Facts::default();
     assert!(matches!(
-        writer.finish(&other, &[]),
+        writer.finish(&other, &[], &[]),
         Err(Error::OutOfOrder { .. })
     ));
 }
@@ -686,17 +686,125 @@ fn a_run_that_another_program_appended_is_read_from_its_own_rows() {
 }
 
 #[test]
-fn a_user_that_the_plain_tables_lack_is_read_from_its_message() {
-    let (counts, _, users, ..) = changed("delete from users where id = '00u2'").unwrap();
-    assert_eq!(counts.users, 4);
-    assert_eq!(users[1].user.display_name(), "Otto");
-    assert_eq!(users[1].matched_by, None);
+fn a_file_with_other_rows_than_its_run_recorded_is_damaged() {
+    for (sql, part) in [
+        (
+            "delete from v1_grants where rowid % 2 = 0",
+            "recorded 5 memberships, and it holds 3",
+        ),
+        (
+            "drop view memberships; drop table v1_grants",
+            "recorded 5 memberships, and it holds 0",
+        ),
+        (
+            "delete from users where id = '00u2'",
+            "recorded 4 users, and it holds 3",
+        ),
+        (
+            "delete from v1_resources where external_id = 'user:00u2'",
+            "recorded 4 users, and it holds 3",
+        ),
+        (
+            "delete from groups where id = '00g2'",
+            "recorded 4 groups, and it holds 3",
+        ),
+        (
+            "delete from v1_resources where external_id = 'group:00g2'",
+            "recorded 4 groups, and it holds 3",
+        ),
+        (
+            "update snapshot set users_kept = 5",
+            "recorded 5 users, and it holds 4",
+        ),
+    ] {
+        let error = changed(sql).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{sql}: {error}");
+        assert!(error.to_string().contains(part), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn a_file_of_an_earlier_version_without_the_newer_facts_and_tables_is_read() {
+    let (counts, ..) =
+        changed("drop table domains; alter table snapshot drop column deprovisioned_in_everyone")
+            .unwrap();
+    assert_eq!((counts.users, counts.memberships), (4, 5));
+    let error = changed("alter table snapshot drop column complete").unwrap_err();
+    assert!(error.to_string().contains("snapshot.complete"), "{error}");
+}
+
+#[test]
+fn a_snapshot_of_much_repetition_is_read_again() {
+    let folder = TempDir::new().unwrap();
+    let (db, c1z) = (folder.path().join("a.db"), folder.path().join("a.c1z"));
+    let text = "the same again and again, ".repeat(40_000);
+    let users: Vec<User> = (0..100)
+        .map(|number| {
+            let mut user = users().swap_remove(0);
+            user.id = format!("00u{number:05}").as_str().into();
+            user.profile
+                .insert("description".to_owned(), text.clone().into());
+            user
+        })
+        .collect();
+    database(&db, &users, &groups(), &[]);
+    let packed = c1z::pack(&db, &mut File::create_new(&c1z).unwrap()).unwrap();
+    let unpacked = fs::metadata(&db).unwrap().len();
+    assert!(
+        unpacked > 100 << 20 && packed.bytes < unpacked / 100,
+        "{packed:?}"
+    );
+    assert_eq!(Reader::open(&c1z).unwrap().counts().unwrap().users, 100);
+}
+
+#[test]
+fn what_no_reader_would_take_is_not_written() {
+    let folder = TempDir::new().unwrap();
+    let user = |edit: fn(&mut User)| {
+        let mut user = users().swap_remove(0);
+        edit(&mut user);
+        user
+    };
+    let long = || "x".repeat(5_000);
+    for (name, user) in [
+        (
+            "id",
+            user(|user| user.id = "x".repeat(5_000).as_str().into()),
+        ),
+        (
+            "login",
+            user(|user| {
+                drop(
+                    user.profile
+                        .insert("login".to_owned(), "x".repeat(5_000).into()),
+                )
+            }),
+        ),
+        ("status", user(|user| user.status = Some("x".repeat(5_000)))),
+        (
+            "values",
+            user(|user| {
+                let list: Vec<u8> = vec![0; 20_001];
+                user.profile.insert("list".to_owned(), list.into());
+            }),
+        ),
+    ] {
+        let path = folder.path().join(name);
+        let mut writer = Writer::create(&path, &run()).unwrap();
+        assert!(writer.user(&user, MatchedBy::Email).is_err(), "{name}");
+    }
+    let mut writer = Writer::create(&folder.path().join("group"), &run()).unwrap();
+    let mut row = group("00g1", "A group", "OKTA_GROUP", Learned::Listed);
+    row.group.kind = Some(long());
+    assert!(writer.group(&row).is_err());
 }
 
 #[test]
 fn missing_tables_and_columns_of_old_files_are_taken_as_empty() {
-    let (counts, ..) =
-        changed("drop view memberships; drop table v1_grants; drop table v1_assets").unwrap();
+    let (counts, ..) = changed(
+        "drop view memberships; drop table v1_grants; drop table v1_assets; update snapshot set memberships_kept = 0",
+    )
+    .unwrap();
     assert_eq!((counts.users, counts.memberships), (4, 0));
     let (counts, ..) = changed(
         "alter table v1_sync_runs drop column sync_type; alter table v1_sync_runs drop column supports_diff;
@@ -731,11 +839,11 @@ fn content_that_cannot_be_is_called_damaged_and_named() {
         ("update users set profile = x'00' where id = '00u1'", ""),
         ("update groups set members_seen = -1", "negative"),
         (
-            "delete from users; update v1_resources set data = x'ff'",
+            "drop table snapshot; update v1_resources set data = x'ff'",
             "does not decode",
         ),
         (
-            "delete from users; update v1_resources set data = 7",
+            "drop table snapshot; update v1_resources set data = 7",
             "no data",
         ),
         ("update v1_sync_runs set ended_at = ''", "no time"),

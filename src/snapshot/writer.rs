@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
-use super::error::MAX_VALUE;
 use super::facts::Facts;
+use super::limits::{self, MAX_ID, MAX_VALUE};
 use super::schema::{self, SCHEMA_VERSION};
-use super::{Error, GroupRow, Run, Warning, baton, proto, times};
+use super::{DomainUsers, Error, GroupRow, Run, Warning, baton, proto, times};
 use crate::filter::MatchedBy;
 use crate::model::{GroupId, Learned, Profile, User, UserId};
 
@@ -36,6 +36,9 @@ pub struct Writer {
     last_user: Option<UserId>,
     last_group: Option<GroupId>,
     last_members_of: Option<GroupId>,
+    users: u64,
+    groups: u64,
+    memberships: u64,
 }
 
 impl Writer {
@@ -73,6 +76,9 @@ impl Writer {
             last_user: None,
             last_group: None,
             last_members_of: None,
+            users: 0,
+            groups: 0,
+            memberships: 0,
         };
         for kind in baton::resource_types() {
             let row = params![
@@ -99,6 +105,12 @@ impl Writer {
         let profile = self.profile(&user.profile)?;
         let time = |time: Option<jiff::Timestamp>| time.map(times::rfc3339);
         let attribute = |key: &str| user.profile.get(key).and_then(serde_json::Value::as_str);
+        self.check_words([
+            Some(user.id.as_str()),
+            user.status.as_deref(),
+            user.login(),
+            user.email(),
+        ])?;
         self.insert(
             schema::INSERT_USER,
             params![
@@ -121,6 +133,7 @@ impl Writer {
             ],
         )?;
         self.last_user = Some(user.id.clone());
+        self.users += 1;
         Ok(())
     }
 
@@ -141,6 +154,11 @@ impl Writer {
         }
         let resource = baton::group_resource(group);
         self.resource(baton::GROUP, group.id.as_str(), &resource.encode_to_vec())?;
+        self.check_words([
+            Some(group.id.as_str()),
+            group.kind.as_deref(),
+            group.source_id.as_deref(),
+        ])?;
         let readable = row.learned != Learned::Forbidden;
         if readable {
             let entitlement = baton::group_entitlement(group, resource);
@@ -159,7 +177,7 @@ impl Writer {
         let profile = self.profile(&group.profile)?;
         let attribute = |key: &str| group.profile.get(key).and_then(serde_json::Value::as_str);
         let time = |time: Option<jiff::Timestamp>| time.map(times::rfc3339);
-        let number = |number: Option<u64>| number.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        let number = |number: Option<u64>| number.map(count);
         self.insert(
             schema::INSERT_GROUP,
             params![
@@ -179,6 +197,7 @@ impl Writer {
             ],
         )?;
         self.last_group = Some(group.id.clone());
+        self.groups += 1;
         Ok(())
     }
 
@@ -223,6 +242,7 @@ impl Writer {
             insert.raw_bind_parameter(place, value).map_err(failed)?;
         }
         let mut last: Option<&UserId> = None;
+        let mut written = 0;
         for user in users {
             if last.is_some_and(|last| last >= user) {
                 let what = format!("user {user} of group {group} came too late");
@@ -240,15 +260,24 @@ impl Writer {
                 insert.raw_execute().map(drop)
             };
             row().map_err(failed)?;
+            written += 1;
         }
+        drop(insert);
+        self.memberships += written;
         Ok(())
     }
 
-    /// Writes how the snapshot was taken, then the indexes, and closes the database.
+    /// Writes how the snapshot was taken, with the numbers of the rows that were written, then the indexes, and closes
+    /// the database.
     ///
     /// # Errors
     /// Facts of another run, or a full disk.
-    pub fn finish(self, facts: &Facts, warnings: &[Warning]) -> Result<(), Error> {
+    pub fn finish(
+        self,
+        facts: &Facts,
+        domains: &[DomainUsers],
+        warnings: &[Warning],
+    ) -> Result<(), Error> {
         if facts.sync_id != self.sync_id {
             let what = format!("run {} cannot end as {}", self.sync_id, facts.sync_id);
             return Err(self.out_of_order(what));
@@ -258,9 +287,24 @@ impl Writer {
         self.insert(schema::INSERT_RUN, run)?;
         let facts = Facts {
             schema_version: SCHEMA_VERSION,
+            users_kept: self.users,
+            groups_kept: self.groups,
+            memberships_kept: self.memberships,
             ..facts.clone()
         };
         self.insert(&Facts::insert(), params_from_iter(facts.to_values()))?;
+        for row in domains {
+            self.insert(
+                schema::INSERT_DOMAIN,
+                params![
+                    row.domain,
+                    count(row.users),
+                    count(row.users_by_email),
+                    count(row.users_by_login),
+                    count(row.users_by_second_email),
+                ],
+            )?;
+        }
         for warning in warnings {
             let Warning {
                 code,
@@ -268,6 +312,7 @@ impl Writer {
                 object_id,
                 message,
             } = warning;
+            self.check(message.as_bytes())?;
             self.insert(
                 schema::INSERT_WARNING,
                 params![code, kind, object_id, message],
@@ -300,7 +345,18 @@ impl Writer {
         let text = serde_json::to_string(profile)
             .map_err(|error| self.out_of_order(format!("a profile is no JSON ({error})")))?;
         self.check(text.as_bytes())?;
+        if !limits::has_few_elements(&text) {
+            return Err(Error::too_many_elements(&self.path));
+        }
         Ok(text)
+    }
+
+    /// What is sorted and compared has to be short.
+    fn check_words<const N: usize>(&self, words: [Option<&str>; N]) -> Result<(), Error> {
+        if words.into_iter().flatten().any(|word| word.len() > MAX_ID) {
+            return Err(Error::id_too_big(&self.path));
+        }
+        Ok(())
     }
 
     /// Nothing is written that no reader would take.
@@ -339,6 +395,11 @@ fn sort_beside(db: &Connection, path: &Path) -> rusqlite::Result<()> {
         Some(folder) => db.pragma_update(None, "temp_store_directory", folder),
         None => Ok(()),
     }
+}
+
+/// A number as SQLite holds it.
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn database(path: &Path, source: rusqlite::Error) -> Error {

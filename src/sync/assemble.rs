@@ -1,14 +1,17 @@
 //! The one pass from the working database to the snapshot's: everything in the order of the ids, so that equal content
 //! gives equal bytes, in whatever order the pages came.
 
+use anyhow::Context as _;
+
 use super::directory::Seq;
 use super::plan::Strategy;
 use super::work::Work;
+use crate::filter::{Addresses, Scope};
 use crate::model::{GroupId, Learned, UserId};
-use crate::snapshot::{GroupRow, Writer};
+use crate::snapshot::{DomainUsers, GroupRow, Writer};
 
 /// What the snapshot holds, counted while it was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Users.
     pub users: u64,
@@ -22,6 +25,8 @@ pub struct Counts {
     pub hidden: u64,
     /// Whether a part of the hidden is Okta's count, which may be stale, and not a listing.
     pub hidden_is_estimate: bool,
+    /// The users of each domain of the scope.
+    pub domains: Vec<DomainUsers>,
 }
 
 /// The users of the snapshot by their place in the order of ids.
@@ -57,13 +62,27 @@ pub fn assemble(
     work: &Work,
     strategy: Strategy,
     all_in_everyone: bool,
+    scope: &Scope,
     writer: &mut Writer,
 ) -> anyhow::Result<Counts> {
-    let mut counts = Counts::default();
+    let mut counts = Counts {
+        domains: scope.domains().iter().map(DomainUsers::none_of).collect(),
+        ..Counts::default()
+    };
     let mut places = Places::default();
     work.each_user(|seq, user, matched_by| {
         counts.users += 1;
-        writer.user(&user, matched_by)?;
+        writer
+            .user(&user, matched_by)
+            .with_context(|| format!("cannot write user {}", user.id))?;
+        let addresses = Addresses {
+            email: user.email(),
+            login: user.login(),
+            second_email: user.second_email(),
+        };
+        for (place, by) in scope.domains_of(addresses) {
+            counts.domains[place].add(by);
+        }
         let active = !user.is_deprovisioned();
         places.add(seq, user.id, active);
         Ok(())
@@ -99,12 +118,15 @@ pub fn assemble(
             counts.hidden_is_estimate |= members_seen.is_none() && seen > kept;
         }
         let id: GroupId = group.id.clone();
-        writer.group(&GroupRow {
+        let row = GroupRow {
             group,
             learned,
             members_seen,
             members_kept: (learned != Learned::Forbidden).then_some(kept),
-        })?;
+        };
+        writer
+            .group(&row)
+            .with_context(|| format!("cannot write group {id}"))?;
         let users = members.iter().map(|place| &places.ids[*place as usize]);
         writer.memberships(&id, users)?;
         Ok(())

@@ -4,9 +4,11 @@
 //! credential (another token may see another part of the org). And the state must be fresh: what was read a day ago
 //! and what is read now are no picture of anything.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::ErrorCode;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +17,8 @@ use thiserror::Error;
 use super::plan::Strategy;
 use crate::config::Sync;
 use crate::console::span;
+use crate::exit::Ending;
+use crate::okta;
 use crate::okta::client::Cost;
 use crate::okta::read::UserListing;
 
@@ -115,6 +119,47 @@ pub fn unusable(error: anyhow::Error) -> anyhow::Error {
     error.context(Unusable)
 }
 
+/// What was read cannot be written.
+#[derive(Clone, Copy, Debug, Error)]
+#[error(
+    "what was read cannot be written, and trying again would not help: the next run reads the org anew, as --fresh does"
+)]
+pub struct Unwritable;
+
+/// Says of an error that came after all was read whether the same data would meet it again.
+pub fn after_reading(error: anyhow::Error) -> anyhow::Error {
+    if would_repeat(&error) {
+        error.context(Unwritable)
+    } else {
+        error
+    }
+}
+
+/// An error of the machine, a signal and a guard have nothing to do with the data; everything else does.
+fn would_repeat(error: &anyhow::Error) -> bool {
+    let is_the_machines = |error: &rusqlite::Error| {
+        matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::PermissionDenied
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+            )
+        )
+    };
+    !error.chain().any(|cause| {
+        cause.is::<io::Error>()
+            || cause.is::<okta::Error>()
+            || cause.is::<Ending>()
+            || cause.downcast_ref().is_some_and(is_the_machines)
+    })
+}
+
 /// A state older than this is no part of a picture of now.
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -205,6 +250,32 @@ mod tests {
             let why = obstacle(&progress(begun_at), &identity(), now);
             assert_eq!(why.is_some(), part.is_some(), "{begun_at}");
             assert!(why.unwrap_or_default().contains(part.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn only_what_the_data_causes_would_repeat() {
+        let sqlite = |code| {
+            anyhow::Error::new(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(code),
+                None,
+            ))
+        };
+        for (error, repeats) in [
+            (sqlite(rusqlite::ffi::SQLITE_FULL), false),
+            (sqlite(rusqlite::ffi::SQLITE_IOERR_WRITE), false),
+            (sqlite(rusqlite::ffi::SQLITE_CANTOPEN), false),
+            (sqlite(rusqlite::ffi::SQLITE_TOOBIG), true),
+            (sqlite(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE), true),
+            (io::Error::from(io::ErrorKind::StorageFull).into(), false),
+            (okta::Error::Interrupted(15).into(), false),
+            (Ending::guard("nobody").into(), false),
+            (anyhow::anyhow!("a user is in scope by nothing"), true),
+        ] {
+            let text = format!("{error:#}");
+            let error = error.context("cannot write user 00u1");
+            assert_eq!(would_repeat(&error), repeats, "{text}");
+            assert_eq!(after_reading(error).is::<Unwritable>(), repeats, "{text}");
         }
     }
 

@@ -9,7 +9,7 @@ mod users;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use super::worker::{Event, Shared, Step, Task, Through, UserRow, Walk};
 use crate::config::Sync;
 use crate::console::{self, Tally};
 use crate::exit::{Ending, Exit};
+use crate::filter::Domain;
 use crate::model::{Group, GroupId, Learned, UserId};
 use crate::okta::client::Cost;
 use crate::okta::page::RowKey;
@@ -71,6 +72,8 @@ pub struct Gathered {
     pub warnings: Vec<Warning>,
     /// Why it is incomplete, if it is: one line a reason.
     pub missing: Vec<String>,
+    /// Domains of the scope in which no user was met. Of a run that was interrupted this is about its last part only.
+    pub domains_unmet: Vec<Domain>,
     /// What it cost, with what it had cost before it was interrupted.
     pub cost: Cost,
 }
@@ -111,6 +114,12 @@ pub fn gather(
         events: event_in,
         stop_cursor: AtomicBool::new(false),
         stop_ends: AtomicBool::new(false),
+        domains_met: config
+            .scope
+            .domains()
+            .iter()
+            .map(|_| AtomicBool::new(false))
+            .collect(),
     });
     let mut run = Run::new(config, &shared, task_in, state);
     run.begin()?;
@@ -1066,8 +1075,32 @@ impl<'a> Run<'a> {
             by_user: users.in_scope(),
             warnings: self.warnings,
             missing,
+            domains_unmet: domains_unmet(self.shared),
             cost: self.cost_before + self.shared.client.cost(),
         })
+    }
+}
+
+fn domains_unmet(shared: &Shared) -> Vec<Domain> {
+    let domains = shared.scope.domains().iter().zip(&shared.domains_met);
+    domains
+        .filter(|(_, met)| !met.load(Ordering::Relaxed))
+        .map(|(domain, _)| domain.clone())
+        .collect()
+}
+
+/// The code of a warning about a domain of the scope.
+pub const DOMAIN_UNUSED: &str = "domain_unused";
+
+/// A domain that nobody is in is often a typing error.
+pub fn domain_unused(domain: &str) -> Warning {
+    Warning {
+        code: DOMAIN_UNUSED.to_owned(),
+        kind: "run".to_owned(),
+        object_id: None,
+        message: format!(
+            "no user has an address in {domain}; see whether --email-domains is spelled right"
+        ),
     }
 }
 

@@ -15,7 +15,7 @@ use super::directory::{Copy, Directory, From, Seq};
 use super::listing::WalkId;
 use super::work::UserCopy;
 use crate::config::PageSizes;
-use crate::filter::{Addresses, Scope};
+use crate::filter::{Addresses, MatchedBy, Scope};
 use crate::model::{Group, GroupId, UserId};
 use crate::okta::page::{Counted, RowKey};
 use crate::okta::read::{self, Users};
@@ -153,6 +153,8 @@ pub(super) struct Shared {
     pub stop_cursor: AtomicBool,
     /// The cursors from both ends are to stop: they have met, or are given up.
     pub stop_ends: AtomicBool,
+    /// For each domain of the scope, whether a user in it was met.
+    pub domains_met: Vec<AtomicBool>,
 }
 
 impl Shared {
@@ -337,7 +339,7 @@ impl Shared {
                     login: user.login(),
                     second_email: user.second_email(),
                 };
-                let matched_by = self.scope.user(addresses);
+                let matched_by = self.match_user(addresses);
                 Event::Freshest {
                     id,
                     copy: Some(Box::new(UserCopy::new(user, matched_by))),
@@ -348,9 +350,18 @@ impl Shared {
         }
     }
 
+    /// Whether a user is in scope, and by which address. Notes in which domains.
+    fn match_user(&self, addresses: Addresses<'_>) -> Option<MatchedBy> {
+        let matched_by = self.scope.user(addresses)?;
+        for (place, _) in self.scope.domains_of(addresses) {
+            self.domains_met[place].store(true, Ordering::Relaxed);
+        }
+        Some(matched_by)
+    }
+
     /// What to keep of a user on a page: a number, a copy, or nothing.
     fn keep(&self, user: &wire::User<'_>, from: From) -> Result<Option<UserRow>, Malformed> {
-        let matched_by = || user.with_addresses(|addresses| self.scope.user(addresses));
+        let matched_by = || user.with_addresses(|addresses| self.match_user(addresses));
         let copy = |matched_by| {
             let user = user.to_model()?;
             Ok(Some(UserRow::Copy(Box::new(UserCopy::new(

@@ -81,7 +81,7 @@ fn a_super_admins_token_does_for_everything() {
         "ok       limits         this run may send 450 requests a minute or more\n",
         "                        users            450 of 600, 599 left\n",
         "ok       clock          ",
-        "13 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
+        "14 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
     }
@@ -95,7 +95,7 @@ fn a_program_reads_the_same_as_json() {
     let okta = Okta::with_options(Org::demo(), Options::default());
     let folder = Folder::new();
     let report = as_json(&folder, &okta, &["--provisioning"], 0);
-    assert_eq!(names(&report, "ok").len(), 13);
+    assert_eq!(names(&report, "ok").len(), 14);
     assert_eq!(found(&report, "users")["todo"], Value::Null);
     let changes = found(&report, "changes")["message"].as_str().unwrap();
     assert!(
@@ -261,7 +261,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
         "warning  rules          hidden, ",
         "revoke always asks for --yes",
         "warning  changes        whether groups may be changed cannot be told beforehand (the owner's roles are hidden, ",
-        "9 ok, 4 warnings, 0 failures; ",
+        "10 ok, 4 warnings, 0 failures; ",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
     }

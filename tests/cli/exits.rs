@@ -273,13 +273,13 @@ fn a_deadline_ends_a_wait_at_once_with_6() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(3_000)));
     let folder = with_previous();
-    let ran = folder.sync(&okta, &["--deadline", "100s"]).end().code(6);
+    let ran = folder.sync(&okta, &["--deadline", "70s"]).end().code(6);
     assert_one_line(
         &ran,
         "--deadline is over before the wait for Okta's rate limit (users) ends",
         &[],
     );
-    assert!(ran.took < Duration::from_secs(100), "{:?}", ran.took);
+    assert!(ran.took < Duration::from_secs(70), "{:?}", ran.took);
     assert_only_the_state_is_new(&folder);
 }
 

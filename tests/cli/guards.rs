@@ -378,10 +378,39 @@ fn a_snapshot_that_lost_more_than_is_allowed_goes_beside_the_old_one() {
             .unwrap()
             .ends_with("sync.c1z.rejected")
     );
-    // What is as wanted replaces the old file, and the rejected one stays for people.
+    // What is as wanted replaces the old file, and the rejected one is out of date.
     folder.sync(&okta, &["--max-drop", "80"]).ok();
     assert_ne!(std::fs::read(folder.path("sync.c1z")).unwrap(), c1z);
-    assert!(folder.path("sync.c1z.rejected").exists());
+    assert!(!folder.path("sync.c1z.rejected").exists());
+}
+
+#[test]
+fn a_snapshot_of_another_scope_is_not_compared_with() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    folder.sync(&okta, &[]).ok();
+    let before = std::fs::read(folder.path("sync.c1z")).unwrap();
+    let asked = okta.count();
+    for (arguments, what) in [
+        (&["--email-domains", "example.com"][..], "--email-domains"),
+        (&["--group-name-filter", "VPN"], "--group-name-filter"),
+        (&["--skip-secondary-emails"], "--skip-secondary-emails"),
+    ] {
+        let arguments = [&["--max-drop", "100"], arguments].concat();
+        let ran = folder.sync(&okta, &arguments).end().code(8);
+        let part = format!("is of another ({what})");
+        assert!(ran.error().contains(&part), "{}", ran.stderr);
+    }
+    assert_eq!(okta.count(), asked);
+    assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), before);
+    // The same scope in another spelling is the same.
+    let arguments = [
+        "--max-drop",
+        "0",
+        "--email-domains",
+        "EXAMPLE.org., @example.com",
+    ];
+    folder.sync(&okta, &arguments).ok();
 }
 
 #[test]

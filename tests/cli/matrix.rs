@@ -111,7 +111,7 @@ fn cases() -> Vec<Case> {
             [Action::RateLimited(1), Action::NoLimitHeaders],
         ),
         Case {
-            arguments: &["--deadline", "200s"],
+            arguments: &["--deadline", "70s"],
             once: |_| OVER,
             ..Case::passing("429 with a reset an hour away", [Action::RateLimited(3600)])
         },

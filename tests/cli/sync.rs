@@ -177,6 +177,10 @@ fn the_tables_have_exactly_the_promised_columns() {
             "id name description type source_id created last_updated last_membership_updated members_reported members_seen members_kept learned profile",
         ),
         ("memberships", "user_id group_id learned"),
+        (
+            "domains",
+            "domain users users_by_email users_by_login users_by_second_email",
+        ),
         ("warnings", "code kind object_id message"),
     ] {
         let query = format!("select group_concat(name, ' ') from pragma_table_info('{table}')");

@@ -130,7 +130,7 @@ pub(super) fn state_file_after(file: &StateFile, gone_on_with: bool, error: &any
         file.remove();
     } else if exit::may_pass(error) {
         tracing::info!("what was read is kept: the same command goes on from there, for 24 hours");
-    } else if gone_on_with {
+    } else if gone_on_with || error.is::<resume::Unwritable>() {
         // It may have been worth hours, and the next command may be another.
         match file.set_aside() {
             Ok(aside) => tracing::info!("what was read is kept as {}", aside.display()),

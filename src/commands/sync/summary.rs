@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Written;
 use crate::console::{clean, count, number, span};
-use crate::snapshot::{Facts, Warning};
+use crate::snapshot::{DomainUsers, Facts, Warning};
 
 /// What a sync did, for a program and for a person.
 #[derive(Debug, Serialize)]
@@ -20,6 +20,7 @@ pub(super) struct Summary {
     complete: bool,
     strategy: String,
     users: Kept,
+    domains: Vec<DomainUsers>,
     groups: Kept,
     memberships: Memberships,
     requests: u64,
@@ -71,6 +72,7 @@ impl Summary {
                     .users_seen
                     .map(|seen| seen + facts.users_only_as_members),
             },
+            domains: counts.domains.clone(),
             groups: Kept {
                 kept: counts.groups,
                 seen: Some(facts.groups_seen + facts.groups_only_from_users),
@@ -113,6 +115,9 @@ impl Summary {
                 }
             ),
             format!("  users        {}", of(&self.users)),
+        ];
+        lines.extend(domain_lines(&self.domains));
+        lines.extend([
             format!("  groups       {}", of(&self.groups)),
             format!(
                 "  memberships  {}, {about}{} hidden by the scope",
@@ -125,7 +130,7 @@ impl Summary {
                 retried(self.retries),
                 self.strategy
             ),
-        ];
+        ]);
         if self.waits > 0 {
             lines.push(format!(
                 "  waited       {} for rate limits, {}",
@@ -160,6 +165,32 @@ impl Summary {
     }
 }
 
+/// A line for each domain where there are several: one says no more than the line of all users.
+pub(in crate::commands) fn domain_lines(domains: &[DomainUsers]) -> Vec<String> {
+    if domains.len() < 2 {
+        return Vec::new();
+    }
+    let line = |row: &DomainUsers| {
+        let ways = [
+            (row.users_by_email, "email"),
+            (row.users_by_login, "login"),
+            (row.users_by_second_email, "second email"),
+        ];
+        let ways: Vec<String> = ways
+            .iter()
+            .filter(|(users, _)| *users > 0)
+            .map(|(users, way)| format!("{} by {way}", number(*users)))
+            .collect();
+        let ways = if ways.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", ways.join(", "))
+        };
+        format!("    {}  {}{ways}", clean(&row.domain), number(row.users))
+    };
+    domains.iter().map(line).collect()
+}
+
 fn retried(retries: u64) -> String {
     if retries == 0 {
         String::new()
@@ -175,6 +206,7 @@ pub(super) struct Manifest<'a> {
     bytes: u64,
     sha256: &'a str,
     snapshot: &'a Facts,
+    domains: &'a [DomainUsers],
     warnings: &'a [Warning],
 }
 
@@ -185,6 +217,7 @@ impl<'a> Manifest<'a> {
             bytes: summary.bytes,
             sha256: &summary.sha256,
             snapshot: facts,
+            domains: &summary.domains,
             warnings: &summary.warnings,
         }
     }

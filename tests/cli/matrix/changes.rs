@@ -52,7 +52,7 @@ fn cases() -> Vec<Case> {
     let page = |status, kind: &str, body: &[u8]| Action::Reply(Reply::new(status, kind, body));
     let unmade = |status| page(status, "text/html", b"<html>Please sign in</html>");
     let hour = in_an_hour();
-    let deadline: &[&str] = &["--deadline", "200s"];
+    let deadline: &[&str] = &["--deadline", "70s"];
     vec![
         case("429 with a reset", [Action::RateLimited(1)], TWICE),
         case("429 of concurrency", [Action::Concurrency], TWICE),

@@ -1,0 +1,85 @@
+//! How large a snapshot and its parts may be: one set for the writer and the reader, so that nothing is written that is
+//! not read again. Okta's own limits are far below all of them.
+
+/// How long a value may be: a resource, a profile, a name.
+pub(super) const MAX_VALUE: usize = 8 << 20;
+
+/// How long what SQLite sorts and compares may be: ids, logins, addresses, words. Baton's ids end at 1024 bytes.
+pub(super) const MAX_ID: usize = 4 << 10;
+
+/// How long a message of Baton's may be. Two bytes of it may take a hundred in memory.
+pub(super) const MAX_MESSAGE: usize = 1 << 20;
+
+/// How many values a profile may hold, those of its lists and objects too: each takes a hundred times more memory than
+/// the two bytes that it may take in a file.
+pub(super) const MAX_ELEMENTS: usize = 20_000;
+
+/// How large an unpacked database may be; Baton's own readers have the same limit.
+pub const MAX_DATABASE: u64 = 10 << 30;
+
+/// A container may unpack to so many times its own size: ten times what snapshots do. So a few bytes fill no disk.
+const MAX_RATIO: u64 = 128;
+/// So much it may always unpack to.
+const ALWAYS: u64 = 64 << 20;
+
+/// How large the database in a container of so many bytes may be.
+pub(super) fn largest_database(container: u64) -> u64 {
+    container
+        .saturating_mul(MAX_RATIO)
+        .clamp(ALWAYS, MAX_DATABASE)
+}
+
+/// How many bytes a container of a database must have.
+pub(super) fn least_container(database: u64) -> u64 {
+    if database <= ALWAYS {
+        0
+    } else {
+        database.div_ceil(MAX_RATIO)
+    }
+}
+
+/// Whether a profile's JSON holds few enough values. Each but the first stands behind one of these characters; they are
+/// counted before any value takes memory.
+pub(super) fn has_few_elements(json: &str) -> bool {
+    let (mut marks, mut in_string, mut escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => marks += 1,
+            _ => {}
+        }
+    }
+    marks <= MAX_ELEMENTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_of_a_profile_are_counted_and_the_commas_in_a_text_are_not() {
+        let many = |text: &str| text.repeat(MAX_ELEMENTS);
+        for (json, is_few) in [
+            (format!("{{\"a\":\"{}\"}}", many(",[{")), true),
+            (format!("{{\"a\\\"{}\":1}}", many(",")), true),
+            (format!("{{\"a\\\\\":[{}0]}}", many("0,")), false),
+            (format!("{{\"a\":[{}0]}}", many("0,")), false),
+            (format!("{{\"a\":{}", many("[")), false),
+        ] {
+            assert_eq!(has_few_elements(&json), is_few, "{}", &json[..20]);
+        }
+    }
+
+    #[test]
+    fn a_container_of_the_least_size_may_hold_its_database() {
+        for database in [0, 1, ALWAYS, ALWAYS + 1, 128 * ALWAYS - 1, MAX_DATABASE] {
+            let container = least_container(database);
+            assert!(largest_database(container) >= database, "{database}");
+            if database > ALWAYS {
+                assert!(largest_database(container - 1) < database, "{database}");
+            }
+        }
+    }
+}
