@@ -879,6 +879,10 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     if let Some(problem) = placeholder(typed) {
         return Err(domain.wrong(format!("{} {problem}; {hint}", mask::shown(typed))));
     }
+    // A host's name is sent to a name server, and printed where there is none of it.
+    if mask::holds_a_token(typed) {
+        return Err(domain.wrong(format!("holds what looks like a token; {hint}")));
+    }
     let with_scheme = if typed.contains("://") {
         typed.to_owned()
     } else {

@@ -79,13 +79,17 @@ pub fn looks_like_a_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
+/// Whether one of the words of a text looks like a token.
+pub fn holds_a_token(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    text.split(|c| !is_word(c)).any(|word| {
+        (word.starts_with("00") && word.len() >= 30) || (word.len() >= 40 && !word.contains('-'))
+    })
+}
+
 /// A value of a setting as a message may show it: quoted, or masked where it looks like a token or holds one.
 pub fn shown(value: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let has_token = value.split(|c| !is_word(c)).any(|word| {
-        (word.starts_with("00") && word.len() >= 30) || (word.len() >= 40 && !word.contains('-'))
-    });
-    if has_token {
+    if holds_a_token(value) {
         "\"***\"".to_owned()
     } else {
         format!("{value:?}")

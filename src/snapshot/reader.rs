@@ -265,7 +265,10 @@ impl Reader {
                 newest_unfinished: None,
             }),
             Form::C1z => {
-                let failed = Error::io(path, "make a temporary copy of it");
+                let failed = Error::io(
+                    path,
+                    "make a temporary copy of it (TMPDIR names the folder; it must exist and be writable)",
+                );
                 let (mut copy, name, folder) = nameless().map_err(failed)?;
                 // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there
                 // is anything that a killed run could leave behind.

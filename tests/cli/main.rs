@@ -4,6 +4,7 @@
 
 mod change;
 mod check;
+mod complete;
 mod demo;
 mod exits;
 mod faults;
@@ -14,6 +15,7 @@ mod lists;
 mod machine;
 mod matrix;
 mod moving;
+mod outside;
 mod plan;
 mod resume;
 mod scope;

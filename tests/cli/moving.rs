@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use okta_ciam::demo::{Action, Distribution, Fault, Group, Options, Org, PageCap, Shape, User};
+use okta_ciam::demo::{
+    Action, Distribution, Endpoint, Fault, Group, Options, Org, PageCap, Shape, User,
+};
 use okta_ciam::filter::Scope;
 
 use crate::support::{Folder, Okta, cell, open, rows, scope, unlimited};
@@ -281,6 +283,7 @@ struct Met {
     edits: usize,
     interruptions: usize,
     vanished: usize,
+    from_both_ends: usize,
 }
 
 /// One run over an org that moves, and perhaps is killed and gone on with; the seed says how. Without edits, it takes
@@ -302,6 +305,8 @@ fn run_once(seed: u64, org: &Org, requests: u64, options: Options) -> Met {
     let scope = scope(&["example.com", "example.org"], Some(filter));
     let history = Arc::new(Mutex::new(History::new(&okta.org(), scope, seed)));
     move_it(&okta, &history, requests);
+    // Mostly, Everyone's size is known by then.
+    okta.fault(Fault::on(Endpoint::Users, Action::Delay(Duration::from_millis(300))).nth(2));
     let folder = Folder::new();
     let is_killed = random.bool();
     if is_killed {
@@ -341,6 +346,7 @@ fn run_once(seed: u64, org: &Org, requests: u64, options: Options) -> Met {
         edits: history.edits.len(),
         interruptions: number("select interruptions from snapshot"),
         vanished: number("select users_vanished + groups_vanished from snapshot"),
+        from_both_ends: number("select users_listed_by = 'both_ends' from snapshot"),
     }
 }
 
@@ -362,6 +368,7 @@ fn run_all(seeds: u64, run: impl Fn(u64) -> Met + Sync) -> Met {
                             met.edits += one.edits;
                             met.interruptions += one.interruptions;
                             met.vanished += one.vanished;
+                            met.from_both_ends += one.from_both_ends;
                         }
                         Err(panic) => {
                             let text = panic.downcast_ref::<String>().cloned();
@@ -394,16 +401,17 @@ fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
 #[test]
 fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     let org = Org::generated(&Shape {
-        users: 12_500,
+        users: 34_000,
         in_scope: 300,
         groups: 30,
         memberships: 400,
         largest_group: 60,
         ..Shape::default()
     });
-    let met = run_all(12, |seed| run_once(1_000 + seed, &org, 90, unlimited()));
+    let met = run_all(12, |seed| run_once(1_000 + seed, &org, 190, unlimited()));
     assert!(met.edits > 30, "{} edits", met.edits);
     assert!(met.interruptions > 2, "{}", met.interruptions);
+    assert!(met.from_both_ends > 0);
 }
 
 /// By one connection, the users are listed before any members are.

@@ -273,6 +273,15 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
+    /// The largest part of memory that it had so far, in KiB (VmHWM of proc_pid_status(5)); 0 once it has ended.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        kib.and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
+
     /// Whether it ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

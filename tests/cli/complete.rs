@@ -1,0 +1,250 @@
+//! What looks complete and is not: empty answers, lists that change between two requests, counts that are wrong.
+
+use std::time::Duration;
+
+use okta_ciam::demo::{
+    Action, Endpoint, Fault, Group, Options, Org, RefuseSearch, Refused, Reply, Shape, Size, User,
+};
+use rusqlite::Connection;
+
+use crate::support::{
+    Folder, Okta, Running, assert_holds_the_truth, cell, gate, open, rows, scope, unlimited,
+    wait_for_file,
+};
+
+const DOMAINS: &[&str] = &["example.com", "example.org"];
+const STATE: &str = ".sync.c1z.work";
+
+/// Long enough for two cursors, by the count of Everyone.
+fn long_list() -> Org {
+    Org::generated(&Shape {
+        users: 34_000,
+        in_scope: 300,
+        groups: 20,
+        memberships: 400,
+        largest_group: 60,
+        ..Shape::default()
+    })
+}
+
+/// Starts a sync whose second page of users comes once Everyone's size is known, so that it reads from both ends.
+fn from_both_ends(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Running {
+    let (open, closed) = gate();
+    okta.fault(Fault::on(Endpoint::Users, closed).nth(2));
+    let running = folder.sync(okta, arguments).start();
+    let groups_are_listed = || {
+        let requests = okta.requests();
+        requests
+            .iter()
+            .any(|one| one.endpoint == Endpoint::Groups && one.status == 200)
+            && okta.asked("/api/v1/users").len() == 2
+    };
+    while !groups_are_listed() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.settle();
+    drop(open);
+    running
+}
+
+#[test]
+fn a_search_that_answers_with_nothing_is_not_believed() {
+    let plain = Options {
+        refuse_search: Some(RefuseSearch::new(Refused::All)),
+        ..unlimited()
+    };
+    for skip in [&[][..], &["--skip-secondary-emails"]] {
+        let okta = Okta::with(Org::demo());
+        let empty = Action::Reply(Reply::new(200, "application/json", "[]"));
+        okta.fault(Fault::on(Endpoint::Users, empty).query("search="));
+        let folder = Folder::new();
+        folder
+            .sync(&okta, skip)
+            .ok()
+            .says("reading the plain lists");
+        let db = open(&folder.path("sync.c1z"));
+        assert_eq!(cell(&db, "select users_listed_by from snapshot"), "plain");
+        assert_eq!(rows(&db, "select code from warnings"), ["search_refused"]);
+        // The same as where a search is refused.
+        let refusing = Okta::with_options(Org::demo(), plain.clone());
+        let other = Folder::new();
+        other.sync(&refusing, skip).ok();
+        let users = "select id from users order by id";
+        assert_eq!(
+            rows(&db, users),
+            rows(&open(&other.path("sync.c1z")), users)
+        );
+    }
+}
+
+#[test]
+fn a_user_whose_status_changes_between_the_plain_lists_is_in_one_of_them() {
+    let options = Options {
+        refuse_search: Some(RefuseSearch::new(Refused::All)),
+        ..unlimited()
+    };
+    for nth in 2..=4 {
+        let mut org = Org::demo();
+        org.add_user(User::with_email("00ucomes", "comes@example.com").status("DEPROVISIONED"));
+        org.add_user(User::with_email("00ugoes", "goes@example.com").status("ACTIVE"));
+        let okta = Okta::with_options(org, options.clone());
+        let turn = Action::run(|org| {
+            org.edit_user("00ucomes", |user| user.status = "ACTIVE".into());
+            org.edit_user("00ugoes", |user| user.status = "DEPROVISIONED".into());
+        });
+        okta.fault(Fault::on(Endpoint::Users, turn).nth(nth));
+        let folder = Folder::new();
+        folder.sync(&okta, &[]).ok();
+        let db = open(&folder.path("sync.c1z"));
+        let there = "select id from users where id in ('00ucomes', '00ugoes') order by id";
+        assert_eq!(
+            rows(&db, there),
+            ["00ucomes", "00ugoes"],
+            "at request {nth}"
+        );
+        assert_eq!(
+            okta.asked("/api/v1/users").len(),
+            4,
+            "a search and three lists"
+        );
+    }
+}
+
+#[test]
+fn a_group_that_okta_counts_as_empty_is_listed_once_somebody_was_seen_in_it() {
+    let mut org = Org::demo();
+    let gone = org
+        .users()
+        .filter(|user| user.is_deprovisioned())
+        .find(|user| {
+            user.attributes()["email"]
+                .as_str()
+                .unwrap_or_default()
+                .ends_with("@example.com")
+        });
+    let gone = gone.unwrap().id.to_string();
+    org.add_user(User::with_email("00uother", "other@example.com"));
+    org.add_group(Group::new("00gquiet", "Quiet").size(Size::Says(0)));
+    assert!(org.join("00gquiet", &gone) && org.join("00gquiet", "00uother"));
+    let okta = Okta::with(org);
+    let folder = Folder::new();
+    folder.sync(&okta, &[]).ok();
+    assert_eq!(okta.asked("/api/v1/groups/00gquiet/users").len(), 1);
+    assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+}
+
+#[test]
+fn a_listing_that_ends_early_makes_no_complete_snapshot() {
+    // The token sees 40 of 60 users from now on.
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    folder.sync(&okta, &[]).ok();
+    let before = std::fs::read(folder.path("sync.c1z")).unwrap();
+    let everyone = okta
+        .org()
+        .groups()
+        .find(|group| group.is_everyone())
+        .unwrap()
+        .id
+        .to_string();
+    let users = okta.org().users().count() as u64;
+    okta.org_mut()
+        .edit_group(&everyone, |group| group.size = Size::Says(users * 2));
+    let ran = folder.sync(&okta, &[]).end().code(3);
+    assert!(
+        ran.error().contains("members in Everyone"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), before);
+}
+
+#[test]
+fn a_link_that_cannot_be_read_is_no_last_page() {
+    for link in [
+        "</api/v1/users?after=1&limit=200; rel=\"next\"",
+        "<https://company.okta.com/api/v1/users?after=\u{e9}>; rel=\"next\"",
+        "</api/v1/users?after=1>; rel=\"next",
+    ] {
+        let okta = Okta::with(Org::demo());
+        let page = r#"[{"id":"00u1","status":"ACTIVE","profile":{"login":"a@example.com","email":"a@example.com"}}]"#;
+        let reply = Reply::new(200, "application/json", page).header("Link", link);
+        okta.fault(Fault::on(Endpoint::Users, Action::Reply(reply)).nth(1));
+        let folder = Folder::new();
+        folder.sync(&okta, &[]).ok();
+        assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
+        let reply = Reply::new(200, "application/json", page).header("Link", link);
+        okta.fault(Fault::on(Endpoint::Users, Action::Reply(reply)));
+        let ran = folder.sync(&okta, &["--deadline", "10s"]).end().code(6);
+        assert!(
+            ran.error().contains("Link") || ran.error().contains("--deadline"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_both() {
+    let okta = Okta::with(long_list());
+    let by_user = ["--memberships-by", "user", "--email-domains", "example.com"];
+    let truth = scope(&["example.com"], None);
+    let folder = Folder::new();
+    from_both_ends(&folder, &okta, &by_user).end().code(0);
+    let undisturbed = okta.count();
+    let listed = "select users_listed_by || ' ' || users_seen from snapshot";
+    assert_eq!(
+        cell(&open(&folder.path("sync.c1z")), listed),
+        "both_ends 34000"
+    );
+    assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &truth);
+    for nth in [60, 120] {
+        okta.clear_faults();
+        okta.clear_requests();
+        let before = okta.count();
+        let folder = Folder::new();
+        okta.fault(Fault::on(Endpoint::Users, Action::Delay(Duration::from_secs(3_600))).from(nth));
+        let running = from_both_ends(&folder, &okta, &by_user);
+        while okta.asked("/api/v1/users").len() < nth as usize {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.settle();
+        running.signal("KILL");
+        running.end();
+        okta.clear_faults();
+        folder.sync(&okta, &by_user).ok().says("going on with");
+        assert_eq!(
+            cell(&open(&folder.path("sync.c1z")), listed),
+            "both_ends 34000"
+        );
+        assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &truth);
+        // What was under way at the kill is asked for again, and where the two cursors meet depends on who is faster.
+        let asked = okta.count() - before;
+        assert!(asked <= undisturbed + 10, "{asked} of {undisturbed}");
+    }
+}
+
+#[test]
+fn a_finished_run_with_a_long_list_is_not_published_again() {
+    let okta = Okta::with(long_list());
+    let folder = Folder::new();
+    let arguments = ["--email-domains", "example.com"];
+    // Ended by a kill after the file was in its place and before the checkpoint was removed: put back as it was.
+    let running = from_both_ends(&folder, &okta, &arguments);
+    wait_for_file(&folder.path(".sync.c1z.tmp-db"));
+    let names = [STATE, ".sync.c1z.work-wal"];
+    let files = names.map(|name| std::fs::read(folder.path(name)));
+    running.end().code(0);
+    for (name, bytes) in names.iter().zip(files) {
+        std::fs::write(folder.path(name), bytes.unwrap()).unwrap();
+    }
+    let state = Connection::open(folder.path(STATE)).unwrap();
+    let by = "select users_listed_by from state";
+    assert_eq!(cell(&state, by), "both_ends");
+    assert_eq!(cell(&state, "select min(done) from walks"), "1");
+    drop(state);
+    let asked = okta.count();
+    let ran = folder.sync(&okta, &arguments).ok();
+    assert!(!ran.stderr.contains("going on with"), "{}", ran.stderr);
+    assert!(okta.count() > asked + 100, "{}", okta.count() - asked);
+}
