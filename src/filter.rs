@@ -10,6 +10,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::mask;
+
 /// What is wrong with a piece of a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
@@ -18,7 +20,8 @@ pub enum Error {
     EmptyDomain,
     /// A domain that cannot be one.
     #[error(
-        "{0:?} is no e-mail domain: {1}; write example.com, or *.example.com for its subdomains"
+        "{shown} is no e-mail domain: {1}; write example.com, or *.example.com for its subdomains",
+        shown = mask::shown(.0)
     )]
     NoDomain(String, &'static str),
     /// A name filter that every group would match.

@@ -9,7 +9,7 @@ use okta_ciam::config::{self, Environment, Talk};
 use okta_ciam::console::{self, Console, Failure};
 use okta_ciam::exit::{self, Exit};
 use okta_ciam::okta::Stop;
-use okta_ciam::{cli, commands};
+use okta_ciam::{cli, commands, mask};
 
 fn main() -> ExitCode {
     let environment = Environment::of_process();
@@ -71,7 +71,8 @@ fn fail(error: &anyhow::Error, console: &Console) -> Exit {
     console.failure(&Failure {
         error: exit.word(),
         exit_code: exit.code(),
-        message: &console::one_line(error),
+        // A file's name in it may be a token that was put in the wrong place.
+        message: &mask::without_tokens(&console::one_line(error)),
         request_id: exit::request_id(error),
     });
     exit
@@ -89,7 +90,8 @@ fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     console.failure(&Failure {
         error: Exit::Failed.word(),
         exit_code: Exit::Failed.code(),
-        message: &cli::one_line(error),
+        // It repeats what was typed, in whatever place.
+        message: &mask::without_tokens(&cli::one_line(error)),
         request_id: None,
     });
     ExitCode::from(Exit::Failed.code())

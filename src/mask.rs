@@ -81,10 +81,21 @@ pub fn looks_like_a_token(text: &str) -> bool {
 
 /// Whether one of the words of a text looks like a token.
 pub fn holds_a_token(text: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    text.split(|c| !is_word(c)).any(|word| {
-        (word.starts_with("00") && word.len() >= 30) || (word.len() >= 40 && !word.contains('-'))
-    })
+    words(text).any(is_token)
+}
+
+/// A text with a mask in the place of every word that looks like a token.
+pub fn without_tokens(text: &str) -> String {
+    let tokens = words(text).filter(|word| is_token(word));
+    tokens.fold(text.to_owned(), |text, token| text.replace(token, "***"))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
+}
+
+fn is_token(word: &str) -> bool {
+    (word.starts_with("00") && word.len() >= 30) || (word.len() >= 40 && !word.contains('-'))
 }
 
 /// A value of a setting as a message may show it: quoted, or masked where it looks like a token or holds one.
@@ -122,6 +133,11 @@ mod tests {
         assert_eq!(shown(TOKEN), "\"***\"");
         assert_eq!(shown(&format!("https://{TOKEN}@x.okta.com")), "\"***\"");
         assert_eq!(shown("company.okta.com/x"), "\"company.okta.com/x\"");
+        let text = format!("unexpected argument '{TOKEN}', and '{TOKEN}' again");
+        assert_eq!(
+            without_tokens(&text),
+            "unexpected argument '***', and '***' again"
+        );
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use okta_ciam::demo::{
 use rusqlite::Connection;
 
 use crate::support::{
-    Folder, Okta, Running, assert_holds_the_truth, cell, gate, open, rows, scope, unlimited,
+    Folder, Okta, Running, assert_holds_the_truth, cell, open, rows, scope, unlimited,
     wait_for_file,
 };
 
@@ -18,7 +18,7 @@ const STATE: &str = ".sync.c1z.work";
 /// Long enough for two cursors, by the count of Everyone.
 fn long_list() -> Org {
     Org::generated(&Shape {
-        users: 34_000,
+        users: 45_000,
         in_scope: 300,
         groups: 20,
         memberships: 400,
@@ -27,24 +27,11 @@ fn long_list() -> Org {
     })
 }
 
-/// Starts a sync whose second page of users comes once Everyone's size is known, so that it reads from both ends.
+/// Starts a sync whose second page of users comes late, so that Everyone's size is known by then and it reads from both
+/// ends.
 fn from_both_ends(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Running {
-    let (open, closed) = gate();
-    okta.fault(Fault::on(Endpoint::Users, closed).nth(2));
-    let running = folder.sync(okta, arguments).start();
-    let groups_are_listed = || {
-        let requests = okta.requests();
-        requests
-            .iter()
-            .any(|one| one.endpoint == Endpoint::Groups && one.status == 200)
-            && okta.asked("/api/v1/users").len() == 2
-    };
-    while !groups_are_listed() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    running.settle();
-    drop(open);
-    running
+    okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(2)).nth(2));
+    folder.sync(okta, arguments).start()
 }
 
 #[test]
@@ -195,7 +182,7 @@ fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_b
     let listed = "select users_listed_by || ' ' || users_seen from snapshot";
     assert_eq!(
         cell(&open(&folder.path("sync.c1z")), listed),
-        "both_ends 34000"
+        "both_ends 45000"
     );
     assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &truth);
     for nth in [60, 120] {
@@ -215,7 +202,7 @@ fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_b
         folder.sync(&okta, &by_user).ok().says("going on with");
         assert_eq!(
             cell(&open(&folder.path("sync.c1z")), listed),
-            "both_ends 34000"
+            "both_ends 45000"
         );
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &truth);
         // What was under way at the kill is asked for again, and where the two cursors meet depends on who is faster.

@@ -401,14 +401,14 @@ fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
 #[test]
 fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     let org = Org::generated(&Shape {
-        users: 34_000,
+        users: 45_000,
         in_scope: 300,
         groups: 30,
         memberships: 400,
         largest_group: 60,
         ..Shape::default()
     });
-    let met = run_all(12, |seed| run_once(1_000 + seed, &org, 190, unlimited()));
+    let met = run_all(12, |seed| run_once(1_000 + seed, &org, 240, unlimited()));
     assert!(met.edits > 30, "{} edits", met.edits);
     assert!(met.interruptions > 2, "{}", met.interruptions);
     assert!(met.from_both_ends > 0);

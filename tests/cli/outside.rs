@@ -99,6 +99,14 @@ fn a_token_in_the_wrong_place_is_not_printed() {
         "BATON_DEADLINE",
         "BATON_CONCURRENCY",
         "BATON_FILE",
+        "BATON_LOG_FORMAT",
+        "BATON_LOG_LEVEL",
+        "BATON_MAX_API_CAPACITY",
+        "BATON_MAX_DROP",
+        "BATON_MEMBERSHIPS_BY",
+        "BATON_OUTPUT",
+        "BATON_SKIP_SECONDARY_EMAILS",
+        "BATON_TIMEOUT",
         "HTTPS_PROXY",
     ] {
         let run = folder.sync(&okta, &[]);
@@ -122,6 +130,18 @@ fn a_token_in_the_wrong_place_is_not_printed() {
         let said = format!("{}{}", ran.stdout, ran.stderr);
         assert!(!said.contains(token), "{name}: {said}");
         assert!(said.contains(name), "{name}: {said}");
+    }
+    for arguments in [
+        &["sync", token][..],
+        &["sync", "--api_token", token],
+        &["sync", "--concurrency", token],
+        &["sync", "--output", token],
+        &[token],
+        &["show", "user", "-f", token, token],
+    ] {
+        let ran = folder.run(arguments).end().code(2);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!said.contains(token), "{arguments:?}: {said}");
     }
 }
 
@@ -255,7 +275,14 @@ fn a_proxy_that_refuses_is_named_with_its_status_and_gets_no_token() {
         "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
     );
     let url = format!(" http://me:secret-word@{address}/ ");
-    let ran = run(&url, "HTTPS_PROXY", &["--concurrency", "1"]).code(2);
+    let ran = folder
+        .run(&["check"])
+        .env("BATON_DOMAIN", "company.okta.com")
+        .env("BATON_API_TOKEN", token)
+        .env("BATON_EMAIL_DOMAINS", "example.com")
+        .env("HTTPS_PROXY", &url)
+        .end()
+        .code(2);
     assert!(
         ran.error().contains(&address) && ran.error().contains("407"),
         "{}",
