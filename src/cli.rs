@@ -35,7 +35,8 @@ Exit codes:
   5  Okta refused the token or a permission, or shows no user at all
   6  Okta unavailable: retries, waits or --deadline used up
   7  change sent but not seen in later reads
-  8  a guard stopped it: no user or no group in scope, or another run holds the file
+  8  a guard stopped it: no user or no group in scope, or --max-drop
+  9  another run holds the file
   130, 143  interrupted";
 
 /// How the tool talks.
