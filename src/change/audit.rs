@@ -202,20 +202,21 @@ impl Audit {
         let path = &trust::resolve(path)?;
         // Neither through a link that came meanwhile, nor waiting for the other end of a pipe.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
             .custom_flags(flags.bits().cast_signed())
-            .open(path)
-            .with_context(|| format!("cannot open the audit log {}", path.display()))?;
-        if !file.metadata()?.is_file() {
+            .open(path);
+        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
             bail!(
                 "the audit log {} is no regular file; name one",
                 path.display()
             );
         }
+        let mut file =
+            file.with_context(|| format!("cannot open the audit log {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Busy::of(path).into()),

@@ -370,7 +370,7 @@ fn a_redirect_is_not_followed() {
     let folder = with_previous();
     let ran = folder.sync(&okta, &[]).end().code(2);
     assert_one_line(&ran, "redirect to 127.0.0.1", &[okta.token()]);
-    assert_untouched(&folder);
+    assert_only_the_state_is_new(&folder);
 }
 
 #[test]
