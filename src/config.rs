@@ -298,7 +298,8 @@ fn read_level(text: &str) -> Option<tracing::Level> {
     }
 }
 
-/// How many rows a page is asked for. Okta's own maxima, but for the demo's small org (okta-api 1.1, 1.3, 1.4).
+/// How many rows a page is asked for. Okta's own maxima, but for the demo's small org (docs/okta-api.md, Users and
+/// Groups and Members of a group).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSizes {
     /// Of the user list.
@@ -409,7 +410,7 @@ impl Sync {
     /// Reads the flags and variables of a sync, and the files that they name.
     ///
     /// # Errors
-    /// Everything that section 2 of the contract refuses.
+    /// Everything that cannot be accepted.
     pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Self, Error> {
         let file = snapshot_file(typed.file.as_ref(), environment, "sync.c1z")?;
         let manifest = pick(
@@ -535,7 +536,7 @@ impl Change {
     /// Reads the flags and variables of a change, and the list that they name.
     ///
     /// # Errors
-    /// Everything that section 2 of the contract refuses, and what is wrong with the list.
+    /// Everything that cannot be accepted, and what is wrong with the list.
     pub fn new(
         action: Action,
         typed: &cli::Change,
@@ -844,7 +845,7 @@ fn read_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(u64::from(count) * seconds))
 }
 
-/// Hosts of Okta itself, where `company-admin` is the console of `company` (okta-api 7).
+/// Hosts of Okta itself, where `company-admin` is the console of `company` (docs/okta-api.md, Tokens and hosts).
 const OKTA_HOSTS: [&str; 7] = [
     "okta.com",
     "oktapreview.com",

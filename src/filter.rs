@@ -3,7 +3,7 @@
 //! Text goes in once ([`Domain::parse`], [`NameFilter::parse`]); after that, matching is total and cannot fail.
 //! Everything is compared without case, and a domain in both of its spellings: `bücher.example` is
 //! `xn--bcher-kva.example` (RFC 5890). Okta can do none of this for us: its `search` knows no "ends with", and its `q` is
-//! a prefix match that stops at 300 (okta-api 1.1, 1.3).
+//! a prefix match that stops at 300 (docs/okta-api.md, Users and Groups).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -312,7 +312,8 @@ impl Scope {
     }
 
     /// A search that finds everyone who may be in scope, in Okta's language, where there is one: `co` knows e-mail and
-    /// login, and no secondary e-mail (okta-api 1.1). It finds more than the scope holds, since it matches anywhere.
+    /// login, and no secondary e-mail (docs/okta-api.md, Users). It finds more than the scope holds, since it matches
+    /// anywhere.
     pub fn prefilter(&self) -> Option<String> {
         if !self.skip_secondary {
             return None;

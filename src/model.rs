@@ -76,7 +76,7 @@ pub struct User {
     pub status_changed: Option<Timestamp>,
     /// When the user last signed in.
     pub last_login: Option<Timestamp>,
-    /// When the user last changed; a membership does not count (okta-api 8.3).
+    /// When the user last changed; a membership does not count (docs/okta-api.md, Groups).
     pub last_updated: Option<Timestamp>,
     /// When the password was last changed.
     pub password_changed: Option<Timestamp>,
@@ -140,7 +140,7 @@ pub struct Group {
     pub created: Option<Timestamp>,
     /// When the group's profile last changed.
     pub last_updated: Option<Timestamp>,
-    /// When the members last changed, as Okta says; it lags (okta-api 8.3).
+    /// When the members last changed, as Okta says; it lags (docs/okta-api.md, Groups).
     pub last_membership_updated: Option<Timestamp>,
     /// How many members Okta counts, whatever the scope.
     pub members_reported: Option<u64>,
@@ -176,7 +176,8 @@ impl Group {
         self.kind.as_deref() == Some("BUILT_IN") && self.name() == Some("Everyone")
     }
 
-    /// Whether Okta lets anyone change the members; it does so for OKTA_GROUP only (okta-api 1.6).
+    /// Whether Okta lets anyone change the members; it does so for OKTA_GROUP only (docs/okta-api.md, Changes to a
+    /// membership).
     pub fn is_editable(&self) -> bool {
         self.kind.as_deref() == Some("OKTA_GROUP")
     }

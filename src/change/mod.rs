@@ -5,7 +5,7 @@
 //! - Scope holds for changes as for snapshots. Only OKTA_GROUP can be edited.
 //! - What is so already is not sent.
 //! - A change whose answer was lost is sent again only if it can be seen not to have been made: whether a repeated one
-//!   is harmless is not documented (okta-api 1.6).
+//!   is harmless is not documented (docs/okta-api.md, Changes to a membership).
 //! - Each change is written to the audit log before it leaves, and its result after; a record of the first kind without
 //!   one of the second means that nobody knows, and the next run with that log finds out.
 //!

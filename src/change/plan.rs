@@ -28,7 +28,7 @@ pub enum Found<T> {
 
 /// Which of Okta's answers counts: one whose id or whole login equals the text without case; only where there is none,
 /// one whose whole email does. Logins are unique in an org, and emails are not. Okta also answers to short logins
-/// (okta-api 1.2).
+/// (docs/okta-api.md, Users).
 pub fn choose_user(asked: &str, answers: Vec<User>) -> Found<User> {
     let mut by_login: Vec<Arc<User>> = Vec::new();
     let mut by_email: Vec<Arc<User>> = Vec::new();
@@ -185,7 +185,7 @@ impl Reading {
     /// What takes few requests: one a user, or the pages of a group's members where more users than that depend on it.
     ///
     /// A group of unknown size is not listed, and a deprovisioned user is always asked for: whether a list of members
-    /// holds such users is not documented (okta-api 1.4).
+    /// holds such users is not documented (docs/okta-api.md, Members of a group).
     pub fn cheapest(pairs: &[Pair], page_size: u64) -> Self {
         let by_user = Self::by_user(pairs);
         let mut members: BTreeMap<&GroupId, (Option<u64>, HashSet<&UserId>)> = BTreeMap::new();

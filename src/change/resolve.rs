@@ -229,7 +229,7 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Err
 fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>, Error> {
     let mut answers = match read::user(client, name) {
         Ok(user) => Vec::from_iter(user),
-        // Okta has no path for it: a login with a slash, above all (okta-api 1.2).
+        // Okta has no path for it: a login with a slash, above all (docs/okta-api.md, Users).
         Err(error) if has_no_path(&error, name) => {
             read::users_by(client, page_size, "profile.login", name)?
         }

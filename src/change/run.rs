@@ -36,7 +36,8 @@ pub enum Ended {
     Unknown(Error),
 }
 
-/// Reads lag behind changes by some seconds (okta-api 1.4, 1.6): this long a change may be invisible.
+/// Reads lag behind changes by some seconds (docs/okta-api.md, Members of a group and Changes to a membership): this
+/// long a change may be invisible.
 pub const READ_LAG: Duration = Duration::from_secs(10);
 /// Between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -175,7 +176,8 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                     Err(failed) => Ended::Unknown(failed),
                 };
             }
-            // Not a member any more is what a revoke wants; but the group may be what is missing (okta-api 1.6).
+            // Not a member any more is what a revoke wants; but the group may be what is missing (docs/okta-api.md,
+            // Changes to a membership).
             Err(error) if action == Action::Revoke && error.is_gone() => {
                 return match read::group(client, group.as_str()) {
                     Ok(Some(_)) => Ended::Done {

@@ -363,7 +363,7 @@ fn stops_the_rest(error: &Error) -> bool {
     match error {
         // What a proxy does to one change, it does to all.
         Error::Refused(refusal) => refusal.status == 401 || !refusal.has_oktas_code(),
-        // A lock on one user or group, such as one that is still being activated (okta-api 4).
+        // A lock on one user or group, such as one that is still being activated (docs/okta-api.md, Errors).
         Error::Unavailable { status, .. } => !matches!(status, Some(409 | 423)),
         _ => true,
     }
@@ -499,7 +499,7 @@ impl ReportRow {
             error.request_id().map(str::to_owned),
         );
         self.exit = match error {
-            // Okta's word for a group that nobody may edit here (okta-api 1.6, 4).
+            // Okta's word for a group that nobody may edit here (docs/okta-api.md, Changes to a membership and Errors).
             Error::Refused(refusal)
                 if refusal.status == 501 || refusal.code.as_deref() == Some("E0000060") =>
             {

@@ -241,7 +241,7 @@ fn first_contact(
     }
 }
 
-/// Whether Okta, or whoever answers, knows no such path: then this is no org's host (okta-api 4).
+/// Whether Okta, or whoever answers, knows no such path: then this is no org's host (docs/okta-api.md, Errors).
 fn is_no_path(refusal: &Refusal) -> bool {
     refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
 }

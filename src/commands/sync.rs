@@ -248,7 +248,7 @@ fn now_in_millis() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// Baton's readers before their version 0.9.1 unpack no more than this (c1z-format 1).
+/// Baton's readers before their version 0.9.1 unpack no more than this (docs/c1z-format.md, Container).
 const LARGEST_FOR_OLD_READERS: u64 = 3 << 30;
 
 /// Too late for the snapshot itself, but not for whoever reads the summary.

@@ -690,7 +690,7 @@ impl Reader<'_> {
             render::role(&mut body, role, &user.id, self.base);
         }
         body.push(b']');
-        // A bare array: no pages, and no link to itself (okta-api 1.7).
+        // A bare array: no pages, and no link to itself (docs/okta-api.md, Admin roles).
         Ok(Answer::json(body))
     }
 

@@ -144,7 +144,7 @@ pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, sta
 
 /// Appends an admin role of a user.
 pub(super) fn role(out: &mut Vec<u8>, role: &Role, user: &str, base: &str) {
-    // Okta's own ids recur from user to user (okta-api 1.7).
+    // Okta's own ids recur from user to user (docs/okta-api.md, Admin roles).
     put(out, "{\"id\":\"ra1demo0000000000h7\",\"label\":");
     string(out, &role.label);
     put(out, ",\"type\":");

@@ -72,7 +72,7 @@ impl Stop {
 pub struct Ask {
     /// Path and query.
     pub target: String,
-    /// Whether Okta may leave out credentials, which halves the size of a user (okta-api 1.1).
+    /// Whether Okta may leave out credentials, which halves the size of a user (docs/okta-api.md, Users).
     pub lean: bool,
 }
 
@@ -436,7 +436,7 @@ impl Client {
     /// Asks for a change until it is answered, or until nobody can tell whether it was made.
     ///
     /// Only what Okta itself says it did not do is sent again here: limits and locks. Whether a repeated change is harmless is
-    /// not documented (okta-api 1.6), so a lost answer is the caller's to find out about.
+    /// not documented (docs/okta-api.md, Changes to a membership), so a lost answer is the caller's to find out about.
     ///
     /// # Errors
     /// See [`Error`]; then the change was not made.
@@ -552,7 +552,7 @@ impl Client {
         };
         let request = match verb {
             Verb::Get { .. } => self.http.get(url.clone()),
-            // Without a length Okta answers 411 (okta-api 0).
+            // Without a length Okta answers 411 (docs/okta-api.md, Requests and responses).
             Verb::Change(change) => self
                 .http
                 .request(change.method(), url.clone())
@@ -592,7 +592,8 @@ impl Client {
                 let body = Vec::new();
                 return Ok(Answer { headers, body });
             }
-            // Any other success is not Okta's word for a change that is made (okta-api 1.6): a proxy's, perhaps.
+            // Any other success is not Okta's word for a change that is made (docs/okta-api.md, Changes to a
+            // membership): a proxy's, perhaps.
             (Verb::Change(_), 200..=299) => {
                 return Err(Failure {
                     request_id: request_id(&headers),

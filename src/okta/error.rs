@@ -101,7 +101,7 @@ pub enum Error {
         attempts: u32,
         /// The status of the last answer, if there was one.
         status: Option<u16>,
-        /// Whether the answer took too long to make: 500, 504, or none in time (okta-api 1.1).
+        /// Whether the answer took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
         too_slow: bool,
         /// Okta's id of the last answer.
         request_id: Option<String>,

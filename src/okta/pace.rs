@@ -1,7 +1,7 @@
 //! When a request may go, and when a failed one goes again; pure: time and chance are handed in.
 //!
 //! Okta counts requests in windows of about a minute, a bucket at a time, and says with each answer how many are left
-//! and when the window ends, by its own clock (okta-api 3). So a lane a bucket:
+//! and when the window ends, by its own clock (docs/okta-api.md, Rate limits). So a lane a bucket:
 //! - The first request of a bucket, and the first after each wait, goes alone; its answer says where the bucket stands.
 //! - A run uses at most its share (`--max-api-capacity` percent) of a window, and stops when what is left, less what is
 //!   in flight, is down to the rest: runs that share a bucket together leave that rest free.
@@ -16,7 +16,8 @@ use reqwest::header::HeaderMap;
 /// Time since the client was made.
 pub type Moment = Duration;
 
-/// What Okta counts together. Where two of these share a bucket, its headers tell both (okta-api 3: sources disagree).
+/// What Okta counts together. Where two of these share a bucket, its headers tell both (docs/okta-api.md, Rate limits:
+/// sources disagree).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bucket {
     /// The user list.
@@ -208,7 +209,7 @@ pub struct Ticket {
     sent: Moment,
 }
 
-/// Longest wait before asking how things stand: a window and a little (okta-api 3).
+/// Longest wait before asking how things stand: a window and a little (docs/okta-api.md, Rate limits).
 const LONGEST_HOLD: Duration = Duration::from_secs(75);
 /// Without a useful answer for this long, a bucket is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -354,7 +355,7 @@ impl Pacing {
             lane.open_window();
             lane.known = false;
         }
-        // Asked a second later than the window's end: the header is in whole seconds (okta-api 3).
+        // Asked a second later than the window's end: the header is in whole seconds (docs/okta-api.md, Rate limits).
         let ends = lane.reset.map(|reset| reset as f64 + 1.0);
         if ends.is_some_and(|ends| self.clock.at(now) >= ends) {
             lane.open_window();
@@ -526,7 +527,7 @@ fn doubling(first: f64, times: u32, most: f64) -> f64 {
     (first * f64::from(2u32.saturating_pow(times.saturating_sub(1).min(16)))).min(most)
 }
 
-/// Whether the same request may be answered otherwise next time (okta-api 4).
+/// Whether the same request may be answered otherwise next time (docs/okta-api.md, Errors).
 pub fn is_passing(status: u16, code: Option<&str>) -> bool {
     match status {
         501 => false,
@@ -536,7 +537,8 @@ pub fn is_passing(status: u16, code: Option<&str>) -> bool {
     }
 }
 
-/// Whether the answer says that a page took too long to make, so that half of it may work (okta-api 1.1, 1.3).
+/// Whether the answer says that a page took too long to make, so that half of it may work (docs/okta-api.md, Users and
+/// Groups).
 pub fn wants_a_smaller_page(status: u16) -> bool {
     matches!(status, 500 | 504)
 }

@@ -1,8 +1,8 @@
 //! From one page to the next; pure.
 //!
 //! Okta sends `self` and `next` as separate `Link` lines, proxies join them with commas, and the URL is opaque: it is
-//! followed as it came (okta-api 2). Only its path and query are, on our own origin, so that no answer can send the
-//! token to another host, and only where the path is the one that was asked.
+//! followed as it came (docs/okta-api.md, Pages). Only its path and query are, on our own origin, so that no answer can
+//! send the token to another host, and only where the path is the one that was asked.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -164,7 +164,7 @@ fn is_next(parameter: &str) -> bool {
 const SMALLEST: u64 = 10;
 
 /// The same page at half the size, or none where that would be below 10: what a page that timed out is asked for
-/// again with (okta-api 1.3).
+/// again with (docs/okta-api.md, Groups).
 pub fn halved(path_and_query: &str) -> Option<String> {
     let (path, query) = path_and_query.split_once('?')?;
     let mut halved = false;
@@ -270,7 +270,7 @@ impl Walk {
     ///
     /// # Errors
     /// A `next` that was answered before, or that follows a page without a new row: the listing would never end
-    /// (seen with groups, okta-api 2).
+    /// (seen with groups, docs/okta-api.md, Pages).
     pub fn page(
         &mut self,
         asked: &str,

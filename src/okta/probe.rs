@@ -62,7 +62,8 @@ pub fn users<T>(
     }
 }
 
-/// Whether Okta finds anyone whose email or login contains a domain. Secondary emails cannot be searched (okta-api 1.1).
+/// Whether Okta finds anyone whose email or login contains a domain. Secondary emails cannot be searched
+/// (docs/okta-api.md, Users).
 ///
 /// # Errors
 /// See [`Error`].

@@ -188,7 +188,8 @@ pub fn groups_of(
     at: Option<String>,
     mut sink: impl FnMut(Page<Group>) -> GoOn,
 ) -> Result<(), Error> {
-    // No parameters: the documented form has none, and pages of 200 come by themselves (okta-api 1.5).
+    // No parameters: the documented form has none, and pages of 200 come by themselves (docs/okta-api.md, Members of a
+    // group).
     let first = Ask {
         target: format!("/api/v1/users/{user}/groups"),
         lean: false,
@@ -209,7 +210,7 @@ pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
 }
 
 /// Users of whom an attribute is this text, without case. Okta reads them from an index that lags. Where Okta will not
-/// search, by `filter`, to which case counts: as typed and in lower case (okta-api 1.1).
+/// search, by `filter`, to which case counts: as typed and in lower case (docs/okta-api.md, Users).
 ///
 /// # Errors
 /// See [`Error`].
@@ -252,7 +253,7 @@ pub fn group(client: &Client, id: &str) -> Result<Option<Group>, Error> {
 }
 
 /// Groups of this name, without case, with their sizes. Okta reads them from an index that lags. Where Okta will not
-/// search, by `q`: groups whose name starts like this, of which it gives 300 at most (okta-api 1.3).
+/// search, by `q`: groups whose name starts like this, of which it gives 300 at most (docs/okta-api.md, Groups).
 ///
 /// # Errors
 /// See [`Error`].
@@ -277,7 +278,7 @@ pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec
 /// # Errors
 /// See [`Error`].
 pub fn rules(client: &Client) -> Result<Vec<wire::Rule>, Error> {
-    // 200 is the most that Okta gives (okta-api 1.8).
+    // 200 is the most that Okta gives (docs/okta-api.md, Changes to a membership).
     all_of(
         client,
         target("/api/v1/groups/rules", 200, &[]),
@@ -339,7 +340,7 @@ pub(super) fn path(parts: &[&str]) -> Option<String> {
     Some(url.path().to_owned())
 }
 
-/// A text in Okta's search language (okta-api 1.1).
+/// A text in Okta's search language (docs/okta-api.md, Users).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -444,7 +445,7 @@ fn walk_pages<T>(
     }
 }
 
-/// Whether Okta lost the place in the middle of a walk (okta-api 2).
+/// Whether Okta lost the place in the middle of a walk (docs/okta-api.md, Pages).
 fn is_lost_cursor(error: &Error) -> bool {
     error.status() == Some(400)
         && matches!(error.code(), Some("E0000029" | "E0000031" | "E0000054"))

@@ -399,7 +399,7 @@ fn group(mut object: Map<String, Value>) -> Option<model::Group> {
     let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
     let time = |pointer| text(pointer).and_then(|text| text.parse::<Timestamp>().ok());
     let id = text("/id").filter(|id| is_id(id))?;
-    // Recorded groups name their source by a link, the specification also by an object (okta-api 1.3, 5).
+    // Recorded groups name their source by a link, the specification also by an object (docs/okta-api.md, Groups).
     let source = text("/source/id").or_else(|| text("/_links/source/href")?.rsplit('/').next());
     Some(model::Group {
         id: GroupId::from(id),
@@ -411,7 +411,7 @@ fn group(mut object: Map<String, Value>) -> Option<model::Group> {
         members_reported: value
             .pointer("/_embedded/stats/usersCount")
             .and_then(Value::as_u64),
-        // The specification misspells the flag (okta-api 1.3).
+        // The specification misspells the flag (docs/okta-api.md, Groups).
         has_admin_privilege: [
             "/_embedded/stats/hasAdminPrivilege",
             "/_embedded/stats/hasAdminPrivlege",
@@ -422,7 +422,7 @@ fn group(mut object: Map<String, Value>) -> Option<model::Group> {
     })
 }
 
-/// The admin roles of a user: all of them, there are no pages (okta-api 1.7).
+/// The admin roles of a user: all of them, there are no pages (docs/okta-api.md, Admin roles).
 ///
 /// # Errors
 /// What is not an array of objects.

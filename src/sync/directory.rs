@@ -1,7 +1,7 @@
 //! Who has a number, and which of several copies counts.
 //!
 //! - Where a second copy of a user or a group comes, the later `lastUpdated` wins, then the listing's: search lags, and
-//!   a user's groups can be weeks old (okta-api 1.1, 8.3).
+//!   a user's groups can be weeks old (docs/okta-api.md, Users and Groups).
 //! - A copy that is out of scope wins too, and takes its object out of the snapshot.
 //! - Memory holds an id and a number for each object that is in scope, or once was.
 

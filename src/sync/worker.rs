@@ -330,7 +330,7 @@ impl Shared {
         }
     }
 
-    /// The freshest copy of a user, which is the one that Okta gives by id (okta-api 1.1).
+    /// The freshest copy of a user, which is the one that Okta gives by id (docs/okta-api.md, Users).
     fn freshest(&self, id: UserId) -> Event {
         match read::user(&self.client, id.as_str()) {
             Ok(Some(user)) => {
