@@ -287,28 +287,29 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits until it does nothing but wait: each of its threads sleeps, however often one looks. What it was sent has
-    /// then been stored.
+    /// Waits until it does nothing but wait: each of its threads sleeps, however often one looks. Between two looks every
+    /// timer of the program has run out, and a thread that has something to do and gets no time does not sleep; so what it
+    /// was sent has been stored.
     pub fn settle(&self) {
-        const LOOKS: u32 = 30;
+        const LOOKS: u32 = 4;
+        const BETWEEN: Duration = Duration::from_millis(150);
         let tasks = format!("/proc/{}/task", self.child.id());
         let sleeps = |task: std::fs::DirEntry| {
             // After the name in parentheses comes the state (proc_pid_stat(5)). A thread that is gone sleeps.
             let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-            stat.rsplit(") ")
-                .next()
-                .is_none_or(|rest| rest.is_empty() || rest.starts_with('S'))
+            let state = stat.rsplit(") ").next().unwrap_or_default();
+            state.is_empty() || state.starts_with('S')
         };
-        let mut looks = 0;
-        while looks < LOOKS {
-            assert!(
-                self.begun.elapsed() < LONGEST,
-                "{} did not settle",
-                self.call
-            );
-            let all = std::fs::read_dir(&tasks).unwrap().flatten().all(sleeps);
-            looks = if all { looks + 1 } else { 0 };
-            std::thread::sleep(Duration::from_millis(10));
+        for _ in 0..LOOKS {
+            std::thread::sleep(BETWEEN);
+            while !std::fs::read_dir(&tasks).unwrap().flatten().all(sleeps) {
+                assert!(
+                    self.begun.elapsed() < LONGEST,
+                    "{} did not settle",
+                    self.call
+                );
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 
