@@ -1,17 +1,18 @@
-//! What can be typed, and the help text. Nothing here decides: values stay text, so that `config` can say of a flag and
-//! of its variable the same thing in the same words.
+//! The command line and its help text. Nothing here is validated: values stay text, so that `config` reports a flag and its
+//! variable in the same words.
 //!
-//! House rules: a flag of one letter only where other tools have it too; every flag names its variable in its help.
+//! Help texts start with a verb. A command's own options come first, the others under headings. Only options that other
+//! tools abbreviate too have a letter.
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-/// The whole command line.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "okta-ciam",
     version,
-    about = "Who is in which group of an Okta org: read it whole, keep it as evidence, change it safely",
+    about = "Complete snapshots of who is in which Okta group, and safe changes to memberships",
     after_help = EXIT_CODES,
     max_term_width = 100,
     disable_help_subcommand = true,
@@ -28,31 +29,33 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, also when nothing had to change
-  2  wrong usage or configuration, or any other failure
-  3  partial: the snapshot is incomplete and --file was not touched, or some rows of --from were done and some not
-  4  change refused: out of scope, not editable, ambiguous, not confirmed, or provisioning is off
-  5  Okta refused the token or a permission, or shows no user at all
-  6  Okta unavailable: retries, waits or --deadline used up
-  7  change sent but not seen in later reads
-  8  a guard stopped it: no user or no group in scope, or --max-drop
-  9  another run holds the file
+  0  success, including when nothing had to change
+  2  usage error, configuration error, or any other failure
+  3  partial: the snapshot is incomplete and FILE is unchanged, or only some rows of
+     --from succeeded
+  4  change refused: out of scope, not editable, ambiguous, not confirmed, or no
+     --provisioning
+  5  Okta rejected the token, denied a permission or returned no users
+  6  Okta unavailable: retries, waits or --deadline are exhausted
+  7  change sent, but not visible when read back
+  8  stopped by a guard: empty scope, or --max-drop exceeded
+  9  FILE is locked by another run
   130, 143  interrupted";
 
-/// How the tool talks.
+/// Result format and logging.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Talk {
-    /// Result on stdout as text or json [env: BATON_OUTPUT] [default: text]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// Print the result as text or json [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output")]
     pub output: Option<String>,
     /// Print errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
-    /// error, warn, info, debug or trace [env: BATON_LOG_LEVEL] [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    /// Set the log level: error, warn, info, debug or trace [default: info]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging")]
     pub log_level: Option<String>,
-    /// console or json [env: BATON_LOG_FORMAT] [default: console]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// Set the log format: console or json [default: console]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging")]
     pub log_format: Option<String>,
 }
 
@@ -68,76 +71,97 @@ pub enum Command {
 }
 
 /// Read an org's users, groups and memberships and write one snapshot file
-///
-/// The file at --file is replaced when the new one is whole, and not before.
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
+Environment variables:
+  Every option that takes a value has a variable: BATON_ plus its name, such as
+  BATON_EMAIL_DOMAINS. An option overrides its variable.
+
 Examples:
-  Everyone of example.com, in every group, into sync.c1z:
-    okta-ciam sync --domain company.okta.com --api-token-file token.txt --email-domains example.com
+  Write the users of example.com and all groups to sync.c1z:
+    okta-ciam sync --domain company.okta.com --api-token-file token.txt \\
+      --email-domains example.com
 
-  The same from variables, as the Go connector reads them:
-    export BATON_DOMAIN=company.okta.com BATON_API_TOKEN=... BATON_EMAIL_DOMAINS=example.com,example.org
-    okta-ciam sync -f /data/okta.c1z --manifest /data/okta.json
+  Set the org once with variables, and write a manifest:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com,example.org
+    okta-ciam sync -f okta.c1z --manifest okta.json
 
-  Every night, and never a file that lost a tenth of its rows without anybody noticing:
-    okta-ciam sync -f /data/okta.c1z --max-drop 10
+  With the same variables, keep the old file on a drop of more than 10 percent:
+    okta-ciam sync -f okta.c1z --max-drop 10
 
-  What it would cost, before it is spent:
+  With the same variables, report what a sync would cost:
     okta-ciam sync --plan
 
-A run that was interrupted is gone on with by the same command, for 24 hours; see --fresh.")]
+To resume an interrupted sync, run the same command again within 24 hours of
+its start. For exit codes, run okta-ciam --help.")]
 pub struct Sync {
+    /// Report what a sync would cost, without writing anything
+    #[arg(long)]
+    pub plan: bool,
+    /// Read memberships by group or by user; auto picks whichever needs fewer requests [default: auto]
+    #[arg(long, value_name = "STRATEGY")]
+    pub memberships_by: Option<String>,
+    /// Start over even if an interrupted run can be resumed
+    #[arg(long)]
+    pub fresh: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub connection: Connection,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    /// The snapshot: .c1z, or .db, .sqlite, .sqlite3 for plain SQLite [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE")]
+    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub file: Option<String>,
-    /// Also write a JSON file that names the snapshot's SHA-256, size, scope and counts [env: BATON_MANIFEST]
-    #[arg(long, value_name = "FILE")]
+    /// Also write the snapshot's SHA-256, size, scope and counts as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub manifest: Option<String>,
-    /// How memberships are read: auto, group or user; auto takes whichever costs fewer requests [env: BATON_MEMBERSHIPS_BY] [default: auto]
-    #[arg(long, value_name = "WAY")]
-    pub memberships_by: Option<String>,
-    /// Read users and groups, say what a sync would cost, write nothing
-    #[arg(long)]
-    pub plan: bool,
-    /// Write the file even if some members could not be read; it is marked incomplete
-    #[arg(long)]
-    pub allow_partial: bool,
-    /// Accept that no user or no group is in scope
-    #[arg(long)]
-    pub allow_empty: bool,
-    /// Keep the old file if the new one has fewer users, groups or memberships by more than this; it goes to FILE.rejected [env: BATON_MAX_DROP]
-    #[arg(long, value_name = "PERCENT")]
+    /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
+    #[arg(long, value_name = "PERCENT", help_heading = "Guards")]
     pub max_drop: Option<String>,
-    /// Begin anew, though an interrupted run could be gone on with
-    #[arg(long)]
-    pub fresh: bool,
-    /// The time to record, RFC 3339; loopback orgs only
+    /// Replace the file even if the snapshot is incomplete, and mark it so
+    #[arg(long, help_heading = "Guards")]
+    pub allow_partial: bool,
+    /// Accept a snapshot without users or without groups
+    #[arg(long, help_heading = "Guards")]
+    pub allow_empty: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub limits: Limits,
+    /// Record this time, RFC 3339; loopback orgs only
     #[arg(long, hide = true, value_name = "TIME")]
     pub now: Option<String>,
 }
 
-/// Say whether configuration, token and permissions suffice for a sync and for changes
-///
-/// Sends at most 12 requests, all of them GET, and changes nothing.
+/// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Examples:
-  Does this token do for a sync of example.com?
-    okta-ciam check --domain company.okta.com --api-token-file token.txt --email-domains example.com
+Sends at most 12 GET requests, and one more for each domain without users on the first
+page. Changes nothing.
 
-  And for granting and revoking?
+Environment variables:
+  Every option that takes a value has a variable: BATON_ plus its name, such as
+  BATON_EMAIL_DOMAINS. An option overrides its variable.
+
+Examples:
+  Check whether this token can sync example.com:
+    okta-ciam check --domain company.okta.com --api-token-file token.txt \\
+      --email-domains example.com
+
+  Set the org once with variables, and check whether changes are possible too:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com
     okta-ciam check --provisioning
 
-  For a pipeline; ends with 5 where the token or a permission does not suffice:
+  In a pipeline (exit code 5: token rejected or permission missing):
     okta-ciam check --output json")]
 pub struct Check {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub connection: Connection,
@@ -145,46 +169,54 @@ pub struct Check {
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub limits: Limits,
 }
 
-/// Where the org is and how to talk to it.
+/// Where the org is and how to authenticate.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The org, such as company.okta.com or a custom domain [env: BATON_DOMAIN]
+    /// Connect to the org at this Okta or custom domain [required]
     #[arg(long, value_name = "HOST")]
     pub domain: Option<String>,
-    /// API token; others on this machine can see it, so prefer the file or the variable [env: BATON_API_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
-    pub api_token: Option<String>,
-    /// File that holds the API token; - for standard input [env: BATON_API_TOKEN_FILE]
+    /// Read the API token from this file; - is standard input [required]
     #[arg(long, value_name = "FILE")]
     pub api_token_file: Option<String>,
-    /// Share of each rate limit that may be used, 1 to 100 percent [env: BATON_MAX_API_CAPACITY] [default: 75]
-    #[arg(long, value_name = "PERCENT")]
-    pub max_api_capacity: Option<String>,
-    /// Requests at once, 1 to 64 [env: BATON_CONCURRENCY] [default: 8]
-    #[arg(long, value_name = "N")]
-    pub concurrency: Option<String>,
-    /// Longest time for one attempt of a request: 90s, 15m, 2h [env: BATON_TIMEOUT] [default: 60s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<String>,
-    /// Longest time for the whole run [env: BATON_DEADLINE] [default: none]
-    #[arg(long, value_name = "TIME")]
-    pub deadline: Option<String>,
-    /// More root certificates to trust, PEM [env: BATON_CA_FILE]
+    /// Use this API token instead; other users of the machine can see it
+    #[arg(long, value_name = "TOKEN")]
+    pub api_token: Option<String>,
+    /// Trust the root certificates in this PEM file as well
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<String>,
 }
 
-/// Which users and groups the command is about.
+/// How much a run may request, and for how long.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Use at most this percent of each rate limit [default: 75]
+    #[arg(long, value_name = "PERCENT")]
+    pub max_api_capacity: Option<String>,
+    /// Send at most N requests at a time, 1 to 64 [default: 8]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Limit the time of each attempt: 90s, 15m, 2h [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Limit the time of the whole run [default: none]
+    #[arg(long, value_name = "DURATION")]
+    pub deadline: Option<String>,
+}
+
+/// Which users and groups a command covers.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Scope")]
 pub struct Scope {
-    /// Keep users with an e-mail or login in these domains; commas or repeats; *.example.com for subdomains [env: BATON_EMAIL_DOMAINS]
+    /// Include users with an address in these domains, separated by commas; *.example.com matches subdomains only [required]
     #[arg(long, value_name = "DOMAINS")]
     pub email_domains: Vec<String>,
-    /// Leave secondary e-mails out of account [env: BATON_SKIP_SECONDARY_EMAILS]
+    /// Ignore secondary emails when matching domains
     #[arg(
         long,
         value_name = "BOOL",
@@ -193,15 +225,16 @@ pub struct Scope {
         default_missing_value = "true"
     )]
     pub skip_secondary_emails: Option<String>,
-    /// Keep groups whose name contains this text, ignoring case [env: BATON_GROUP_NAME_FILTER]
+    /// Include groups whose name contains this text, ignoring case
     #[arg(long, value_name = "TEXT")]
     pub group_name_filter: Option<String>,
 }
 
-/// Whether anything may be changed.
+/// Whether changes are allowed.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Guards")]
 pub struct Provisioning {
-    /// Allow changes; without it, grant and revoke refuse to make any [env: BATON_PROVISIONING]
+    /// Allow grant and revoke to send changes
     #[arg(
         short,
         long,
@@ -216,80 +249,117 @@ pub struct Provisioning {
 /// What `grant` and `revoke` have in common.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Change {
+    /// Select the user by id, full login or full email
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Select the group by id, exact name or group:ID:member
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Read users and groups from this CSV file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<String>,
+    /// Show the planned changes without sending them
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
+    /// Skip the confirmation prompt
+    #[arg(short, long, help_heading = "Guards")]
+    pub yes: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub connection: Connection,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
-    /// The user: id, login or e-mail
-    #[arg(long, value_name = "USER")]
-    pub user: Option<String>,
-    /// The group: id, exact name, or group:ID:member
-    #[arg(long, value_name = "GROUP")]
-    pub group: Option<String>,
-    /// Many at once: CSV with the columns user and group (and decision, for revoke); - for standard input
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<String>,
-    /// Show what would be done; send no change
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Append lines of JSON: before each change, what became of it, and what was not sent [env: BATON_AUDIT_LOG]
-    #[arg(long, value_name = "FILE")]
+    /// Append a JSON line before and after each change, and one for each row that sends nothing
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub audit_log: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub limits: Limits,
 }
 
-/// Make users members of groups
-///
-/// Users out of scope, groups out of scope and groups that Okta will not let be edited are refused before anything is
-/// sent. Who is a member already is left alone.
+/// Add users to groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
+Existing members are left unchanged. Users and groups out of scope, and groups whose
+members Okta does not let you edit, are refused before the first change is sent.
+
+Environment variables:
+  Every option that takes a value has a variable: BATON_ plus its name, such as
+  BATON_EMAIL_DOMAINS, except --user, --group and --from. An option overrides its
+  variable.
+
 Examples:
-  okta-ciam grant --provisioning --user mira@example.com --group Engineering
-  okta-ciam grant --provisioning --from joiners.csv --audit-log changes.jsonl
-  okta-ciam grant --dry-run --from joiners.csv --output json")]
+  Set the org once with variables:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com
+
+  Add one user to a group:
+    okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
+      --group \"VPN users\"
+
+  Show what a list would change, then change it and keep a record:
+    okta-ciam grant --from joiners.csv --dry-run
+    okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
 pub struct Grant {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub change: Change,
 }
 
-/// Take users out of groups
-///
-/// Asks before it changes anything; without a terminal it needs --yes.
+/// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
+Asks for confirmation first; without a terminal it needs --yes.
+
+Environment variables:
+  Every option that takes a value has a variable: BATON_ plus its name, such as
+  BATON_EMAIL_DOMAINS, except --user, --group, --from and --grant-id. An option
+  overrides its variable.
+
 Examples:
-  okta-ciam revoke --provisioning --user mira@example.com --group Engineering
-  okta-ciam revoke --provisioning --yes --grant-id group:00g1abcd:member:user:00u1abcd
-  okta-ciam revoke --provisioning --yes --from leavers.csv --audit-log changes.jsonl")]
+  Set the org once with variables:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com
+
+  Remove one user from a group:
+    okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
+      --group \"VPN users\"
+
+  Show what a list would change, then change it and keep a record:
+    okta-ciam revoke --from leavers.csv --dry-run
+    okta-ciam revoke --from leavers.csv --provisioning --yes \\
+      --audit-log changes.jsonl")]
 pub struct Revoke {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub change: Change,
-    /// The membership as Baton prints it: group:GROUPID:member:user:USERID
+    /// Select the membership by Baton's id, group:GROUPID:member:user:USERID
     #[arg(long, value_name = "ID")]
     pub grant_id: Option<String>,
 }
 
-/// Say what is in a snapshot: in numbers, or one user, or one group
+/// Show a summary of a snapshot, one user or one group
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  okta-ciam show -f demo.c1z
-  okta-ciam show -f demo.c1z user mira.okafor@example.com
-  okta-ciam show -f demo.c1z group Engineering --output json
+  Write a snapshot of the sample org, and show it:
+    okta-ciam demo
+    okta-ciam show -f demo.c1z
 
-Reads .c1z and plain SQLite, also files that ConductorOne's Go connectors wrote.")]
+  Show one user with the groups, or one group with its members:
+    okta-ciam show -f demo.c1z user mira.okonjo@example.com
+    okta-ciam show -f demo.c1z group Engineering --output json
+
+Reads .c1z and plain SQLite, including the files of ConductorOne's Go
+connectors.")]
 pub struct Show {
-    /// The snapshot [env: BATON_FILE] [default: sync.c1z]
+    /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", global = true)]
     pub file: Option<String>,
     #[command(subcommand)]
@@ -300,34 +370,37 @@ pub struct Show {
 /// One object of a snapshot.
 #[derive(Debug, Subcommand)]
 pub enum ShowWhat {
-    /// One user and the groups that the user is in
+    /// Show one user and the user's groups
     User {
-        /// Id, login or e-mail
+        /// Id, login or email
         user: String,
     },
-    /// One group and its members
+    /// Show one group and its members
     Group {
         /// Id, exact name, or group:ID:member
         group: String,
     },
 }
 
-/// Sync a small made-up org, over HTTP on this machine, to see the tool at work
-///
-/// No variable is read and nothing outside this machine is asked.
+/// Sync a sample org on this machine
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Ignores all BATON_ variables and makes no external requests.
+
 Examples:
-  okta-ciam demo
-  okta-ciam demo --serve        keeps the org up and prints the variables for every other command")]
+  Sync the sample org to demo.c1z:
+    okta-ciam demo
+
+  Keep the sample org running, to try the other commands in a second terminal:
+    okta-ciam demo --serve")]
 pub struct Demo {
-    /// The snapshot; a file that demo did not make is never replaced [default: demo.c1z]
+    /// Write the snapshot here; only files that demo made are replaced [default: demo.c1z]
     #[arg(short, long, value_name = "FILE", conflicts_with = "serve")]
     pub file: Option<String>,
-    /// Keep the org up until interrupted, so that other commands can be tried
+    /// Keep the org running until interrupted, and print the variables to set
     #[arg(long)]
     pub serve: bool,
-    /// The port of --serve [default: any that is free]
+    /// Listen on this port with --serve [default: any free port]
     #[arg(long, value_name = "PORT", requires = "serve")]
     pub port: Option<u16>,
 }
@@ -351,7 +424,7 @@ pub fn one_line(error: &clap::Error) -> String {
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         || error.kind() == clap::error::ErrorKind::MissingSubcommand
     {
-        return "no command; --help names them".to_owned();
+        return "no command given; run `okta-ciam --help`".to_owned();
     }
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && error.kind() == clap::error::ErrorKind::UnknownArgument
@@ -368,7 +441,7 @@ pub fn one_line(error: &clap::Error) -> String {
     let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let said = said.join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
-    format!("{said}; --help tells more")
+    format!("{said}; run `okta-ciam --help`, or --help after a command")
 }
 
 /// Where a flag that is wrong here belongs: to `sync`, which the Go connector was without a command, or to `grant` and

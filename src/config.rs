@@ -26,19 +26,22 @@ use crate::cli;
 use crate::filter::{Domain, NameFilter, Scope};
 use crate::mask;
 
-/// What is wrong with a flag or a variable, in one line.
+/// A problem with an option or a variable, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{setting}: {problem}")]
-pub struct Error {
-    setting: String,
-    problem: String,
-}
+#[error("{0}")]
+pub struct Error(String);
 
 fn wrong(setting: impl fmt::Display, problem: impl fmt::Display) -> Error {
-    Error {
-        setting: setting.to_string(),
-        problem: problem.to_string(),
-    }
+    Error(format!("{setting}: {problem}"))
+}
+
+fn required(flag: &str, variable: &str, next: &str) -> Error {
+    Error(format!("{flag} or {variable} is required; {next}"))
+}
+
+fn exclusive(first: &Setting, second: &Setting) -> Error {
+    let (first, second) = (&first.name, &second.name);
+    Error(format!("{first} cannot be used with {second}"))
 }
 
 /// The variables of the process, read once: `BATON_*`, and what is customary for terminals.
@@ -69,7 +72,7 @@ impl Environment {
 
     fn terminal(&self) -> Terminal {
         Terminal {
-            colour: !self.0.contains_key("NO_COLOR"),
+            color: !self.0.contains_key("NO_COLOR"),
             moves: self.0.get("TERM").is_none_or(|term| term != "dumb"),
         }
     }
@@ -141,13 +144,20 @@ impl Setting {
         wrong(&self.name, problem)
     }
 
+    fn invalid(&self, expected: impl fmt::Display) -> Error {
+        let value = mask::shown(&self.value);
+        Error(format!(
+            "invalid value {value} for {}: expected {expected}",
+            self.name
+        ))
+    }
+
     fn parse<T>(
         &self,
         read: impl Fn(&str) -> Option<T>,
         expected: impl fmt::Display,
     ) -> Result<T, Error> {
-        read(self.value.trim())
-            .ok_or_else(|| self.wrong(format!("{} is not {expected}", mask::shown(&self.value))))
+        read(self.value.trim()).ok_or_else(|| self.invalid(expected))
     }
 }
 
@@ -211,7 +221,7 @@ pub struct Talk {
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
     /// `NO_COLOR` is not set.
-    pub colour: bool,
+    pub color: bool,
     /// `TERM` is not `dumb`.
     pub moves: bool,
 }
@@ -249,13 +259,13 @@ impl Talk {
                     "json" => Some(Output::Json),
                     _ => None,
                 },
-                "an output; write text or json",
+                "text or json",
             )?,
             level: pick_or(
                 level,
                 tracing::Level::INFO,
                 read_level,
-                "a level; write error, warn, info, debug or trace",
+                "error, warn, info, debug or trace",
             )?,
             format: pick_or(
                 format,
@@ -265,7 +275,7 @@ impl Talk {
                     "json" => Some(LogFormat::Json),
                     _ => None,
                 },
-                "a format; write console or json",
+                "console or json",
             )?,
             quiet: typed.quiet,
             terminal: environment.terminal(),
@@ -437,7 +447,7 @@ impl Sync {
                 .into_iter()
                 .find(|by| by.as_str() == text)
             },
-            "a way; write auto, group or user",
+            "auto, group or user",
         )?;
         let max_drop = pick(
             typed.max_drop.as_ref(),
@@ -447,11 +457,11 @@ impl Sync {
         )?;
         let max_drop = max_drop.map(|setting| {
             let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100);
-            setting.parse(percent, "a percentage; write a whole number from 0 to 100")
+            setting.parse(percent, "a whole number from 0 to 100")
         });
         let max_drop = max_drop.transpose()?;
         let scope = scope(&typed.scope, environment)?;
-        let connection = Connection::new(&typed.connection, environment)?;
+        let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
         let now = typed.now.as_ref().map(|text| {
             let setting = Setting::new("--now", text);
             if !is_loopback(&connection.origin) {
@@ -459,7 +469,7 @@ impl Sync {
             }
             setting.parse(
                 |text| text.parse().ok(),
-                "a time; write 2026-01-31T12:00:00Z",
+                "a time such as 2026-01-31T12:00:00Z",
             )
         });
         let container = container(&file)?;
@@ -501,7 +511,7 @@ impl Check {
         Ok(Self {
             provisioning: provisioning(&typed.provisioning, environment)?,
             scope: scope(&typed.scope, environment)?,
-            connection: Connection::new(&typed.connection, environment)?,
+            connection: Connection::new(&typed.connection, &typed.limits, environment)?,
         })
     }
 }
@@ -559,7 +569,7 @@ impl Change {
                 "cannot both be standard input",
             ));
         }
-        let connection = Connection::new(&typed.connection, environment)?;
+        let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
         Ok(Self {
             action,
             connection,
@@ -585,7 +595,7 @@ pub fn provisioning(typed: &cli::Provisioning, environment: &Environment) -> Res
         "BATON_PROVISIONING",
         environment,
     )?;
-    pick_or(setting, false, read_switch, "a switch; write true or false")
+    pick_or(setting, false, read_switch, "true or false")
 }
 
 fn rows(action: Action, typed: &cli::Change, grant_id: Option<&String>) -> Result<Vec<Row>, Error> {
@@ -672,7 +682,7 @@ fn snapshot_file(
     let file = pick(typed, "--file", "BATON_FILE", environment)?
         .unwrap_or_else(|| Setting::new("--file", default));
     if file.value.is_empty() {
-        return Err(file.wrong("is empty; name a file, such as sync.c1z"));
+        return Err(file.wrong("is empty; set it to a file, such as sync.c1z"));
     }
     Ok(file)
 }
@@ -695,7 +705,7 @@ fn container(file: &Setting) -> Result<Container, Error> {
         Some("c1z") => Ok(Container::C1z),
         Some("db" | "sqlite" | "sqlite3") => Ok(Container::Sqlite),
         _ => Err(file.wrong(format!(
-            "the ending of {} says nothing of a format; write .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
+            "unknown file extension in {}; use .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
             mask::shown(&file.value)
         ))),
     }
@@ -704,9 +714,10 @@ fn container(file: &Setting) -> Result<Container, Error> {
 fn scope(typed: &cli::Scope, environment: &Environment) -> Result<Scope, Error> {
     let lists = if typed.email_domains.is_empty() {
         let list = environment.get("BATON_EMAIL_DOMAINS")?.ok_or_else(|| {
-            wrong(
+            required(
                 "--email-domains",
-                "is missing (or BATON_EMAIL_DOMAINS); say whose users to keep, such as example.com",
+                "BATON_EMAIL_DOMAINS",
+                "list your users' domains, such as example.com",
             )
         })?;
         vec![list]
@@ -729,7 +740,7 @@ fn scope(typed: &cli::Scope, environment: &Environment) -> Result<Scope, Error> 
         "BATON_SKIP_SECONDARY_EMAILS",
         environment,
     )?;
-    let skip = pick_or(skip, false, read_switch, "a switch; write true or false")?;
+    let skip = pick_or(skip, false, read_switch, "true or false")?;
     let name = pick(
         typed.group_name_filter.as_ref(),
         "--group-name-filter",
@@ -751,7 +762,11 @@ fn read_switch(text: &str) -> Option<bool> {
 }
 
 impl Connection {
-    fn new(typed: &cli::Connection, environment: &Environment) -> Result<Self, Error> {
+    fn new(
+        typed: &cli::Connection,
+        limits: &cli::Limits,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
         let domain = pick(
             typed.domain.as_ref(),
             "--domain",
@@ -759,31 +774,32 @@ impl Connection {
             environment,
         )?
         .ok_or_else(|| {
-            wrong(
+            required(
                 "--domain",
-                "is missing (or BATON_DOMAIN); name the org, such as company.okta.com",
+                "BATON_DOMAIN",
+                "set it to the org's host, such as company.okta.com",
             )
         })?;
         let capacity = pick(
-            typed.max_api_capacity.as_ref(),
+            limits.max_api_capacity.as_ref(),
             "--max-api-capacity",
             "BATON_MAX_API_CAPACITY",
             environment,
         )?;
         let concurrency = pick(
-            typed.concurrency.as_ref(),
+            limits.concurrency.as_ref(),
             "--concurrency",
             "BATON_CONCURRENCY",
             environment,
         )?;
         let timeout = pick(
-            typed.timeout.as_ref(),
+            limits.timeout.as_ref(),
             "--timeout",
             "BATON_TIMEOUT",
             environment,
         )?;
         let deadline = pick(
-            typed.deadline.as_ref(),
+            limits.deadline.as_ref(),
             "--deadline",
             "BATON_DEADLINE",
             environment,
@@ -794,7 +810,7 @@ impl Connection {
             "BATON_CA_FILE",
             environment,
         )?;
-        let time = "a time; write 90s, 15m or 2h";
+        let time = "a duration such as 90s, 15m or 2h";
         let origin = origin(&domain)?;
         Ok(Self {
             proxy: proxy::proxy(environment, &origin)?,
@@ -807,13 +823,13 @@ impl Connection {
                         .ok()
                         .filter(|percent| (1..=100).contains(percent))
                 },
-                "a percentage; write a whole number from 1 to 100",
+                "a whole number from 1 to 100",
             )?,
             concurrency: pick_or(
                 concurrency,
                 8,
                 |text| text.parse().ok().filter(|count| (1..=64).contains(count)),
-                "a number of requests; write a whole number from 1 to 64",
+                "a whole number from 1 to 64",
             )?,
             timeout: pick_or(timeout, Duration::from_secs(60), read_duration, time)?,
             deadline: deadline
@@ -866,9 +882,9 @@ fn placeholder(typed: &str) -> Option<&'static str> {
     } else if has(&[',', ';']) || typed.split_whitespace().count() > 1 {
         Some("is more than one host")
     } else if has(&['*']) {
-        Some("holds a wildcard")
+        Some("contains a wildcard")
     } else if has(&['"', '\'', '`']) {
-        Some("holds a quote")
+        Some("contains a quote")
     } else {
         None
     }
@@ -876,13 +892,13 @@ fn placeholder(typed: &str) -> Option<&'static str> {
 
 fn origin(domain: &Setting) -> Result<Url, Error> {
     let typed = domain.value.trim();
-    let hint = "write the org's host, such as company.okta.com";
+    let hint = "set it to the org's host, such as company.okta.com";
     if let Some(problem) = placeholder(typed) {
         return Err(domain.wrong(format!("{} {problem}; {hint}", mask::shown(typed))));
     }
     // A host's name is sent to a name server, and printed where there is none of it.
     if mask::holds_a_token(typed) {
-        return Err(domain.wrong(format!("holds what looks like a token; {hint}")));
+        return Err(domain.wrong(format!("contains what looks like a token; {hint}")));
     }
     let with_scheme = if typed.contains("://") {
         typed.to_owned()
@@ -892,11 +908,11 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     let url = Url::parse(&with_scheme).map_err(|error| domain.wrong(format!("{error}; {hint}")))?;
     // The value is not repeated where it may hold a password.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(domain.wrong(format!("holds a user name or an e-mail; {hint}")));
+        return Err(domain.wrong(format!("contains a user name or an email; {hint}")));
     }
     let refuse = |why: &str| Err(domain.wrong(format!("{} {why}; {hint}", mask::shown(typed))));
     let Some(host) = url.host() else {
-        return refuse("names no host");
+        return refuse("contains no host");
     };
     match url.scheme() {
         "https" => {}
@@ -907,10 +923,10 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
         _ => return refuse("has a scheme other than https"),
     }
     if !matches!(url.path(), "" | "/") {
-        return refuse("holds a path");
+        return refuse("contains a path");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return refuse("holds more than a host");
+        return refuse("contains more than a host");
     }
     if let Host::Domain(host) = host
         && let Some((first, rest)) = host.trim_end_matches('.').split_once('.')
@@ -918,7 +934,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
         && OKTA_HOSTS.contains(&rest)
     {
         return Err(domain.wrong(format!(
-            "{host:?} is the admin console; write {company}.{rest}"
+            "{host:?} is the admin console; use {company}.{rest}"
         )));
     }
     Ok(url)
@@ -976,18 +992,16 @@ fn token(typed: &cli::Connection, environment: &Environment) -> Result<SecretStr
         ]
     };
     match (token, file) {
-        (Some(token), Some(file)) => Err(wrong(
-            format!("{} and {}", token.name, file.name),
-            "are two sign-ins; give one",
-        )),
+        (Some(token), Some(file)) => Err(exclusive(&token, &file)),
         (Some(token), None) => checked_token(&token.name, token.value),
         (None, Some(file)) => {
             let text = read_token(&file)?;
             checked_token(&file.name, text)
         }
-        (None, None) => Err(wrong(
+        (None, None) => Err(required(
             "--api-token-file",
-            "is missing (or BATON_API_TOKEN, BATON_API_TOKEN_FILE); an admin makes a token in Okta under Security, API, Tokens",
+            "BATON_API_TOKEN",
+            "create a token in the Okta admin console under Security, API, Tokens",
         )),
     }
 }
@@ -1027,10 +1041,10 @@ fn checked_token(setting: &str, text: String) -> Result<SecretString, Error> {
     let quoted = |quote| token.strip_prefix(quote)?.strip_suffix(quote);
     let token = quoted('"').or_else(|| quoted('\'')).unwrap_or(token);
     if token.is_empty() {
-        return Err(wrong(setting, "holds no token"));
+        return Err(wrong(setting, "contains no token"));
     }
     if token.starts_with(['{', '[']) {
-        return Err(wrong(setting, "holds JSON; provide only the token"));
+        return Err(wrong(setting, "contains JSON; provide only the token"));
     }
     if token
         .split_once('=')
@@ -1038,14 +1052,14 @@ fn checked_token(setting: &str, text: String) -> Result<SecretString, Error> {
     {
         return Err(wrong(
             setting,
-            "holds NAME=value; provide only the value, the token",
+            "contains NAME=value; provide only the value, the token",
         ));
     }
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if !token.bytes().all(is_part) {
         return Err(wrong(
             setting,
-            "holds more than a token: a space, a second line, a quote or another character that no token has; give the token alone, without SSWS",
+            "contains characters that are not part of a token; provide only the token, without \"SSWS\"",
         ));
     }
     Ok(SecretString::from(token.to_owned()))
@@ -1122,32 +1136,32 @@ mod tests {
     #[test]
     fn every_bad_value_is_refused_with_its_name_and_a_way_out() {
         for (name, value, part) in [
-            ("BATON_DOMAIN", "", "--domain: is missing"),
+            ("BATON_DOMAIN", "", "--domain or BATON_DOMAIN is required"),
             ("BATON_DOMAIN", "http://company.okta.com", "in the clear"),
             ("BATON_DOMAIN", "http://10.0.0.1", "in the clear"),
             ("BATON_DOMAIN", "ftp://company.okta.com", "scheme"),
-            ("BATON_DOMAIN", "company.okta.com/admin", "holds a path"),
+            ("BATON_DOMAIN", "company.okta.com/admin", "contains a path"),
             ("BATON_DOMAIN", "company.okta.com?x=1", "more than a host"),
             ("BATON_DOMAIN", "company.okta.com#x", "more than a host"),
             (
                 "BATON_DOMAIN",
                 "mira@company.okta.com",
-                "user name or an e-mail",
+                "user name or an email",
             ),
             (
                 "BATON_DOMAIN",
                 "https://a:secret@company.okta.com",
-                "user name or an e-mail",
+                "user name or an email",
             ),
             (
                 "BATON_DOMAIN",
                 "company-admin.okta.com",
-                "write company.okta.com",
+                "use company.okta.com",
             ),
             (
                 "BATON_DOMAIN",
                 "company-admin.oktapreview.com",
-                "write company.oktapreview.com",
+                "use company.oktapreview.com",
             ),
             ("BATON_DOMAIN", "comp any.okta.com", "more than one host"),
             ("BATON_DOMAIN", "${OKTA_DOMAIN}", "was not replaced"),
@@ -1171,17 +1185,29 @@ mod tests {
             ("BATON_FILE", "x\u{1b}.c1z", "control character"),
             ("BATON_CA_FILE", "ca\n.pem", "control character"),
             ("BATON_DOMAIN", "company.okta.com:99999", "port"),
-            ("BATON_API_TOKEN", "", "--api-token-file: is missing"),
-            ("BATON_API_TOKEN", " ", "holds no token"),
-            ("BATON_API_TOKEN", "\u{feff}", "holds no token"),
+            (
+                "BATON_API_TOKEN",
+                "",
+                "--api-token-file or BATON_API_TOKEN is required",
+            ),
+            ("BATON_API_TOKEN", " ", "contains no token"),
+            ("BATON_API_TOKEN", "\u{feff}", "contains no token"),
             ("BATON_API_TOKEN", "OKTA_TOKEN=00token", "NAME=value"),
             ("BATON_API_TOKEN", "{\"token\":\"00token\"}", "JSON"),
-            ("BATON_API_TOKEN", "\"00token", "more than a token"),
-            ("BATON_API_TOKEN", "$OKTA_TOKEN", "more than a token"),
-            ("BATON_API_TOKEN", "SSWS 00token", "more than a token"),
-            ("BATON_API_TOKEN", "00token\nx", "more than a token"),
-            ("BATON_API_TOKEN_FILE", "/does/not/exist", "two sign-ins"),
-            ("BATON_EMAIL_DOMAINS", "", "--email-domains: is missing"),
+            ("BATON_API_TOKEN", "\"00token", "not part of a token"),
+            ("BATON_API_TOKEN", "$OKTA_TOKEN", "not part of a token"),
+            ("BATON_API_TOKEN", "SSWS 00token", "not part of a token"),
+            ("BATON_API_TOKEN", "00token\nx", "not part of a token"),
+            (
+                "BATON_API_TOKEN_FILE",
+                "/does/not/exist",
+                "cannot be used with",
+            ),
+            (
+                "BATON_EMAIL_DOMAINS",
+                "",
+                "--email-domains or BATON_EMAIL_DOMAINS is required",
+            ),
             ("BATON_EMAIL_DOMAINS", "example.com,", "is empty"),
             (
                 "BATON_EMAIL_DOMAINS",
@@ -1193,27 +1219,23 @@ mod tests {
                 "example.com, exam ple",
                 "\"exam ple\"",
             ),
-            ("BATON_SKIP_SECONDARY_EMAILS", "yes", "write true or false"),
+            ("BATON_SKIP_SECONDARY_EMAILS", "yes", "true or false"),
             ("BATON_MAX_API_CAPACITY", "0", "1 to 100"),
             ("BATON_MAX_API_CAPACITY", "101", "1 to 100"),
             ("BATON_MAX_API_CAPACITY", "75%", "1 to 100"),
             ("BATON_CONCURRENCY", "0", "1 to 64"),
             ("BATON_CONCURRENCY", "many", "1 to 64"),
-            ("BATON_TIMEOUT", "0", "write 90s"),
-            ("BATON_TIMEOUT", "1d", "write 90s"),
-            ("BATON_TIMEOUT", "-5", "write 90s"),
-            ("BATON_TIMEOUT", "1.5s", "write 90s"),
-            ("BATON_TIMEOUT", "h", "write 90s"),
-            ("BATON_DEADLINE", "soon", "write 90s"),
+            ("BATON_TIMEOUT", "0", "90s, 15m or 2h"),
+            ("BATON_TIMEOUT", "1d", "90s, 15m or 2h"),
+            ("BATON_TIMEOUT", "-5", "90s, 15m or 2h"),
+            ("BATON_TIMEOUT", "1.5s", "90s, 15m or 2h"),
+            ("BATON_TIMEOUT", "h", "90s, 15m or 2h"),
+            ("BATON_DEADLINE", "soon", "90s, 15m or 2h"),
             ("BATON_CA_FILE", "/does/not/exist", "cannot read"),
             ("BATON_CA_FILE", "Cargo.toml", "no PEM certificate"),
-            ("BATON_FILE", "out.json", "write .c1z"),
-            ("BATON_FILE", "out", "write .c1z"),
-            (
-                "BATON_MEMBERSHIPS_BY",
-                "groups",
-                "write auto, group or user",
-            ),
+            ("BATON_FILE", "out.json", "use .c1z"),
+            ("BATON_FILE", "out", "use .c1z"),
+            ("BATON_MEMBERSHIPS_BY", "groups", "auto, group or user"),
         ] {
             let said = problem(name, value);
             assert!(said.contains(part), "{name}={value:?}: {said}");

@@ -53,11 +53,11 @@ impl Console {
         if bars {
             screen().set_draw_target(ProgressDrawTarget::stderr());
         }
-        let colour = terminal && talk.terminal.colour;
+        let color = terminal && talk.terminal.color;
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(Stderr)
-            .with_ansi(colour);
+            .with_ansi(color);
         // A second start (in a test) keeps the first log.
         let _ = match talk.format {
             LogFormat::Console => tracing::subscriber::set_global_default(
@@ -535,7 +535,7 @@ where
         event: &tracing::Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        let (word, colour) = match level {
+        let (word, color) = match level {
             tracing::Level::ERROR => ("error", "31"),
             tracing::Level::WARN => ("warning", "33"),
             tracing::Level::INFO => ("note", "36"),
@@ -547,7 +547,7 @@ where
             write!(out, "{now:.3} ")?;
         }
         if out.has_ansi_escapes() {
-            write!(out, "\u{1b}[{colour}m{word}:\u{1b}[0m ")?;
+            write!(out, "\u{1b}[{color}m{word}:\u{1b}[0m ")?;
         } else {
             write!(out, "{word}: ")?;
         }

@@ -16,11 +16,11 @@ use crate::mask;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
     /// Two commas in a row, or nothing at all.
-    #[error("an e-mail domain is empty; write example.com, or example.com,example.org")]
+    #[error("an email domain is empty; write example.com, or example.com,example.org")]
     EmptyDomain,
     /// A domain that cannot be one.
     #[error(
-        "{shown} is no e-mail domain: {1}; write example.com, or *.example.com for its subdomains",
+        "{shown} is not an email domain: {1}; write example.com, or *.example.com for its subdomains",
         shown = mask::shown(.0)
     )]
     NoDomain(String, &'static str),
@@ -29,7 +29,7 @@ pub enum Error {
     EmptyName,
 }
 
-/// One e-mail domain, or all subdomains of one.
+/// One email domain, or all subdomains of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Domain {
     /// In ASCII, lower case, without `@` and without `*.`.
@@ -61,7 +61,7 @@ impl Domain {
             return Err(no_domain("it is a whole address"));
         }
         if name.contains("://") || name.contains('/') {
-            return Err(no_domain("it is an address of the web"));
+            return Err(no_domain("it is a URL"));
         }
         let labels: Vec<&str> = name.split('.').collect();
         if labels.iter().any(|label| label.is_empty()) {
@@ -196,11 +196,11 @@ impl fmt::Display for NameFilter {
 /// Which of a user's addresses put the user in scope. The first that matches, in this order, is the one that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// The primary e-mail.
+    /// The primary email.
     Email,
     /// The login.
     Login,
-    /// Nothing but the secondary e-mail, which is often a private address: worth a reviewer's look.
+    /// Nothing but the secondary email, which is often a private address: worth a reviewer's look.
     SecondEmail,
 }
 
@@ -225,11 +225,11 @@ impl MatchedBy {
 /// The addresses of a user that the scope looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Addresses<'a> {
-    /// The primary e-mail.
+    /// The primary email.
     pub email: Option<&'a str>,
     /// The login.
     pub login: Option<&'a str>,
-    /// The secondary e-mail.
+    /// The secondary email.
     pub second_email: Option<&'a str>,
 }
 
@@ -269,7 +269,7 @@ impl Scope {
         serde_json::json!([domains, self.skip_secondary, name]).to_string()
     }
 
-    /// Whether secondary e-mails are left out of account.
+    /// Whether secondary emails are left out of account.
     pub fn skip_secondary(&self) -> bool {
         self.skip_secondary
     }
@@ -311,8 +311,8 @@ impl Scope {
         ]
     }
 
-    /// A search that finds everyone who may be in scope, in Okta's language, where there is one: `co` knows e-mail and
-    /// login, and no secondary e-mail (docs/okta-api.md, Users). It finds more than the scope holds, since it matches
+    /// A search that finds everyone who may be in scope, in Okta's language, where there is one: `co` knows email and
+    /// login, and no secondary email (docs/okta-api.md, Users). It finds more than the scope holds, since it matches
     /// anywhere.
     pub fn prefilter(&self) -> Option<String> {
         if !self.skip_secondary {
@@ -392,7 +392,7 @@ mod tests {
         a_word_is_no_domain: "example" => Err("no dot");
         a_star_over_a_word_is_no_domain: "*.com" => Err("no dot");
         a_whole_address_is_no_domain: "mira@example.com" => Err("whole address");
-        an_address_of_the_web_is_no_domain: "https://example.com" => Err("the web");
+        an_address_of_the_web_is_no_domain: "https://example.com" => Err("a URL");
         a_space_inside_is_no_domain: "exam ple.com" => Err("character");
         a_star_in_the_middle_is_no_domain: "mail.*.com" => Err("character");
         two_dots_are_no_domain: "example..com" => Err("empty");

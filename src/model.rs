@@ -93,17 +93,17 @@ impl User {
         text(&self.profile, key)
     }
 
-    /// The login; usually an e-mail, but an org may relax that.
+    /// The login; usually an email, but an org may relax that.
     pub fn login(&self) -> Option<&str> {
         self.text("login")
     }
 
-    /// The primary e-mail.
+    /// The primary email.
     pub fn email(&self) -> Option<&str> {
         self.text("email")
     }
 
-    /// The secondary e-mail, often a private one.
+    /// The secondary email, often a private one.
     pub fn second_email(&self) -> Option<&str> {
         self.text("secondEmail")
     }

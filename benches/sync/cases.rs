@@ -33,7 +33,7 @@ pub struct Case {
     pub latency_ms: u64,
     /// Requests a minute of every bucket.
     pub rate_limit: Option<u64>,
-    /// Whether secondary e-mails do not count, so that only possible matches are asked for.
+    /// Whether secondary emails do not count, so that only possible matches are asked for.
     pub prefilter: bool,
 }
 
@@ -155,7 +155,7 @@ pub fn named(name: &str, own: &Case) -> anyhow::Result<Vec<Case>> {
 pub struct Facts {
     pub users: u64,
     pub users_in_scope: u64,
-    /// Users that a search for the domain finds in e-mail or login.
+    /// Users that a search for the domain finds in email or login.
     pub users_matching: u64,
     /// Everyone included.
     pub groups: u64,

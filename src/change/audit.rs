@@ -211,7 +211,7 @@ impl Audit {
             .open(path);
         if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
             bail!(
-                "the audit log {} is no regular file; name one",
+                "the audit log {} is not a regular file; name one",
                 path.display()
             );
         }

@@ -405,7 +405,7 @@ fn refuse_user(action: Action, asked: &str, found: &Found<User>, scope: &Scope) 
         Found::Nothing | Found::OtherCase(_) => {
             return refuse(
                 Exit::Failed,
-                format!("no user has the id, login or e-mail {asked:?}"),
+                format!("no user has the id, login or email {asked:?}"),
             );
         }
         Found::Several(users) => {
@@ -481,7 +481,7 @@ fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<Refu
             let names = names(groups);
             return refuse(
                 Exit::Refused,
-                format!("no group has the name {asked:?}, but in another case there is {names}"),
+                format!("no group is named {asked:?}; did you mean {names}?"),
             );
         }
     };
@@ -503,7 +503,7 @@ fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<Refu
         return refuse(
             Exit::Refused,
             format!(
-                "{} is {kind}; Okta lets the members of OKTA_GROUP only be changed",
+                "{} is {kind}; Okta allows changes only to OKTA_GROUP memberships",
                 name_of_group(group)
             ),
         );
@@ -535,7 +535,7 @@ pub fn caution(action: Action, group: &Group, rules: &Rules) -> (Vec<String>, bo
         Rules::Known(names) => {
             let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
             notes.push(format!(
-                "{name} is filled by the group rule {}; whoever is revoked from it goes on the rule's exclusion list",
+                "{name} gets members from the group rule {}; a revoked user is added to the rule's exclusion list",
                 names.join(", ")
             ));
             needs_yes |= action == Action::Revoke;
@@ -804,7 +804,7 @@ mod tests {
                 Action::Grant,
                 "in",
                 "case",
-                Some((Exit::Refused, "another case")),
+                Some((Exit::Refused, "did you mean")),
             ),
             (
                 Action::Grant,

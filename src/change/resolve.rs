@@ -49,7 +49,7 @@ pub struct Reader {
 const GLANCE: Duration = Duration::from_millis(100);
 
 impl Reader {
-    /// Users by id, login or e-mail.
+    /// Users by id, login or email.
     ///
     /// # Errors
     /// The first error of a look-up, or a signal.

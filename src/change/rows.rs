@@ -19,7 +19,7 @@ use super::Action;
 pub struct Row {
     /// The line in the file.
     pub line: Option<u64>,
-    /// Id, login or e-mail.
+    /// Id, login or email.
     pub user: String,
     /// Id, name or entitlement, with every space in it.
     pub group: String,

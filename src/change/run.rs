@@ -212,7 +212,9 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                 };
             }
         };
-        tracing::warn!("the answer to a change was lost ({problem}); looking whether it was made");
+        tracing::warn!(
+            "the response to a change was lost ({problem}); checking whether the change was applied"
+        );
         lost_before = true;
         match look_for(client, action, group, user, READ_LAG) {
             Ok(true) => {
@@ -325,7 +327,7 @@ pub fn settle(reader: &Reader, origin: &str, audit: &mut Audit, past: &Past) -> 
             Err(error) => return Err(error.into()),
         };
         let outcome = if done { "found done" } else { "found not done" };
-        tracing::info!("an earlier run did not learn what became of {who}: {outcome}");
+        tracing::info!("outcome of {who} from an earlier run: {outcome}");
         let message = Some("by a later run, which looked");
         audit.result(
             &sending.change_id,
@@ -366,7 +368,7 @@ pub fn wait_out_the_lag(
         return Ok(());
     }
     tracing::info!(
-        "an earlier run has just changed what this one is about; looking again in {}",
+        "an earlier run changed the same membership; checking again in {}",
         crate::console::span(left)
     );
     reader.client.rest(left)

@@ -218,7 +218,7 @@ impl Plan {
             return refuse(&format!("this needs --yes: {}", self.cautions.join("; ")));
         }
         if config.from.as_deref() == Some("-") {
-            return refuse("standard input holds the list, so nobody can be asked; give --yes");
+            return refuse("--from reads standard input, so there can be no prompt; pass --yes");
         }
         // Who is asked sees the plan, however quiet.
         console.say(&report.table(), true);
@@ -308,7 +308,7 @@ fn send(
                 let mut error = anyhow::Error::new(error);
                 if looked {
                     let seconds = run::READ_LAG.as_secs();
-                    error = error.context(format!("not seen in reads for {seconds} s after"));
+                    error = error.context(format!("not visible when read back for {seconds} s"));
                     report.rows[place].message = Some(one_line(&error));
                 }
                 stopped = stopped.or(stop.then_some(error));
@@ -336,7 +336,7 @@ fn send(
                 for (place, (user, group)) in made {
                     if unseen.contains(&(user.id.clone(), group.id.clone())) {
                         let message = format!(
-                            "sent, but not seen in reads for {} s after",
+                            "sent, but not visible when read back for {} s",
                             run::READ_LAG.as_secs()
                         );
                         report.rows[place].set(State::Unseen, Some(&message), None);
@@ -396,15 +396,15 @@ enum State {
 impl State {
     fn word(self) -> &'static str {
         match self {
-            Self::Planned => "to do",
+            Self::Planned => "planned",
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
             Self::Duplicate => "duplicate",
             Self::Refused => "refused",
             Self::Failed => "failed",
-            Self::Unseen => "not seen",
+            Self::Unseen => "not visible",
             Self::Unknown => "unknown",
-            Self::NotAttempted => "not tried",
+            Self::NotAttempted => "not attempted",
         }
     }
 
@@ -576,10 +576,7 @@ impl Report {
         let rows = self.rows.iter().filter(is_wanted);
         let unsent: Vec<Unsent<'_>> = rows
             .map(|row| Unsent {
-                outcome: match row.result {
-                    State::NotAttempted => "not attempted",
-                    other => other.word(),
-                },
+                outcome: row.result.word(),
                 action: self.action.as_str(),
                 origin,
                 asked_user: &row.user.asked,

@@ -234,7 +234,7 @@ fn first_contact(
                     "accepted, but Okta does not say whose it is ({})",
                     words(&refusal)
                 ),
-                "none, if it is no person's",
+                "no action needed if the token does not belong to a person",
             );
             Ok(None)
         }
@@ -269,7 +269,7 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
     let found = format!("{} in scope", of(in_scope, seen, page.more));
     if seen == 0 {
         report.failure(
-            "the list is empty: a token without an admin role reads as an empty org".to_owned(),
+            "Okta returned no users; a token without an admin role sees an empty org".to_owned(),
             GIVE_A_ROLE,
             Exit::Credentials,
         );
@@ -446,7 +446,7 @@ fn everyone(
             });
         }
         None => report.warning(
-            "missing: the token sees only a part of the org, so a sync is partial".to_owned(),
+            "missing: the token can see only part of the org, so a sync is partial".to_owned(),
             "take a token whose role is not limited to some groups, or accept it with --allow-partial",
         ),
     }
@@ -467,7 +467,7 @@ fn members(
             "nothing; a sync says whose members it could not read",
         ),
         Some(group) => match answered(probe::a_member(client, &group.id))? {
-            Ok(()) => report.ok(format!("visible, tried with {:?}", group.display_name())),
+            Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
             Err(refusal) if refusal.status == 404 => report.gone(group),
             Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
         },
@@ -477,7 +477,7 @@ fn members(
         return Ok(());
     };
     match answered(probe::a_member(client, &group.id))? {
-        Ok(()) => report.ok(format!("visible, tried with {:?}", group.display_name())),
+        Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
         Err(refusal) if refusal.status == 404 => report.gone(group),
         Err(refusal) => {
             let what = if is_in_scope(group, &config.scope) {

@@ -98,7 +98,7 @@ fn summary_text(
         writeln!(text, "  org          {}", clean(&facts.origin))?;
         let mut scope = clean(&facts.email_domains).replace(',', ", ");
         if facts.skip_secondary_emails {
-            scope += ", secondary e-mails not counted";
+            scope += ", secondary emails not counted";
         }
         if let Some(name) = &facts.group_name_filter {
             write!(scope, "; groups whose name contains {:?}", clean(name))?;
@@ -178,7 +178,7 @@ fn users(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, St
     let found = reader.find_users(asked)?;
     if found.is_empty() {
         bail!(
-            "no user of {} has the id, login or e-mail {asked:?}; the whole of it is compared, without case",
+            "no user of {} has the id, login or email {asked:?}; only a full match counts, ignoring case",
             file.display()
         );
     }
@@ -208,8 +208,8 @@ fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> 
     };
     *text += &line("status", user.status.as_deref());
     *text += &line("login", user.login());
-    *text += &line("e-mail", user.email());
-    *text += &line("second e-mail", user.second_email());
+    *text += &line("email", user.email());
+    *text += &line("second email", user.second_email());
     *text += &line("in scope by", record.matched_by.as_deref());
     for (name, time) in times_of(user) {
         *text += &line(name.1, time.map(rfc3339).as_deref());

@@ -96,20 +96,20 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
                 manifest.write(&Manifest::new(&summary, facts).to_bytes()?)?;
             }
             let printed = console.result(&summary, || summary.text());
-            printed.context("the snapshot is written, but its summary cannot be printed")?;
+            printed.context("the snapshot was written, but printing its summary failed")?;
             return Ok(Exit::Done);
         }
         None => Ending {
             exit: Exit::Partial,
             message: format!(
-                "the snapshot is incomplete, {} is untouched and what was read is in {}: {}; give --allow-partial to accept it",
+                "the snapshot is incomplete ({2}): {0} is unchanged, see {1}; pass --allow-partial to accept it",
                 target.path().display(),
                 file.display(),
                 reasons(&written.missing),
             ),
         },
         Some(fell) => Ending::guard(format!(
-            "the new snapshot fell by more than --max-drop allows ({fell}): {} is untouched, the new one is {}; if that is right, run again with a higher --max-drop, or none",
+            "the snapshot shrank by more than --max-drop ({fell}): {} is unchanged, see {}; if that is right, pass a higher --max-drop, or none",
             target.path().display(),
             file.display(),
         )),
@@ -454,7 +454,7 @@ fn write(
     if !allow_empty && (counts.users == 0 || counts.groups == 0) {
         let what = if counts.users == 0 { "user" } else { "group" };
         return Err(Ending::guard(format!(
-            "no {what} in scope is left at the end of the run; if that is right, give --allow-empty"
+            "no {what} in scope is left at the end of the run; if that is right, pass --allow-empty"
         ))
         .into());
     }

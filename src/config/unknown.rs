@@ -108,4 +108,26 @@ mod tests {
         assert!(notes[0].contains("does not upload") && !notes[0].contains("secret "));
         assert!(!notes[0].contains("\"secret\""));
     }
+
+    /// The help promises it.
+    #[test]
+    fn every_option_with_a_value_has_a_variable_of_its_name() {
+        use clap::CommandFactory as _;
+        const WITHOUT: [&str; 6] = ["now", "user", "group", "from", "grant-id", "port"];
+        let command = crate::cli::Cli::command();
+        let arguments = command
+            .get_subcommands()
+            .chain([&command])
+            .flat_map(clap::Command::get_arguments);
+        let mut found = 0;
+        for argument in arguments.filter(|argument| argument.get_action().takes_values()) {
+            let Some(name) = argument.get_long().filter(|name| !WITHOUT.contains(name)) else {
+                continue;
+            };
+            let variable = format!("BATON_{}", name.to_uppercase().replace('-', "_"));
+            assert!(KNOWN.contains(&variable.as_str()), "{variable}");
+            found += 1;
+        }
+        assert!(found > 40, "{found}");
+    }
 }

@@ -87,7 +87,7 @@ impl User {
         }
     }
 
-    /// An active user whose login is the e-mail.
+    /// An active user whose login is the email.
     pub fn with_email(id: &str, email: &str) -> Self {
         let email = Value::from(email);
         let profile = format!(
@@ -96,7 +96,7 @@ impl User {
         Self::new(id, profile)
     }
 
-    /// A user sent as exactly this text. What the server must know (status, login, e-mail) is read out of it, if it is
+    /// A user sent as exactly this text. What the server must know (status, login, email) is read out of it, if it is
     /// there.
     pub fn with_raw(id: &str, text: &str) -> Self {
         let mut user = Self::new(id, "{}");

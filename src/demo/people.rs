@@ -33,7 +33,7 @@ const GROUPS: [(char, &str, &str); 10] = [
     ('n', "Nobody yet", "No member"),
 ];
 
-/// First name, last name, login, e-mail (`=` is the login), status, department, title, groups.
+/// First name, last name, login, email (`=` is the login), status, department, title, groups.
 type Person = (
     &'static str,
     &'static str,
@@ -109,7 +109,7 @@ const PEOPLE: [Person; 60] = [
     ("Arvid", "Nyqvist", "arvid.nyqvist@example.com", "=", "DEPROVISIONED", "Engineering", "Engineer", "aevo"),
 ];
 
-/// The one who is in the company's domain by nothing but a secondary e-mail.
+/// The one who is in the company's domain by nothing but a secondary email.
 const SECOND_ONLY: &str = "rosalind.a@contractor.example";
 
 impl Org {
@@ -284,7 +284,7 @@ fn rules(org: &Org) -> Vec<Rule> {
     vec![
         rule(
             "0pr1demo0000000000h7",
-            "Contractors by e-mail",
+            "Contractors by email",
             "ACTIVE",
             "String.stringContains(user.email, \"@contractor.example\")",
             "Contractors",

@@ -265,7 +265,7 @@ struct Failure {
 
 impl Failure {
     fn late(timeout: Duration) -> Self {
-        let problem = format!("no whole answer within {}", console::span(timeout));
+        let problem = format!("no complete response within {}", console::span(timeout));
         Self {
             late: true,
             ..Self::lost(problem)
@@ -759,7 +759,7 @@ impl Client {
             let waiting = Some(format!("the pause after {problem:?}"));
             return Err(Error::Deadline { call, waiting });
         }
-        tracing::info!("{call}: {problem}; trying again in {}", console::span(time));
+        tracing::info!("{call}: {problem}; retrying in {}", console::span(time));
         self.rest(time)
     }
 
@@ -864,7 +864,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
 fn reason(bucket: Bucket, why: Why) -> String {
     let bucket = bucket.name();
     match why {
-        Why::Share => format!("the next rate-limit window ({bucket}): this run's share is used up"),
+        Why::Share => format!("the next rate-limit window ({bucket}): this run has used its share"),
         Why::Limit | Why::Turn => format!("Okta's rate limit ({bucket})"),
         Why::Busy => format!("fewer requests at once ({bucket})"),
     }
@@ -915,7 +915,7 @@ fn cut(error: &std::io::Error, timeout: Duration) -> Failure {
     if error.kind() == std::io::ErrorKind::TimedOut || text.contains("timed out") {
         Failure::late(timeout)
     } else {
-        Failure::lost(format!("the answer broke off ({text})"))
+        Failure::lost(format!("the response was cut off ({text})"))
     }
 }
 

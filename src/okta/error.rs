@@ -70,12 +70,12 @@ impl fmt::Display for Refusal {
             write!(f, " ({summary})")?;
         }
         match (self.status, self.code.as_deref()) {
-            (401, _) => f.write_str("; the token is wrong, expired (30 days without use) or its owner is deactivated")?,
+            (401, _) => f.write_str("; the token is invalid, has expired after 30 days without use, or its owner is deactivated")?,
             (403, _) if self.call.path.ends_with("/users") && self.call.path != "/api/v1/users" => {
                 f.write_str("; the members of groups with an admin role are shown to Super Administrators only")?;
             }
             (403, _) if self.call.method != "GET" => f.write_str("; the token's owner may not change the members of this group: Group Membership Administrator for it may")?,
-            (403, _) => f.write_str("; the token's owner lacks a right for this: reading needs Read-Only Administrator or more")?,
+            (403, _) => f.write_str("; access denied; reading requires at least Read-Only Administrator")?,
             (404, Some("E0000008")) | (404, None) => f.write_str("; is --domain an Okta org?")?,
             _ => {}
         }
@@ -91,7 +91,7 @@ pub enum Error {
     #[error("{0}")]
     Refused(Refusal),
     /// Every attempt failed.
-    #[error("{call}: {problem}, {attempts} times{}", id_text(.request_id.as_deref()))]
+    #[error("{call}: {problem}; gave up after {attempts} attempts{}", id_text(.request_id.as_deref()))]
     Unavailable {
         /// The request.
         call: Call,
@@ -107,7 +107,7 @@ pub enum Error {
         request_id: Option<String>,
     },
     /// A rate limit let nothing through for ten minutes.
-    #[error("{call}: no answer but rate limits for {} minutes", .waited.as_secs() / 60)]
+    #[error("{call}: rate-limited for {} minutes; gave up", .waited.as_secs() / 60)]
     Stuck {
         /// The request.
         call: Call,
@@ -124,7 +124,7 @@ pub enum Error {
     },
     /// A redirect, which is not followed: the token stays here.
     #[error(
-        "{call}: Okta answered {status} with a redirect to {to}; give --domain the host that answers itself"
+        "{call}: Okta answered {status} with a redirect to {to}; set --domain to the final host"
     )]
     Redirected {
         /// The request.

@@ -1015,7 +1015,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the headers say, nobody waits without an end, and nothing overflows.
+        /// Whatever the headers say, nobody waits for ever, and nothing overflows.
         #[test]
         fn no_header_stops_a_bucket_for_good(
             limit in any::<Option<u64>>(), remaining in any::<Option<u64>>(), reset in any::<Option<u64>>(),

@@ -404,7 +404,7 @@ fn walk_pages<T>(
             Ok(page) => page,
             Err(error) if ask.target != first.target && !begun_again && is_lost_cursor(&error) => {
                 tracing::warn!(
-                    "Okta no longer knows where a listing stood ({error}); reading it again"
+                    "Okta lost the cursor of a listing ({error}); restarting the listing"
                 );
                 begun_again = true;
                 walk.again();

@@ -142,7 +142,7 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
         .map_err(Error::io(path, "open it"))?;
     let metadata = file.metadata().map_err(Error::io(path, "open it"))?;
     if !metadata.is_file() {
-        return Err(not_a_snapshot(path, "it is no regular file"));
+        return Err(not_a_snapshot(path, "it is not a regular file"));
     }
     Ok((file, metadata.len()))
 }

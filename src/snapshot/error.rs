@@ -11,7 +11,7 @@ use super::limits::{MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
 pub enum Error {
     /// The file is something else.
     #[error(
-        "{path} is no snapshot: {why}; name a .c1z file or a plain SQLite database that a sync wrote"
+        "{path} is not a snapshot: {why}; pass a .c1z file or a plain SQLite database that a sync wrote"
     )]
     NotASnapshot {
         /// The file.
@@ -45,8 +45,8 @@ pub enum Error {
     },
     /// Someone has the database open, or a program that had it open was killed.
     #[error(
-        "{path} has changes that are still in {beside}; close the program that has it open, or copy it with \
-         sqlite3's .backup, and read the copy"
+        "{path} has changes that are still in {beside}; close the program that has it open, or make a copy with \
+         sqlite3's .backup and read that"
     )]
     InUse {
         /// The file.

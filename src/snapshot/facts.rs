@@ -147,9 +147,9 @@ facts! {
     sync_id: String,
     /// The org, as `https://host`.
     origin: String,
-    /// The e-mail domains of the scope, joined with commas.
+    /// The email domains of the scope, joined with commas.
     email_domains: String,
-    /// Whether secondary e-mails were left out of account.
+    /// Whether secondary emails were left out of account.
     skip_secondary_emails: bool,
     /// The text that names of groups had to contain.
     group_name_filter: Option<String>,

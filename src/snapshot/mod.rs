@@ -114,11 +114,11 @@ pub struct DomainUsers {
     pub domain: String,
     /// All of them.
     pub users: u64,
-    /// By the primary e-mail.
+    /// By the primary email.
     pub users_by_email: u64,
     /// By the login.
     pub users_by_login: u64,
-    /// By the secondary e-mail.
+    /// By the secondary email.
     pub users_by_second_email: u64,
 }
 

@@ -257,7 +257,7 @@ impl Reader {
     /// is opened where it is, and nothing is made beside it.
     ///
     /// # Errors
-    /// A file that cannot be read, is no snapshot, is damaged, is too new, or holds no finished run.
+    /// A file that cannot be read, is not a snapshot, is damaged, is too new, or holds no finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
         match c1z::form(path)? {
             Form::Empty => Err(Error::NoFinishedRun {
@@ -568,7 +568,7 @@ impl Reader {
         Ok(ids)
     }
 
-    /// The users whose id, whole login or whole e-mail equals a text without case, in the order of ids.
+    /// The users whose id, whole login or whole email equals a text without case, in the order of ids.
     ///
     /// If one has exactly that id, nobody is found for an id that differs in case.
     ///
@@ -664,7 +664,7 @@ impl Reader {
         Ok(groups)
     }
 
-    /// The users that are in a group, sorted by login, then id. Of their profiles only the names and the primary e-mail
+    /// The users that are in a group, sorted by login, then id. Of their profiles only the names and the primary email
     /// are there.
     ///
     /// # Errors

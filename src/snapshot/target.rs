@@ -24,7 +24,7 @@ use super::trust::{self, Entry, resolve};
 
 /// Another run is writing the same file.
 #[derive(Debug, Error)]
-#[error("another run is writing {}; wait for it, or name another file", .0.display())]
+#[error("{} is locked by another run; wait for it or use another file", .0.display())]
 pub struct Busy(PathBuf);
 
 impl Busy {
@@ -372,7 +372,7 @@ impl Temporary {
             .and_then(|()| Ok(fs::rename(&self.path, to)?))
             .with_context(|| {
                 format!(
-                    "cannot put the new file in the place of {}; it is whole, as {}",
+                    "cannot replace {}; the new file is complete at {}",
                     to.display(),
                     self.path.display()
                 )
@@ -514,7 +514,7 @@ fn replaceable(typed: &Path) -> anyhow::Result<PathBuf> {
             path.display()
         ),
         Ok(found) if !found.is_file() => bail!(
-            "{} is no regular file, so it cannot be replaced; name a file",
+            "{} is not a regular file, so it cannot be replaced; name a file",
             path.display()
         ),
         Ok(_) if is_mount_point(&path) => bail!(
@@ -592,7 +592,7 @@ impl Lock {
                 .open(path);
             if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
                 bail!(
-                    "{} is no regular file; a run keeps others away with a file of this name, so remove it",
+                    "{} is not a regular file; runs lock each other out with a file of this name, so remove it",
                     path.display()
                 );
             }
@@ -670,11 +670,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let refused = |path: &Path| Target::take(path, false).unwrap_err().to_string();
         assert!(refused(folder.path()).contains("is a folder"));
-        assert!(refused(Path::new("/dev/null")).contains("no regular file"));
+        assert!(refused(Path::new("/dev/null")).contains("not a regular file"));
         assert!(refused(&folder.path().join("none/sync.c1z")).contains("does not exist"));
         let circle = folder.path().join("circle.c1z");
         std::os::unix::fs::symlink("circle.c1z", &circle).unwrap();
-        assert!(refused(&circle).contains("without an end"));
+        assert!(refused(&circle).contains("is a symlink loop"));
     }
 
     #[test]

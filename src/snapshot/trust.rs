@@ -66,7 +66,7 @@ pub fn user() -> u32 {
 pub fn distrust(file: &Entry, user: u32) -> Option<&'static str> {
     match file.kind {
         Kind::Link => Some("is a link"),
-        Kind::Other => Some("is no regular file"),
+        Kind::Other => Some("is not a regular file"),
         Kind::File if file.owner != user => Some("belongs to another user"),
         Kind::File if file.mode & 0o022 != 0 => Some("can be written by others"),
         Kind::File if file.names > 1 => Some("has a second name"),
@@ -100,7 +100,7 @@ pub fn resolve(typed: &Path) -> anyhow::Result<PathBuf> {
             Ok(found) if found.is_symlink() => {
                 links += 1;
                 if links > MAX_LINKS {
-                    bail!("{} is a chain of links without an end", typed.display());
+                    bail!("{} is a symlink loop", typed.display());
                 }
                 let folder = if path.as_os_str().is_empty() {
                     Path::new(".")
@@ -189,7 +189,7 @@ mod tests {
                     kind: Kind::Other,
                     ..mine
                 },
-                Some("is no regular file"),
+                Some("is not a regular file"),
             ),
         ] {
             assert_eq!(distrust(&entry, ME), why, "{entry:?}");
@@ -233,7 +233,7 @@ mod tests {
             assert_eq!(resolve(&root.join(typed)).unwrap(), root.join(file));
         }
         let error = resolve(&root.join("loop")).unwrap_err().to_string();
-        assert!(error.contains("without an end"), "{error}");
+        assert!(error.contains("is a symlink loop"), "{error}");
         assert_eq!(
             resolve(Path::new("sync.c1z")).unwrap(),
             Path::new("sync.c1z")

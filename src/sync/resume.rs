@@ -111,7 +111,7 @@ impl Progress {
 
 /// The state of an interrupted run is there, but makes no sense.
 #[derive(Clone, Copy, Debug, Error)]
-#[error("the state of the interrupted run makes no sense; run it again, and it begins anew")]
+#[error("the checkpoint is unusable; run the command again to start over")]
 pub struct Unusable;
 
 /// The same with what was wrong.
@@ -122,7 +122,7 @@ pub fn unusable(error: anyhow::Error) -> anyhow::Error {
 /// What was read cannot be written.
 #[derive(Clone, Copy, Debug, Error)]
 #[error(
-    "what was read cannot be written, and trying again would not help: the next run reads the org anew, as --fresh does"
+    "cannot write what was read, and retrying would fail again; the next run starts over, as with --fresh"
 )]
 pub struct Unwritable;
 
@@ -185,11 +185,11 @@ pub fn obstacle(found: &Progress, wanted: &Identity, now: Timestamp) -> Option<S
     }
     let age = now.duration_since(found.begun_at);
     if age.is_negative() {
-        return Some("it was begun in the future, by this machine's clock".to_owned());
+        return Some("it started in the future, by this machine's clock".to_owned());
     }
     if age.unsigned_abs() > OLDEST {
         return Some(format!(
-            "it was begun {} ago, and more than 24 hours are no picture of one time",
+            "it started {} ago, more than the limit of 24 hours",
             span(age.unsigned_abs())
         ));
     }

@@ -475,10 +475,7 @@ impl<'a> Run<'a> {
             } => {
                 self.end_of(walk)?;
                 self.learned(group, Learned::Forbidden, None)?;
-                let message = format!(
-                    "the members of this group may not be read: {}",
-                    error.without_id()
-                );
+                let message = format!("cannot read its members: {}", error.without_id());
                 self.warn(MEMBERS_FORBIDDEN, "group", Some(id.as_str()), message)?;
             }
             Event::UserGone { walk, id } => {
@@ -802,7 +799,7 @@ impl<'a> Run<'a> {
         if self.users.rows.is_empty() && self.users.anybody != Some(true) {
             return Err(Ending {
                 exit: Exit::Credentials,
-                message: "Okta shows no user at all: the token's owner has no admin role that may read users; Read-Only Administrator is enough".to_owned(),
+                message: "Okta returned no users; the token's owner has no admin role that can read users; Read-Only Administrator is enough".to_owned(),
             }
             .into());
         }
@@ -822,7 +819,7 @@ impl<'a> Run<'a> {
                 .map(ToString::to_string)
                 .collect();
             return Err(Ending::guard(format!(
-                "none of {} is in scope: no address ends with {}; check --email-domains, or give --allow-empty",
+                "none of {} is in scope: no address is in {}; check --email-domains, or pass --allow-empty",
                 seen,
                 domains.join(", ")
             ))
@@ -837,7 +834,7 @@ impl<'a> Run<'a> {
                     format!(": no name contains {:?}", text.to_string())
                 });
             return Err(Ending::guard(format!(
-                "none of {} is in scope{filter}; check --group-name-filter, or give --allow-empty",
+                "none of {} is in scope{filter}; check --group-name-filter, or pass --allow-empty",
                 console::count(self.groups.listed(), "group"),
             ))
             .into());
@@ -924,7 +921,7 @@ impl<'a> Run<'a> {
     }
 
     fn warn_gone(&mut self, kind: &str, id: &str) -> anyhow::Result<()> {
-        let message = format!("this {kind} was deleted during the run and is left out");
+        let message = "deleted during the run; left out of the snapshot".to_owned();
         self.warn(&format!("{kind}_vanished"), kind, Some(id), message)
     }
 
@@ -1041,7 +1038,7 @@ impl<'a> Run<'a> {
                 let unread = state.work.users_unread()?;
                 anyhow::ensure!(
                     unread == 0,
-                    "the groups of {} were never read: this is a bug, please report it",
+                    "the groups of {} were not read; this is a bug, please report it",
                     console::count(unread, "user")
                 );
                 state.work.all_learned(Learned::ByUser)?;
@@ -1109,11 +1106,11 @@ const GROUPS_FORBIDDEN: &str = "groups_forbidden";
 const MEMBERS_CUT: &str = "members_cut";
 const USERS_MISSING: &str = "users_missing";
 const EVERYONE_MISSING: &str = "everyone_missing";
-const NO_EVERYONE: &str = "the group list lacks Everyone: the token sees only a part of the org";
+const NO_EVERYONE: &str = "the group Everyone is missing: the token can see only part of the org";
 
 fn users_missing(listed: u64, everyone: u64) -> String {
     format!(
-        "listed {} of all statuses, but Okta reports {} members in Everyone: the token sees only a part of the org, or the list was cut short",
+        "listed {} of all statuses, but Okta reports {} members in Everyone: the token can see only part of the org, or the list was cut short",
         console::count(listed, "user"),
         console::number(everyone)
     )

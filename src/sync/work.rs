@@ -129,7 +129,7 @@ impl Work {
         let version: i64 = work
             .db
             .pragma_query_value(None, "user_version", |row| row.get(0))?;
-        anyhow::ensure!(version == VERSION, "it is of another version");
+        anyhow::ensure!(version == VERSION, "it was written by another version");
         let whole: String = work
             .db
             .pragma_query_value(None, "quick_check", |row| row.get(0))?;

@@ -192,7 +192,7 @@ fn every_refusal_sends_nothing() {
         (BOB, "from a directory", 4, "APP_GROUP"),
         (BOB, "Everyone", 4, "BUILT_IN"),
         (BOB, "same", 4, "several groups"),
-        (BOB, "TEAM", 4, "in another case there is \"team\""),
+        (BOB, "TEAM", 4, "did you mean \"team\""),
         (BOB, "no such group", 2, "no group has"),
         (BOB, "group:00gnone:member", 2, "no group has"),
         (BOB, "group:00g/none:member", 2, "no group has"),
@@ -233,7 +233,7 @@ fn every_refusal_sends_nothing() {
         .says("no terminal");
     let piped = change(&folder, &okta, &["grant", "--from", "-"])
         .stdin(format!("user,group\n{BOB},team\n").as_bytes());
-    piped.end().code(4).says("standard input holds the list");
+    piped.end().code(4).says("--from reads standard input");
     assert_eq!(changes_sent(&okta), 0);
     assert!(okta.changes().is_empty());
 }
@@ -327,7 +327,7 @@ fn a_dry_run_shows_the_plan_and_sends_no_change() {
     .without("BATON_PROVISIONING")
     .ok();
     assert!(
-        ran.stdout.contains("to do") && ran.stdout.contains(BOB),
+        ran.stdout.contains("planned") && ran.stdout.contains(BOB),
         "{}",
         ran.stdout
     );
@@ -677,7 +677,7 @@ fn an_audit_log_that_is_no_file_is_refused_at_once() {
                 path,
             ],
         );
-        run.end().code(2).says("no regular file");
+        run.end().code(2).says("not a regular file");
     }
 }
 
@@ -739,7 +739,7 @@ fn a_proxy_that_refuses_a_change_stops_the_run_after_the_membership_was_read() {
     assert_eq!(rows[0]["result"], "failed");
     let message = rows[0]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("not seen in reads for 10 s after: "),
+        message.starts_with("not visible when read back for 10 s: "),
         "{message}"
     );
     assert_eq!(rows[1]["result"], "not_attempted");

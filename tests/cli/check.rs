@@ -72,8 +72,8 @@ fn a_super_admins_token_does_for_everything() {
         "ok       users          49 of all 60 in scope\n",
         "ok       groups         12 of all 12 in scope, with their sizes\n",
         "ok       everyone       visible, 56 members\n",
-        "ok       members        visible, tried with \"All staff\"\n",
-        "ok       admin members  visible, tried with \"Okta Administrators\"\n",
+        "ok       members        readable (tested with \"All staff\")\n",
+        "ok       admin members  readable (tested with \"Okta Administrators\")\n",
         "ok       user groups    visible, ",
         "ok       org            Kestrel & Rook (made up)\n",
         "ok       rules          visible\n",
@@ -201,7 +201,7 @@ fn a_token_that_sees_nobody_ends_with_5() {
     let report = as_json(&folder, &okta, &[], 5);
     assert_eq!(names(&report, "failure"), ["users"]);
     let message = found(&report, "users")["message"].as_str().unwrap();
-    assert!(message.contains("reads as an empty org"), "{message}");
+    assert!(message.contains("sees an empty org"), "{message}");
     // Not even the owner, and Everyone is empty: everything that can be asked still is.
     let nobody = Okta::with(Org::new());
     let report = as_json(&folder, &nobody, &["--provisioning"], 5);

@@ -199,7 +199,7 @@ fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_b
         running.signal("KILL");
         running.end();
         okta.clear_faults();
-        folder.sync(&okta, &by_user).ok().says("going on with");
+        folder.sync(&okta, &by_user).ok().says("resuming the run");
         assert_eq!(
             cell(&open(&folder.path("sync.c1z")), listed),
             "both_ends 45000"
@@ -232,6 +232,6 @@ fn a_finished_run_with_a_long_list_is_not_published_again() {
     drop(state);
     let asked = okta.count();
     let ran = folder.sync(&okta, &arguments).ok();
-    assert!(!ran.stderr.contains("going on with"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("resuming the run"), "{}", ran.stderr);
     assert!(okta.count() > asked + 100, "{}", okta.count() - asked);
 }

@@ -44,7 +44,7 @@ fn the_demo_replaces_only_what_a_demo_made() {
         .run(&["demo", "-f", "demo.txt"])
         .end()
         .code(2)
-        .says("write .c1z");
+        .says("use .c1z");
 }
 
 #[test]

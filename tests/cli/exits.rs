@@ -59,7 +59,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
             "--domain",
             "BATON_DOMAIN",
             "company.okta.com/x",
-            "holds a path",
+            "contains a path",
         ),
         (
             "--domain",
@@ -71,13 +71,13 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
             "--domain",
             "BATON_DOMAIN",
             "me@company.okta.com",
-            "user name or an e-mail",
+            "user name or an email",
         ),
         (
             "--domain",
             "BATON_DOMAIN",
             "company-admin.okta.com",
-            "write company.okta.com",
+            "use company.okta.com",
         ),
         ("--domain", "BATON_DOMAIN", "https://", "empty host"),
         (
@@ -111,13 +111,8 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
             "from 1 to 100",
         ),
         ("--concurrency", "BATON_CONCURRENCY", "0", "from 1 to 64"),
-        (
-            "--timeout",
-            "BATON_TIMEOUT",
-            "never",
-            "write 90s, 15m or 2h",
-        ),
-        ("--deadline", "BATON_DEADLINE", "0", "write 90s, 15m or 2h"),
+        ("--timeout", "BATON_TIMEOUT", "never", "90s, 15m or 2h"),
+        ("--deadline", "BATON_DEADLINE", "0", "90s, 15m or 2h"),
         ("--ca-file", "BATON_CA_FILE", "missing.pem", "cannot read"),
         ("--file", "BATON_FILE", "sync.csv", "write .c1z"),
         (
@@ -163,7 +158,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
         (
             "BATON_API_TOKEN_FILE",
             "also.txt",
-            "BATON_API_TOKEN and BATON_API_TOKEN_FILE: are two sign-ins",
+            "BATON_API_TOKEN and BATON_API_TOKEN_FILE: cannot be used with",
         ),
     ] {
         let ran = folder.sync(&okta, &[]).env(variable, value).end().code(2);
@@ -175,7 +170,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
             "two sign-ins",
         ),
         (vec!["--api-token-file", "missing.txt"], "cannot open"),
-        (vec!["--api-token-file", "-"], "holds no token"),
+        (vec!["--api-token-file", "-"], "contains no token"),
         (vec!["--skip-secondary-emails=maybe"], "true or false"),
         (vec!["--group-name-filter", ""], "leave it out"),
         (vec!["--file", ""], "is empty"),
@@ -200,7 +195,7 @@ fn a_folder_or_a_device_is_no_target() {
     std::os::unix::fs::symlink("/dev/null", folder.path("device.c1z")).unwrap();
     for (file, part) in [
         ("folder.c1z", "is a folder"),
-        ("device.c1z", "no regular file"),
+        ("device.c1z", "not a regular file"),
     ] {
         let ran = folder.sync(&okta, &["-f", file]).end().code(2);
         assert_one_line(&ran, part, &[]);
@@ -246,7 +241,7 @@ fn an_org_that_shows_nobody_ends_with_5() {
     let folder = with_previous();
     for arguments in [vec![], vec!["--allow-empty"], vec!["--plan"]] {
         let ran = folder.sync(&okta, &arguments).end().code(5);
-        assert_one_line(&ran, "shows no user at all", &[]);
+        assert_one_line(&ran, "returned no users", &[]);
     }
     assert_untouched(&folder);
 }
@@ -258,7 +253,11 @@ fn retries_that_are_used_up_end_with_6() {
     let folder = with_previous();
     let ran = folder.sync(&okta, &[]).end().code(6);
     assert_one_line(&ran, "GET /api/v1/users: Okta answered 503 E0000010", &[]);
-    assert!(ran.error().contains("8 times"), "{}", ran.error());
+    assert!(
+        ran.error().contains("gave up after 8 attempts"),
+        "{}",
+        ran.error()
+    );
     assert_eq!(okta.asked("/api/v1/users").len(), 8);
     assert!(
         ran.took > Duration::from_secs(20),
@@ -323,7 +322,7 @@ fn nobody_in_scope_ends_with_8_unless_that_is_allowed() {
         .env("BATON_EMAIL_DOMAINS", "nobody.example")
         .end()
         .code(8);
-    assert_one_line(&ran, "no address ends with nobody.example", &[]);
+    assert_one_line(&ran, "no address is in nobody.example", &[]);
     let ran = folder
         .sync(&okta, &["--group-name-filter", "no such name"])
         .end()
@@ -351,7 +350,7 @@ fn a_second_run_on_the_same_file_ends_with_9() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let second = folder.sync(&okta, &[]).end().code(9);
-    assert_one_line(&second, "another run is writing", &[]);
+    assert_one_line(&second, "is locked by another run", &[]);
     let second = folder.sync(&okta, &["--output", "json"]).end().code(9);
     assert_eq!(second.json()["error"], "locked");
     drop(open);

@@ -47,7 +47,7 @@ fn a_lost_cursor_restarts_the_listing_once() {
         let okta = Okta::with(org());
         okta.fault(Fault::on(Endpoint::Groups, Action::okta(400, code)).nth(3));
         let folder = Folder::new();
-        folder.sync(&okta, &[]).ok().says("reading it again");
+        folder.sync(&okta, &[]).ok().says("restarting the listing");
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
         let db = open(&folder.path("sync.c1z"));
         assert_eq!(cell(&db, "select groups_seen from snapshot"), "451");

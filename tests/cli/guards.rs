@@ -156,7 +156,11 @@ fn a_token_that_does_not_see_everyone_gives_a_partial_snapshot() {
     );
     let folder = Folder::new();
     let ran = folder.sync(&okta, &[]).end().code(3);
-    assert!(ran.error().contains("lacks Everyone"), "{}", ran.stderr);
+    assert!(
+        ran.error().contains("group Everyone is missing"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(
         cell(
             &open(&folder.path("sync.c1z.partial")),

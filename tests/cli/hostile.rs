@@ -191,7 +191,7 @@ fn a_file_that_is_no_file_of_bytes_is_refused_at_once() {
     fs::write(folder.path("empty.c1z"), "").unwrap();
     refused(&folder, "empty.c1z", "no finished run");
     fs::create_dir(folder.path("folder.c1z")).unwrap();
-    refused(&folder, "folder.c1z", "no regular file");
+    refused(&folder, "folder.c1z", "not a regular file");
     let fifo = folder.path("fifo.c1z");
     assert!(
         Command::new("mkfifo")
@@ -200,7 +200,7 @@ fn a_file_that_is_no_file_of_bytes_is_refused_at_once() {
             .unwrap()
             .success()
     );
-    refused(&folder, "fifo.c1z", "no regular file");
+    refused(&folder, "fifo.c1z", "not a regular file");
     for device in ["/dev/zero", "/dev/null", "/dev/full", "/dev/tty"] {
         shown(&folder, &["-f", device]).code(2);
     }
@@ -348,7 +348,7 @@ fn what_is_marked_as_wal_without_one_is_read() {
     shown(&folder, &["-f", "wal.db"]).code(2);
 }
 
-/// What moves the cursor, colours, hides or turns text; and SQL.
+/// What moves the cursor, colors, hides or turns text; and SQL.
 const NASTY: &str =
     "'; drop table v1_grants; --\u{1b}[2J\u{1b}]0;x\u{7}\r\n\u{202e}\u{200b}\u{9b}31m%s{}";
 

@@ -81,6 +81,6 @@ fn a_signal_is_heard_while_the_file_is_written() {
     // The writer's thread had it open.
     let state = |name: &String| name.starts_with(".sync.c1z.work");
     assert!(folder.names().iter().all(state), "{:?}", folder.names());
-    folder.sync(&okta, &[]).ok().says("going on with");
+    folder.sync(&okta, &[]).ok().says("resuming the run");
     assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
 }

@@ -136,7 +136,7 @@ fn after_a_clock_was_set_back_a_list_waits_once_and_not_for_each_row() {
     let ran = change(&folder, &okta, &arguments).ok();
     let waits = ran
         .stderr
-        .matches("an earlier run has just changed")
+        .matches("an earlier run changed the same membership")
         .count();
     assert_eq!(waits, 1, "{}", ran.stderr);
 }
@@ -201,7 +201,7 @@ fn a_failing_list_prints_its_summary_once() {
             "{all}"
         );
         assert_eq!(
-            all.matches("2 rows: 1 refused, 1 to do (dry run").count(),
+            all.matches("2 rows: 1 refused, 1 planned (dry run").count(),
             usize::from(code == 3),
             "{all}"
         );

@@ -62,7 +62,7 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
         assert_whole(&folder, &okta);
         let asked = okta.count() - before;
         assert!(asked <= undisturbed, "{blocks}: {asked}");
-        all_was_read |= asked == 0 && ran.stderr.contains("going on with");
+        all_was_read |= asked == 0 && ran.stderr.contains("resuming the run");
         true
     };
     // In blocks of 512 bytes, from nothing at all to more than is needed; and then as late as can be, which is after all
@@ -125,7 +125,7 @@ fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
             );
             assert_holds_the_truth(&folder.path("sync.db"), &okta, &whole);
             failed += u32::from(ran.code == Some(101));
-            went_on += u32::from(ran.stderr.contains("going on with"));
+            went_on += u32::from(ran.stderr.contains("resuming the run"));
         }
     }
     assert!(failed >= 5 && went_on >= 3, "{failed} {went_on}");
@@ -143,7 +143,7 @@ fn a_target_that_cannot_be_written_is_refused_before_anything_is_asked() {
         ("sub", "is a folder"),
         ("none/sync.c1z", "does not exist"),
         ("/proc/self/sync.c1z", "cannot write beside"),
-        ("/dev/null", "no regular file"),
+        ("/dev/null", "not a regular file"),
         ("here.c1z", "is a folder"),
         ("there.c1z", "is a folder"),
         ("dangling.c1z", "does not exist"),
@@ -312,7 +312,7 @@ fn every_file_of_a_run_is_for_the_owner_only_and_holds_no_token() {
 }
 
 #[test]
-fn no_name_of_oktas_moves_the_cursor_or_colours_a_terminal() {
+fn no_name_of_oktas_moves_the_cursor_or_colors_a_terminal() {
     let evil = "\u{1b}[31mred\u{1b}[2J\u{7}\u{202e}\r\nerror: forged";
     let mut org = Org::demo();
     let group = org.find_group("Engineering").unwrap().id.to_string();

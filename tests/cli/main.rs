@@ -9,6 +9,7 @@ mod demo;
 mod exits;
 mod faults;
 mod guards;
+mod help;
 mod hostile;
 mod interrupts;
 mod lists;

@@ -110,7 +110,7 @@ fn end_and_go_on(
     okta.clear_faults();
     okta.clear_requests();
     let ran = folder.sync(okta, &arguments).ok();
-    let went_on = ran.stderr.contains("going on with the run");
+    let went_on = ran.stderr.contains("resuming the run");
     assert!(answered.is_empty() || went_on, "{case}: {}", ran.stderr);
     let asked: Vec<String> = okta.requests().iter().map(address).collect();
     // The list of deprovisioned users is read twice on purpose.
@@ -236,7 +236,7 @@ fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
         let running = folder.sync(&okta, &[]).start();
         wait_for(&running, &okta, Endpoint::Members, count);
         running.signal("INT");
-        running.end().code(130).says("what was read is kept");
+        running.end().code(130).says("checkpoint saved");
         okta.clear_requests();
     }
     let state = Connection::open(folder.path(STATE)).unwrap();
@@ -355,7 +355,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
         let ran = folder.sync(&okta, &arguments).end();
         assert_eq!(ran.code, Some(2), "{name}: {}", ran.stderr);
         assert!(
-            ran.stderr.contains("is not gone on with") && ran.stderr.contains(reason),
+            ran.stderr.contains("starting over: ") && ran.stderr.contains(reason),
             "{name}: {}",
             ran.stderr
         );
@@ -389,7 +389,7 @@ fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
     let user = okta.org().users().next().unwrap().id.to_string();
     okta.org_mut().remove_user(&user);
     let ran = folder.sync(&okta, &[]).ok();
-    assert!(!ran.stderr.contains("going on with"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("resuming the run"), "{}", ran.stderr);
     assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
 }
 
@@ -495,7 +495,7 @@ fn a_cursor_that_okta_forgot_meanwhile_restarts_its_listing_only() {
     okta.clear_faults();
     okta.clear_requests();
     okta.fault(Fault::on(Endpoint::Users, Action::okta(400, "E0000031")).first(1));
-    folder.sync(&okta, NOW).ok().says("reading it again");
+    folder.sync(&okta, NOW).ok().says("restarting the listing");
     assert_eq!(
         okta.asked("/api/v1/users").len(),
         8,
@@ -529,7 +529,7 @@ fn a_list_too_short_for_two_cursors_is_resumed_by_one() {
     running.signal("KILL");
     running.end();
     okta.clear_faults();
-    folder.sync(&okta, &arguments).ok().says("going on with");
+    folder.sync(&okta, &arguments).ok().says("resuming the run");
     assert!(content(&folder.path("sync.c1z")) == content_of_truth);
     let db = open(&folder.path("sync.c1z"));
     let listed = "select users_listed_by || ' ' || users_seen from snapshot";

@@ -89,7 +89,7 @@ fn whatever_stands_in_a_checkpoint_every_request_goes_to_the_configured_origin()
             .unwrap();
         assert!(changed > 0, "nothing was open");
         drop(state);
-        folder.sync(&okta, &[]).ok().says("going on with");
+        folder.sync(&okta, &[]).ok().says("resuming the run");
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
     }
     assert_eq!(elsewhere.count(), 0);
@@ -134,7 +134,7 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
                         .success()
                 );
             },
-            ".work-journal is no regular file",
+            ".work-journal is not a regular file",
         ),
     ];
     if may_give_away("whose a checkpoint is") {
@@ -160,8 +160,8 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
         interrupted(&okta, &folder);
         spoil(&folder.path(STATE));
         let ran = folder.sync(&okta, &[]).ok().says(reason);
-        assert!(ran.stderr.contains("is not gone on with"), "{}", ran.stderr);
-        assert!(!ran.stderr.contains("going on with"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("starting over: "), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("resuming the run"), "{}", ran.stderr);
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
         let left: Vec<String> = folder
             .names()
@@ -219,7 +219,7 @@ fn a_link_of_somebody_else_is_refused_and_what_it_points_to_stays() {
         let error = ran.error();
         assert!(
             error.contains("is a link that belongs to another user")
-                || error.contains("is no regular file"),
+                || error.contains("is not a regular file"),
             "{name}: {error}"
         );
         assert_eq!(fs::read(folder.path("precious/file")).unwrap(), b"precious");
@@ -283,7 +283,7 @@ fn a_pipe_where_a_lock_would_be_holds_nobody_up() {
             .end()
             .code(2);
         assert!(
-            ran.error().contains("no regular file"),
+            ran.error().contains("not a regular file"),
             "{pipe}: {}",
             ran.stderr
         );
@@ -400,8 +400,11 @@ fn a_database_that_another_program_changes_at_the_end_is_not_replaced() {
         let ran = running.end().code(2);
         assert!(ran.error().contains(part), "{}", ran.stderr);
         assert!(
-            ran.error().contains("it is whole, as ./.sync.db.tmp-db")
-                || ran.error().contains("it is whole, as .sync.db.tmp-db"),
+            ran.error()
+                .contains("the new file is complete at ./.sync.db.tmp-db")
+                || ran
+                    .error()
+                    .contains("the new file is complete at .sync.db.tmp-db"),
             "{}",
             ran.stderr
         );

@@ -53,7 +53,7 @@ impl State {
                 Err(why) => {
                     let aside = file.set_aside()?;
                     tracing::warn!(
-                        "an interrupted run is not gone on with: {why:#}; what it read is kept as {} until a run is whole",
+                        "starting over: {why:#}; the old checkpoint is kept as {} until a sync completes",
                         aside.display()
                     );
                 }
@@ -77,10 +77,10 @@ impl State {
             span(gap.unsigned_abs()),
         );
         let message = format!(
-            "this run was begun at {begun_at} and interrupted for {gap}; it holds what was read before and after"
+            "resumed after {gap}: the run started at {begun_at}, so the data spans both parts"
         );
         tracing::info!(
-            "going on with the run that was begun at {begun_at} and interrupted {gap} ago, after {}",
+            "resuming the run started at {begun_at}, interrupted {gap} ago after {}",
             count(progress.cost.requests, "request")
         );
         let resumed = Warning {
@@ -129,11 +129,13 @@ pub(super) fn state_file_after(file: &StateFile, gone_on_with: bool, error: &any
     if !Work::holds_a_page(file.path()) {
         file.remove();
     } else if exit::may_pass(error) {
-        tracing::info!("what was read is kept: the same command goes on from there, for 24 hours");
+        tracing::info!(
+            "checkpoint saved; run the same command to resume (possible for 24 hours after the start)"
+        );
     } else if gone_on_with || error.is::<resume::Unwritable>() {
         // It may have been worth hours, and the next command may be another.
         match file.set_aside() {
-            Ok(aside) => tracing::info!("what was read is kept as {}", aside.display()),
+            Ok(aside) => tracing::info!("the checkpoint is kept as {}", aside.display()),
             Err(error) => tracing::warn!("{error:#}"),
         }
     } else {

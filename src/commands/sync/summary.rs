@@ -140,7 +140,7 @@ impl Summary {
         }
         if self.interruptions > 0 {
             lines.push(format!(
-                "  interrupted  {}, and gone on with",
+                "  interrupted  {}, then resumed",
                 count(self.interruptions, "time")
             ));
         }

@@ -160,7 +160,7 @@ impl Run<'_> {
         match self.users.by {
             UserListing::Prefilter => {
                 tracing::info!(
-                    "Okta refuses to search for the domains ({error}); reading all users"
+                    "Okta rejected the search by domain ({error}); listing all users instead"
                 );
                 self.forget(walk)?;
                 self.users.by = UserListing::Search;
@@ -168,7 +168,7 @@ impl Run<'_> {
             }
             UserListing::Search | UserListing::BothEnds => {
                 tracing::warn!(
-                    "Okta refuses to search for users ({error}); reading the plain lists"
+                    "Okta rejected the search for users ({error}); listing users without a search"
                 );
                 self.forget(walk)?;
                 self.users.cursor = None;
@@ -178,7 +178,7 @@ impl Run<'_> {
         }
     }
 
-    /// A walk that was refused is not gone on with.
+    /// A listing that Okta refused is not resumed.
     pub(super) fn forget(&mut self, walk: WalkId) -> anyhow::Result<()> {
         match &mut self.state {
             Some(state) => state.work.step(walk, None),

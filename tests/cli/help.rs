@@ -1,0 +1,100 @@
+//! Help texts are as recorded in `tests/fixtures/help`, and their examples work as they stand.
+//!
+//! `UPDATE_FIXTURES=1 cargo test help::` records them anew.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use okta_ciam::demo::Org;
+
+use crate::support::{Folder, Okta};
+
+const COMMANDS: [&str; 7] = ["", "sync", "grant", "revoke", "check", "show", "demo"];
+
+fn help(command: &str) -> String {
+    let folder = Folder::new();
+    let arguments: Vec<&str> = [command, "--help"]
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect();
+    let ran = folder.run(&arguments).ok();
+    assert_eq!(ran.stderr, "");
+    ran.stdout
+}
+
+#[test]
+fn every_help_text_is_the_recorded_one() {
+    let recorded = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/help");
+    for command in COMMANDS {
+        let name = if command.is_empty() {
+            "okta-ciam"
+        } else {
+            command
+        };
+        let file = recorded.join(name).with_extension("txt");
+        let text = help(command);
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            std::fs::create_dir_all(&recorded).unwrap();
+            std::fs::write(&file, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(&file).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn no_line_of_an_example_is_longer_than_80_columns() {
+    for command in COMMANDS {
+        let text = help(command);
+        let examples = text.lines().skip_while(|line| *line != "Examples:");
+        for line in examples {
+            assert!(line.chars().count() <= 80, "{command}: {line}");
+        }
+    }
+}
+
+/// Each example runs in a shell, in the order of the text, against the sample org in the place of company.okta.com.
+#[test]
+fn every_example_of_the_help_works_as_it_stands() {
+    for command in COMMANDS {
+        let text = help(command);
+        let examples = text.lines().skip_while(|line| *line != "Examples:");
+        let lines: Vec<&str> = examples
+            .filter_map(|line| line.strip_prefix("    "))
+            // Runs until it is interrupted.
+            .filter(|line| !line.contains("--serve"))
+            .collect();
+        let offline = matches!(command, "show" | "demo" | "");
+        let okta = if offline {
+            Okta::unasked()
+        } else {
+            Okta::with(Org::demo())
+        };
+        let folder = Folder::new();
+        std::fs::write(folder.path("token.txt"), okta.token()).unwrap();
+        let list = "user,group\nmira.okonjo@example.com,VPN users\n";
+        for name in ["joiners.csv", "leavers.csv"] {
+            std::fs::write(folder.path(name), list).unwrap();
+        }
+        let tool = PathBuf::from(env!("CARGO_BIN_EXE_okta-ciam"));
+        let script = lines.join("\n").replace("company.okta.com", &okta.origin());
+        let ran = Command::new("/bin/sh")
+            .args(["-e", "-c", &script])
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", tool.parent().unwrap().display()),
+            )
+            .current_dir(folder.path("."))
+            .output()
+            .unwrap();
+        assert!(
+            ran.status.success(),
+            "{command}\n{script}\n{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        assert!(
+            command.is_empty() || !lines.is_empty(),
+            "{command} has no examples"
+        );
+    }
+}
