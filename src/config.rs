@@ -605,8 +605,8 @@ fn rows(action: Action, typed: &cli::Change, grant_id: Option<&String>) -> Resul
         grant_id.is_some(),
     ];
     let ask = match action {
-        Action::Grant => "give --user and --group, or --from",
-        Action::Revoke => "give --user and --group, or --from, or --grant-id",
+        Action::Grant => "pass --user and --group, or --from",
+        Action::Revoke => "pass --user and --group, or --from, or --grant-id",
     };
     if ways.iter().filter(|way| **way).count() != 1 {
         return Err(wrong(action.as_str(), format!("{ask}; one of them")));

@@ -227,7 +227,7 @@ impl Plan {
         match console.ask(&question, stop)? {
             Asked::Yes => Ok(()),
             Asked::No => refuse("the answer was no"),
-            Asked::Nobody => refuse("there is no terminal to ask on; give --yes"),
+            Asked::Nobody => refuse("no terminal for a prompt; pass --yes"),
         }
     }
 }

@@ -214,7 +214,7 @@ fn first_contact(
                 .map_or(String::new(), ToString::to_string);
             report.failure(
                 format!("{origin} answers, but not as an Okta org ({said})"),
-                "give --domain the org's own host, such as company.okta.com",
+                "set --domain to the org's own host, such as company.okta.com",
                 Exit::Failed,
             );
             return Err(Halt::Said);
@@ -225,7 +225,7 @@ fn first_contact(
         Ok(owner) => {
             let login = owner.login().unwrap_or("an admin without a login");
             let status = owner.status.as_deref().unwrap_or("without a status");
-            report.ok(format!("of {login}, {}, {status}", owner.id));
+            report.ok(format!("belongs to {login}, {}, {status}", owner.id));
             Ok(Some(owner))
         }
         Err(refusal) => {
@@ -341,7 +341,7 @@ fn domains(
             "see whether --email-domains is spelled right",
         );
     } else if open == 0 && config.scope.domains().len() > 1 {
-        report.ok("somebody is in each of them".to_owned());
+        report.ok("every domain has users".to_owned());
     }
     Ok(())
 }
@@ -391,7 +391,7 @@ fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), H
     } else if sized < seen {
         report.warning(
             format!("{found}; Okta gives the sizes of {} only", number(sized)),
-            "a sync counts the others as one request each: give --memberships-by if it plans wrong",
+            "a sync counts the others as one request each; set --memberships-by if the estimate is wrong",
         );
     } else {
         report.ok(format!("{found}, with their sizes"));
@@ -638,8 +638,8 @@ fn changes(
 
 /// How many of a page's rows; a page with others after it is no more than a sample.
 fn of(part: u64, seen: u64, more: bool) -> String {
-    let all = if more { "the first" } else { "all" };
-    format!("{} of {all} {}", number(part), number(seen))
+    let first = if more { "the first " } else { "" };
+    format!("{} of {first}{}", number(part), number(seen))
 }
 
 /// What Okta said, without the advice that an error carries.
@@ -717,7 +717,7 @@ impl Report {
             Exit::Unavailable => {
                 "see whether --domain is right and the network lets it through, or try again later"
             }
-            _ => "put that right",
+            _ => "fix this and run `okta-ciam check` again",
         };
         let todo = format!("{todo}; the rest was not looked at");
         self.failure(message, &todo, exit);
@@ -730,7 +730,7 @@ impl Report {
         self.step = LIMITS;
         if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
             let message = format!(
-                "this run may send {} requests a minute or more",
+                "this run may send {} requests per minute or more",
                 number(least.share)
             );
             if least.share < SMALL_SHARE {

@@ -77,7 +77,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &Stop) -> anyhow::Result<
         command: COMMAND,
     };
     tracing::info!(
-        "a made-up org is up at {} for the time of this sync",
+        "the sample org runs at {} during this sync",
         server.origin()
     );
     commands::sync::run(&config, console, stop)
@@ -120,7 +120,7 @@ fn serve(server: &Server, console: &Console, stop: &Stop) -> anyhow::Result<Exit
         DOMAINS.join(","),
     ))?;
     tracing::info!(
-        "the made-up org is up; set these variables in another terminal, and end it with Ctrl-C"
+        "the sample org is running; set these variables in a second terminal, and stop it with Ctrl-C"
     );
     while stop.signal().is_none() {
         std::thread::sleep(Duration::from_millis(50));

@@ -117,7 +117,7 @@ impl Plan {
             let limit = match (way.limit, way.share) {
                 (Some(limit), Some(share)) => {
                     format!(
-                        " (share of the limit: {} of {} a minute)",
+                        " (share of the limit: {} of {} per minute)",
                         number(share),
                         number(limit)
                     )

@@ -68,9 +68,9 @@ fn a_super_admins_token_does_for_everything() {
     assert_eq!(ran.stderr, "");
     for part in [
         "ok       origin         http://127.0.0.1:",
-        "ok       token          of mira.okonjo@example.com, ",
-        "ok       users          49 of all 60 in scope\n",
-        "ok       groups         12 of all 12 in scope, with their sizes\n",
+        "ok       token          belongs to mira.okonjo@example.com, ",
+        "ok       users          49 of 60 in scope\n",
+        "ok       groups         12 of 12 in scope, with their sizes\n",
         "ok       everyone       visible, 56 members\n",
         "ok       members        readable (tested with \"All staff\")\n",
         "ok       admin members  readable (tested with \"Okta Administrators\")\n",
@@ -78,7 +78,7 @@ fn a_super_admins_token_does_for_everything() {
         "ok       org            Kestrel & Rook (made up)\n",
         "ok       rules          visible\n",
         "ok       changes        switched off without --provisioning; ",
-        "ok       limits         this run may send 450 requests a minute or more\n",
+        "ok       limits         this run may send 450 requests per minute or more\n",
         "                        users            450 of 600, 599 left\n",
         "ok       clock          ",
         "14 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
@@ -370,7 +370,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
     let okta = Okta::with_options(Org::demo(), options);
     let ran = check(&Folder::new(), &okta, &[]).ok();
     for part in [
-        "warning  limits         this run may send 52 requests a minute or more\n",
+        "warning  limits         this run may send 52 requests per minute or more\n",
         "groups           52 of 70, ",
         "to do: raise --max-api-capacity",
     ] {

@@ -114,7 +114,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
         ("--timeout", "BATON_TIMEOUT", "never", "90s, 15m or 2h"),
         ("--deadline", "BATON_DEADLINE", "0", "90s, 15m or 2h"),
         ("--ca-file", "BATON_CA_FILE", "missing.pem", "cannot read"),
-        ("--file", "BATON_FILE", "sync.csv", "write .c1z"),
+        ("--file", "BATON_FILE", "sync.csv", "use .c1z"),
         (
             "--memberships-by",
             "BATON_MEMBERSHIPS_BY",
@@ -143,22 +143,22 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
     }
     for (variable, value, part) in [
         ("BATON_SKIP_SECONDARY_EMAILS", "maybe", "true or false"),
-        ("BATON_DOMAIN", "", "--domain: is missing (or BATON_DOMAIN)"),
+        ("BATON_DOMAIN", "", "--domain or BATON_DOMAIN is required"),
         (
             "BATON_EMAIL_DOMAINS",
             "",
-            "--email-domains: is missing (or BATON_EMAIL_DOMAINS)",
+            "--email-domains or BATON_EMAIL_DOMAINS is required",
         ),
         (
             "BATON_API_TOKEN",
             "",
-            "--api-token-file: is missing (or BATON_API_TOKEN",
+            "--api-token-file or BATON_API_TOKEN is required",
         ),
-        ("BATON_API_TOKEN", "two words", "more than a token"),
+        ("BATON_API_TOKEN", "two words", "not part of a token"),
         (
             "BATON_API_TOKEN_FILE",
             "also.txt",
-            "BATON_API_TOKEN and BATON_API_TOKEN_FILE: cannot be used with",
+            "BATON_API_TOKEN cannot be used with BATON_API_TOKEN_FILE",
         ),
     ] {
         let ran = folder.sync(&okta, &[]).env(variable, value).end().code(2);
@@ -167,7 +167,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
     for (arguments, part) in [
         (
             vec!["--api-token", "a", "--api-token-file", "b"],
-            "two sign-ins",
+            "cannot be used with",
         ),
         (vec!["--api-token-file", "missing.txt"], "cannot open"),
         (vec!["--api-token-file", "-"], "contains no token"),

@@ -18,6 +18,7 @@ mod matrix;
 mod moving;
 mod outside;
 mod plan;
+mod readme;
 mod resume;
 mod scope;
 mod show;

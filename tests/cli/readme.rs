@@ -1,0 +1,164 @@
+//! The commands and queries of the README work as they stand, and print what it shows.
+
+use okta_ciam::demo::{Options, Org};
+
+use crate::support::{Folder, Okta, open, rows};
+
+/// The blocks of code, in order.
+fn blocks() -> Vec<String> {
+    let text = include_str!("../../README.md");
+    let mut blocks = Vec::new();
+    let mut open: Option<Vec<&str>> = None;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            open = match open {
+                Some(lines) => {
+                    blocks.push(lines.join("\n"));
+                    None
+                }
+                None => Some(Vec::new()),
+            };
+        } else if let Some(lines) = &mut open {
+            lines.push(line);
+        }
+    }
+    assert!(open.is_none());
+    blocks
+}
+
+/// The block that starts like this, and the one after it.
+fn pair(start: &str) -> (String, String) {
+    let blocks = blocks();
+    let place = blocks.iter().position(|block| block.starts_with(start));
+    let place = place.unwrap_or_else(|| panic!("{start:?} is not in the README"));
+    (
+        blocks[place].clone(),
+        blocks.get(place + 1).cloned().unwrap_or_default(),
+    )
+}
+
+/// A text without what differs from run to run: ports, times, sizes.
+fn steady(text: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        for word in &mut words {
+            if word.starts_with("http://127.0.0.1:") {
+                *word = "ORIGIN".to_owned();
+            }
+            if word.starts_with("2026-") && word.ends_with('Z') {
+                *word = "TIME".to_owned();
+            }
+        }
+        match words.first().map(String::as_str) {
+            Some(first @ ("took" | "size")) => first.to_owned(),
+            _ => words.join(" "),
+        }
+    };
+    let lines = text.trim_end().lines();
+    // The estimated time.
+    lines
+        .map(line)
+        .map(|line| match (line.find(", about 0."), line.find(" s (")) {
+            (Some(from), Some(to)) => format!("{}{}", &line[..from], &line[to..]),
+            _ => line,
+        })
+        .collect()
+}
+
+fn sample() -> (Okta, Folder) {
+    let okta = Okta::with_options(Org::demo(), Options::default());
+    (okta, Folder::new())
+}
+
+/// Runs one line of the README against the sample org.
+fn run(line: &str, okta: &Okta, folder: &Folder) -> String {
+    let script = format!("\"$TOOL\" {}", line.strip_prefix("okta-ciam ").unwrap());
+    let ran = std::process::Command::new("/bin/sh")
+        .args(["-c", &script])
+        .env_clear()
+        .env("TOOL", env!("CARGO_BIN_EXE_okta-ciam"))
+        .env("BATON_DOMAIN", okta.origin())
+        .env("BATON_API_TOKEN", okta.token())
+        .env("BATON_EMAIL_DOMAINS", "example.com,example.org")
+        .current_dir(folder.path("."))
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8(ran.stdout), String::from_utf8(ran.stderr));
+    assert!(
+        ran.status.success() || line.contains("--from"),
+        "{line}\n{}",
+        stderr.unwrap()
+    );
+    stdout.unwrap()
+}
+
+#[test]
+fn the_quick_start_and_show_print_what_the_readme_shows() {
+    let folder = Folder::new();
+    let (start, shown) = pair("cargo run --release -- demo");
+    assert_eq!(start, "cargo run --release -- demo");
+    let printed = folder.run(&["demo"]).ok().stdout;
+    assert_eq!(steady(&printed), steady(&shown));
+    let (_, shown) = pair("okta-ciam show -f demo.c1z");
+    let printed = folder.run(&["show", "-f", "demo.c1z"]).ok().stdout;
+    assert_eq!(steady(&printed), steady(&shown));
+}
+
+#[test]
+fn check_plan_and_sync_work_as_the_readme_shows() {
+    let (commands, shown) = pair("export BATON_DOMAIN=company.okta.com");
+    let lines: Vec<&str> = commands
+        .lines()
+        .filter(|line| line.starts_with("okta-ciam"))
+        .collect();
+    let [check, plan, sync] = lines[..] else {
+        panic!("{lines:?}")
+    };
+    let (okta, folder) = sample();
+    assert_eq!(steady(&run(check, &okta, &folder)), steady(&shown));
+    let (okta, folder) = sample();
+    let (shown, _) = pair("users        49 of 60 in scope");
+    assert_eq!(steady(&run(plan, &okta, &folder)), steady(&shown));
+    run(sync, &okta, &folder);
+    assert_eq!(
+        folder.names(),
+        ["okta.c1z", "okta.json"].map(str::to_owned).into()
+    );
+}
+
+#[test]
+fn changes_work_as_the_readme_shows() {
+    let (okta, folder) = sample();
+    let (command, shown) = pair("okta-ciam grant --provisioning --user");
+    assert_eq!(steady(&run(&command, &okta, &folder)), steady(&shown));
+    let (list, command) = pair("user,group");
+    std::fs::write(folder.path("joiners.csv"), list).unwrap();
+    let (_, shown) = pair(&command);
+    assert_eq!(steady(&run(&command, &okta, &folder)), steady(&shown));
+}
+
+#[test]
+fn the_queries_find_what_the_readme_shows() {
+    let folder = Folder::new();
+    folder.run(&["demo", "-f", "demo.db"]).ok();
+    let db = open(&folder.path("demo.db"));
+    let mut queries = 0;
+    for query in blocks().iter().filter(|block| block.starts_with("select")) {
+        let (_, shown) = pair(query);
+        let found = rows(&db, query.trim_end().trim_end_matches(';'));
+        for (number, line) in shown.lines().enumerate() {
+            if line == "…" {
+                assert!(found.len() > number);
+                break;
+            }
+            let cells: Vec<&str> = line
+                .split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect();
+            assert_eq!(found[number], cells.join("|"));
+        }
+        queries += 1;
+    }
+    assert_eq!(queries, 2);
+}
