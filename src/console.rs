@@ -7,7 +7,6 @@
 //!   move the cursor.
 //! - A closed stdout or stderr is nobody's failure.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -21,7 +20,9 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogFormat, Output, Talk};
-use crate::okta::{self, Stop};
+use crate::signal::{Interrupted, ShutdownSignal};
+use crate::sync::Tally;
+use crate::text::{clean, json, number, span};
 
 /// Where progress is drawn. Log lines pass through it, so that neither overwrites the other.
 fn screen() -> &'static MultiProgress {
@@ -139,7 +140,7 @@ impl Console {
     ///
     /// # Errors
     /// A signal, while nobody answers.
-    pub fn ask(&self, question: &str, stop: &Stop) -> Result<Asked, okta::Error> {
+    pub fn ask(&self, question: &str, stop: &ShutdownSignal) -> Result<Asked, Interrupted> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Ok(Asked::Nobody);
         }
@@ -224,113 +225,6 @@ pub struct Failure<'a> {
     pub message: &'a str,
     /// Okta's id of the request that failed.
     pub request_id: Option<&'a str>,
-}
-
-/// What an error chain says, in one line.
-pub fn one_line(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // Some errors say their cause themselves.
-        if !text.contains(&cause) {
-            text += if text.is_empty() { "" } else { ": " };
-            text += &cause;
-        }
-    }
-    clean(&text).into_owned()
-}
-
-/// A text from outside, with everything that is not to be seen made visible: control characters (also line breaks),
-/// and the marks that turn or hide text.
-pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if is_hidden(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// A text of JSON as it is printed: what JSON itself does not escape, but a terminal obeys or hides, is written as an
-/// escape. It can stand in strings only, and so means the same.
-pub fn json(mut text: String) -> String {
-    let obeyed = |c: char| c != '\n' && is_hidden(c);
-    if text.contains(obeyed) {
-        let mut out = String::with_capacity(text.len() + 64);
-        for c in text.chars() {
-            if obeyed(c) {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out += &format!("\\u{unit:04x}");
-                }
-            } else {
-                out.push(c);
-            }
-        }
-        text = out;
-    }
-    text.push('\n');
-    text
-}
-
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// A number as people read it: 1,234,567.
-pub fn number(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A number and its noun: "1 user", "2 users".
-pub fn count(count: u64, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{s}", number(count))
-}
-
-/// A time span as people read it: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min.
-pub fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// How far a sync has come.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Users read, and how many there are, if that is known.
-    pub users: (u64, Option<u64>),
-    /// Whether the user list was read to its end.
-    pub users_done: bool,
-    /// Groups read.
-    pub groups: u64,
-    /// Whether the group list was read to its end.
-    pub groups_done: bool,
-    /// Steps of reading memberships done and to do (members, or users whose groups are asked for); none before the plan.
-    pub memberships: (u64, Option<u64>),
-    /// What the steps are.
-    pub unit: &'static str,
-    /// What is being waited for.
-    pub waiting: Option<String>,
 }
 
 /// Draws a [`Tally`]: bars on a terminal, a line every ten seconds elsewhere.
@@ -571,53 +465,5 @@ impl Visit for Message {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.record_debug(field, &format_args!("{value}"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_move_the_cursor_is_made_visible() {
-        assert_eq!(clean("Équipe 日本"), "Équipe 日本");
-        assert_eq!(clean("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\u{a}c");
-        assert_eq!(clean("x\u{202e}y\u{200b}z"), "x\\u{202e}y\\u{200b}z");
-    }
-
-    #[test]
-    fn json_says_the_same_without_what_a_terminal_obeys() {
-        let text = "a\u{1b}\n\u{7f}\u{9b}31m \u{202e}é日\u{e0001}😀";
-        let printed = json(serde_json::to_string_pretty(&[text]).unwrap());
-        assert_eq!(
-            printed,
-            "[\n  \"a\\u001b\\n\\u007f\\u009b31m \\u202eé日\\udb40\\udc01😀\"\n]\n"
-        );
-        let read: Vec<String> = serde_json::from_str(&printed).unwrap();
-        assert_eq!(read, [text]);
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        for (count, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(number(count), text);
-        }
-    }
-
-    #[test]
-    fn spans_are_as_exact_as_a_person_needs() {
-        for (millis, text) in [
-            (400, "0.4 s"),
-            (12_000, "12 s"),
-            (185_000, "3 min 5 s"),
-            (7_800_000, "2 h 10 min"),
-        ] {
-            assert_eq!(span(Duration::from_millis(millis)), text);
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::signal::Interrupted;
 use crate::sync::resume::{Unusable, Unwritable};
 use crate::{config, okta, snapshot};
 
@@ -109,6 +110,9 @@ pub fn of(error: &anyhow::Error) -> Exit {
         if let Some(okta) = cause.downcast_ref::<okta::Error>() {
             return of_okta(okta);
         }
+        if let Some(Interrupted(signal)) = cause.downcast_ref() {
+            return Exit::Interrupted(*signal);
+        }
         if cause.is::<snapshot::target::Busy>() {
             return Exit::Locked;
         }
@@ -158,7 +162,7 @@ pub fn of_okta(error: &okta::Error) -> Exit {
         okta::Error::Unavailable { .. }
         | okta::Error::Stuck { .. }
         | okta::Error::Deadline { .. } => Exit::Unavailable,
-        okta::Error::Interrupted(signal) => Exit::Interrupted(*signal),
+        okta::Error::Interrupted(Interrupted(signal)) => Exit::Interrupted(*signal),
         okta::Error::Refused(_)
         | okta::Error::Redirected { .. }
         | okta::Error::Certificate { .. }

@@ -16,5 +16,7 @@ pub mod filter;
 pub mod mask;
 pub mod model;
 pub mod okta;
+pub mod signal;
 pub mod snapshot;
 pub mod sync;
+pub mod text;

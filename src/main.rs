@@ -6,10 +6,10 @@ use clap::Parser as _;
 use okta_ciam::change::Action;
 use okta_ciam::cli::{Cli, Command};
 use okta_ciam::config::{self, Environment, Talk};
-use okta_ciam::console::{self, Console, Failure};
+use okta_ciam::console::{Console, Failure};
 use okta_ciam::exit::{self, Exit};
-use okta_ciam::okta::Stop;
-use okta_ciam::{cli, commands, mask};
+use okta_ciam::signal::ShutdownSignal;
+use okta_ciam::{cli, commands, mask, text};
 
 fn main() -> ExitCode {
     let environment = Environment::of_process();
@@ -43,26 +43,26 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
     match command {
         Command::Sync(typed) => {
             let config = config::Sync::new(typed, environment)?;
-            commands::sync::run(&config, console, &Stop::listen()?)
+            commands::sync::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Grant(typed) => {
             let config = config::Change::new(Action::Grant, &typed.change, None, environment)?;
-            commands::change::run(&config, console, &Stop::listen()?)
+            commands::change::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Revoke(typed) => {
             let grant_id = typed.grant_id.as_ref();
             let config = config::Change::new(Action::Revoke, &typed.change, grant_id, environment)?;
-            commands::change::run(&config, console, &Stop::listen()?)
+            commands::change::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Check(typed) => {
             let config = config::Check::new(typed, environment)?;
-            commands::check::run(&config, console, &Stop::listen()?)
+            commands::check::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Show(typed) => {
             let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;
             commands::show::run(&file, typed.what.as_ref(), console)
         }
-        Command::Demo(typed) => commands::demo::run(typed, console, &Stop::listen()?),
+        Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }
 
@@ -72,7 +72,7 @@ fn fail(error: &anyhow::Error, console: &Console) -> Exit {
         error: exit.word(),
         exit_code: exit.code(),
         // A file's name in it may be a token that was put in the wrong place.
-        message: &mask::without_tokens(&console::one_line(error)),
+        message: &mask::without_tokens(&text::one_line(error)),
         request_id: exit::request_id(error),
     });
     exit

@@ -1,6 +1,6 @@
 //! What is printed.
 
-use okta_ciam::console::number;
+use okta_ciam::text::number;
 use serde::Serialize;
 
 use crate::{limit, run};

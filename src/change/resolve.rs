@@ -14,7 +14,8 @@ use crate::config::PageSizes;
 use crate::console::Console;
 use crate::exit;
 use crate::model::{Group, GroupId, User, UserId};
-use crate::okta::{Client, Error, Stop, read, wire};
+use crate::okta::{Client, Error, read, wire};
+use crate::signal::ShutdownSignal;
 
 /// What Okta refuses of one object is that object's matter; a wrong token is everybody's.
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
@@ -41,7 +42,7 @@ pub struct Reader {
     /// Rows a page.
     pub sizes: PageSizes,
     /// Whether a signal came.
-    pub stop: Stop,
+    pub stop: ShutdownSignal,
     /// Where progress is shown.
     pub console: Console,
 }

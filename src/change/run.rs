@@ -141,7 +141,7 @@ fn in_flight(reader: &Reader, action: Action, item: &Item) -> Ended {
         if let Err(interrupted) = reader.stop.check() {
             let since = *signalled.get_or_insert_with(Instant::now);
             if since.elapsed() >= AWAIT_IN_FLIGHT {
-                return Ended::Unknown(interrupted);
+                return Ended::Unknown(interrupted.into());
             }
         }
     }
@@ -369,7 +369,7 @@ pub fn wait_out_the_lag(
     }
     tracing::info!(
         "an earlier run changed the same membership; checking again in {}",
-        crate::console::span(left)
+        crate::text::span(left)
     );
     reader.client.rest(left)
 }

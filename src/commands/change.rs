@@ -19,16 +19,18 @@ use crate::change::resolve::Reader;
 use crate::change::run::{self, Ended, Item};
 use crate::change::{Action, rows};
 use crate::config::Change;
-use crate::console::{Asked, Console, Failure, clean, count, one_line};
+use crate::console::{Asked, Console, Failure};
 use crate::exit::{self, Ending, Exit};
 use crate::model::GroupId;
-use crate::okta::{Client, Error, Stop, probe};
+use crate::okta::{Client, Error, probe};
+use crate::signal::ShutdownSignal;
+use crate::text::{clean, count, one_line};
 
 /// Runs it.
 ///
 /// # Errors
 /// Whatever ends it before the first change; after that, the report tells.
-pub fn run(config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     if !config.provisioning && !config.dry_run {
         return Err(Ending::refused(format!(
             "{} changes nothing without --provisioning (or BATON_PROVISIONING=true); --dry-run shows what it would do",
@@ -56,7 +58,7 @@ pub fn run(config: &Change, console: &Console, stop: &Stop) -> anyhow::Result<Ex
 fn act(
     config: &Change,
     console: &Console,
-    stop: &Stop,
+    stop: &ShutdownSignal,
     reader: &Reader,
     origin: &str,
     log: Option<(Audit, Past)>,
@@ -203,7 +205,7 @@ impl Plan {
         &self,
         config: &Change,
         console: &Console,
-        stop: &Stop,
+        stop: &ShutdownSignal,
         report: &Report,
     ) -> anyhow::Result<()> {
         let asks = config.from.is_some() || self.action == Action::Revoke;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::saying_waits;
 use super::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::config::Check as Config;
-use crate::console::{Console, Failure, clean, count, number};
+use crate::console::{Console, Failure};
 use crate::exit::{self, Exit};
 use crate::filter::Scope;
 use crate::model::{Group, User, UserId};
@@ -20,14 +20,16 @@ use crate::okta::pace::Standing;
 use crate::okta::probe::{self, First, answered};
 use crate::okta::read::UserListing;
 use crate::okta::role::{May, may_change};
-use crate::okta::{Client, Error, Refusal, Stop};
+use crate::okta::{Client, Error, Refusal};
+use crate::signal::ShutdownSignal;
 use crate::snapshot::rfc3339;
+use crate::text::{clean, count, number};
 
 /// Runs it.
 ///
 /// # Errors
 /// A signal, and what makes a client impossible. Everything that Okta does or does not say is a finding.
-pub fn run(config: &Config, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+pub fn run(config: &Config, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Client::new(&config.connection, stop.clone())?;
     let mut report = Report::default();
     match saying_waits(&client, || look(config, &client, &mut report)) {

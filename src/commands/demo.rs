@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::demo::{Options, Org, Server};
 use crate::exit::Exit;
 use crate::filter::{Domain, Scope};
-use crate::okta::Stop;
+use crate::signal::ShutdownSignal;
 use crate::snapshot::Reader;
 use crate::{cli, commands};
 
@@ -32,7 +32,7 @@ const COMMAND: &str = "demo";
 ///
 /// # Errors
 /// A file that is not the demo's, and whatever can end a sync.
-pub fn run(typed: &cli::Demo, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let options = Options {
         port: typed.port.unwrap_or(0),
         ..Options::default()
@@ -112,7 +112,7 @@ fn refuse_a_strangers(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(server: &Server, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+fn serve(server: &Server, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     console.data(&format!(
         "export BATON_DOMAIN={}\nexport BATON_API_TOKEN={}\nexport BATON_EMAIL_DOMAINS={}\n",
         server.origin(),
@@ -122,7 +122,7 @@ fn serve(server: &Server, console: &Console, stop: &Stop) -> anyhow::Result<Exit
     tracing::info!(
         "the sample org is running; set these variables in a second terminal, and stop it with Ctrl-C"
     );
-    while stop.signal().is_none() {
+    while stop.received().is_none() {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(Exit::Done)

@@ -7,19 +7,21 @@ use serde::Serialize;
 
 use super::sync::Kept;
 use crate::config::Sync;
-use crate::console::{Console, count, number, span};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::okta::Client;
 use crate::okta::pace::Bucket;
-use crate::okta::{Client, Stop};
+use crate::signal::ShutdownSignal;
 use crate::snapshot::Warning;
 use crate::sync::plan::{self, Strategy};
 use crate::sync::run::{self, DOMAIN_UNUSED, Gathered, domain_unused};
+use crate::text::{count, number, span};
 
 /// Reads users and groups, and says what a sync would cost.
 ///
 /// # Errors
 /// Whatever ends a sync's listings; [`crate::exit`] says with which code.
-pub(super) fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
     let gathered = run::gather(config, &client, stop, None, |tally| progress.show(tally));

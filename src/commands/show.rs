@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use super::sync::domain_lines;
 use crate::cli::ShowWhat;
-use crate::console::{self, Console, clean, count, number};
+use crate::console::Console;
 use crate::exit::Exit;
 use crate::model::{Group, User};
 use crate::snapshot::{
     Container, Counts, DomainUsers, GroupRecord, Reader, UserRecord, Warning, rfc3339,
 };
+use crate::text::{self, clean, count, number};
 
 /// Runs it.
 ///
@@ -28,7 +29,7 @@ pub fn run(file: &Path, what: Option<&ShowWhat>, console: &Console) -> anyhow::R
         Some(ShowWhat::Group { group }) => groups(&reader, file, group)?,
     };
     let text = if console.json() {
-        console::json(serde_json::to_string_pretty(&value)?)
+        text::json(serde_json::to_string_pretty(&value)?)
     } else {
         text
     };

@@ -21,10 +21,11 @@ use self::state::{State, about_the_state, state_file_after};
 pub(in crate::commands) use self::summary::{Kept, domain_lines};
 use self::summary::{Manifest, Refusal, Summary};
 use crate::config::{Container, Sync};
-use crate::console::{Console, number, span};
+use crate::console::Console;
 use crate::exit::{Ending, Exit};
 use crate::filter::Scope;
-use crate::okta::{Client, Stop};
+use crate::okta::Client;
+use crate::signal::ShutdownSignal;
 use crate::snapshot::target::{Aside, Target, Temporary};
 use crate::snapshot::{self, Facts, Reader, Run, Warning, Writer, c1z};
 use crate::sync::assemble::{self, Counts};
@@ -33,12 +34,13 @@ use crate::sync::plan::Strategy;
 use crate::sync::resume;
 use crate::sync::run::{self, Gathered, domain_unused};
 use crate::sync::work::Work;
+use crate::text::{number, span};
 
 /// Runs it.
 ///
 /// # Errors
 /// Whatever ends a sync; [`crate::exit`] says with which code.
-pub fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     if config.plan {
         super::plan::run(config, console, stop)
     } else {
@@ -46,7 +48,7 @@ pub fn run(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit
     }
 }
 
-fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
+fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let target = Target::take(&config.file, config.container == Container::Sqlite)?;
     let manifest = config
@@ -132,7 +134,7 @@ fn sync(config: &Sync, console: &Console, stop: &Stop) -> anyhow::Result<Exit> {
 fn read_and_write(
     config: &Sync,
     console: &Console,
-    stop: &Stop,
+    stop: &ShutdownSignal,
     client: &Arc<Client>,
     target: &Target,
     state: State,
@@ -489,7 +491,7 @@ fn write(
 /// Does something that cannot be interrupted in a thread of its own, so that a signal is heard at once. The thread then
 /// ends with the process; the files that it writes have temporary names, which are removed here.
 fn until_stopped<T: Send + 'static>(
-    stop: &Stop,
+    stop: &ShutdownSignal,
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
     let (result_in, result) = crossbeam_channel::bounded(1);

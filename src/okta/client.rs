@@ -4,8 +4,7 @@
 //! [`Pacing`]; nothing else is shared between them.
 
 use std::io::Read as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -13,7 +12,6 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
 };
 use reqwest::redirect::Policy;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use url::Url;
 
 use super::error::{Call, Error, Refusal, is_oktas_code};
@@ -21,51 +19,9 @@ use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verd
 use super::wire::{self, Malformed};
 use super::{auth, page, proxy};
 use crate::config::{Connection, Proxy};
-use crate::console;
 use crate::mask::Mask;
-
-/// Whether a signal asked the program to end.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicUsize>);
-
-impl Stop {
-    /// Listens for SIGINT and SIGTERM. The first is noted here; a second ends the process at once.
-    ///
-    /// # Errors
-    /// What the system says against a signal handler.
-    pub fn listen() -> std::io::Result<Self> {
-        let stop = Self::default();
-        let armed = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                Arc::clone(&armed),
-            )?;
-            signal_hook::flag::register(signal, Arc::clone(&armed))?;
-            let number = usize::try_from(signal).unwrap_or_default();
-            signal_hook::flag::register_usize(signal, Arc::clone(&stop.0), number)?;
-        }
-        Ok(stop)
-    }
-
-    /// The signal that came, if one did.
-    pub fn signal(&self) -> Option<i32> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            signal => i32::try_from(signal).ok(),
-        }
-    }
-
-    /// Fails once a signal came.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`].
-    pub fn check(&self) -> Result<(), Error> {
-        self.signal()
-            .map_or(Ok(()), |signal| Err(Error::Interrupted(signal)))
-    }
-}
+use crate::signal::ShutdownSignal;
+use crate::text;
 
 /// A page of a listing to ask for.
 #[derive(Clone, Debug)]
@@ -198,7 +154,7 @@ pub struct Client {
     proxy: Option<Proxy>,
     timeout: Duration,
     deadline: Option<Instant>,
-    stop: Stop,
+    stop: ShutdownSignal,
     start: Instant,
     started: jiff::Timestamp,
     state: Mutex<State>,
@@ -265,7 +221,7 @@ struct Failure {
 
 impl Failure {
     fn late(timeout: Duration) -> Self {
-        let problem = format!("no complete response within {}", console::span(timeout));
+        let problem = format!("no complete response within {}", text::span(timeout));
         Self {
             late: true,
             ..Self::lost(problem)
@@ -294,7 +250,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Setup`], where TLS or the token cannot be used.
-    pub fn new(connection: &Connection, stop: Stop) -> Result<Self, Error> {
+    pub fn new(connection: &Connection, stop: ShutdownSignal) -> Result<Self, Error> {
         let setup =
             |error: &dyn std::fmt::Display| Error::Setup(format!("cannot set up HTTPS: {error}"));
         let mut http = reqwest::blocking::Client::builder()
@@ -679,8 +635,8 @@ impl Client {
         let mut state = self.state();
         let mut held = false;
         let result = loop {
-            if let Err(stopped) = self.stop.check() {
-                break Err(stopped);
+            if let Err(interrupted) = self.stop.check() {
+                break Err(interrupted.into());
             }
             let now = Instant::now();
             if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -759,7 +715,7 @@ impl Client {
             let waiting = Some(format!("the pause after {problem:?}"));
             return Err(Error::Deadline { call, waiting });
         }
-        tracing::info!("{call}: {problem}; retrying in {}", console::span(time));
+        tracing::info!("{call}: {problem}; retrying in {}", text::span(time));
         self.rest(time)
     }
 

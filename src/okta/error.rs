@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::signal::Interrupted;
+
 /// Which request an error is about: method and path, without the query, whose cursor nobody can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -162,7 +164,7 @@ pub enum Error {
     },
     /// A signal came, by its number.
     #[error("interrupted")]
-    Interrupted(i32),
+    Interrupted(#[from] Interrupted),
     /// No client can be made.
     #[error("{0}")]
     Setup(String),

@@ -32,5 +32,5 @@ pub mod read;
 pub mod role;
 pub mod wire;
 
-pub use client::{Change, Client, Sent, Stop};
+pub use client::{Change, Client, Sent};
 pub use error::{Call, Error, Refusal};

@@ -1,6 +1,6 @@
 //! Whether a snapshot lost too much since the one before; pure.
 
-use crate::console::{count, number};
+use crate::text::{count, number};
 
 /// How much of what a snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

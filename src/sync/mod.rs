@@ -15,5 +15,24 @@ pub mod run;
 pub mod work;
 mod worker;
 
+/// How far a sync has come.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Users read, and how many there are, if that is known.
+    pub users: (u64, Option<u64>),
+    /// Whether the user list was read to its end.
+    pub users_done: bool,
+    /// Groups read.
+    pub groups: u64,
+    /// Whether the group list was read to its end.
+    pub groups_done: bool,
+    /// Steps of reading memberships done and to do (members, or users whose groups are asked for); none before the plan.
+    pub memberships: (u64, Option<u64>),
+    /// What the steps are.
+    pub unit: &'static str,
+    /// What is being waited for.
+    pub waiting: Option<String>,
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,11 +16,12 @@ use thiserror::Error;
 
 use super::plan::Strategy;
 use crate::config::Sync;
-use crate::console::span;
 use crate::exit::Ending;
 use crate::okta;
 use crate::okta::client::Cost;
 use crate::okta::read::UserListing;
+use crate::signal::Interrupted;
+use crate::text::span;
 
 /// Which run it is, as far as its content goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +156,7 @@ fn would_repeat(error: &anyhow::Error) -> bool {
     !error.chain().any(|cause| {
         cause.is::<io::Error>()
             || cause.is::<okta::Error>()
+            || cause.is::<Interrupted>()
             || cause.is::<Ending>()
             || cause.downcast_ref().is_some_and(is_the_machines)
     })
@@ -268,7 +270,7 @@ mod tests {
             (sqlite(rusqlite::ffi::SQLITE_TOOBIG), true),
             (sqlite(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE), true),
             (io::Error::from(io::ErrorKind::StorageFull).into(), false),
-            (okta::Error::Interrupted(15).into(), false),
+            (okta::Error::from(Interrupted(15)).into(), false),
             (Ending::guard("nobody").into(), false),
             (anyhow::anyhow!("a user is in scope by nothing"), true),
         ] {

@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 use self::users::UserList;
+use super::Tally;
 use super::directory::{Admitted, Copy, Directory, From, Seq};
 use super::ends;
 use super::listing::{Listing, WalkId};
@@ -25,15 +26,16 @@ use super::resume::{self, Progress};
 use super::work::{UserCopy, Work};
 use super::worker::{Event, Shared, Step, Task, Through, UserRow, Walk};
 use crate::config::Sync;
-use crate::console::{self, Tally};
 use crate::exit::{Ending, Exit};
 use crate::filter::Domain;
 use crate::model::{Group, GroupId, Learned, UserId};
 use crate::okta::client::Cost;
 use crate::okta::page::RowKey;
 use crate::okta::read::{UserListing, Users};
-use crate::okta::{self, Client, Stop};
+use crate::okta::{self, Client};
+use crate::signal::ShutdownSignal;
 use crate::snapshot::Warning;
+use crate::text;
 
 /// What was read, beside what the working database holds.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ pub struct State<'a> {
 pub fn gather(
     config: &Sync,
     client: &Arc<Client>,
-    stop: &Stop,
+    stop: &ShutdownSignal,
     state: Option<State<'_>>,
     mut show: impl FnMut(&Tally),
 ) -> anyhow::Result<Gathered> {
@@ -561,8 +563,8 @@ impl<'a> Run<'a> {
         };
         let message = format!(
             "listed {} of {}{ending}",
-            console::number(seen),
-            console::count(reported, "member")
+            text::number(seen),
+            text::count(reported, "member")
         );
         self.warn(code, "group", Some(id.as_str()), message)
     }
@@ -809,7 +811,7 @@ impl<'a> Run<'a> {
         if self.shared.users.in_scope() == 0 {
             let seen = match self.users.by {
                 UserListing::Prefilter => "the users that Okta's search found".to_owned(),
-                _ => console::count(self.users.rows.len() as u64, "user"),
+                _ => text::count(self.users.rows.len() as u64, "user"),
             };
             let domains: Vec<String> = self
                 .config
@@ -835,7 +837,7 @@ impl<'a> Run<'a> {
                 });
             return Err(Ending::guard(format!(
                 "none of {} is in scope{filter}; check --group-name-filter, or pass --allow-empty",
-                console::count(self.groups.listed(), "group"),
+                text::count(self.groups.listed(), "group"),
             ))
             .into());
         }
@@ -1017,8 +1019,8 @@ impl<'a> Run<'a> {
         if active > everyone + ends::tolerance(everyone) {
             let message = format!(
                 "listed {} that are not deprovisioned, but Okta reports {} members in Everyone",
-                console::count(active, "user"),
-                console::number(everyone)
+                text::count(active, "user"),
+                text::number(everyone)
             );
             self.warn("everyone_differs", "run", None, message)?;
         }
@@ -1039,7 +1041,7 @@ impl<'a> Run<'a> {
                 anyhow::ensure!(
                     unread == 0,
                     "the groups of {} were not read; this is a bug, please report it",
-                    console::count(unread, "user")
+                    text::count(unread, "user")
                 );
                 state.work.all_learned(Learned::ByUser)?;
             }
@@ -1111,8 +1113,8 @@ const NO_EVERYONE: &str = "the group Everyone is missing: the token can see only
 fn users_missing(listed: u64, everyone: u64) -> String {
     format!(
         "listed {} of all statuses, but Okta reports {} members in Everyone: the token can see only part of the org, or the list was cut short",
-        console::count(listed, "user"),
-        console::number(everyone)
+        text::count(listed, "user"),
+        text::number(everyone)
     )
 }
 

@@ -17,8 +17,9 @@ use super::work::Work;
 use crate::config::{Connection, Container, MembershipsBy, PageSizes, Sync};
 use crate::demo::{Action, Endpoint, Fault, Limits, Options, Org, Server, Size, User};
 use crate::filter::{Domain, Scope};
+use crate::okta::Client;
 use crate::okta::read::UserListing;
-use crate::okta::{Client, Stop};
+use crate::signal::ShutdownSignal;
 use crate::sync::resume::{Identity, Progress};
 
 const USERS_A_PAGE: u64 = 4;
@@ -85,12 +86,18 @@ fn read(server: &Server) -> (Gathered, BTreeSet<String>) {
     let now = jiff::Timestamp::now();
     let mut progress = Progress::begun(Identity::of(&config), now, now);
     let mut work = Work::create(&path, &progress).unwrap();
-    let client = Arc::new(Client::new(&config.connection, Stop::default()).unwrap());
+    let client = Arc::new(Client::new(&config.connection, ShutdownSignal::default()).unwrap());
     let state = State {
         work: &mut work,
         progress: &mut progress,
     };
-    let gathered = run::gather(&config, &client, &Stop::default(), Some(state), |_| {});
+    let gathered = run::gather(
+        &config,
+        &client,
+        &ShutdownSignal::default(),
+        Some(state),
+        |_| {},
+    );
     let mut ids = BTreeSet::new();
     work.each_user(|_, user, _| {
         ids.insert(user.id.as_str().to_owned());

@@ -7,12 +7,12 @@ use rusqlite::ErrorCode;
 
 use super::{now_in_millis, sync_id};
 use crate::config::Sync;
-use crate::console::{count, span};
 use crate::exit;
 use crate::snapshot::target::{Left, StateFile, Target};
 use crate::snapshot::{self, Reader, Warning};
 use crate::sync::resume::{self, Identity};
 use crate::sync::work::Work;
+use crate::text::{count, span};
 
 /// The working database of this run, and how far an earlier part of it came.
 pub(super) struct State {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Written;
-use crate::console::{clean, count, number, span};
 use crate::snapshot::{DomainUsers, Facts, Warning};
+use crate::text::{clean, count, number, span};
 
 /// What a sync did, for a program and for a person.
 #[derive(Debug, Serialize)]

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use anyhow::Context as _;
 
 use super::Run;
-use crate::console;
 use crate::filter::Scope;
 use crate::okta::Error;
 use crate::okta::order::End;
@@ -21,6 +20,7 @@ use crate::sync::directory::From;
 use crate::sync::ends::{self, Ends, Unsorted};
 use crate::sync::listing::{Listing, WalkId};
 use crate::sync::worker::{Step, Task, Through, UserRow, Walk};
+use crate::text;
 
 /// How many plain lists there are.
 const PLAIN_LISTS: u64 = 3;
@@ -290,8 +290,8 @@ impl Run<'_> {
     fn read_users_again(&mut self) -> anyhow::Result<()> {
         tracing::warn!(
             "the user list ended on a full page with {} of {}; reading it once more",
-            console::number(self.users.rows.len() as u64),
-            console::count(self.everyone_reported.unwrap_or(0), "user"),
+            text::number(self.users.rows.len() as u64),
+            text::count(self.everyone_reported.unwrap_or(0), "user"),
         );
         self.users.ends_full = false;
         if self.users.by == UserListing::Plain {
