@@ -20,11 +20,14 @@ use crate::change::rows::{self, Row};
 mod proxy;
 mod unknown;
 
-pub use self::proxy::Proxy;
 pub use self::unknown::notes;
 use crate::cli;
+use crate::console::{LogFormat, Output, Talk, Terminal};
 use crate::filter::{Domain, NameFilter, Scope};
 use crate::mask;
+use crate::okta::settings::{Connection, PageSizes};
+use crate::sync;
+use crate::sync::plan::MembershipsBy;
 
 /// A problem with an option or a variable, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -182,50 +185,6 @@ fn pick_or<T>(
     setting.map_or(Ok(default), |setting| setting.parse(read, expected))
 }
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Console,
-    /// One JSON object a line.
-    Json,
-}
-
-/// How the tool talks.
-#[derive(Clone, Copy, Debug)]
-pub struct Talk {
-    /// What stdout gets.
-    pub output: Output,
-    /// The least severe log line that is printed.
-    pub level: tracing::Level,
-    /// What a log line looks like.
-    pub format: LogFormat,
-    /// Errors only.
-    pub quiet: bool,
-    /// Whether the terminal, if there is one, may be painted and drawn on.
-    pub terminal: Terminal,
-}
-
-/// What the environment says of the terminal.
-#[derive(Clone, Copy, Debug)]
-pub struct Terminal {
-    /// `NO_COLOR` is not set.
-    pub color: bool,
-    /// `TERM` is not `dumb`.
-    pub moves: bool,
-}
-
 impl Talk {
     /// Reads the flags and variables of talking.
     ///
@@ -308,74 +267,6 @@ fn read_level(text: &str) -> Option<tracing::Level> {
     }
 }
 
-/// How many rows a page is asked for. Okta's own maxima, but for the demo's small org (docs/okta-api.md, Users and
-/// Groups and Members of a group).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageSizes {
-    /// Of the user list.
-    pub users: u64,
-    /// Of the group list.
-    pub groups: u64,
-    /// Of a group's members.
-    pub members: u64,
-}
-
-impl Default for PageSizes {
-    fn default() -> Self {
-        Self {
-            users: 200,
-            groups: 200,
-            members: 1000,
-        }
-    }
-}
-
-/// Where the org is and how to talk to it.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// Scheme, host and port; nothing else.
-    pub origin: Url,
-    /// The API token.
-    pub token: SecretString,
-    /// Percent of each rate limit that may be used.
-    pub capacity: u8,
-    /// Requests at once.
-    pub concurrency: usize,
-    /// Longest time for one attempt.
-    pub timeout: Duration,
-    /// Longest time for the run.
-    pub deadline: Option<Duration>,
-    /// Root certificates to trust beside the system's, PEM.
-    pub ca_pem: Option<Vec<u8>>,
-    /// The proxy that requests go through.
-    pub proxy: Option<Proxy>,
-    /// Rows a page.
-    pub page_sizes: PageSizes,
-}
-
-/// How memberships are to be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MembershipsBy {
-    /// Whichever costs fewer requests.
-    #[default]
-    Auto,
-    /// The members of each group; trusts no count of Okta's.
-    Group,
-    /// The groups of each user.
-    User,
-}
-
-impl MembershipsBy {
-    /// The word on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Group => "group",
-            Self::User => "user",
-        }
-    }
-}
-
 /// What a snapshot is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
@@ -417,6 +308,18 @@ pub struct Sync {
 }
 
 impl Sync {
+    /// What the engine needs of it.
+    pub fn options(&self) -> sync::Options {
+        sync::Options {
+            scope: self.scope.clone(),
+            memberships_by: self.memberships_by,
+            concurrency: self.connection.concurrency,
+            page_sizes: self.connection.page_sizes,
+            plan: self.plan,
+            allow_empty: self.allow_empty,
+        }
+    }
+
     /// Reads the flags and variables of a sync, and the files that they name.
     ///
     /// # Errors

@@ -19,7 +19,6 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::{LogFormat, Output, Talk};
 use crate::signal::{Interrupted, ShutdownSignal};
 use crate::sync::Tally;
 use crate::text::{clean, json, number, span};
@@ -28,6 +27,50 @@ use crate::text::{clean, json, number, span};
 fn screen() -> &'static MultiProgress {
     static SCREEN: OnceLock<MultiProgress> = OnceLock::new();
     SCREEN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Console,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How the tool talks.
+#[derive(Clone, Copy, Debug)]
+pub struct Talk {
+    /// What stdout gets.
+    pub output: Output,
+    /// The least severe log line that is printed.
+    pub level: tracing::Level,
+    /// What a log line looks like.
+    pub format: LogFormat,
+    /// Errors only.
+    pub quiet: bool,
+    /// Whether the terminal, if there is one, may be painted and drawn on.
+    pub terminal: Terminal,
+}
+
+/// What the environment says of the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// `NO_COLOR` is not set.
+    pub color: bool,
+    /// `TERM` is not `dumb`.
+    pub moves: bool,
 }
 
 /// The way to stdout, and what is known of the terminal.

@@ -1,9 +1,7 @@
 //! A complete, trustworthy picture of who is in which group of an Okta org, and safe changes to it.
 //!
-//! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it;
-//! it promises nothing to other crates. Arrows point down: `main` → `cli` → `config` → `commands` → `change`,
-//! `sync`, `okta`, `snapshot` → `filter` → `model`. `okta` knows no SQL, `snapshot` knows no HTTP, and a command that needs no network
-//! is given no client.
+//! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it; it
+//! promises nothing to other crates. `docs/architecture.md` has its layers and rules.
 
 pub mod change;
 pub mod cli;
@@ -16,6 +14,7 @@ pub mod filter;
 pub mod mask;
 pub mod model;
 pub mod okta;
+pub mod outcome;
 pub mod signal;
 pub mod snapshot;
 pub mod sync;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::Action;
 use super::rows::Row;
-use crate::exit::Exit;
 use crate::filter::{Addresses, Scope};
 use crate::model::{Group, GroupId, User, UserId};
+use crate::outcome::Exit;
 use crate::sync::plan::pages;
 
 /// What a name stands for.

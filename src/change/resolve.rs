@@ -10,18 +10,18 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 
 use super::plan::{self, Found, Memberships, Pair, Reading, Refusal, Rules};
-use crate::config::PageSizes;
 use crate::console::Console;
-use crate::exit;
 use crate::model::{Group, GroupId, User, UserId};
+use crate::okta::settings::PageSizes;
 use crate::okta::{Client, Error, read, wire};
+use crate::outcome;
 use crate::signal::ShutdownSignal;
 
 /// What Okta refuses of one object is that object's matter; a wrong token is everybody's.
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
     match result {
         Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(Refusal {
-            exit: exit::of_okta(&error),
+            exit: outcome::of_okta(&error),
             reason: error.to_string(),
         })),
         other => other.map(Ok),

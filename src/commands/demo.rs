@@ -9,13 +9,15 @@ use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::{Connection, MembershipsBy, PageSizes, Sync, container_of};
+use crate::config::{Sync, container_of};
 use crate::console::Console;
 use crate::demo::{Options, Org, Server};
 use crate::exit::Exit;
 use crate::filter::{Domain, Scope};
+use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
 use crate::snapshot::Reader;
+use crate::sync::plan::MembershipsBy;
 use crate::{cli, commands};
 
 /// The domains that the demo's sync keeps. A third one is in the org, so that the scope has something to hide.

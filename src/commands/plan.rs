@@ -24,7 +24,9 @@ use crate::text::{count, number, span};
 pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
-    let gathered = run::gather(config, &client, stop, None, |tally| progress.show(tally));
+    let gathered = run::gather(&config.options(), &client, stop, None, |tally| {
+        progress.show(tally)
+    });
     progress.clear();
     let plan = Plan::new(config, &client, &gathered?);
     for warning in &plan.warnings {

@@ -149,7 +149,9 @@ fn read_and_write(
         work: &mut work,
         progress: &mut progress,
     };
-    let gathered = run::gather(config, client, stop, Some(read), |tally| shown.show(tally));
+    let gathered = run::gather(&config.options(), client, stop, Some(read), |tally| {
+        shown.show(tally)
+    });
     shown.clear();
     let mut gathered = gathered.map_err(|error| about_the_state(error, &target.state()))?;
     let skew = note_skew(client, &mut gathered.warnings);

@@ -3,27 +3,12 @@
 //! A variable that cannot be read ends the run. A request that went out directly instead could reach a network that the
 //! proxy was to keep it from.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
 use super::{Environment, Error, is_loopback, wrong};
-
-/// A proxy, and how messages name it.
-#[derive(Clone)]
-pub struct Proxy {
-    /// With its credentials, if it has any.
-    pub url: Url,
-    /// Host and port.
-    pub shown: String,
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Proxy").field(&self.shown).finish()
-    }
-}
+use crate::okta::settings::Proxy;
 
 /// The variables that name a proxy for HTTPS; the first that is set counts.
 const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];

@@ -16,9 +16,9 @@ use url::Url;
 
 use super::error::{Call, Error, Refusal, is_oktas_code};
 use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verdict, Why};
+use super::settings::{Connection, Proxy};
 use super::wire::{self, Malformed};
 use super::{auth, page, proxy};
-use crate::config::{Connection, Proxy};
 use crate::mask::Mask;
 use crate::signal::ShutdownSignal;
 use crate::text;

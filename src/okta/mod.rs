@@ -30,6 +30,7 @@ pub mod probe;
 mod proxy;
 pub mod read;
 pub mod role;
+pub mod settings;
 pub mod wire;
 
 pub use client::{Change, Client, Sent};

@@ -15,6 +15,27 @@ pub mod run;
 pub mod work;
 mod worker;
 
+use self::plan::MembershipsBy;
+use crate::filter::Scope;
+use crate::okta::settings::PageSizes;
+
+/// What a sync reads, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The users and groups to include.
+    pub scope: Scope,
+    /// The requested strategy.
+    pub memberships_by: MembershipsBy,
+    /// Requests at a time.
+    pub concurrency: usize,
+    /// Rows per page.
+    pub page_sizes: PageSizes,
+    /// End before any membership is read.
+    pub plan: bool,
+    /// Accept a scope without users or without groups.
+    pub allow_empty: bool,
+}
+
 /// How far a sync has come.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {

@@ -2,8 +2,31 @@
 
 use std::time::Duration;
 
-use crate::config::{MembershipsBy, PageSizes};
 use crate::model::{Group, Learned};
+use crate::okta::settings::PageSizes;
+
+/// How memberships are to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MembershipsBy {
+    /// Whichever costs fewer requests.
+    #[default]
+    Auto,
+    /// The members of each group; trusts no count of Okta's.
+    Group,
+    /// The groups of each user.
+    User,
+}
+
+impl MembershipsBy {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Group => "group",
+            Self::User => "user",
+        }
+    }
+}
 
 /// A way to read memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::Options;
 use super::plan::Strategy;
-use crate::config::Sync;
-use crate::exit::Ending;
 use crate::okta;
 use crate::okta::client::Cost;
 use crate::okta::read::UserListing;
+use crate::okta::settings::Connection;
+use crate::outcome::Ending;
 use crate::signal::Interrupted;
 use crate::text::span;
 
@@ -36,12 +37,12 @@ pub struct Identity {
 
 impl Identity {
     /// Of the run that is asked for.
-    pub fn of(config: &Sync) -> Self {
-        let credential = Sha256::digest(config.connection.token.expose_secret());
+    pub fn of(connection: &Connection, options: &Options) -> Self {
+        let credential = Sha256::digest(connection.token.expose_secret());
         Self {
-            origin: config.connection.origin.origin().ascii_serialization(),
-            scope: config.scope.to_text(),
-            memberships_by: config.memberships_by.as_str().to_owned(),
+            origin: connection.origin.origin().ascii_serialization(),
+            scope: options.scope.to_text(),
+            memberships_by: options.memberships_by.as_str().to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             credential: credential
                 .iter()

@@ -17,7 +17,6 @@ use anyhow::Context as _;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 use self::users::UserList;
-use super::Tally;
 use super::directory::{Admitted, Copy, Directory, From, Seq};
 use super::ends;
 use super::listing::{Listing, WalkId};
@@ -25,14 +24,14 @@ use super::plan::{self, Strategy};
 use super::resume::{self, Progress};
 use super::work::{UserCopy, Work};
 use super::worker::{Event, Shared, Step, Task, Through, UserRow, Walk};
-use crate::config::Sync;
-use crate::exit::{Ending, Exit};
+use super::{Options, Tally};
 use crate::filter::Domain;
 use crate::model::{Group, GroupId, Learned, UserId};
 use crate::okta::client::Cost;
 use crate::okta::page::RowKey;
 use crate::okta::read::{UserListing, Users};
 use crate::okta::{self, Client};
+use crate::outcome::{Ending, Exit};
 use crate::signal::ShutdownSignal;
 use crate::snapshot::Warning;
 use crate::text;
@@ -99,7 +98,7 @@ pub struct State<'a> {
 /// # Errors
 /// The first error of a worker, a signal, or a guard. What was read until then is committed.
 pub fn gather(
-    config: &Sync,
+    options: &Options,
     client: &Arc<Client>,
     stop: &ShutdownSignal,
     state: Option<State<'_>>,
@@ -109,23 +108,23 @@ pub fn gather(
     let (event_in, events) = bounded(QUEUE);
     let shared = Arc::new(Shared {
         client: Arc::clone(client),
-        scope: config.scope.clone(),
-        sizes: config.connection.page_sizes,
+        scope: options.scope.clone(),
+        sizes: options.page_sizes,
         users: Directory::default(),
         tasks,
         events: event_in,
         stop_cursor: AtomicBool::new(false),
         stop_ends: AtomicBool::new(false),
-        domains_met: config
+        domains_met: options
             .scope
             .domains()
             .iter()
             .map(|_| AtomicBool::new(false))
             .collect(),
     });
-    let mut run = Run::new(config, &shared, task_in, state);
+    let mut run = Run::new(options, &shared, task_in, state);
     run.begin()?;
-    for number in 0..config.connection.concurrency {
+    for number in 0..options.concurrency {
         let shared = Arc::clone(&shared);
         thread::Builder::new()
             .name(format!("worker-{number}"))
@@ -165,7 +164,7 @@ pub fn gather(
 
 /// The caller's side.
 struct Run<'a> {
-    config: &'a Sync,
+    options: &'a Options,
     shared: &'a Arc<Shared>,
     tasks: Sender<Task>,
     state: Option<State<'a>>,
@@ -219,20 +218,20 @@ enum Doubts {
 
 impl<'a> Run<'a> {
     fn new(
-        config: &'a Sync,
+        options: &'a Options,
         shared: &'a Arc<Shared>,
         tasks: Sender<Task>,
         state: Option<State<'a>>,
     ) -> Self {
         Self {
-            config,
+            options,
             shared,
             tasks,
             state,
             cost_before: Cost::default(),
             groups: Directory::default(),
             listed: HashMap::new(),
-            users: UserList::new(&config.scope),
+            users: UserList::new(&options.scope),
             open: 0,
             next_walk: 0,
             strategy: None,
@@ -296,7 +295,7 @@ impl<'a> Run<'a> {
                 self.everyone_reported = group.members_reported;
                 self.everyone_is_implied = in_scope
                     && self.strategy == Some(Strategy::Group)
-                    && plan::way_by_group(&group, self.config.memberships_by) == Learned::Implied;
+                    && plan::way_by_group(&group, self.options.memberships_by) == Learned::Implied;
             }
             if let Some(reported) = group.members_reported {
                 self.expected.insert(seq, (group.id.clone(), reported));
@@ -313,7 +312,7 @@ impl<'a> Run<'a> {
             let (id, at, seen) = (walk.id, walk.at, walk.seen);
             let through = match walk.of {
                 Listing::Prefilter => Through::Users(Users::Matching(
-                    self.config.scope.prefilter().unwrap_or_default(),
+                    self.options.scope.prefilter().unwrap_or_default(),
                 )),
                 Listing::Users => {
                     (self.users.cursor, self.users.cursor_at) = (Some(id), at.clone());
@@ -577,7 +576,7 @@ impl<'a> Run<'a> {
 
     fn groups_end(&mut self) {
         self.groups_listed = true;
-        let (wish, sizes) = (self.config.memberships_by, self.shared.sizes);
+        let (wish, sizes) = (self.options.memberships_by, self.shared.sizes);
         let requests = |group| plan::requests_by_group(group, wish, sizes);
         self.by_group = self.listed.values().map(requests).sum();
         let implied = |group: &Group| plan::way_by_group(group, wish) == Learned::Implied;
@@ -622,9 +621,9 @@ impl<'a> Run<'a> {
         if self.strategy.is_some() {
             return Ok(());
         }
-        let wish = self.config.memberships_by;
+        let wish = self.options.memberships_by;
         // A plan is about numbers, which are certain at the end only.
-        let early = if self.config.plan {
+        let early = if self.options.plan {
             None
         } else {
             plan::choose_early(self.by_group, self.shared.users.in_scope(), wish)
@@ -635,7 +634,7 @@ impl<'a> Run<'a> {
             None => return Ok(()),
         };
         self.strategy = Some(strategy);
-        if self.config.plan {
+        if self.options.plan {
             return Ok(());
         }
         match strategy {
@@ -649,7 +648,7 @@ impl<'a> Run<'a> {
         // The largest first: the run must not end with one worker on one long listing.
         groups.sort_by_key(|(seq, group)| (std::cmp::Reverse(group.members_reported), *seq));
         for (seq, group) in groups {
-            match plan::way_by_group(&group, self.config.memberships_by) {
+            match plan::way_by_group(&group, self.options.memberships_by) {
                 Learned::Listed => {
                     if let Some(reported) = group.members_reported {
                         self.expected.insert(seq, (group.id.clone(), reported));
@@ -695,7 +694,7 @@ impl<'a> Run<'a> {
 
     /// Looks into what remains doubtful once all listings are at their end. Whether anything has to be asked for that.
     fn doubts_remain(&mut self) -> anyhow::Result<bool> {
-        while self.open == 0 && !self.config.plan {
+        while self.open == 0 && !self.options.plan {
             match self.doubts {
                 Doubts::Ahead => {
                     self.doubts = Doubts::Everyone;
@@ -805,7 +804,7 @@ impl<'a> Run<'a> {
             }
             .into());
         }
-        if self.config.allow_empty {
+        if self.options.allow_empty {
             return Ok(());
         }
         if self.shared.users.in_scope() == 0 {
@@ -814,7 +813,7 @@ impl<'a> Run<'a> {
                 _ => text::count(self.users.rows.len() as u64, "user"),
             };
             let domains: Vec<String> = self
-                .config
+                .options
                 .scope
                 .domains()
                 .iter()
@@ -829,7 +828,7 @@ impl<'a> Run<'a> {
         }
         if self.groups.in_scope() == 0 {
             let filter = self
-                .config
+                .options
                 .scope
                 .group_name()
                 .map_or(String::new(), |text| {
@@ -874,7 +873,7 @@ impl<'a> Run<'a> {
             self.everyone = true;
             self.everyone_reported = group.members_reported;
         }
-        let in_scope = self.config.scope.group(group.name());
+        let in_scope = self.options.scope.group(group.name());
         let Admitted { seq, stored, .. } = self.groups.admit(
             group.id.clone(),
             group.last_updated,
@@ -899,7 +898,7 @@ impl<'a> Run<'a> {
     /// A group on a page of a user's groups: its number. One that is in no scope has one too, since it may come into it
     /// before the run is over.
     fn take_group_of_user(&mut self, group: &Group) -> anyhow::Result<Seq> {
-        let in_scope = self.config.scope.group(group.name());
+        let in_scope = self.options.scope.group(group.name());
         let known = self
             .groups
             .judge(group.id.as_str(), group.last_updated, From::Side);
@@ -989,7 +988,7 @@ impl<'a> Run<'a> {
                 self.users.rows.len() as u64,
                 // With a prefilter Everyone's size says nothing of how many come.
                 self.everyone_reported
-                    .filter(|_| !self.config.scope.skip_secondary()),
+                    .filter(|_| !self.options.scope.skip_secondary()),
             ),
             users_done: self.users.done,
             groups: self.groups.listed(),

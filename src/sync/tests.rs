@@ -1,7 +1,6 @@
 //! The user list in parallel, against the server over HTTP: nobody is lost, whenever they were created.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,48 +11,43 @@ use proptest::prelude::{
 use secrecy::SecretString;
 use url::Url;
 
+use super::plan::MembershipsBy;
 use super::run::{self, Gathered, State};
 use super::work::Work;
-use crate::config::{Connection, Container, MembershipsBy, PageSizes, Sync};
 use crate::demo::{Action, Endpoint, Fault, Limits, Options, Org, Server, Size, User};
 use crate::filter::{Domain, Scope};
 use crate::okta::Client;
 use crate::okta::read::UserListing;
+use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
 use crate::sync::resume::{Identity, Progress};
 
 const USERS_A_PAGE: u64 = 4;
 
-fn config(server: &Server) -> Sync {
-    let domain = Domain::parse("example.com").unwrap();
-    Sync {
-        connection: Connection {
-            origin: Url::parse(&server.origin()).unwrap(),
-            token: SecretString::from(server.token().to_owned()),
-            capacity: 75,
-            concurrency: 4,
-            timeout: Duration::from_secs(60),
-            deadline: None,
-            ca_pem: None,
-            proxy: None,
-            page_sizes: PageSizes {
-                users: USERS_A_PAGE,
-                ..PageSizes::default()
-            },
+fn config(server: &Server) -> (Connection, super::Options) {
+    let connection = Connection {
+        origin: Url::parse(&server.origin()).unwrap(),
+        token: SecretString::from(server.token().to_owned()),
+        capacity: 75,
+        concurrency: 4,
+        timeout: Duration::from_secs(60),
+        deadline: None,
+        ca_pem: None,
+        proxy: None,
+        page_sizes: PageSizes {
+            users: USERS_A_PAGE,
+            ..PageSizes::default()
         },
-        scope: Scope::new(vec![domain], false, None),
-        container: Container::Sqlite,
-        file: PathBuf::from("unused.db"),
-        manifest: None,
+    };
+    let options = super::Options {
+        scope: Scope::new(vec![Domain::parse("example.com").unwrap()], false, None),
         memberships_by: MembershipsBy::Auto,
+        concurrency: connection.concurrency,
+        page_sizes: connection.page_sizes,
         plan: false,
-        allow_partial: false,
         allow_empty: true,
-        max_drop: None,
-        fresh: false,
-        now: None,
-        command: "sync",
-    }
+    };
+    (connection, options)
 }
 
 fn unlimited() -> Options {
@@ -79,20 +73,20 @@ fn org(created: &[i64]) -> Org {
 
 /// Reads the users, and says which ones are in the working database.
 fn read(server: &Server) -> (Gathered, BTreeSet<String>) {
-    let config = config(server);
+    let (connection, options) = config(server);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("work");
     std::fs::write(&path, "").unwrap();
     let now = jiff::Timestamp::now();
-    let mut progress = Progress::begun(Identity::of(&config), now, now);
+    let mut progress = Progress::begun(Identity::of(&connection, &options), now, now);
     let mut work = Work::create(&path, &progress).unwrap();
-    let client = Arc::new(Client::new(&config.connection, ShutdownSignal::default()).unwrap());
+    let client = Arc::new(Client::new(&connection, ShutdownSignal::default()).unwrap());
     let state = State {
         work: &mut work,
         progress: &mut progress,
     };
     let gathered = run::gather(
-        &config,
+        &options,
         &client,
         &ShutdownSignal::default(),
         Some(state),

@@ -14,11 +14,11 @@ use crossbeam_channel::{Receiver, Sender};
 use super::directory::{Copy, Directory, From, Seq};
 use super::listing::WalkId;
 use super::work::UserCopy;
-use crate::config::PageSizes;
 use crate::filter::{Addresses, MatchedBy, Scope};
 use crate::model::{Group, GroupId, UserId};
 use crate::okta::page::{Counted, RowKey};
 use crate::okta::read::{self, Users};
+use crate::okta::settings::PageSizes;
 use crate::okta::wire::{self, Malformed};
 use crate::okta::{Client, Error};
 

@@ -29,7 +29,7 @@ impl State {
         file: &StateFile,
         target: &Target,
     ) -> anyhow::Result<Self> {
-        let wanted = Identity::of(config);
+        let wanted = Identity::of(&config.connection, &config.options());
         let left = file.left()?;
         if left != Left::Nothing {
             let found = trusted(left)

@@ -89,7 +89,7 @@ impl Run<'_> {
     }
 
     pub(super) fn begin_users(&mut self) -> anyhow::Result<()> {
-        match self.config.scope.prefilter() {
+        match self.options.scope.prefilter() {
             Some(search) if self.users.by == UserListing::Prefilter => {
                 self.walk_users(&Listing::Prefilter, Users::Matching(search))?;
             }
@@ -318,7 +318,7 @@ impl Run<'_> {
         let cost = client.cost();
         let response = cost.answering.div_f64(cost.requests.max(1) as f64);
         let share = client.limit(Bucket::Users).map(|(_, share)| share);
-        let workers = self.config.connection.concurrency;
+        let workers = self.options.concurrency;
         if ends::are_worth_it(everyone / size, read, response, share, workers) {
             self.shared.stop_cursor.store(true, Ordering::Relaxed);
         }

@@ -1,0 +1,83 @@
+//! How a command can end. Which number and word each has, [`crate::exit`] alone knows.
+
+use std::fmt;
+
+use crate::okta;
+use crate::signal::Interrupted;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All of it was done.
+    Done,
+    /// Usage, configuration, or anything that has no code of its own.
+    Failed,
+    /// The snapshot is incomplete.
+    Partial,
+    /// A change was refused before it was sent.
+    Refused,
+    /// Okta refused the credentials or a permission, or shows nobody.
+    Credentials,
+    /// Retries, waits or the deadline are used up.
+    Unavailable,
+    /// A change was sent, and later reads do not show it.
+    Unseen,
+    /// A guard of ours stopped it.
+    Guard,
+    /// Another run holds the file.
+    Locked,
+    /// A signal, by its number.
+    Interrupted(i32),
+}
+
+/// An error that already knows how the program ends.
+#[derive(Debug)]
+pub struct Ending {
+    /// How.
+    pub exit: Exit,
+    /// Why, in one line.
+    pub message: String,
+}
+
+impl Ending {
+    /// A change is refused.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Refused,
+            message: message.into(),
+        }
+    }
+
+    /// A guard of ours stopped the run.
+    pub fn guard(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Guard,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Ending {}
+
+/// How the program ends with this error of Okta's.
+pub fn of_okta(error: &okta::Error) -> Exit {
+    match error {
+        okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => Exit::Credentials,
+        okta::Error::Unavailable { .. }
+        | okta::Error::Stuck { .. }
+        | okta::Error::Deadline { .. } => Exit::Unavailable,
+        okta::Error::Interrupted(Interrupted(signal)) => Exit::Interrupted(*signal),
+        okta::Error::Refused(_)
+        | okta::Error::Redirected { .. }
+        | okta::Error::Certificate { .. }
+        | okta::Error::Proxy { .. }
+        | okta::Error::Paging { .. }
+        | okta::Error::Setup(_) => Exit::Failed,
+    }
+}
