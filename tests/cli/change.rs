@@ -260,7 +260,7 @@ fn bad_arguments_and_bad_lists_are_told_before_anything_is_asked() {
     std::fs::write(folder.path("bad.csv"), "user,group\na@example.com\n").unwrap();
     std::fs::write(folder.path("empty.csv"), "user,group\n").unwrap();
     for (arguments, part) in [
-        (vec!["grant"], "give --user and --group"),
+        (vec!["grant"], "pass --user and --group"),
         (vec!["grant", "--user", BOB], "go together"),
         (
             vec!["grant", "--user", BOB, "--group", "x", "--from", "y"],
