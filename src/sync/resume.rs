@@ -183,8 +183,7 @@ pub fn obstacle(found: &Progress, wanted: &Identity, now: Timestamp) -> Option<S
         .map(|(found, _)| found.0)
         .collect();
     if !others.is_empty() {
-        let verb = if others.len() == 1 { "is" } else { "are" };
-        return Some(format!("{} {verb} another", others.join(" and ")));
+        return Some(format!("{} changed", others.join(" and ")));
     }
     let age = now.duration_since(found.begun_at);
     if age.is_negative() {
@@ -224,20 +223,17 @@ mod tests {
         assert_eq!(obstacle(&found, &identity(), now), None);
         type Edit = fn(&mut Identity);
         let edits: [(Edit, &str); 6] = [
-            (|i| i.origin.push('x'), "the org is another"),
-            (|i| i.scope.push('x'), "the scope is another"),
-            (
-                |i| i.memberships_by.push('x'),
-                "--memberships-by is another",
-            ),
-            (|i| i.program.push('x'), "this program's version is another"),
-            (|i| i.credential.push('x'), "the token is another"),
+            (|i| i.origin.push('x'), "the org changed"),
+            (|i| i.scope.push('x'), "the scope changed"),
+            (|i| i.memberships_by.push('x'), "--memberships-by changed"),
+            (|i| i.program.push('x'), "this program's version changed"),
+            (|i| i.credential.push('x'), "the token changed"),
             (
                 |i| {
                     i.origin.push('x');
                     i.credential.push('x');
                 },
-                "the org and the token are another",
+                "the org and the token changed",
             ),
         ];
         for (edit, expected) in edits {

@@ -287,19 +287,19 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
             "another scope",
             vec!["--email-domains", "example.com"],
             nothing,
-            "the scope is another",
+            "the scope changed",
         ),
         (
             "another filter",
             vec!["--group-name-filter", "a"],
             nothing,
-            "the scope is another",
+            "the scope changed",
         ),
         (
             "another way",
             vec!["--memberships-by", "user"],
             nothing,
-            "--memberships-by is another",
+            "--memberships-by changed",
         ),
         ("--fresh", vec!["--fresh"], nothing, "--fresh was given"),
         (
@@ -311,7 +311,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
                     "update state set identity = json_set(identity, '$.program', '0.0.9')",
                 )
             },
-            "this program's version is another",
+            "this program's version changed",
         ),
         (
             "another token",
@@ -322,13 +322,13 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
                     "update state set identity = json_set(identity, '$.credential', 'ff')",
                 )
             },
-            "the token is another",
+            "the token changed",
         ),
         (
             "a day old",
             vec![],
             |folder| sql(folder, "update state set begun_at = begun_at - 86401000"),
-            "more than 24 hours",
+            "the limit of 24 hours",
         ),
         (
             "of another format",
