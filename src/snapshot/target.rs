@@ -61,6 +61,7 @@ impl Target {
             name,
             _lock: lock,
         };
+        target.refuse_taken_names()?;
         for aside in [target.partial(), target.rejected()] {
             if aside.is_dir() {
                 bail!(
@@ -75,6 +76,28 @@ impl Target {
     /// The file, symlinks resolved.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Refuses what this run will have to move out of the way and cannot: files of others in a folder like `/tmp`.
+    fn refuse_taken_names(&self) -> anyhow::Result<()> {
+        let folder =
+            fs::metadata(&self.folder).map_err(|error| cannot_look_at(&self.folder, error))?;
+        for name in ["work", "work-old", "tmp", "tmp-db"].map(|what| beside(&self.name, what)) {
+            for log in LOGS {
+                let path = with_ending(&self.folder.join(&name), log);
+                let Ok(found) = fs::symlink_metadata(&path) else {
+                    continue;
+                };
+                let owners = (found.uid(), folder.uid());
+                if !trust::may_remove(owners, folder.mode(), trust::user()) {
+                    bail!(
+                        "{} belongs to another user, and a sync needs that name; use another folder or file name",
+                        path.display()
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The file of the working database.

@@ -80,6 +80,12 @@ pub fn is_entitled(owner: u32, folder_owner: u32, user: u32) -> bool {
     [user, 0, folder_owner].contains(&owner)
 }
 
+/// Whether a user may remove or rename a file, by the owners of the file and its folder and the folder's permissions. In a
+/// folder with the sticky bit, only the owner of either may.
+pub fn may_remove((owner, folder_owner): (u32, u32), folder_mode: u32, user: u32) -> bool {
+    folder_mode & 0o1000 == 0 || user == 0 || owner == user || folder_owner == user
+}
+
 /// Follows the symlinks in every part of a path, also to a name that is still free. A relative path stays relative.
 ///
 /// # Errors
@@ -206,6 +212,23 @@ mod tests {
             (OTHER, ME, false),
         ] {
             assert_eq!(is_entitled(owner, folder, ME), entitled, "{owner} {folder}");
+        }
+    }
+
+    #[test]
+    fn in_a_sticky_folder_only_the_owner_of_the_file_or_the_folder_may_remove_a_file() {
+        for (owner, folder, mode, user, may) in [
+            (OTHER, 0, 0o1777, ME, false),
+            (OTHER, 0, 0o0777, ME, true),
+            (ME, 0, 0o1777, ME, true),
+            (OTHER, ME, 0o1777, ME, true),
+            (OTHER, ME, 0o1777, 0, true),
+        ] {
+            assert_eq!(
+                may_remove((owner, folder), mode, user),
+                may,
+                "{owner} {folder} {mode:o}"
+            );
         }
     }
 

@@ -227,6 +227,48 @@ fn a_link_of_somebody_else_is_refused_and_what_it_points_to_stays() {
     }
 }
 
+/// As in a folder like `/tmp`, where only the owner of a file can remove it; root, which runs the tests, always can, so the
+/// program runs as somebody else.
+#[test]
+fn a_name_that_somebody_else_took_is_refused_before_anything_is_asked() {
+    if !may_give_away("a folder like /tmp") {
+        return;
+    }
+    let okta = Okta::unasked();
+    for name in [
+        ".sync.db.work",
+        ".sync.db.work-wal",
+        ".sync.db.tmp-db",
+        ".sync.db.tmp-db-journal",
+        ".sync.db.tmp",
+    ] {
+        let folder = Folder::new();
+        fs::set_permissions(folder.path("."), Permissions::from_mode(0o1777)).unwrap();
+        fs::write(folder.path(name), "theirs").unwrap();
+        let tool = folder.path("okta-ciam");
+        fs::copy(env!("CARGO_BIN_EXE_okta-ciam"), &tool).unwrap();
+        let ran = Command::new("setpriv")
+            .args(["--reuid", &OTHER.to_string(), "--clear-groups"])
+            .arg(tool)
+            .args(["sync", "-f", "sync.db"])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("BATON_DOMAIN", okta.origin())
+            .env("BATON_API_TOKEN", okta.token())
+            .env("BATON_EMAIL_DOMAINS", "example.com")
+            .current_dir(folder.path("."))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{name}: {stderr}");
+        assert!(
+            stderr.contains("belongs to another user, and a sync needs that name"),
+            "{name}: {stderr}"
+        );
+        assert_eq!(fs::read(folder.path(name)).unwrap(), b"theirs");
+    }
+}
+
 #[test]
 fn a_link_of_the_folders_owner_is_followed() {
     if !may_give_away("whose a link is") {
