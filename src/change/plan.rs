@@ -542,7 +542,7 @@ pub fn caution(action: Action, group: &Group, rules: &Rules) -> (Vec<String>, bo
         }
         Rules::Unknown => {
             notes.push(format!(
-                "the group rules may not be read, so {name} may be filled by one; whoever is revoked then goes on its exclusion list"
+                "cannot read the group rules, so one may fill {name}; a revoked user is then added to its exclusion list"
             ));
             needs_yes |= action == Action::Revoke;
         }

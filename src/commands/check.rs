@@ -287,12 +287,12 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
     } else if page.more {
         report.warning(
             found,
-            "if nobody further on is either, a sync stops: see whether --email-domains is right",
+            "if no later page has one either, a sync stops; check --email-domains",
         );
     } else {
         report.failure(
             format!("{found}, so a sync stops"),
-            "see whether --email-domains is right",
+            "check --email-domains",
             Exit::Guard,
         );
     }
@@ -382,13 +382,13 @@ fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), H
     } else if in_scope == 0 && !page.more {
         report.failure(
             format!("{found}, so a sync stops"),
-            "see whether --group-name-filter is right",
+            "check --group-name-filter",
             Exit::Guard,
         );
     } else if in_scope == 0 {
         report.warning(
             found,
-            "if none further on is either, a sync stops: see whether --group-name-filter is right",
+            "if no later page has one either, a sync stops; check --group-name-filter",
         );
     } else if sized < seen {
         report.warning(
@@ -572,7 +572,7 @@ fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
         Ok(false) => report.ok("visible, there is none".to_owned()),
         Err(refusal) => report.warning(
             format!(
-                "hidden, so nobody can tell whether a rule fills a group ({})",
+                "hidden, so whether a rule fills a group is unknown ({})",
                 words(&refusal)
             ),
             "nothing for a sync; revoke always asks for --yes",

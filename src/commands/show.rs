@@ -143,7 +143,7 @@ fn summary_text(
     if about.runs > 1 {
         writeln!(
             text,
-            "  runs         {}; this is the newest that is whole",
+            "  runs         {}; this is the newest complete one",
             number(about.runs)
         )?;
     }

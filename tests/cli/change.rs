@@ -359,7 +359,7 @@ fn rules_and_admin_roles_are_said_and_confirmed() {
     )
     .end()
     .code(4);
-    ran.says("the group rules may not be read");
+    ran.says("cannot read the group rules");
     revoke(&folder, &okta, ADA, "team").ok();
     assert_eq!(changes_sent(&okta), 3);
 }

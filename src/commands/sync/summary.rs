@@ -154,12 +154,10 @@ impl Summary {
             number(self.warnings.len() as u64)
         ));
         lines.extend(self.warnings.iter().map(|warning| {
-            let object = warning.object_id.as_deref().unwrap_or_default();
-            clean(&format!(
-                "    {} {object} {}",
-                warning.code, warning.message
-            ))
-            .replace("  ", " ")
+            let object = warning.object_id.as_deref();
+            let object = object.map_or(String::new(), |id| format!(" {id}"));
+            let line = format!("{}{object}: {}", warning.code, warning.message);
+            format!("    {}", clean(&line))
         }));
         lines.join("\n") + "\n"
     }
