@@ -269,7 +269,7 @@ impl Scope {
         serde_json::json!([domains, self.skip_secondary, name]).to_string()
     }
 
-    /// Whether secondary emails are left out of account.
+    /// Whether secondary emails are ignored.
     pub fn skip_secondary(&self) -> bool {
         self.skip_secondary
     }

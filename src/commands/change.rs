@@ -695,7 +695,7 @@ impl Report {
         match printed {
             Ok(()) => {}
             Err(error) if self.rows.iter().any(is_sent) => {
-                // Whoever does not get the report must not take the changes for undone.
+                // A reader who does not get the report must not think that the changes were not made.
                 console.say(&self.table(), true);
                 tracing::error!(
                     "cannot write the report to standard output ({error}), but changes were sent: {}",

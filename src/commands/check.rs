@@ -243,7 +243,7 @@ fn first_contact(
     }
 }
 
-/// Whether Okta, or whoever answers, knows no such path: then this is no org's host (docs/okta-api.md, Errors).
+/// Whether the server does not know the path, which means that it is not an Okta org (docs/okta-api.md, Errors).
 fn is_no_path(refusal: &Refusal) -> bool {
     refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
 }

@@ -209,7 +209,7 @@ pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
     one(client, target, wire::user)
 }
 
-/// Users of whom an attribute is this text, without case. Okta reads them from an index that lags. Where Okta will not
+/// Users with this text as an attribute, ignoring case. Okta reads them from an index that lags. Where Okta will not
 /// search, by `filter`, to which case counts: as typed and in lower case (docs/okta-api.md, Users).
 ///
 /// # Errors

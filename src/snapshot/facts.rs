@@ -149,7 +149,7 @@ facts! {
     origin: String,
     /// The email domains of the scope, joined with commas.
     email_domains: String,
-    /// Whether secondary emails were left out of account.
+    /// Whether secondary emails were ignored.
     skip_secondary_emails: bool,
     /// The text that names of groups had to contain.
     group_name_filter: Option<String>,

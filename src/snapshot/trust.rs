@@ -74,8 +74,8 @@ pub fn distrust(file: &Entry, user: u32) -> Option<&'static str> {
     }
 }
 
-/// Whether whoever owns this name is entitled to decide what is written in its place: the effective user, root, or the
-/// owner of the folder.
+/// Whether the owner of a name may decide what is written in its place: only the effective user, root and the owner of
+/// the folder may.
 pub fn is_entitled(owner: u32, folder_owner: u32, user: u32) -> bool {
     [user, 0, folder_owner].contains(&owner)
 }

@@ -394,7 +394,7 @@ fn a_user_is_found_whatever_the_login_holds_and_whatever_okta_will_not_search() 
         .end()
         .code(2)
         .says("no user has the id");
-    // A search that is refused is no matter of the token, and nobody whom the path finds needs one.
+    // A refused search has nothing to do with the token, and a user that the path finds needs no search.
     for (status, code) in [(400, "E0000031"), (400, "E0000001")] {
         okta.clear_faults();
         okta.fault(Fault::on(Endpoint::Users, Action::okta(status, code)).query("search="));

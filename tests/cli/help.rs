@@ -1,6 +1,6 @@
 //! Help texts are as recorded in `tests/fixtures/help`, and their examples work as they stand.
 //!
-//! `UPDATE_FIXTURES=1 cargo test help::` records them anew.
+//! `UPDATE_FIXTURES=1 cargo test help::` records them again.
 
 use std::path::PathBuf;
 use std::process::Command;

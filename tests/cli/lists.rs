@@ -297,7 +297,7 @@ fn the_audit_log_says_who_and_has_a_record_of_every_row() {
     assert_ne!(last["run_id"], records[0]["run_id"]);
 }
 
-/// An org of many users, of whom every second one is in `large`; and a list of all of them.
+/// An org of many users, half of them in `large`, and a list of all of them.
 fn many(count: usize, folder: &Folder) -> Org {
     let mut org = org();
     org.add_group(Group::new("00glarge", "large"));

@@ -18,7 +18,7 @@ const OTHER: u32 = 54_321;
 /// Whether files can be given away, which root may. The tests that need it end without it, and say so.
 #[expect(
     clippy::print_stderr,
-    reason = "whoever runs the tests should see what was not looked at"
+    reason = "the person who runs the tests should see what was skipped"
 )]
 fn may_give_away(test: &str) -> bool {
     let folder = Folder::new();
