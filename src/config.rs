@@ -25,6 +25,7 @@ use crate::cli;
 use crate::console::{LogFormat, Output, Talk, Terminal};
 use crate::filter::{Domain, NameFilter, Scope};
 use crate::mask;
+use crate::okta::auth::Credentials;
 use crate::okta::settings::{Connection, PageSizes};
 use crate::sync;
 use crate::sync::plan::MembershipsBy;
@@ -740,7 +741,7 @@ impl Connection {
                 .transpose()?,
             ca_pem: ca_file.map(|file| certificates(&file)).transpose()?,
             // Last: it may wait for standard input, which nobody should type for a run that fails anyway.
-            token: token(typed, environment)?,
+            credentials: Credentials::ApiToken(token(typed, environment)?),
             page_sizes: PageSizes::default(),
         })
     }
@@ -988,6 +989,11 @@ mod tests {
         environment
     }
 
+    fn token_of(connection: &Connection) -> &str {
+        let Credentials::ApiToken(token) = &connection.credentials;
+        token.expose_secret()
+    }
+
     fn problem(name: &str, value: &str) -> String {
         match Sync::new(&cli::Sync::default(), &with(name, value)) {
             Ok(_) => panic!("{name}={value:?} was accepted"),
@@ -999,7 +1005,7 @@ mod tests {
     fn three_variables_are_enough() {
         let sync = Sync::new(&cli::Sync::default(), &WHOLE.into()).unwrap();
         assert_eq!(sync.connection.origin.as_str(), "https://company.okta.com/");
-        assert_eq!(sync.connection.token.expose_secret(), "00token");
+        assert_eq!(token_of(&sync.connection), "00token");
         assert_eq!(sync.connection.capacity, 75);
         assert_eq!(sync.connection.concurrency, 8);
         assert_eq!(sync.connection.timeout, Duration::from_secs(60));
@@ -1174,7 +1180,7 @@ mod tests {
             .insert("BATON_API_TOKEN_FILE".to_owned(), "/x".into());
         let sync = Sync::new(&typed, &environment).unwrap();
         assert_eq!(sync.connection.origin.as_str(), "https://other.okta.com/");
-        assert_eq!(sync.connection.token.expose_secret(), "00other");
+        assert_eq!(token_of(&sync.connection), "00other");
     }
 
     #[test]
@@ -1187,7 +1193,7 @@ mod tests {
             .0
             .insert("BATON_API_TOKEN_FILE".to_owned(), path);
         let sync = Sync::new(&cli::Sync::default(), &environment).unwrap();
-        assert_eq!(sync.connection.token.expose_secret(), "00filed");
+        assert_eq!(token_of(&sync.connection), "00filed");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub use crate::outcome::of_okta;
 pub use crate::outcome::{Ending, Exit};
 use crate::signal::Interrupted;
-use crate::sync::resume::{Unusable, Unwritable};
+use crate::sync::checkpoint::resume::{UnusableCheckpoint, Unwritable};
 use crate::{config, okta, snapshot};
 
 impl Exit {
@@ -65,7 +65,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
 
 /// Whether the same run, tried again, may get further: after an interrupt, with an Okta that answers again, with the
 /// right certificate, on a disk with room; not if Okta or a guard said no, or what was read makes no sense.
-pub fn may_pass(error: &anyhow::Error) -> bool {
+pub fn is_resumable(error: &anyhow::Error) -> bool {
     for cause in error.chain() {
         if cause.is::<Ending>() || cause.is::<config::Error>() {
             return false;
@@ -84,7 +84,7 @@ pub fn may_pass(error: &anyhow::Error) -> bool {
             };
         }
     }
-    !error.is::<Unusable>() && !error.is::<Unwritable>()
+    !error.is::<UnusableCheckpoint>() && !error.is::<Unwritable>()
 }
 
 /// The request id of the answer that ended the run, if one did: what Okta's support asks for.

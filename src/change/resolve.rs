@@ -12,6 +12,7 @@ use crossbeam_channel::{RecvTimeoutError, unbounded};
 use super::plan::{self, Found, Memberships, Pair, Reading, Refusal, Rules};
 use crate::console::Console;
 use crate::model::{Group, GroupId, User, UserId};
+use crate::okta::read::Start;
 use crate::okta::settings::PageSizes;
 use crate::okta::{Client, Error, read, wire};
 use crate::outcome;
@@ -198,7 +199,11 @@ fn members_of(
         let id = UserId::from(user.id());
         Ok(wanted.contains(&id).then_some(id))
     };
-    let read = read::members(client, group, page_size, None, [], keep, |page| {
+    let start = Start {
+        page_size,
+        ..Start::default()
+    };
+    let read = read::members(client, group, start, keep, |page| {
         members.extend(page.kept);
         // The pages after the last of them tell nothing.
         members.len() < wanted.len()
@@ -216,7 +221,7 @@ fn members_of(
 /// See [`Error`].
 pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Error> {
     let mut groups = HashSet::new();
-    let read = read::groups_of(client, user, None, |page| {
+    let read = read::groups_of(client, user, Start::default(), |page| {
         groups.extend(page.kept.into_iter().map(|group| group.id));
         true
     });

@@ -18,7 +18,7 @@ use crate::filter::Scope;
 use crate::model::{Group, User, UserId};
 use crate::okta::pace::Standing;
 use crate::okta::probe::{self, First, answered};
-use crate::okta::read::UserListing;
+use crate::okta::read::UserListMethod;
 use crate::okta::role::{May, may_change};
 use crate::okta::{Client, Error, Refusal};
 use crate::signal::ShutdownSignal;
@@ -276,7 +276,7 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
             Exit::Credentials,
         );
     } else if in_scope > 0 {
-        if listing == UserListing::Plain {
+        if listing == UserListMethod::Plain {
             report.warning(
                 format!("{found}; Okta refuses to search, so a sync reads the plain lists"),
                 "nothing has to be done; a sync says so too",
@@ -308,7 +308,7 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
 fn domains(
     config: &Config,
     met: &HashSet<usize>,
-    listing: UserListing,
+    listing: UserListMethod,
     more: bool,
     client: &Client,
     report: &mut Report,
@@ -322,7 +322,7 @@ fn domains(
     for (number, (_, domain)) in unmet.enumerate() {
         if !more {
             unused.push(domain.to_string());
-        } else if listing == UserListing::Plain || number >= MOST {
+        } else if listing == UserListMethod::Plain || number >= MOST {
             open += 1;
         } else {
             match answered(probe::is_anybody_in(client, domain))? {

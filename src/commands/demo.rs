@@ -14,6 +14,7 @@ use crate::console::Console;
 use crate::demo::{Options, Org, Server};
 use crate::exit::Exit;
 use crate::filter::{Domain, Scope};
+use crate::okta::auth::Credentials;
 use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
 use crate::snapshot::Reader;
@@ -49,7 +50,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
     let config = Sync {
         connection: Connection {
             origin: Url::parse(&server.origin())?,
-            token: SecretString::from(server.token().to_owned()),
+            credentials: Credentials::ApiToken(SecretString::from(server.token().to_owned())),
             capacity: 75,
             concurrency: 8,
             timeout: Duration::from_secs(60),

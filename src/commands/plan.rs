@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::sync::Kept;
@@ -13,8 +14,10 @@ use crate::okta::Client;
 use crate::okta::pace::Bucket;
 use crate::signal::ShutdownSignal;
 use crate::snapshot::Warning;
+use crate::sync::checkpoint::Checkpoint;
+use crate::sync::checkpoint::resume::{ResumeKey, RunProgress};
 use crate::sync::plan::{self, Strategy};
-use crate::sync::run::{self, DOMAIN_UNUSED, Gathered, domain_unused};
+use crate::sync::{DOMAIN_UNUSED, OrgReadReport, domain_unused, engine};
 use crate::text::{count, number, span};
 
 /// Reads users and groups, and says what a sync would cost.
@@ -24,11 +27,15 @@ use crate::text::{count, number, span};
 pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
-    let gathered = run::gather(&config.options(), &client, stop, None, |tally| {
+    let options = config.options();
+    let key = ResumeKey::of(&config.connection, &options);
+    let now = Timestamp::now();
+    let mut checkpoint = Checkpoint::in_memory(RunProgress::new(key, now, now))?;
+    let report = engine::read_org(&options, &client, stop, &mut checkpoint, |tally| {
         progress.show(tally)
     });
     progress.clear();
-    let plan = Plan::new(config, &client, &gathered?);
+    let plan = Plan::new(config, &client, &report?);
     for warning in &plan.warnings {
         if warning.code == DOMAIN_UNUSED {
             tracing::warn!("{}", warning.message);
@@ -65,7 +72,7 @@ struct Way {
 }
 
 impl Plan {
-    fn new(config: &Sync, client: &Client, gathered: &Gathered) -> Self {
+    fn new(config: &Sync, client: &Client, report: &OrgReadReport) -> Self {
         let cost = client.cost();
         let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
         let way = |requests, bucket| {
@@ -78,27 +85,27 @@ impl Plan {
                 share,
             }
         };
-        let by_group = way(gathered.by_group, Bucket::Groups);
-        let by_user = way(gathered.by_user, Bucket::Users);
-        let chosen = match gathered.strategy {
+        let by_group = way(report.group_requests, Bucket::Groups);
+        let by_user = way(report.user_requests, Bucket::Users);
+        let chosen = match report.strategy {
             Strategy::Group => &by_group,
             Strategy::User => &by_user,
         };
         let spent = cost.requests - cost.retries;
-        let unmet = gathered.domains_unmet.iter();
-        let mut warnings = gathered.warnings.clone();
+        let unmet = report.domains_unmet.iter();
+        let mut warnings = report.warnings.clone();
         warnings.extend(unmet.map(|domain| domain_unused(&domain.to_string())));
         Self {
             users: Kept {
-                kept: gathered.users_in_scope,
-                seen: gathered.users_seen,
+                kept: report.users_in_scope,
+                seen: report.users_seen,
             },
             groups: Kept {
-                kept: gathered.groups_in_scope,
-                seen: Some(gathered.groups_seen),
+                kept: report.groups_in_scope,
+                seen: Some(report.groups_seen),
             },
             spent_requests: spent,
-            chosen: gathered.strategy.as_str(),
+            chosen: report.strategy.as_str(),
             total_requests: spent + chosen.requests,
             warnings,
             by_group,

@@ -1,10 +1,10 @@
-//! `sync`: check what can be checked, read, write, replace, say.
+//! `sync`: check, read, write, replace, report.
 //!
-//! The order is the promise: nothing is asked of Okta before the target is known to be writable and ours, and the
-//! target is not touched before the new file is whole and on the disk. What was read is kept until then, so that a run
-//! that is interrupted goes on.
+//! The order is the promise: no request is sent before the target is known to be writable and ours, and the target is not
+//! touched before the new file is complete and on the disk. The checkpoint is kept until then, so that an interrupted run
+//! can be resumed.
 
-mod state;
+mod checkpoint;
 mod summary;
 
 use std::fs::File;
@@ -17,7 +17,7 @@ use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use self::state::{State, about_the_state, state_file_after};
+use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
 pub(in crate::commands) use self::summary::{Kept, domain_lines};
 use self::summary::{Manifest, Refusal, Summary};
 use crate::config::{Container, Sync};
@@ -29,11 +29,10 @@ use crate::signal::ShutdownSignal;
 use crate::snapshot::target::{Aside, Target, Temporary};
 use crate::snapshot::{self, Facts, Reader, Run, Warning, Writer, c1z};
 use crate::sync::assemble::{self, Counts};
-use crate::sync::drop::{self, Held};
+use crate::sync::checkpoint::{Checkpoint, resume};
+use crate::sync::drop_guard::{self, SnapshotSize};
 use crate::sync::plan::Strategy;
-use crate::sync::resume;
-use crate::sync::run::{self, Gathered, domain_unused};
-use crate::sync::work::Work;
+use crate::sync::{OrgReadReport, domain_unused, engine};
 use crate::text::{number, span};
 
 /// Runs it.
@@ -58,18 +57,18 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
         .transpose()?;
     let before = config
         .max_drop
-        .map(|percent| Before::read(config, &target, percent))
+        .map(|percent| PreviousSnapshot::read(config, &target, percent))
         .transpose()?
         .flatten();
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let state_file = target.state();
-    let state = State::open_or_begin(config, &state_file, &target)?;
-    let gone_on_with = state.gone_on_with;
-    let written = read_and_write(config, console, stop, &client, &target, state);
+    let checkpoint = RunCheckpoint::open_or_create(config, &state_file, &target)?;
+    let resumed = checkpoint.resumed;
+    let written = read_and_write(config, console, stop, &client, &target, checkpoint);
     let (files, written) = match written {
         Ok(written) => written,
         Err(error) => {
-            state_file_after(&state_file, gone_on_with, &error);
+            keep_or_remove(&state_file, resumed, &error);
             return Err(error);
         }
     };
@@ -84,7 +83,7 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
         (false, _) => target.partial(),
     };
     if let Err(error) = files.publish(config.container, &file) {
-        state_file_after(&state_file, gone_on_with, &error);
+        keep_or_remove(&state_file, resumed, &error);
         return Err(error);
     }
     state_file.remove_all();
@@ -137,24 +136,18 @@ fn read_and_write(
     stop: &ShutdownSignal,
     client: &Arc<Client>,
     target: &Target,
-    state: State,
+    checkpoint: RunCheckpoint,
 ) -> anyhow::Result<(Files, Written)> {
-    let State {
-        mut work,
-        mut progress,
-        ..
-    } = state;
+    let RunCheckpoint { mut checkpoint, .. } = checkpoint;
     let mut shown = console.progress();
-    let read = run::State {
-        work: &mut work,
-        progress: &mut progress,
-    };
-    let gathered = run::gather(&config.options(), client, stop, Some(read), |tally| {
+    let options = config.options();
+    let report = engine::read_org(&options, client, stop, &mut checkpoint, |tally| {
         shown.show(tally)
     });
     shown.clear();
-    let mut gathered = gathered.map_err(|error| about_the_state(error, &target.state()))?;
-    let skew = note_skew(client, &mut gathered.warnings);
+    let mut report = report.map_err(|error| with_checkpoint_path(error, &target.state()))?;
+    let skew = note_skew(client, &mut report.warnings);
+    let progress = &checkpoint.progress;
     let ended_at = config.now.unwrap_or_else(now_in_millis);
     let run = Run {
         sync_id: sync_id(config, progress.started_at),
@@ -167,10 +160,10 @@ fn read_and_write(
     let writer = Writer::create(files.database.path(), &run)?;
     let facts = Facts {
         interruptions: progress.interruptions,
-        ..facts(config, &run, ended_at, &gathered, skew)
+        ..facts(config, &run, ended_at, &report, skew)
     };
     let mut written = {
-        let (strategy, warnings) = (gathered.strategy, gathered.warnings);
+        let (strategy, warnings) = (report.strategy, report.warnings);
         let (database, container) = (
             files.database.path().to_owned(),
             files.container(config.container)?,
@@ -179,7 +172,7 @@ fn read_and_write(
         let scope = config.scope.clone();
         until_stopped(stop, move || {
             write(
-                &work,
+                &checkpoint,
                 strategy,
                 writer,
                 facts,
@@ -190,20 +183,20 @@ fn read_and_write(
                 allow_empty,
             )
         })
-        .map_err(|error| about_the_state(resume::after_reading(error), &target.state()))?
+        .map_err(|error| with_checkpoint_path(resume::after_reading(error), &target.state()))?
     };
     note_size(files.database.path(), &mut written.warnings)?;
-    written.missing = gathered.missing;
+    written.missing = report.missing;
     Ok((files, written))
 }
 
-/// What the file held before, where that must not fall too far.
-struct Before {
-    held: Held,
+/// How much FILE contained before the run, where that must not fall too far.
+struct PreviousSnapshot {
+    size: SnapshotSize,
     percent: u8,
 }
 
-impl Before {
+impl PreviousSnapshot {
     /// Reads it; none where there is no file yet.
     fn read(config: &Sync, target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
         let path = target.path();
@@ -228,21 +221,21 @@ impl Before {
             ))
             .into());
         }
-        let held = Held {
+        let size = SnapshotSize {
             users: counts.users,
             groups: counts.groups,
             memberships: counts.memberships,
         };
-        Ok(Some(Self { held, percent }))
+        Ok(Some(Self { size, percent }))
     }
 
     fn dropped(&self, after: &Counts) -> Option<String> {
-        let after = Held {
+        let after = SnapshotSize {
             users: after.users,
             groups: after.groups,
             memberships: after.memberships,
         };
-        drop::too_much(self.held, after, self.percent)
+        drop_guard::too_much(self.size, after, self.percent)
     }
 }
 
@@ -325,28 +318,28 @@ fn facts(
     config: &Sync,
     run: &Run,
     ended_at: Timestamp,
-    gathered: &Gathered,
+    report: &OrgReadReport,
     skew: Option<i64>,
 ) -> Facts {
-    let cost = &gathered.cost;
+    let cost = &report.cost;
     Facts {
         sync_id: run.sync_id.clone(),
         command: config.command.to_owned(),
         started_at: run.started_at,
         ended_at,
-        complete: gathered.missing.is_empty(),
-        strategy: gathered.strategy.as_str().to_owned(),
+        complete: report.missing.is_empty(),
+        strategy: report.strategy.as_str().to_owned(),
         memberships_by: config.memberships_by.as_str().to_owned(),
-        users_listed_by: gathered.users_listed_by.as_str().to_owned(),
-        users_seen: gathered.users_seen,
-        groups_seen: gathered.groups_seen,
-        users_only_as_members: gathered.users_only_as_members,
-        groups_only_from_users: gathered.groups_only_from_users,
-        users_vanished: gathered.users_vanished,
-        groups_vanished: gathered.groups_vanished,
-        everyone_reported: gathered.everyone_reported,
-        users_not_deprovisioned: gathered.users_not_deprovisioned,
-        deprovisioned_in_everyone: gathered.deprovisioned_in_everyone,
+        users_listed_by: report.users_listed_by.as_str().to_owned(),
+        users_seen: report.users_seen,
+        groups_seen: report.groups_seen,
+        users_only_as_members: report.users_only_as_members,
+        groups_only_from_users: report.groups_only_from_users,
+        users_vanished: report.users_vanished,
+        groups_vanished: report.groups_vanished,
+        everyone_reported: report.everyone_reported,
+        users_not_deprovisioned: report.users_not_deprovisioned,
+        deprovisioned_in_everyone: report.deprovisioned_in_everyone,
         requests: cost.requests,
         retries: cost.retries,
         waits: cost.waits,
@@ -438,7 +431,7 @@ struct Written {
     reason = "it is the body of a thread, which takes what it needs with it"
 )]
 fn write(
-    work: &Work,
+    checkpoint: &Checkpoint,
     strategy: Strategy,
     mut writer: Writer,
     mut facts: Facts,
@@ -449,7 +442,7 @@ fn write(
     allow_empty: bool,
 ) -> anyhow::Result<Written> {
     let everyone = facts.deprovisioned_in_everyone == Some(true);
-    let counts = assemble::assemble(work, strategy, everyone, scope, &mut writer)?;
+    let counts = assemble::assemble(checkpoint, strategy, everyone, scope, &mut writer)?;
     for unused in counts.domains.iter().filter(|domain| domain.users == 0) {
         let warning = domain_unused(&unused.domain);
         tracing::warn!("{}", warning.message);

@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION,
 };
 use reqwest::redirect::Policy;
 use url::Url;
 
+use super::auth::Credentials;
 use super::error::{Call, Error, Refusal, is_oktas_code};
 use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verdict, Why};
 use super::settings::{Connection, Proxy};
 use super::wire::{self, Malformed};
-use super::{auth, page, proxy};
+use super::{page, proxy};
 use crate::mask::Mask;
 use crate::signal::ShutdownSignal;
 use crate::text;
@@ -149,7 +150,7 @@ impl std::ops::Add for Cost {
 pub struct Client {
     http: reqwest::blocking::Client,
     origin: Url,
-    authorization: HeaderValue,
+    credentials: Credentials,
     mask: Mask,
     proxy: Option<Proxy>,
     timeout: Duration,
@@ -274,6 +275,9 @@ impl Client {
                 reqwest::Certificate::from_pem_bundle(pem).map_err(|error| setup(&error))?;
             http = http.tls_certs_merge(roots);
         }
+        connection.credentials.authorize().map_err(|_| {
+            Error::Setup("the token holds a character that no header can".to_owned())
+        })?;
         let started = jiff::Timestamp::now();
         let start = Instant::now();
         Ok(Self {
@@ -285,10 +289,8 @@ impl Client {
             })?,
             proxy: connection.proxy.clone(),
             origin: connection.origin.clone(),
-            authorization: auth::header(&connection.token).map_err(|_| {
-                Error::Setup("the token holds a character that no header can".to_owned())
-            })?,
-            mask: Mask::of(&connection.token),
+            mask: Mask::of(connection.credentials.secret()),
+            credentials: connection.credentials.clone(),
             timeout: connection.timeout,
             deadline: connection.deadline.map(|time| start + time),
             stop,
@@ -371,6 +373,9 @@ impl Client {
                     Err(failure) => failure,
                 };
             if let Some(last) = failure.last {
+                if failure.status == Some(401) && self.credentials.renew() {
+                    continue;
+                }
                 tries.forbidden += 1;
                 if failure.status != Some(403) || tries.forbidden > FORBIDDEN_RETRIES {
                     return Err(*last);
@@ -515,8 +520,12 @@ impl Client {
                 .header(CONTENT_LENGTH, "0")
                 .body(Vec::new()),
         };
+        let authorization = self
+            .credentials
+            .authorize()
+            .map_err(|error| Failure::lost(error.to_string()))?;
         let mut response = request
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, authorization)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, content_type)
             .timeout(timeout)

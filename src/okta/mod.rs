@@ -19,7 +19,7 @@
 //! - Okta omits what is null, adds fields at will, and lets admins put any JSON type into a profile: absent, null and
 //!   unknown are accepted everywhere but in ids.
 
-mod auth;
+pub mod auth;
 pub mod change;
 pub mod client;
 mod error;

@@ -5,8 +5,8 @@
 //! send the token to another host, and only where the path is the one that was asked.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use siphasher::sip::SipHasher13;
 use url::Url;
 
 use super::order::Position;
@@ -186,31 +186,31 @@ pub fn halved(path_and_query: &str) -> Option<String> {
     halved.then(|| format!("{path}?{}", parts.join("&")))
 }
 
-/// What a row is told apart by: a hash of its id. A walk over a million users must fit into memory, and of a million
-/// ids two share a hash once in 15 million runs. The lowest bit is 0, free for a flag of whoever stores it.
+/// Identifies a row by a hash of its id: a listing of a million users must fit into memory, and of a million ids two share
+/// a hash once in 15 million runs. The lowest bit is 0, free for a flag of the checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RowKey(u64);
 
 impl RowKey {
-    /// The key of the row with this id.
+    /// Returns the key of the row with this id.
     pub fn of(id: &str) -> Self {
         Self(hash(id) & !1)
     }
 
-    /// The key as a number, to be stored; equal in every run of one build of this program, and no longer.
+    /// Returns the key as a number for the checkpoint; the hash is specified, so it is equal in every version.
     pub fn to_number(self) -> u64 {
         self.0
     }
 
-    /// The key that was stored.
+    /// Returns the key that [`RowKey::to_number`] returned, with any flag removed.
     pub fn from_number(number: u64) -> Self {
         Self(number & !1)
     }
 }
 
-/// A row of a page, as far as a walk counts it.
+/// What a listing has to know about a row that it does not keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct RowSummary {
     /// Which row.
     pub key: RowKey,
     /// Whether it is a user who is not deprovisioned.
@@ -219,7 +219,7 @@ pub struct Counted {
     pub position: Option<Position>,
 }
 
-impl Counted {
+impl RowSummary {
     /// The row with this id.
     pub fn of(id: &str) -> Self {
         Self {
@@ -230,18 +230,18 @@ impl Counted {
     }
 }
 
-/// One walk through a listing: knows where it was and which rows it has seen.
+/// Counts the different rows of a listing, and detects one that would never end.
 #[derive(Debug, Default)]
-pub struct Walk {
+pub struct PageTracker {
     asked: HashSet<u64>,
     seen: HashSet<RowKey>,
     earlier: HashSet<RowKey>,
     distinct: u64,
 }
 
-impl Walk {
-    /// A walk that goes on after an interruption, with the rows that it had seen.
-    pub fn that_saw(rows: impl IntoIterator<Item = RowKey>) -> Self {
+impl PageTracker {
+    /// Returns the tracker of a listing whose earlier pages returned these rows.
+    pub fn resumed(rows: impl IntoIterator<Item = RowKey>) -> Self {
         let earlier: HashSet<RowKey> = rows.into_iter().collect();
         Self {
             distinct: earlier.len() as u64,
@@ -250,8 +250,8 @@ impl Walk {
         }
     }
 
-    /// Begins the same walk again, or another that adds to it: rows seen before are counted once.
-    pub fn again(&mut self) {
+    /// Restarts the listing from its first page: rows seen before are still counted once.
+    pub fn restart(&mut self) {
         self.asked.clear();
         let seen = std::mem::take(&mut self.seen);
         if self.earlier.is_empty() {
@@ -261,20 +261,20 @@ impl Walk {
         }
     }
 
-    /// How many different rows were seen.
+    /// Returns how many different rows there were so far.
     pub fn distinct(&self) -> u64 {
         self.distinct
     }
 
-    /// Notes a page that was answered, and checks that its `next` leads on.
+    /// Adds a page.
     ///
     /// # Errors
-    /// A `next` that was answered before, or that follows a page without a new row: the listing would never end
-    /// (seen with groups, docs/okta-api.md, Pages).
-    pub fn page(
+    /// Returns an error if `next` was read before, or if it follows a page without a new row: the listing would never
+    /// end (seen with groups, docs/okta-api.md, Pages).
+    pub fn add(
         &mut self,
         asked: &str,
-        rows: &[Counted],
+        rows: &[RowSummary],
         next: Option<&str>,
     ) -> Result<(), &'static str> {
         self.asked.insert(hash(asked));
@@ -298,9 +298,7 @@ impl Walk {
 }
 
 fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    SipHasher13::new().hash(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -451,37 +449,37 @@ mod tests {
         }
     }
 
-    fn rows<const N: usize>(ids: [&str; N]) -> [Counted; N] {
-        ids.map(Counted::of)
+    fn rows<const N: usize>(ids: [&str; N]) -> [RowSummary; N] {
+        ids.map(RowSummary::of)
     }
 
     #[test]
     fn a_listing_that_turns_in_circles_is_an_error() {
-        let mut walk = Walk::default();
-        assert_eq!(walk.page("1", &rows(["a", "b"]), Some("2")), Ok(()));
-        assert_eq!(walk.page("2", &rows(["b", "c"]), Some("3")), Ok(()));
-        assert!(walk.page("3", &rows(["d"]), Some("2")).is_err());
-        assert!(walk.page("4", &rows(["a", "c"]), Some("5")).is_err());
-        assert!(walk.page("4", &rows([]), Some("5")).is_err());
-        assert_eq!(walk.page("4", &rows([]), None), Ok(()));
-        assert_eq!(walk.distinct(), 4);
+        let mut pages = PageTracker::default();
+        assert_eq!(pages.add("1", &rows(["a", "b"]), Some("2")), Ok(()));
+        assert_eq!(pages.add("2", &rows(["b", "c"]), Some("3")), Ok(()));
+        assert!(pages.add("3", &rows(["d"]), Some("2")).is_err());
+        assert!(pages.add("4", &rows(["a", "c"]), Some("5")).is_err());
+        assert!(pages.add("4", &rows([]), Some("5")).is_err());
+        assert_eq!(pages.add("4", &rows([]), None), Ok(()));
+        assert_eq!(pages.distinct(), 4);
     }
 
     #[test]
-    fn rows_of_a_walk_begun_again_count_once() {
-        let mut walk = Walk::default();
-        assert_eq!(walk.page("1", &rows(["a", "b"]), Some("2")), Ok(()));
-        walk.again();
-        assert_eq!(walk.page("1", &rows(["a", "b"]), Some("2")), Ok(()));
-        assert_eq!(walk.page("2", &rows(["c"]), None), Ok(()));
-        assert_eq!(walk.distinct(), 3);
+    fn rows_of_a_restarted_listing_count_once() {
+        let mut pages = PageTracker::default();
+        assert_eq!(pages.add("1", &rows(["a", "b"]), Some("2")), Ok(()));
+        pages.restart();
+        assert_eq!(pages.add("1", &rows(["a", "b"]), Some("2")), Ok(()));
+        assert_eq!(pages.add("2", &rows(["c"]), None), Ok(()));
+        assert_eq!(pages.distinct(), 3);
     }
 
     #[test]
-    fn a_walk_that_goes_on_counts_what_it_had_seen() {
-        let mut walk = Walk::that_saw(["a", "b"].map(RowKey::of));
-        assert_eq!(walk.page("2", &rows(["b", "c"]), None), Ok(()));
-        assert_eq!(walk.distinct(), 3);
+    fn a_resumed_listing_counts_the_rows_of_its_earlier_pages() {
+        let mut pages = PageTracker::resumed(["a", "b"].map(RowKey::of));
+        assert_eq!(pages.add("2", &rows(["b", "c"]), None), Ok(()));
+        assert_eq!(pages.distinct(), 3);
         let key = RowKey::of("a");
         assert_eq!(RowKey::from_number(key.to_number()), key);
     }

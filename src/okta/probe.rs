@@ -3,7 +3,7 @@
 use super::Refusal;
 use super::client::{Answer, Ask, Client, request_id};
 use super::error::{Call, Error};
-use super::read::{self, UserListing, target};
+use super::read::{self, UserListMethod, target};
 use super::role::Role;
 use super::wire::{self, Malformed};
 use crate::filter::Domain;
@@ -48,7 +48,7 @@ pub fn users<T>(
     client: &Client,
     page_size: u64,
     read: impl Fn(&wire::User<'_>) -> T,
-) -> Result<(UserListing, First<T>), Error> {
+) -> Result<(UserListMethod, First<T>), Error> {
     let list = |parameters: &[(&str, &str)]| {
         let target = target("/api/v1/users", page_size, parameters);
         first(client, Ask { target, lean: true }, |body| {
@@ -56,8 +56,8 @@ pub fn users<T>(
         })
     };
     match list(&[("search", "status pr")]) {
-        Ok(page) => Ok((UserListing::Search, page)),
-        Err(error) if read::is_refused_search(&error) => Ok((UserListing::Plain, list(&[])?)),
+        Ok(page) => Ok((UserListMethod::Search, page)),
+        Err(error) if read::is_refused_search(&error) => Ok((UserListMethod::Plain, list(&[])?)),
         Err(error) => Err(error),
     }
 }

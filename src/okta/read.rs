@@ -1,20 +1,20 @@
 //! What is read: listings, page by page. Nothing here changes anything in Okta.
 //!
-//! A listing is walked by one thread, since each page names the next. The caller says what to make of a user
-//! (`keep`), so that a page of strangers is parsed, counted and forgotten.
+//! One thread reads a listing, since each page names the next. The caller decides what to keep of a user (`keep`), so that
+//! users out of scope are parsed, counted and forgotten.
 
 use url::{Url, form_urlencoded};
 
 use super::client::{Answer, Ask, Client};
 use super::error::{Call, Error};
 use super::order::{End, Position};
-use super::page::{self, Counted, RowKey, Walk};
+use super::page::{self, PageTracker, RowKey, RowSummary};
 use super::wire::{self, Malformed};
 use crate::model::{Group, GroupId, User, UserId};
 
-/// How the users were listed.
+/// How users are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserListing {
+pub enum UserListMethod {
     /// A search for the possible matches only.
     Prefilter,
     /// `search=status pr`: all statuses in one listing.
@@ -25,10 +25,10 @@ pub enum UserListing {
     Plain,
 }
 
-impl UserListing {
+impl UserListMethod {
     const ALL: [Self; 4] = [Self::Prefilter, Self::Search, Self::BothEnds, Self::Plain];
 
-    /// The word in the snapshot.
+    /// Returns the word for it in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prefilter => "prefilter",
@@ -38,28 +38,28 @@ impl UserListing {
         }
     }
 
-    /// The way that a word names.
+    /// Returns the method with this word.
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|way| way.as_str() == word)
+        Self::ALL.into_iter().find(|method| method.as_str() == word)
     }
 }
 
-/// Which users one walk is through.
+/// Which users a listing returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Users {
-    /// Those that a search finds.
+pub enum UserSet {
+    /// The results of a search.
     Matching(String),
     /// All, of every status.
     All,
     /// All, of every status, sorted by id from one end.
     From(End),
-    /// All but those who are deprovisioned, without a search.
-    Live,
-    /// Those who are deprovisioned, without a search.
+    /// All except deprovisioned users, without a search.
+    NotDeprovisioned,
+    /// Deprovisioned users, without a search.
     Deprovisioned,
 }
 
-impl Users {
+impl UserSet {
     fn target(&self, page_size: u64) -> String {
         let list = |parameters: &[(&str, &str)]| target("/api/v1/users", page_size, parameters);
         match self {
@@ -76,7 +76,7 @@ impl Users {
                     ("sortOrder", order),
                 ])
             }
-            Self::Live => list(&[]),
+            Self::NotDeprovisioned => list(&[]),
             Self::Deprovisioned => list(&[("filter", "status eq \"DEPROVISIONED\"")]),
         }
     }
@@ -88,48 +88,58 @@ pub struct Page<T> {
     /// What was kept.
     pub kept: Vec<T>,
     /// All its rows, kept or not, in their order.
-    pub rows: Vec<Counted>,
-    /// Different rows seen in this walk so far.
-    pub seen: u64,
+    pub rows: Vec<RowSummary>,
+    /// How many different rows the listing has returned so far.
+    pub distinct: u64,
     /// Whether it is the page that the listing begins with.
     pub is_first: bool,
     /// Path and query of the page after it; none where the listing ends.
     pub next: Option<String>,
 }
 
-/// Whether a walk goes on after a page.
-pub type GoOn = bool;
+/// Where a listing starts.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// How many rows a page is requested with.
+    pub page_size: u64,
+    /// Path and query of the page to resume with; none at the beginning.
+    pub cursor: Option<String>,
+    /// The rows that earlier pages returned.
+    pub seen: Vec<RowKey>,
+}
 
-/// Some users, from the page `at` on if the walk was begun before. Each row is counted with the position of its id.
+/// Whether to request the page after this one.
+pub type Continue = bool;
+
+/// Lists users. Each row has the position of its id.
 ///
 /// # Errors
-/// See [`Error`]; [`is_refused_search`] tells those that ask for another way.
+/// See [`Error`]; after one that [`is_refused_search`] recognizes, another method may do.
 pub fn users<T>(
     client: &Client,
-    page_size: u64,
-    which: &Users,
-    at: Option<String>,
+    set: &UserSet,
+    start: Start,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
-    mut sink: impl FnMut(Page<T>) -> GoOn,
+    mut sink: impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
     let first = Ask {
-        target: which.target(page_size),
+        target: set.target(start.page_size),
         lean: true,
     };
-    let count = |user: &wire::User<'_>| Counted {
+    let count = |user: &wire::User<'_>| RowSummary {
         position: Position::of(user.id()),
         ..counted(user)
     };
     let rows = |body: &[u8]| user_rows(body, count, &keep);
-    walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
+    read_pages(client, first, start, rows, &mut sink)
 }
 
-/// Whether any user is visible at all, to a search or in the plain list: a token without an admin role reads as an empty
-/// org, and so does a search whose index is not ready.
+/// Returns whether any user is visible, to a search or in the plain list: to a token without an admin role an org looks
+/// empty, and so it does to a search whose index is not ready.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn anybody(client: &Client, plain: bool) -> Result<bool, Error> {
+pub fn any_user(client: &Client, plain: bool) -> Result<bool, Error> {
     let search = [("search", "status pr")];
     let parameters = if plain { &[][..] } else { &search };
     let target = target("/api/v1/users", 1, parameters);
@@ -138,55 +148,55 @@ pub fn anybody(client: &Client, plain: bool) -> Result<bool, Error> {
     })
 }
 
-/// All groups with their sizes, from the page `at` on if the walk was begun before.
+/// Lists all groups with their sizes.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn groups(
     client: &Client,
-    page_size: u64,
-    at: Option<String>,
-    mut sink: impl FnMut(Page<Group>) -> GoOn,
+    start: Start,
+    mut sink: impl FnMut(Page<Group>) -> Continue,
 ) -> Result<(), Error> {
     let first = Ask {
-        target: target("/api/v1/groups", page_size, &[("expand", "stats")]),
+        target: target("/api/v1/groups", start.page_size, &[("expand", "stats")]),
         lean: false,
     };
     let rows = |body: &[u8]| group_rows(body);
-    walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
+    read_pages(client, first, start, rows, &mut sink)
 }
 
-/// The members of a group, from the page `at` on if the walk was begun before, with the rows that it had seen.
+/// Lists the members of a group.
 ///
 /// # Errors
-/// See [`Error`]; 404 where the group is gone, 403 where the token may not look.
+/// See [`Error`]; 404 if the group was deleted, 403 if the token cannot read its members.
 pub fn members<T>(
     client: &Client,
     group: &GroupId,
-    page_size: u64,
-    at: Option<String>,
-    seen: impl IntoIterator<Item = RowKey>,
+    start: Start,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
-    mut sink: impl FnMut(Page<T>) -> GoOn,
+    mut sink: impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
     let first = Ask {
-        target: target(&format!("/api/v1/groups/{group}/users"), page_size, &[]),
+        target: target(
+            &format!("/api/v1/groups/{group}/users"),
+            start.page_size,
+            &[],
+        ),
         lean: false,
     };
-    let mut walk = Walk::that_saw(seen);
     let rows = |body: &[u8]| user_rows(body, counted, &keep);
-    walk_pages(client, first, at, &mut walk, rows, &mut sink)
+    read_pages(client, first, start, rows, &mut sink)
 }
 
-/// The groups of a user, from the page `at` on if the walk was begun before.
+/// Lists the groups of a user, in pages of Okta's own size.
 ///
 /// # Errors
-/// See [`Error`]; 404 where the user is gone, 403 where the token may not look.
+/// See [`Error`]; 404 if the user was deleted, 403 if the token cannot read the user's groups.
 pub fn groups_of(
     client: &Client,
     user: &UserId,
-    at: Option<String>,
-    mut sink: impl FnMut(Page<Group>) -> GoOn,
+    start: Start,
+    mut sink: impl FnMut(Page<Group>) -> Continue,
 ) -> Result<(), Error> {
     // No parameters: the documented form has none, and pages of 200 come by themselves (docs/okta-api.md, Members of a
     // group).
@@ -195,7 +205,7 @@ pub fn groups_of(
         lean: false,
     };
     let rows = |body: &[u8]| group_rows(body);
-    walk_pages(client, first, at, &mut Walk::default(), rows, &mut sink)
+    read_pages(client, first, start, rows, &mut sink)
 }
 
 /// A user by id or login, or nobody. Okta also answers to a short login, and to `me`: the caller compares.
@@ -284,7 +294,7 @@ pub fn rules(client: &Client) -> Result<Vec<wire::Rule>, Error> {
         target("/api/v1/groups/rules", 200, &[]),
         |body: &[u8]| {
             let rules = wire::rules(body)?;
-            let counted = |rule: &wire::Rule| Counted::of(&rule.id);
+            let counted = |rule: &wire::Rule| RowSummary::of(&rule.id);
             Ok((rules.iter().map(counted).collect(), rules))
         },
     )
@@ -304,7 +314,7 @@ fn all_of<T>(
         target,
         lean: false,
     };
-    walk_pages(client, first, None, &mut Walk::default(), rows, &mut sink)?;
+    read_pages(client, first, Start::default(), rows, &mut sink)?;
     Ok(found)
 }
 
@@ -353,18 +363,18 @@ pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) ->
 }
 
 /// What became of the rows of a page: all of them, counted, and what is kept.
-type Rows<T> = (Vec<Counted>, Vec<T>);
+type Rows<T> = (Vec<RowSummary>, Vec<T>);
 
-fn counted(user: &wire::User<'_>) -> Counted {
-    Counted {
+fn counted(user: &wire::User<'_>) -> RowSummary {
+    RowSummary {
         active: !user.is_deprovisioned(),
-        ..Counted::of(user.id())
+        ..RowSummary::of(user.id())
     }
 }
 
 fn user_rows<T>(
     body: &[u8],
-    count: impl Fn(&wire::User<'_>) -> Counted,
+    count: impl Fn(&wire::User<'_>) -> RowSummary,
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
 ) -> Result<Rows<T>, Malformed> {
     let users = wire::users(body)?;
@@ -377,37 +387,38 @@ fn user_rows<T>(
 
 fn group_rows(body: &[u8]) -> Result<Rows<Group>, Malformed> {
     let groups = wire::groups(body)?;
-    let counted = |group: &Group| Counted::of(group.id.as_str());
+    let counted = |group: &Group| RowSummary::of(group.id.as_str());
     Ok((groups.iter().map(counted).collect(), groups))
 }
 
-fn walk_pages<T>(
+fn read_pages<T>(
     client: &Client,
     first: Ask,
-    at: Option<String>,
-    walk: &mut Walk,
+    start: Start,
     rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
-    sink: &mut impl FnMut(Page<T>) -> GoOn,
+    sink: &mut impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
     let mut ask = first.clone();
-    // A position from a checkpoint may have been tampered with.
-    ask.target = at
-        .filter(|at| page::is_page_of(&first.target, at))
+    // A cursor from a checkpoint may have been tampered with.
+    ask.target = start
+        .cursor
+        .filter(|cursor| page::is_page_of(&first.target, cursor))
         .unwrap_or(ask.target);
-    let mut begun_again = false;
+    let mut pages = PageTracker::resumed(start.seen);
+    let mut restarted = false;
     loop {
         let read = |answer: &Answer, url: &Url| {
-            // A link that leads elsewhere will not change; it is no reason to ask again.
+            // A link that leads elsewhere will not change, so it is no reason to retry.
             Ok((rows(&answer.body)?, answer.next_page(url)?))
         };
         let ((rows, kept), next) = match client.get(&ask, read) {
             Ok(page) => page,
-            Err(error) if ask.target != first.target && !begun_again && is_lost_cursor(&error) => {
+            Err(error) if ask.target != first.target && !restarted && is_lost_cursor(&error) => {
                 tracing::warn!(
                     "Okta lost the cursor of a listing ({error}); restarting the listing"
                 );
-                begun_again = true;
-                walk.again();
+                restarted = true;
+                pages.restart();
                 ask = first.clone();
                 continue;
             }
@@ -429,30 +440,31 @@ fn walk_pages<T>(
             }
         };
         let next = next.map_err(paging)?;
-        walk.page(&ask.target, &rows, next.as_deref())
+        pages
+            .add(&ask.target, &rows, next.as_deref())
             .map_err(|problem| paging(problem.to_owned()))?;
-        let go_on = sink(Page {
+        let wants_more = sink(Page {
             kept,
             rows,
-            seen: walk.distinct(),
+            distinct: pages.distinct(),
             is_first: ask.target == first.target,
             next: next.clone(),
         });
         match next {
-            Some(next) if go_on => ask.target = next,
+            Some(next) if wants_more => ask.target = next,
             _ => return Ok(()),
         }
     }
 }
 
-/// Whether Okta lost the place in the middle of a walk (docs/okta-api.md, Pages).
+/// Whether Okta no longer knows the cursor of a listing (docs/okta-api.md, Pages).
 fn is_lost_cursor(error: &Error) -> bool {
     error.status() == Some(400)
         && matches!(error.code(), Some("E0000029" | "E0000031" | "E0000054"))
 }
 
-/// Whether Okta will not search: a bad search, users that no longer fit the schema (409), or a proxy that takes no
-/// request this long (413, 414, 431).
+/// Returns whether Okta refuses to search: a bad search, users that no longer fit the schema (409), or a proxy that
+/// accepts no request of this length (413, 414, 431).
 pub fn is_refused_search(error: &Error) -> bool {
     match error.status() {
         Some(400 | 413 | 414 | 431) => true,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use url::Url;
+
+use super::auth::Credentials;
 
 /// A proxy, and how messages name it.
 #[derive(Clone)]
@@ -48,8 +49,8 @@ impl Default for PageSizes {
 pub struct Connection {
     /// Scheme, host and port; nothing else.
     pub origin: Url,
-    /// The API token.
-    pub token: SecretString,
+    /// What proves who sends the requests.
+    pub credentials: Credentials,
     /// Percent of each rate limit that may be used.
     pub capacity: u8,
     /// Requests at once.

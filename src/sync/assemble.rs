@@ -1,11 +1,11 @@
-//! The one pass from the working database to the snapshot's: everything in the order of the ids, so that equal content
-//! gives equal bytes, in whatever order the pages came.
+//! The single sorted write from the checkpoint to the snapshot: everything is in the order of the ids, so that equal content
+//! gives equal bytes, in whatever order the pages arrived.
 
 use anyhow::Context as _;
 
-use super::directory::Seq;
+use super::checkpoint::Checkpoint;
+use super::objects::LocalId;
 use super::plan::Strategy;
-use super::work::Work;
 use crate::filter::{Addresses, Scope};
 use crate::model::{GroupId, Learned, UserId};
 use crate::snapshot::{DomainUsers, GroupRow, Writer};
@@ -33,24 +33,24 @@ pub struct Counts {
 #[derive(Default)]
 struct Places {
     /// For each number of a user the place, or none where the user is left out.
-    of_seq: Vec<Option<u32>>,
+    by_local_id: Vec<Option<u32>>,
     ids: Vec<UserId>,
     active: Vec<bool>,
 }
 
 impl Places {
-    fn add(&mut self, seq: Seq, id: UserId, active: bool) {
-        let seq = seq as usize;
-        if self.of_seq.len() <= seq {
-            self.of_seq.resize(seq + 1, None);
+    fn add(&mut self, local_id: LocalId, id: UserId, active: bool) {
+        let local_id = local_id as usize;
+        if self.by_local_id.len() <= local_id {
+            self.by_local_id.resize(local_id + 1, None);
         }
-        self.of_seq[seq] = u32::try_from(self.ids.len()).ok();
+        self.by_local_id[local_id] = u32::try_from(self.ids.len()).ok();
         self.ids.push(id);
         self.active.push(active);
     }
 
-    fn of(&self, seq: Seq) -> Option<u32> {
-        self.of_seq.get(seq as usize).copied().flatten()
+    fn of(&self, local_id: LocalId) -> Option<u32> {
+        self.by_local_id.get(local_id as usize).copied().flatten()
     }
 }
 
@@ -59,7 +59,7 @@ impl Places {
 /// # Errors
 /// What either database says.
 pub fn assemble(
-    work: &Work,
+    checkpoint: &Checkpoint,
     strategy: Strategy,
     all_in_everyone: bool,
     scope: &Scope,
@@ -70,7 +70,7 @@ pub fn assemble(
         ..Counts::default()
     };
     let mut places = Places::default();
-    work.each_user(|seq, user, matched_by| {
+    checkpoint.each_user(|local_id, user, matched_by| {
         counts.users += 1;
         writer
             .user(&user, matched_by)
@@ -84,22 +84,23 @@ pub fn assemble(
             counts.domains[place].add(by);
         }
         let active = !user.is_deprovisioned();
-        places.add(seq, user.id, active);
+        places.add(local_id, user.id, active);
         Ok(())
     })?;
     let mut by_user = match strategy {
         Strategy::Group => ByUser::default(),
-        Strategy::User => ByUser::load(work, &places)?,
+        Strategy::User => ByUser::load(checkpoint, &places)?,
     };
-    work.each_group(|seq, group, learned, members_seen| {
+    checkpoint.each_group(|local_id, group, learned, members_listed| {
         let members: Vec<u32> = match learned {
             Learned::Listed => in_order(
-                work.others_of(seq)?
+                checkpoint
+                    .others_of(local_id)?
                     .into_iter()
                     .filter_map(|user| places.of(user))
                     .collect(),
             ),
-            Learned::ByUser => by_user.take(seq),
+            Learned::ByUser => by_user.take(local_id),
             Learned::Implied => {
                 let all = 0..places.ids.len() as u32;
                 all.filter(|place| all_in_everyone || places.active[*place as usize])
@@ -111,17 +112,17 @@ pub fn assemble(
         counts.groups += 1;
         counts.memberships += kept;
         if learned != Learned::Forbidden
-            && let Some(seen) = members_seen.or(group.members_reported)
+            && let Some(seen) = members_listed.or(group.members_reported)
         {
             counts.memberships_seen += seen.max(kept);
             counts.hidden += seen.saturating_sub(kept);
-            counts.hidden_is_estimate |= members_seen.is_none() && seen > kept;
+            counts.hidden_is_estimate |= members_listed.is_none() && seen > kept;
         }
         let id: GroupId = group.id.clone();
         let row = GroupRow {
             group,
             learned,
-            members_seen,
+            members_seen: members_listed,
             members_kept: (learned != Learned::Forbidden).then_some(kept),
         };
         writer
@@ -146,9 +147,9 @@ fn in_order(mut places: Vec<u32>) -> Vec<u32> {
 struct ByUser(Vec<u64>);
 
 impl ByUser {
-    fn load(work: &Work, places: &Places) -> anyhow::Result<Self> {
+    fn load(checkpoint: &Checkpoint, places: &Places) -> anyhow::Result<Self> {
         let mut pairs = Vec::new();
-        work.each_membership(|user, group| {
+        checkpoint.each_membership(|user, group| {
             if let Some(place) = places.of(user) {
                 pairs.push(u64::from(group) << 32 | u64::from(place));
             }
@@ -158,7 +159,7 @@ impl ByUser {
         Ok(Self(pairs))
     }
 
-    fn take(&mut self, group: Seq) -> Vec<u32> {
+    fn take(&mut self, group: LocalId) -> Vec<u32> {
         let first = self.0.partition_point(|pair| pair >> 32 < u64::from(group));
         let last = self
             .0

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use crate::okta::order::{End, ORDERS, Position};
-use crate::okta::page::Counted;
+use crate::okta::page::RowSummary;
 
 /// How far the two cursors are.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Ends {
     ///
     /// # Errors
     /// [`Unsorted`]: then meeting proves nothing.
-    pub fn page(&mut self, end: End, rows: &[Counted]) -> Result<(), Unsorted> {
+    pub fn page(&mut self, end: End, rows: &[RowSummary]) -> Result<(), Unsorted> {
         for row in rows {
             let position = row.position.ok_or(Unsorted)?;
             if let Some(last) = self.reached(end) {
@@ -122,11 +122,11 @@ mod tests {
 
     use super::*;
 
-    fn rows(ids: &[String]) -> Vec<Counted> {
+    fn rows(ids: &[String]) -> Vec<RowSummary> {
         ids.iter()
-            .map(|id| Counted {
+            .map(|id| RowSummary {
                 position: Position::of(id),
-                ..Counted::of(id)
+                ..RowSummary::of(id)
             })
             .collect()
     }

@@ -1,95 +1,94 @@
-//! A listing as the working database keeps it: what it is of, and where its walk is.
+//! What a listing is of, and how far it is: the one enum from which its request, its row in the checkpoint and the words
+//! of its errors follow.
 
-use super::directory::Seq;
+use super::objects::LocalId;
 use crate::model::{GroupId, UserId};
 use crate::okta::order::{End, Position};
 use crate::okta::page::RowKey;
-
-/// A listing that was begun, or is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walk {
-    /// Its number.
-    pub id: WalkId,
-    /// Of what.
-    pub of: Listing,
-    /// The page that it goes on with; none at its beginning.
-    pub at: Option<String>,
-    /// The rows that it has seen, where it is in the middle and counts them.
-    pub seen: Vec<RowKey>,
-}
+use crate::okta::read::UserSet;
 
 /// The number of a listing in this run.
-pub type WalkId = i64;
+pub type ListingId = i64;
+
+/// A listing that has pages left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenListing {
+    /// Its number.
+    pub id: ListingId,
+    /// What it is of.
+    pub kind: ListingKind,
+    /// Path and query of the page to request next; none at the beginning.
+    pub cursor: Option<String>,
+    /// The rows of its earlier pages, where a resumed listing counts them.
+    pub seen: Vec<RowKey>,
+    /// How far a listing sorted by id has come ([`super::ends`]).
+    pub reached: Option<Position>,
+}
 
 /// What a listing is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listing {
-    /// Users whom a search for the domains finds.
-    Prefilter,
-    /// All users.
-    Users,
-    /// All users, sorted by id, from one end; and how far that is ([`super::ends`]).
-    From(End, Option<Position>),
-    /// All users but the deprovisioned, without a search.
-    Live,
-    /// The deprovisioned ones, without a search.
-    Deprovisioned,
+pub enum ListingKind {
+    /// Users.
+    Users(UserSet),
     /// All groups.
     Groups,
     /// The members of a group.
-    Members(Seq, GroupId),
+    Members(LocalId, GroupId),
     /// The groups of a user.
-    GroupsOf(Seq, UserId),
+    GroupsOf(LocalId, UserId),
 }
 
-impl Listing {
-    /// The word in the working database.
+impl ListingKind {
+    /// Returns the word for it in the checkpoint.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Prefilter => "prefilter",
-            Self::Users => "users",
-            Self::From(End::Lowest, _) => "from_lowest",
-            Self::From(End::Highest, _) => "from_highest",
-            Self::Live => "live",
-            Self::Deprovisioned => "deprovisioned",
+            Self::Users(UserSet::Matching(_)) => "matching_users",
+            Self::Users(UserSet::All) => "all_users",
+            Self::Users(UserSet::From(End::Lowest)) => "users_from_lowest",
+            Self::Users(UserSet::From(End::Highest)) => "users_from_highest",
+            Self::Users(UserSet::NotDeprovisioned) => "users_not_deprovisioned",
+            Self::Users(UserSet::Deprovisioned) => "users_deprovisioned",
             Self::Groups => "groups",
             Self::Members(..) => "members",
             Self::GroupsOf(..) => "groups_of",
         }
     }
 
-    /// A number and a text; which, depends on the kind.
-    pub fn parts(&self) -> (Option<i64>, Option<String>) {
+    /// Returns the object that it is of, if there is one, and a text: the object's id, or the search.
+    pub fn subject(&self) -> (Option<LocalId>, Option<&str>) {
         match self {
-            Self::From(_, reached) => (None, reached.map(Position::to_text)),
-            Self::Members(seq, id) => (Some((*seq).into()), Some(id.to_string())),
-            Self::GroupsOf(seq, id) => (Some((*seq).into()), Some(id.to_string())),
-            _ => (None, None),
+            Self::Users(UserSet::Matching(search)) => (None, Some(search)),
+            Self::Members(group, id) => (Some(*group), Some(id.as_str())),
+            Self::GroupsOf(user, id) => (Some(*user), Some(id.as_str())),
+            Self::Users(_) | Self::Groups => (None, None),
         }
     }
 
-    /// What a word and its parts stand for.
-    pub fn of_parts(word: &str, number: Option<i64>, id: Option<String>) -> Option<Self> {
-        let seq = || Seq::try_from(number?).ok();
-        let from = |end| {
-            let reached = id.as_deref().map(Position::of_text);
-            Some(Self::From(
-                end,
-                if id.is_some() { Some(reached??) } else { None },
-            ))
-        };
+    /// Returns what a word and its subject stand for; none for anything that [`ListingKind::word`] never returns.
+    pub fn parse(word: &str, object: Option<i64>, text: Option<String>) -> Option<Self> {
+        let object = || LocalId::try_from(object?).ok();
         Some(match word {
-            "prefilter" => Self::Prefilter,
-            "users" => Self::Users,
-            "from_lowest" => from(End::Lowest)?,
-            "from_highest" => from(End::Highest)?,
-            "live" => Self::Live,
-            "deprovisioned" => Self::Deprovisioned,
+            "matching_users" => Self::Users(UserSet::Matching(text?)),
+            "all_users" => Self::Users(UserSet::All),
+            "users_from_lowest" => Self::Users(UserSet::From(End::Lowest)),
+            "users_from_highest" => Self::Users(UserSet::From(End::Highest)),
+            "users_not_deprovisioned" => Self::Users(UserSet::NotDeprovisioned),
+            "users_deprovisioned" => Self::Users(UserSet::Deprovisioned),
             "groups" => Self::Groups,
-            "members" => Self::Members(seq()?, GroupId::from(id?)),
-            "groups_of" => Self::GroupsOf(seq()?, UserId::from(id?)),
+            "members" => Self::Members(object()?, GroupId::from(text?)),
+            "groups_of" => Self::GroupsOf(object()?, UserId::from(text?)),
             _ => return None,
         })
+    }
+
+    /// Returns what the run was doing when a request of this listing failed.
+    pub fn activity(&self) -> String {
+        match self {
+            Self::Users(_) => "reading users".to_owned(),
+            Self::Groups => "reading groups".to_owned(),
+            Self::Members(_, id) => format!("reading the members of group {id}"),
+            Self::GroupsOf(_, id) => format!("reading the groups of user {id}"),
+        }
     }
 }
 
@@ -98,25 +97,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_listing_survives_its_word_and_its_parts() {
-        for listing in [
-            Listing::Prefilter,
-            Listing::Users,
-            Listing::From(End::Lowest, None),
-            Listing::From(End::Highest, Position::of("00u1")),
-            Listing::Live,
-            Listing::Deprovisioned,
-            Listing::Groups,
-            Listing::Members(Seq::MAX, GroupId::from("00g1")),
-            Listing::GroupsOf(0, UserId::from("00u1")),
+    fn every_listing_survives_its_word_and_its_subject() {
+        for kind in [
+            ListingKind::Users(UserSet::Matching("status pr".to_owned())),
+            ListingKind::Users(UserSet::All),
+            ListingKind::Users(UserSet::From(End::Lowest)),
+            ListingKind::Users(UserSet::From(End::Highest)),
+            ListingKind::Users(UserSet::NotDeprovisioned),
+            ListingKind::Users(UserSet::Deprovisioned),
+            ListingKind::Groups,
+            ListingKind::Members(LocalId::MAX, GroupId::from("00g1")),
+            ListingKind::GroupsOf(0, UserId::from("00u1")),
         ] {
-            let (number, text) = listing.parts();
-            let found = Listing::of_parts(listing.word(), number, text);
-            assert_eq!(found.as_ref(), Some(&listing));
+            let (object, text) = kind.subject();
+            let found =
+                ListingKind::parse(kind.word(), object.map(i64::from), text.map(str::to_owned));
+            assert_eq!(found.as_ref(), Some(&kind));
         }
-        assert_eq!(Listing::of_parts("members", Some(-1), None), None);
-        assert_eq!(Listing::of_parts("apps", None, None), None);
-        let odd = Some("odd".to_owned());
-        assert_eq!(Listing::of_parts("from_lowest", None, odd), None);
+        assert_eq!(ListingKind::parse("members", Some(-1), None), None);
+        assert_eq!(ListingKind::parse("apps", None, None), None);
     }
 }

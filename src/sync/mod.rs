@@ -1,21 +1,26 @@
-//! From an org to a snapshot: what to ask ([`plan`], [`ends`], pure), asking it ([`worker`], threads; [`run`], who
-//! decides), where it lands meanwhile ([`work`], [`directory`], [`listing`]), whether an interrupted run goes on
-//! ([`resume`], pure), the one pass that writes it all in order ([`assemble`]), and whether that lost too much ([`drop`],
-//! pure).
+//! From an org to a snapshot.
+//!
+//! - [`plan`] and [`ends`] decide what costs the fewest requests, [`drop_guard`] whether a snapshot lost too much; all
+//!   three are pure.
+//! - [`engine`] passes what the threads of [`worker`] read to the [`phases`], which store it in the [`checkpoint`] and
+//!   start what follows.
+//! - [`assemble`] writes the snapshot from the checkpoint, sorted.
 
 pub mod assemble;
-pub mod directory;
-pub mod drop;
+pub mod checkpoint;
+mod context;
+pub mod drop_guard;
 pub mod ends;
+pub mod engine;
 pub mod listing;
+pub mod objects;
+mod phases;
 pub mod plan;
-pub mod resume;
-pub mod run;
-
-pub mod work;
+mod report;
 mod worker;
 
 use self::plan::MembershipsBy;
+pub use self::report::{DOMAIN_UNUSED, OrgReadReport, domain_unused};
 use crate::filter::Scope;
 use crate::okta::settings::PageSizes;
 

@@ -1,24 +1,24 @@
-//! Fewest requests; pure. Requests are what an org pays with, so the way to read memberships is worked out beforehand.
+//! Which strategy of reading memberships costs the fewest requests; pure.
 
 use std::time::Duration;
 
 use crate::model::{Group, Learned};
 use crate::okta::settings::PageSizes;
 
-/// How memberships are to be read.
+/// How memberships are requested to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MembershipsBy {
-    /// Whichever costs fewer requests.
+    /// By the strategy that costs fewer requests.
     #[default]
     Auto,
-    /// The members of each group; trusts no count of Okta's.
+    /// The members of each group; ignores Okta's counts.
     Group,
     /// The groups of each user.
     User,
 }
 
 impl MembershipsBy {
-    /// The word on the command line.
+    /// Returns the word for it on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -28,7 +28,7 @@ impl MembershipsBy {
     }
 }
 
-/// A way to read memberships.
+/// A strategy of reading memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     /// The members of each group.
@@ -38,7 +38,7 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// The word in the snapshot.
+    /// Returns the word for it in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Group => "group",
@@ -46,19 +46,19 @@ impl Strategy {
         }
     }
 
-    /// The way that a word names.
+    /// Returns the strategy with this word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Group, Self::User]
             .into_iter()
-            .find(|way| way.as_str() == word)
+            .find(|strategy| strategy.as_str() == word)
     }
 }
 
-/// How the members of one group will be learned when reading by group.
+/// Returns where the members of a group come from when memberships are read by group.
 ///
-/// Asked for by hand, reading by group trusts no count: groups reported empty are listed too, and so is Everyone.
-pub fn way_by_group(group: &Group, wish: MembershipsBy) -> Learned {
-    if wish == MembershipsBy::Group {
+/// Requested explicitly, reading by group ignores Okta's counts: groups reported empty are listed too, and so is Everyone.
+pub fn membership_source(group: &Group, requested: MembershipsBy) -> Learned {
+    if requested == MembershipsBy::Group {
         Learned::Listed
     } else if group.is_everyone() {
         Learned::Implied
@@ -69,49 +69,55 @@ pub fn way_by_group(group: &Group, wish: MembershipsBy) -> Learned {
     }
 }
 
-/// Requests to list one group's members: its pages, and one where Okta does not say how many there are.
+/// Returns how many requests list a group's members: one for each page, and one if Okta reports no size.
 pub fn pages(members: Option<u64>, page_size: u64) -> u64 {
     members.map_or(1, |members| members.div_ceil(page_size).max(1))
 }
 
-/// Requests to learn one group's members when reading by group.
-pub fn requests_by_group(group: &Group, wish: MembershipsBy, sizes: PageSizes) -> u64 {
-    match way_by_group(group, wish) {
+/// Returns how many requests a group takes when memberships are read by group.
+pub fn requests_by_group(group: &Group, requested: MembershipsBy, sizes: PageSizes) -> u64 {
+    match membership_source(group, requested) {
         Learned::Listed => pages(group.members_reported, sizes.members),
         _ => 0,
     }
 }
 
-/// The cheaper way, or the one that was asked for. At equal cost by group: it also tells whom the scope hides.
-pub fn choose(by_group: u64, by_user: u64, wish: MembershipsBy) -> Strategy {
-    match wish {
+/// Returns the requested strategy, or the cheaper one. At equal cost it is by group, which also counts the members who are
+/// out of scope.
+pub fn choose(group_requests: u64, user_requests: u64, requested: MembershipsBy) -> Strategy {
+    match requested {
         MembershipsBy::Group => Strategy::Group,
         MembershipsBy::User => Strategy::User,
-        MembershipsBy::Auto if by_group <= by_user => Strategy::Group,
+        MembershipsBy::Auto if group_requests <= user_requests => Strategy::Group,
         MembershipsBy::Auto => Strategy::User,
     }
 }
 
-/// The way, as soon as it is certain: users in scope only get more while their list is read.
-pub fn choose_early(by_group: u64, users_so_far: u64, wish: MembershipsBy) -> Option<Strategy> {
-    match wish {
+/// Returns the strategy as soon as it is certain: the number of users in scope only grows while they are listed.
+pub fn choose_early(
+    group_requests: u64,
+    users_so_far: u64,
+    requested: MembershipsBy,
+) -> Option<Strategy> {
+    match requested {
         MembershipsBy::Group => Some(Strategy::Group),
         MembershipsBy::User => None,
-        MembershipsBy::Auto => (by_group <= users_so_far).then_some(Strategy::Group),
+        MembershipsBy::Auto => (group_requests <= users_so_far).then_some(Strategy::Group),
     }
 }
 
-/// How long some requests take: the windows that they fill, or, where no limit holds them up, their answers.
+/// Returns how long requests take: a minute for each rate-limit window that they fill, then the time of the responses.
 pub fn time(
     requests: u64,
-    share_a_minute: Option<u64>,
-    answer: Duration,
+    share_per_minute: Option<u64>,
+    response: Duration,
     concurrency: usize,
 ) -> Duration {
-    let full_windows = share_a_minute.map_or(0, |share| requests.saturating_sub(1) / share.max(1));
-    let last = requests - full_windows * share_a_minute.unwrap_or(0);
-    let answering = answer.mul_f64(last as f64 / concurrency as f64);
-    Duration::from_secs(60 * full_windows) + answering
+    let full_windows =
+        share_per_minute.map_or(0, |share| requests.saturating_sub(1) / share.max(1));
+    let last = requests - full_windows * share_per_minute.unwrap_or(0);
+    let responding = response.mul_f64(last as f64 / concurrency as f64);
+    Duration::from_secs(60 * full_windows) + responding
 }
 
 #[cfg(test)]
@@ -150,7 +156,7 @@ mod tests {
             ("OKTA_GROUP", "Everyone", Some(5000), 5, 5),
         ] {
             let group = group(kind, name, members);
-            let requests = |wish| requests_by_group(&group, wish, sizes);
+            let requests = |requested| requests_by_group(&group, requested, sizes);
             assert_eq!(requests(MembershipsBy::Auto), auto, "{group:?}");
             assert_eq!(requests(MembershipsBy::Group), by_hand, "{group:?}");
         }
@@ -158,14 +164,14 @@ mod tests {
 
     #[test]
     fn a_run_that_fits_into_one_window_takes_as_long_as_its_answers() {
-        let answer = Duration::from_millis(80);
-        assert_eq!(time(400, Some(450), answer, 8), Duration::from_secs(4));
-        assert_eq!(time(0, Some(450), answer, 8), Duration::ZERO);
+        let response = Duration::from_millis(80);
+        assert_eq!(time(400, Some(450), response, 8), Duration::from_secs(4));
+        assert_eq!(time(0, Some(450), response, 8), Duration::ZERO);
         assert_eq!(
-            time(901, Some(450), answer, 8),
-            Duration::from_secs(120) + answer / 8
+            time(901, Some(450), response, 8),
+            Duration::from_secs(120) + response / 8
         );
-        assert_eq!(time(800, None, answer, 8), Duration::from_secs(8));
+        assert_eq!(time(800, None, response, 8), Duration::from_secs(8));
     }
 
     proptest! {

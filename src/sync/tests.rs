@@ -11,23 +11,24 @@ use proptest::prelude::{
 use secrecy::SecretString;
 use url::Url;
 
+use super::checkpoint::Checkpoint;
+use super::checkpoint::resume::{ResumeKey, RunProgress};
 use super::plan::MembershipsBy;
-use super::run::{self, Gathered, State};
-use super::work::Work;
+use super::{OrgReadReport, engine};
 use crate::demo::{Action, Endpoint, Fault, Limits, Options, Org, Server, Size, User};
 use crate::filter::{Domain, Scope};
 use crate::okta::Client;
-use crate::okta::read::UserListing;
+use crate::okta::auth::Credentials;
+use crate::okta::read::UserListMethod;
 use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
-use crate::sync::resume::{Identity, Progress};
 
 const USERS_A_PAGE: u64 = 4;
 
 fn config(server: &Server) -> (Connection, super::Options) {
     let connection = Connection {
         origin: Url::parse(&server.origin()).unwrap(),
-        token: SecretString::from(server.token().to_owned()),
+        credentials: Credentials::ApiToken(SecretString::from(server.token().to_owned())),
         capacity: 75,
         concurrency: 4,
         timeout: Duration::from_secs(60),
@@ -71,34 +72,26 @@ fn org(created: &[i64]) -> Org {
     org
 }
 
-/// Reads the users, and says which ones are in the working database.
-fn read(server: &Server) -> (Gathered, BTreeSet<String>) {
+/// Reads the org, and returns which users are in the checkpoint.
+fn read(server: &Server) -> (OrgReadReport, BTreeSet<String>) {
     let (connection, options) = config(server);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("work");
+    let path = folder.path().join("checkpoint");
     std::fs::write(&path, "").unwrap();
     let now = jiff::Timestamp::now();
-    let mut progress = Progress::begun(Identity::of(&connection, &options), now, now);
-    let mut work = Work::create(&path, &progress).unwrap();
-    let client = Arc::new(Client::new(&connection, ShutdownSignal::default()).unwrap());
-    let state = State {
-        work: &mut work,
-        progress: &mut progress,
-    };
-    let gathered = run::gather(
-        &options,
-        &client,
-        &ShutdownSignal::default(),
-        Some(state),
-        |_| {},
-    );
+    let progress = RunProgress::new(ResumeKey::of(&connection, &options), now, now);
+    let mut checkpoint = Checkpoint::create(&path, progress).unwrap();
+    let shutdown = ShutdownSignal::default();
+    let client = Arc::new(Client::new(&connection, shutdown.clone()).unwrap());
+    let report = engine::read_org(&options, &client, &shutdown, &mut checkpoint, |_| {});
     let mut ids = BTreeSet::new();
-    work.each_user(|_, user, _| {
-        ids.insert(user.id.as_str().to_owned());
-        Ok(())
-    })
-    .unwrap();
-    (gathered.unwrap(), ids)
+    checkpoint
+        .each_user(|_, user, _| {
+            ids.insert(user.id.as_str().to_owned());
+            Ok(())
+        })
+        .unwrap();
+    (report.unwrap(), ids)
 }
 
 fn ids(server: &Server) -> BTreeSet<String> {
@@ -116,13 +109,16 @@ const LONG: i64 = 4000;
 
 #[test]
 fn a_long_list_is_read_from_both_ends_and_a_short_one_is_not() {
-    for (users, by) in [(LONG, UserListing::BothEnds), (400, UserListing::Search)] {
+    for (users, by) in [
+        (LONG, UserListMethod::BothEnds),
+        (400, UserListMethod::Search),
+    ] {
         let server = Server::start(even(users), unlimited()).unwrap();
-        let (gathered, found) = read(&server);
-        assert_eq!(gathered.users_listed_by, by, "{users}");
+        let (report, found) = read(&server);
+        assert_eq!(report.users_listed_by, by, "{users}");
         assert_eq!(found, ids(&server));
-        assert_eq!(gathered.users_seen, u64::try_from(users).ok());
-        assert!(gathered.warnings.is_empty(), "{:?}", gathered.warnings);
+        assert_eq!(report.users_seen, u64::try_from(users).ok());
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
         assert_eq!(server.unexpected(), [""; 0]);
         let requests = server.requests();
         let pages = requests.iter().filter(|one| one.path == "/api/v1/users");
@@ -143,7 +139,7 @@ fn a_sorted_search_that_is_refused_leaves_the_list_to_the_cursor_which_repeats_n
     ] {
         let server = Server::start(even(LONG), unlimited()).unwrap();
         server.fault(Fault::on(Endpoint::Users, refused).query("sortBy=id"));
-        let (gathered, found) = read(&server);
+        let (report, found) = read(&server);
         assert_eq!(found, ids(&server));
         let pages: Vec<String> = server
             .requests()
@@ -153,7 +149,7 @@ fn a_sorted_search_that_is_refused_leaves_the_list_to_the_cursor_which_repeats_n
             .collect();
         let different: BTreeSet<&String> = pages.iter().collect();
         assert_eq!(pages.len(), different.len(), "no page twice");
-        assert_eq!(gathered.users_seen, Some(LONG as u64));
+        assert_eq!(report.users_seen, Some(LONG as u64));
     }
 }
 
@@ -168,10 +164,10 @@ fn users_without_a_creation_time_and_deprovisioned_ones_are_all_there() {
         org.edit_user(id, |user| user.status = "DEPROVISIONED".into());
     }
     let server = Server::start(org, unlimited()).unwrap();
-    let (gathered, found) = read(&server);
+    let (report, found) = read(&server);
     assert_eq!(found, ids(&server));
-    assert_eq!(gathered.users_listed_by, UserListing::BothEnds);
-    assert!(gathered.warnings.is_empty(), "{:?}", gathered.warnings);
+    assert_eq!(report.users_listed_by, UserListMethod::BothEnds);
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
 }
 
 #[test]
@@ -181,8 +177,8 @@ fn cursors_that_come_in_no_order_are_given_up() {
         ..unlimited()
     };
     let server = Server::start(even(LONG), options).unwrap();
-    let (gathered, found) = read(&server);
-    assert_eq!(gathered.users_listed_by, UserListing::Search);
+    let (report, found) = read(&server);
+    assert_eq!(report.users_listed_by, UserListMethod::Search);
     assert_eq!(found, ids(&server));
 }
 
@@ -192,12 +188,12 @@ fn fewer_users_than_everyone_has_make_the_snapshot_partial() {
     let everyone = org.find_group("Everyone").unwrap().id.to_string();
     org.edit_group(&everyone, |group| group.size = Size::Says(450));
     let server = Server::start(org, unlimited()).unwrap();
-    let (gathered, found) = read(&server);
+    let (report, found) = read(&server);
     assert_eq!(found, ids(&server));
-    let codes: Vec<&str> = gathered.warnings.iter().map(|w| w.code.as_str()).collect();
+    let codes: Vec<&str> = report.warnings.iter().map(|w| w.code.as_str()).collect();
     assert_eq!(codes, ["users_missing"]);
-    assert_eq!(gathered.missing.len(), 1);
-    assert_eq!(gathered.everyone_reported, Some(450));
+    assert_eq!(report.missing.len(), 1);
+    assert_eq!(report.everyone_reported, Some(450));
 }
 
 proptest! {
@@ -222,9 +218,9 @@ proptest! {
             .map(|(at, width)| at + random(width))
             .collect();
         let server = Server::start(org(&created), unlimited()).unwrap();
-        let (gathered, found) = read(&server);
+        let (report, found) = read(&server);
         prop_assert_eq!(found, ids(&server));
-        prop_assert_eq!(gathered.users_seen, Some(created.len() as u64));
-        prop_assert!(gathered.warnings.is_empty());
+        prop_assert_eq!(report.users_seen, Some(created.len() as u64));
+        prop_assert!(report.warnings.is_empty());
     }
 }

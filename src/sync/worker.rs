@@ -1,9 +1,9 @@
-//! The workers: each takes a task, walks the listing, and says page by page what it found.
+//! The workers: each takes a task, requests the pages of a listing, and reports them as events.
 //!
-//! - A worker shares nothing but the directory of users, which it only reads.
-//! - A page is one message, with its rows and where the walk goes on: whoever takes it in stores both or neither.
-//! - A worker may sit in a read for as long as `--timeout`; nobody waits for it. When the caller has an error or a
-//!   signal, it drops the queues and goes, and the process ends without the workers.
+//! - Workers share only the index of users, which they only read.
+//! - A page is one event, with its rows and the cursor of the next page: the engine stores both or neither.
+//! - A worker may sit in a read for as long as `--timeout`, and nobody waits for it. After an error or a signal the engine
+//!   drops the queues and returns, and the process ends without the workers.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,134 +11,130 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::directory::{Copy, Directory, From, Seq};
-use super::listing::WalkId;
-use super::work::UserCopy;
-use crate::filter::{Addresses, MatchedBy, Scope};
+use super::checkpoint::UserCopy;
+use super::listing::{ListingId, ListingKind, OpenListing};
+use super::objects::{CopyComparison, CopySource, LocalId, ObjectIndex};
+use crate::filter::{Addresses, Domain, MatchedBy, Scope};
 use crate::model::{Group, GroupId, UserId};
-use crate::okta::page::{Counted, RowKey};
-use crate::okta::read::{self, Users};
+use crate::okta::page::{RowKey, RowSummary};
+use crate::okta::read::{self, Start, UserSet};
 use crate::okta::settings::PageSizes;
 use crate::okta::wire::{self, Malformed};
 use crate::okta::{Client, Error};
 
-/// Something to do.
+/// What a worker does.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// A listing to walk.
-    Walk(Walk),
-    /// One user, read by id.
-    User(UserId),
-    /// Whether any user is visible: to a search, or in the plain list.
-    Anybody { plain: bool },
+    /// Reads a listing from its cursor on.
+    List(OpenListing),
+    /// Reads one user by id.
+    RefetchUser(UserId),
+    /// Looks whether any user is visible: to a search, or in the plain list.
+    LookForAnyUser { plain: bool },
 }
 
-/// A listing to walk, from its beginning or from the page `at` on.
+/// Which listing a page belongs to, and the cursor of the page after it; none at the end.
 #[derive(Debug)]
-pub(super) struct Walk {
-    pub id: WalkId,
-    pub through: Through,
-    pub at: Option<String>,
-    pub seen: Vec<RowKey>,
-}
-
-#[derive(Debug)]
-pub(super) enum Through {
-    Users(Users),
-    Groups,
-    Members(Seq, GroupId),
-    GroupsOf(Seq, UserId),
-}
-
-/// Which walk a page is of, and where that goes on; with no next page, it is at its end.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub walk: WalkId,
+pub(super) struct PageCommit {
+    pub listing: ListingId,
     pub next: Option<String>,
 }
 
-/// One row of a page of users that is kept.
+/// One row of a page of users that is in scope, or was.
 #[derive(Debug)]
 pub(super) enum UserRow {
-    Known(Seq),
+    Known(LocalId),
     Copy(Box<UserCopy>),
 }
 
-/// What a worker has to say.
+/// A page of a list of users.
+#[derive(Debug)]
+pub(super) struct UserPage {
+    pub commit: PageCommit,
+    pub set: UserSet,
+    pub in_scope: Vec<UserRow>,
+    /// All rows.
+    pub rows: Vec<RowSummary>,
+    /// Whether the listing begins with this page, also if it restarts with it.
+    pub is_first: bool,
+    /// Whether it has as many rows as were requested.
+    pub is_full: bool,
+}
+
+/// A page of the members of a group.
+#[derive(Debug)]
+pub(super) struct MemberPage {
+    pub commit: PageCommit,
+    pub group: LocalId,
+    pub in_scope: Vec<UserRow>,
+    /// All rows, for a run that resumes the listing; none on the last page.
+    pub rows: Vec<RowSummary>,
+    /// How many different members the listing has returned so far.
+    pub distinct: u64,
+    /// How many of them are new on this page.
+    pub new: u64,
+    /// Whether it has as many rows as were requested.
+    pub is_full: bool,
+    pub out_of_scope: Vec<RowKey>,
+}
+
+/// A page of the groups of a user.
+#[derive(Debug)]
+pub(super) struct UserGroupsPage {
+    pub commit: PageCommit,
+    pub user: LocalId,
+    pub rows: Vec<Group>,
+}
+
+/// What a worker reports.
 #[derive(Debug)]
 pub(super) enum Event {
-    Users {
-        step: Step,
-        kept: Vec<UserRow>,
-        rows: Vec<Counted>,
-        /// Whether it is the page that the listing begins with, also where that begins again.
-        is_first: bool,
-        /// Whether it has as many rows as were requested.
-        is_full: bool,
-    },
-    /// Okta refuses this listing of users; perhaps not another.
-    UsersRefused {
-        walk: WalkId,
-        error: Error,
-    },
-    /// The walk stopped in the middle, because it was told to.
-    UsersStopped {
-        walk: WalkId,
-    },
+    Users(UserPage),
     Groups {
-        step: Step,
+        commit: PageCommit,
         rows: Vec<Group>,
     },
-    Members {
-        step: Step,
-        group: Seq,
-        kept: Vec<UserRow>,
-        /// All rows, for whoever goes on with the walk; none where it is at its end.
-        rows: Vec<Counted>,
-        /// How many different members were seen.
-        seen: u64,
-        /// How many of them on this page.
-        new: u64,
-        /// Whether the page has as many rows as were requested.
-        is_full: bool,
-        /// Members on this page who are in no scope.
-        strangers: Vec<RowKey>,
+    Members(MemberPage),
+    UserGroups(UserGroupsPage),
+    /// A list of users ended before its last page.
+    UsersEnded {
+        listing: ListingId,
+        set: UserSet,
+        end: UserListEnd,
     },
-    GroupsOf {
-        step: Step,
-        user: Seq,
-        rows: Vec<Group>,
+    /// The members of a group, or the groups of a user, ended before their last page.
+    MembershipsEnded {
+        listing: ListingId,
+        kind: ListingKind,
+        end: MembershipsEnd,
     },
-    Freshest {
+    UserRefetched {
         id: UserId,
         copy: Option<Box<UserCopy>>,
     },
-    Anybody {
+    AnyUserVisible {
         plain: bool,
         visible: bool,
     },
-    GroupGone {
-        walk: WalkId,
-        group: Seq,
-        id: GroupId,
-    },
-    GroupForbidden {
-        walk: WalkId,
-        group: Seq,
-        id: GroupId,
-        error: Error,
-    },
-    UserGone {
-        walk: WalkId,
-        id: UserId,
-    },
-    UserForbidden {
-        walk: WalkId,
-        user: Seq,
-        id: UserId,
-        error: Error,
-    },
     Failed(anyhow::Error),
+}
+
+/// Why a list of users ended before its last page.
+#[derive(Debug)]
+pub(super) enum UserListEnd {
+    /// The engine stopped it.
+    Stopped,
+    /// Okta refuses this search; another method may do.
+    Refused(Error),
+}
+
+/// Why the memberships of a group or a user ended before their last page.
+#[derive(Debug)]
+pub(super) enum MembershipsEnd {
+    /// The group or user was deleted.
+    Deleted,
+    /// The token cannot read them.
+    Forbidden(Error),
 }
 
 /// What every worker has.
@@ -146,23 +142,32 @@ pub(super) struct Shared {
     pub client: Arc<Client>,
     pub scope: Scope,
     pub sizes: PageSizes,
-    pub users: Directory<UserId>,
+    pub users: ObjectIndex<UserId>,
     pub tasks: Receiver<Task>,
     pub events: Sender<Event>,
-    /// The one cursor through all users is to stop, since two from both ends take over.
+    /// Set when the cursor through all users is to stop, since two from both ends take over.
     pub stop_cursor: AtomicBool,
-    /// The cursors from both ends are to stop: they have met, or are given up.
+    /// Set when the cursors from both ends are to stop: they have met, or are given up.
     pub stop_ends: AtomicBool,
-    /// For each domain of the scope, whether a user in it was met.
+    /// For each domain of the scope, whether a user in it was read.
     pub domains_met: Vec<AtomicBool>,
 }
 
 impl Shared {
-    /// A worker's life.
+    /// Returns the domains of the scope in which no user was read.
+    pub fn domains_unmet(&self) -> Vec<Domain> {
+        let domains = self.scope.domains().iter().zip(&self.domains_met);
+        domains
+            .filter(|(_, met)| !met.load(Ordering::Relaxed))
+            .map(|(domain, _)| domain.clone())
+            .collect()
+    }
+
+    /// Handles tasks until the engine drops the queue.
     pub fn work(&self) {
-        loop {
-            let Ok(task) = self.tasks.recv() else { return };
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.go(task)));
+        while let Ok(task) = self.tasks.recv() {
+            let result =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.handle(task)));
             let event = result.unwrap_or_else(|_| {
                 Some(Event::Failed(anyhow::anyhow!(
                     "a worker panicked: this is a bug, please report it"
@@ -174,164 +179,179 @@ impl Shared {
         }
     }
 
-    /// Does a task, and says how it ended, unless its last page says so.
-    fn go(&self, task: Task) -> Option<Event> {
-        match task {
-            Task::User(id) => Some(self.freshest(id)),
-            Task::Anybody { plain } => Some(match read::anybody(&self.client, plain) {
-                Ok(visible) => Event::Anybody { plain, visible },
-                Err(error) => failed(error, "reading users"),
-            }),
-            Task::Walk(Walk {
-                id,
-                through,
-                at,
-                seen,
-            }) => match through {
-                Through::Users(which) => self.users(id, &which, at),
-                Through::Groups => self.groups(id, at),
-                Through::Members(group, object) => self.members(id, group, object, at, seen),
-                Through::GroupsOf(user, object) => self.groups_of(id, user, object, at),
-            },
-        }
+    /// Handles a task, and returns how it ended; none for a listing that was read to its last page.
+    fn handle(&self, task: Task) -> Option<Event> {
+        let listing = match task {
+            Task::List(listing) => listing,
+            Task::RefetchUser(id) => return Some(self.refetch(id)),
+            Task::LookForAnyUser { plain } => {
+                return Some(match read::any_user(&self.client, plain) {
+                    Ok(visible) => Event::AnyUserVisible { plain, visible },
+                    Err(error) => failed(error, "reading users".to_owned()),
+                });
+            }
+        };
+        let OpenListing {
+            id,
+            kind,
+            cursor,
+            seen,
+            ..
+        } = listing;
+        let start = |page_size| Start {
+            page_size,
+            cursor,
+            seen,
+        };
+        let event = match &kind {
+            ListingKind::Users(set) => self.users(id, set, start(self.sizes.users)),
+            ListingKind::Groups => self.groups(id, start(self.sizes.groups)),
+            ListingKind::Members(group, object) => {
+                let result = self.members(id, *group, object, start(self.sizes.members));
+                memberships_ended(result, id, &kind)
+            }
+            ListingKind::GroupsOf(user, object) => {
+                // Okta chooses the size of these pages.
+                memberships_ended(self.groups_of(id, *user, object, start(0)), id, &kind)
+            }
+        };
+        event.unwrap_or_else(|error| Some(failed(error, kind.activity())))
     }
 
-    /// A send fails when the caller is gone: then the walk ends too.
+    /// A send fails when the engine has returned: then the listing ends too.
     fn send(&self, event: Event) -> bool {
         self.events.send(event).is_ok()
     }
 
-    fn users(&self, walk: WalkId, which: &Users, at: Option<String>) -> Option<Event> {
-        let stop = match which {
-            Users::All => Some(&self.stop_cursor),
-            Users::From(_) => Some(&self.stop_ends),
+    fn users(
+        &self,
+        listing: ListingId,
+        set: &UserSet,
+        start: Start,
+    ) -> Result<Option<Event>, Error> {
+        let ended = |end| {
+            Some(Event::UsersEnded {
+                listing,
+                set: set.clone(),
+                end,
+            })
+        };
+        let is_from_an_end = matches!(set, UserSet::From(_));
+        let stop = match set {
+            UserSet::All => Some(&self.stop_cursor),
+            UserSet::From(_) => Some(&self.stop_ends),
             _ => None,
         };
         let is_to_stop = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-        if matches!(which, Users::From(_)) && is_to_stop() {
-            return Some(Event::UsersStopped { walk });
+        if is_from_an_end && is_to_stop() {
+            return Ok(ended(UserListEnd::Stopped));
         }
-        let keep = |user: &wire::User<'_>| self.keep(user, From::Listing);
+        let keep = |user: &wire::User<'_>| self.keep(user, CopySource::Listing);
         let mut stopped = false;
         let sink = |page: read::Page<UserRow>| {
-            let more = page.next.is_some();
+            let has_more = page.next.is_some();
             let is_full = page.rows.len() as u64 >= self.sizes.users;
-            let sent = self.send(Event::Users {
-                step: Step {
-                    walk,
+            let sent = self.send(Event::Users(UserPage {
+                commit: PageCommit {
+                    listing,
                     next: page.next,
                 },
-                kept: page.kept,
+                set: set.clone(),
+                in_scope: page.kept,
                 rows: page.rows,
                 is_first: page.is_first,
                 is_full,
-            });
-            stopped = more && is_to_stop();
+            }));
+            stopped = has_more && is_to_stop();
             sent && !stopped
         };
-        match read::users(&self.client, self.sizes.users, which, at, keep, sink) {
-            Ok(()) => stopped.then_some(Event::UsersStopped { walk }),
-            Err(error) if read::is_refused_search(&error) => {
-                Some(Event::UsersRefused { walk, error })
+        match read::users(&self.client, set, start, keep, sink) {
+            Ok(()) if stopped => Ok(ended(UserListEnd::Stopped)),
+            Ok(()) => Ok(None),
+            // An error that only a sorted search causes need not end the run: the single cursor may do.
+            Err(error)
+                if read::is_refused_search(&error)
+                    || is_from_an_end && error.is_about_the_request() =>
+            {
+                Ok(ended(UserListEnd::Refused(error)))
             }
-            // What Okta answers to a sorted search only is no reason to end: the one cursor may do.
-            Err(error) if matches!(which, Users::From(_)) && error.is_about_the_request() => {
-                Some(Event::UsersRefused { walk, error })
-            }
-            Err(error) => Some(failed(error, "reading users")),
+            Err(error) => Err(error),
         }
     }
 
-    fn groups(&self, walk: WalkId, at: Option<String>) -> Option<Event> {
-        let sink = |page: read::Page<Group>| {
+    fn groups(&self, listing: ListingId, start: Start) -> Result<Option<Event>, Error> {
+        read::groups(&self.client, start, |page| {
             self.send(Event::Groups {
-                step: Step {
-                    walk,
+                commit: PageCommit {
+                    listing,
                     next: page.next,
                 },
                 rows: page.kept,
             })
-        };
-        let read = read::groups(&self.client, self.sizes.groups, at, sink);
-        read.err().map(|error| failed(error, "reading groups"))
+        })
+        .map(|()| None)
     }
 
     fn members(
         &self,
-        walk: WalkId,
-        group: Seq,
-        id: GroupId,
-        at: Option<String>,
-        seen: Vec<RowKey>,
-    ) -> Option<Event> {
-        let strangers = RefCell::new(Vec::new());
+        listing: ListingId,
+        group: LocalId,
+        id: &GroupId,
+        start: Start,
+    ) -> Result<(), Error> {
+        let out_of_scope = RefCell::new(Vec::new());
         let keep = |user: &wire::User<'_>| {
-            let kept = self.keep(user, From::Side)?;
-            if kept.is_none() {
-                strangers.borrow_mut().push(RowKey::of(user.id()));
+            let row = self.keep(user, CopySource::MembershipPage)?;
+            if row.is_none() {
+                out_of_scope.borrow_mut().push(RowKey::of(user.id()));
             }
-            Ok(kept)
+            Ok(row)
         };
-        let mut before = seen.len() as u64;
+        let mut before = start.seen.len() as u64;
         let sink = |page: read::Page<UserRow>| {
-            let new = page.seen.saturating_sub(before);
-            before = page.seen;
-            let more = page.next.is_some();
+            let new = page.distinct.saturating_sub(before);
+            before = page.distinct;
+            let has_more = page.next.is_some();
             let is_full = page.rows.len() as u64 >= self.sizes.members;
-            self.send(Event::Members {
-                step: Step {
-                    walk,
+            self.send(Event::Members(MemberPage {
+                commit: PageCommit {
+                    listing,
                     next: page.next,
                 },
                 group,
-                kept: page.kept,
-                rows: if more { page.rows } else { Vec::new() },
-                seen: page.seen,
+                in_scope: page.kept,
+                rows: if has_more { page.rows } else { Vec::new() },
+                distinct: page.distinct,
                 new,
                 is_full,
-                strangers: strangers.take(),
-            })
+                out_of_scope: out_of_scope.take(),
+            }))
         };
-        let size = self.sizes.members;
-        match read::members(&self.client, &id, size, at, seen, keep, sink) {
-            Ok(()) => None,
-            Err(error) if error.is_gone() => Some(Event::GroupGone { walk, group, id }),
-            Err(error) if error.status() == Some(403) => Some(Event::GroupForbidden {
-                walk,
-                group,
-                id,
-                error,
-            }),
-            Err(error) => Some(failed(error, &format!("reading the members of group {id}"))),
-        }
+        read::members(&self.client, id, start, keep, sink)
     }
 
-    fn groups_of(&self, walk: WalkId, user: Seq, id: UserId, at: Option<String>) -> Option<Event> {
+    fn groups_of(
+        &self,
+        listing: ListingId,
+        user: LocalId,
+        id: &UserId,
+        start: Start,
+    ) -> Result<(), Error> {
         let sink = |page: read::Page<Group>| {
-            self.send(Event::GroupsOf {
-                step: Step {
-                    walk,
+            self.send(Event::UserGroups(UserGroupsPage {
+                commit: PageCommit {
+                    listing,
                     next: page.next,
                 },
                 user,
                 rows: page.kept,
-            })
+            }))
         };
-        match read::groups_of(&self.client, &id, at, sink) {
-            Ok(()) => None,
-            Err(error) if error.is_gone() => Some(Event::UserGone { walk, id }),
-            Err(error) if error.status() == Some(403) => Some(Event::UserForbidden {
-                walk,
-                user,
-                id,
-                error,
-            }),
-            Err(error) => Some(failed(error, &format!("reading the groups of user {id}"))),
-        }
+        read::groups_of(&self.client, id, start, sink)
     }
 
-    /// The freshest copy of a user, which is the one that Okta gives by id (docs/okta-api.md, Users).
-    fn freshest(&self, id: UserId) -> Event {
+    /// Reads a user by id: of all copies, Okta keeps this one freshest (docs/okta-api.md, Users).
+    fn refetch(&self, id: UserId) -> Event {
         match read::user(&self.client, id.as_str()) {
             Ok(Some(user)) => {
                 let addresses = Addresses {
@@ -340,27 +360,31 @@ impl Shared {
                     second_email: user.second_email(),
                 };
                 let matched_by = self.match_user(addresses);
-                Event::Freshest {
+                Event::UserRefetched {
                     id,
                     copy: Some(Box::new(UserCopy::new(user, matched_by))),
                 }
             }
-            Ok(None) => Event::Freshest { id, copy: None },
-            Err(error) => failed(error, &format!("reading user {id}")),
+            Ok(None) => Event::UserRefetched { id, copy: None },
+            Err(error) => failed(error, format!("reading user {id}")),
         }
     }
 
-    /// Whether a user is in scope, and by which address. Notes in which domains.
+    /// Returns by which address a user is in scope, if any, and records the domains.
     fn match_user(&self, addresses: Addresses<'_>) -> Option<MatchedBy> {
         let matched_by = self.scope.user(addresses)?;
-        for (place, _) in self.scope.domains_of(addresses) {
-            self.domains_met[place].store(true, Ordering::Relaxed);
+        for (domain, _) in self.scope.domains_of(addresses) {
+            self.domains_met[domain].store(true, Ordering::Relaxed);
         }
         Some(matched_by)
     }
 
-    /// What to keep of a user on a page: a number, a copy, or nothing.
-    fn keep(&self, user: &wire::User<'_>, from: From) -> Result<Option<UserRow>, Malformed> {
+    /// Returns what to store of a user on a page: a number, a copy, or nothing.
+    fn keep(
+        &self,
+        user: &wire::User<'_>,
+        source: CopySource,
+    ) -> Result<Option<UserRow>, Malformed> {
         let matched_by = || user.with_addresses(|addresses| self.match_user(addresses));
         let copy = |matched_by| {
             let user = user.to_model()?;
@@ -368,14 +392,32 @@ impl Shared {
                 user, matched_by,
             )))))
         };
-        match self.users.judge(user.id(), user.last_updated(), from) {
-            Copy::Known(seq) => Ok(Some(UserRow::Known(seq))),
-            Copy::Better => copy(matched_by()?),
-            Copy::First => matched_by()?.map_or(Ok(None), |by| copy(Some(by))),
+        match self.users.compare(user.id(), user.last_updated(), source) {
+            CopyComparison::Known(local_id) => Ok(Some(UserRow::Known(local_id))),
+            CopyComparison::Better => copy(matched_by()?),
+            CopyComparison::First => matched_by()?.map_or(Ok(None), |by| copy(Some(by))),
         }
     }
 }
 
-fn failed(error: Error, what: &str) -> Event {
-    Event::Failed(anyhow::Error::new(error).context(what.to_owned()))
+fn memberships_ended(
+    result: Result<(), Error>,
+    listing: ListingId,
+    kind: &ListingKind,
+) -> Result<Option<Event>, Error> {
+    let end = match result {
+        Ok(()) => return Ok(None),
+        Err(error) if error.is_gone() => MembershipsEnd::Deleted,
+        Err(error) if error.status() == Some(403) => MembershipsEnd::Forbidden(error),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Event::MembershipsEnded {
+        listing,
+        kind: kind.clone(),
+        end,
+    }))
+}
+
+fn failed(error: Error, activity: String) -> Event {
+    Event::Failed(anyhow::Error::new(error).context(activity))
 }

@@ -226,9 +226,9 @@ fn a_finished_run_with_a_long_list_is_not_published_again() {
         std::fs::write(folder.path(name), bytes.unwrap()).unwrap();
     }
     let state = Connection::open(folder.path(STATE)).unwrap();
-    let by = "select users_listed_by from state";
+    let by = "select users_listed_by from run";
     assert_eq!(cell(&state, by), "both_ends");
-    assert_eq!(cell(&state, "select min(done) from walks"), "1");
+    assert_eq!(cell(&state, "select min(done) from listings"), "1");
     drop(state);
     let asked = okta.count();
     let ran = folder.sync(&okta, &arguments).ok();

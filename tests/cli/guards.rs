@@ -24,7 +24,7 @@ fn a_group_whose_members_are_forbidden_makes_the_snapshot_partial() {
     let ran = folder.sync(&okta, &["--manifest", "m.json"]).end().code(3);
     assert!(
         ran.error()
-            .contains(&format!("the members of group {id} may not be read")),
+            .contains(&format!("cannot read the members of group {id}")),
         "{}",
         ran.stderr
     );

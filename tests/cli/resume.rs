@@ -242,7 +242,7 @@ fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
     let state = Connection::open(folder.path(STATE)).unwrap();
     let begun = cell(
         &state,
-        "select strftime('%Y-%m-%dT%H:%M:%S', started_at / 1000, 'unixepoch') from state",
+        "select strftime('%Y-%m-%dT%H:%M:%S', started_at / 1000, 'unixepoch') from run",
     );
     drop(state);
     okta.clear_faults();
@@ -308,7 +308,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
             |folder| {
                 sql(
                     folder,
-                    "update state set identity = json_set(identity, '$.program', '0.0.9')",
+                    "update run set resume_key = json_set(resume_key, '$.program', '0.0.9')",
                 )
             },
             "this program's version changed",
@@ -319,7 +319,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
             |folder| {
                 sql(
                     folder,
-                    "update state set identity = json_set(identity, '$.credential', 'ff')",
+                    "update run set resume_key = json_set(resume_key, '$.credentials', 'ff')",
                 )
             },
             "the token changed",
@@ -327,7 +327,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
         (
             "a day old",
             vec![],
-            |folder| sql(folder, "update state set begun_at = begun_at - 86401000"),
+            |folder| sql(folder, "update run set began_at = began_at - 86401000"),
             "the limit of 24 hours",
         ),
         (
@@ -382,10 +382,10 @@ fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
     for (name, bytes) in names.iter().zip(files) {
         std::fs::write(folder.path(name), bytes.unwrap()).unwrap();
     }
-    let walks = Connection::open(folder.path(STATE)).unwrap();
-    let all_done = "select min(done) from walks";
-    assert_eq!(cell(&walks, all_done), "1");
-    drop(walks);
+    let checkpoint = Connection::open(folder.path(STATE)).unwrap();
+    let all_done = "select min(done) from listings";
+    assert_eq!(cell(&checkpoint, all_done), "1");
+    drop(checkpoint);
     let user = okta.org().users().next().unwrap().id.to_string();
     okta.org_mut().remove_user(&user);
     let ran = folder.sync(&okta, &[]).ok();

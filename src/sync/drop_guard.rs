@@ -2,9 +2,9 @@
 
 use crate::text::{count, number};
 
-/// How much of what a snapshot holds.
+/// How much a snapshot contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct SnapshotSize {
     /// Users.
     pub users: u64,
     /// Groups.
@@ -13,8 +13,8 @@ pub struct Held {
     pub memberships: u64,
 }
 
-/// What fell by more than so many percent, in words; nothing, if nothing did.
-pub fn too_much(before: Held, after: Held, percent: u8) -> Option<String> {
+/// Returns what fell by more than `percent`, for a message; none if nothing did.
+pub fn too_much(before: SnapshotSize, after: SnapshotSize, percent: u8) -> Option<String> {
     let fell = [
         ("user", before.users, after.users),
         ("group", before.groups, after.groups),
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_fall_beyond_the_percentage_is_told_and_one_up_to_it_is_not() {
-        let before = Held {
+        let before = SnapshotSize {
             users: 100,
             groups: 10,
             memberships: 1000,
@@ -56,7 +56,7 @@ mod tests {
             ),
             (0, 0, 0, 100, None),
         ] {
-            let after = Held {
+            let after = SnapshotSize {
                 users,
                 groups,
                 memberships,
@@ -64,7 +64,7 @@ mod tests {
             let found = too_much(before, after, percent);
             assert_eq!(found.as_deref(), expected, "{after:?} {percent}");
         }
-        let nothing = Held {
+        let nothing = SnapshotSize {
             users: 0,
             groups: 0,
             memberships: 0,

@@ -1,134 +1,128 @@
-//! Whether a run goes on where an interrupted one ended; pure.
+//! Whether a run may resume a checkpoint, and what it resumes; pure.
 //!
-//! Only what decides the content must be equal: the org, the scope, how memberships are read, the program and the
-//! credential (another token may see another part of the org). And the state must be fresh: what was read a day ago
-//! and what is read now are no picture of anything.
+//! Only what decides the content must be equal: the org, the scope, the strategy, the program and the credentials (another
+//! token may see another part of the org). And the checkpoint must be recent: pages of yesterday and of today do not add
+//! up to a picture of either.
 
 use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::ErrorCode;
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::Options;
-use super::plan::Strategy;
 use crate::okta;
 use crate::okta::client::Cost;
-use crate::okta::read::UserListing;
+use crate::okta::read::UserListMethod;
 use crate::okta::settings::Connection;
 use crate::outcome::Ending;
 use crate::signal::Interrupted;
+use crate::sync::Options;
+use crate::sync::plan::Strategy;
 use crate::text::span;
 
-/// Which run it is, as far as its content goes.
+/// What a run and the checkpoint that it resumes must have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct ResumeKey {
     origin: String,
     scope: String,
     memberships_by: String,
     program: String,
-    /// SHA-256 of the credential: it tells tokens apart and gives none away.
-    credential: String,
+    /// [`Credentials::identity`](crate::okta::auth::Credentials::identity).
+    credentials: String,
 }
 
-impl Identity {
-    /// Of the run that is asked for.
+impl ResumeKey {
+    /// Returns the key of the requested run.
     pub fn of(connection: &Connection, options: &Options) -> Self {
-        let credential = Sha256::digest(connection.token.expose_secret());
         Self {
             origin: connection.origin.origin().ascii_serialization(),
             scope: options.scope.to_text(),
             memberships_by: options.memberships_by.as_str().to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            credential: credential
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            credentials: connection.credentials.identity(),
         }
     }
 
-    /// As text, to be stored.
+    /// Returns it as JSON.
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What was stored.
+    /// Parses what [`ResumeKey::to_text`] returned.
     ///
     /// # Errors
-    /// A text that is no identity.
-    pub fn of_text(text: &str) -> serde_json::Result<Self> {
+    /// Returns an error if the text is anything else.
+    pub fn parse(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text)
     }
 }
 
-/// How far a run is, beside what its pages say.
+/// How far a run is, apart from its pages.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
-    /// Which run.
-    pub identity: Identity,
-    /// When it was started first, as the snapshot will say.
+pub struct RunProgress {
+    /// What a run must have in common with this one to resume it.
+    pub key: ResumeKey,
+    /// When the run started, as the snapshot will record it; tests fix it.
     pub started_at: Timestamp,
-    /// When that was by the clock.
-    pub begun_at: Timestamp,
-    /// When it last noted something.
+    /// When the run started by the clock.
+    pub began_at: Timestamp,
+    /// When this was last stored.
     pub saved_at: Timestamp,
-    /// How often it was interrupted and went on.
+    /// How often the run was interrupted and resumed.
     pub interruptions: u64,
-    /// What it cost.
+    /// The requests and waits so far.
     pub cost: Cost,
-    /// How users are listed.
-    pub users_listed_by: Option<UserListing>,
-    /// Whether any user is visible, where that had to be asked.
-    pub anybody: Option<bool>,
-    /// Whether reading from both ends was tried; it is once.
-    pub ends_tried: bool,
-    /// Whether deprovisioned users are in Everyone, once that was seen.
+    /// How users are listed; none before the run has begun to.
+    pub users_listed_by: Option<UserListMethod>,
+    /// Whether any user is visible, where that had to be requested.
+    pub any_user_visible: Option<bool>,
+    /// Whether reading from both ends was tried; it is tried once.
+    pub both_ends_tried: bool,
+    /// Whether deprovisioned users are in Everyone, once a response showed it.
     pub deprovisioned_in_everyone: Option<bool>,
-    /// How memberships are read, once that is certain.
+    /// How memberships are read, once that is decided.
     pub strategy: Option<Strategy>,
 }
 
-impl Progress {
-    /// Of a run that begins.
-    pub fn begun(identity: Identity, started_at: Timestamp, now: Timestamp) -> Self {
+impl RunProgress {
+    /// Returns the progress of a run that starts now.
+    pub fn new(key: ResumeKey, started_at: Timestamp, now: Timestamp) -> Self {
         Self {
-            identity,
+            key,
             started_at,
-            begun_at: now,
+            began_at: now,
             saved_at: now,
             interruptions: 0,
             cost: Cost::default(),
             users_listed_by: None,
-            anybody: None,
-            ends_tried: false,
+            any_user_visible: None,
+            both_ends_tried: false,
             deprovisioned_in_everyone: None,
             strategy: None,
         }
     }
 }
 
-/// The state of an interrupted run is there, but makes no sense.
+/// The content of a checkpoint contradicts itself.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("the checkpoint is unusable; run the command again to start over")]
-pub struct Unusable;
+pub struct UnusableCheckpoint;
 
-/// The same with what was wrong.
+/// Marks an error that came up while a checkpoint was loaded.
 pub fn unusable(error: anyhow::Error) -> anyhow::Error {
-    error.context(Unusable)
+    error.context(UnusableCheckpoint)
 }
 
-/// What was read cannot be written.
+/// The pages were read, but no snapshot can be written from them.
 #[derive(Clone, Copy, Debug, Error)]
 #[error(
     "cannot write what was read, and retrying would fail again; the next run starts over, as with --fresh"
 )]
 pub struct Unwritable;
 
-/// Says of an error that came after all was read whether the same data would meet it again.
+/// Marks an error that came up after all pages were read, if the same pages would cause it again.
 pub fn after_reading(error: anyhow::Error) -> anyhow::Error {
     if would_repeat(&error) {
         error.context(Unwritable)
@@ -137,9 +131,9 @@ pub fn after_reading(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// An error of the machine, a signal and a guard have nothing to do with the data; everything else does.
+/// The machine, a signal and a guard have nothing to do with the data; everything else has.
 fn would_repeat(error: &anyhow::Error) -> bool {
-    let is_the_machines = |error: &rusqlite::Error| {
+    let is_of_the_machine = |error: &rusqlite::Error| {
         matches!(
             error.sqlite_error_code(),
             Some(
@@ -159,25 +153,29 @@ fn would_repeat(error: &anyhow::Error) -> bool {
             || cause.is::<okta::Error>()
             || cause.is::<Interrupted>()
             || cause.is::<Ending>()
-            || cause.downcast_ref().is_some_and(is_the_machines)
+            || cause.downcast_ref().is_some_and(is_of_the_machine)
     })
 }
 
-/// A state older than this is no part of a picture of now.
-const OLDEST: Duration = Duration::from_secs(24 * 3600);
+/// How long after its start a run can be resumed.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// Why a run cannot go on from this state, if it cannot.
-pub fn obstacle(found: &Progress, wanted: &Identity, now: Timestamp) -> Option<String> {
-    let parts = |identity: &Identity| {
+/// Returns why the requested run cannot resume a checkpoint; none if it can.
+pub fn reason_not_to_resume(
+    found: &RunProgress,
+    wanted: &ResumeKey,
+    now: Timestamp,
+) -> Option<String> {
+    let parts = |key: &ResumeKey| {
         [
-            ("the org", identity.origin.clone()),
-            ("the scope", identity.scope.clone()),
-            ("--memberships-by", identity.memberships_by.clone()),
-            ("this program's version", identity.program.clone()),
-            ("the token", identity.credential.clone()),
+            ("the org", key.origin.clone()),
+            ("the scope", key.scope.clone()),
+            ("--memberships-by", key.memberships_by.clone()),
+            ("this program's version", key.program.clone()),
+            ("the token", key.credentials.clone()),
         ]
     };
-    let pairs = parts(&found.identity).into_iter().zip(parts(wanted));
+    let pairs = parts(&found.key).into_iter().zip(parts(wanted));
     let others: Vec<&str> = pairs
         .filter(|(found, wanted)| found.1 != wanted.1)
         .map(|(found, _)| found.0)
@@ -185,11 +183,11 @@ pub fn obstacle(found: &Progress, wanted: &Identity, now: Timestamp) -> Option<S
     if !others.is_empty() {
         return Some(format!("{} changed", others.join(" and ")));
     }
-    let age = now.duration_since(found.begun_at);
+    let age = now.duration_since(found.began_at);
     if age.is_negative() {
         return Some("it started in the future, by this machine's clock".to_owned());
     }
-    if age.unsigned_abs() > OLDEST {
+    if age.unsigned_abs() > MAX_AGE {
         return Some(format!(
             "it started {} ago, more than the limit of 24 hours",
             span(age.unsigned_abs())
@@ -202,52 +200,55 @@ pub fn obstacle(found: &Progress, wanted: &Identity, now: Timestamp) -> Option<S
 mod tests {
     use super::*;
 
-    fn identity() -> Identity {
-        Identity {
+    fn key() -> ResumeKey {
+        ResumeKey {
             origin: "https://a.okta.com".to_owned(),
             scope: "[]".to_owned(),
             memberships_by: "auto".to_owned(),
             program: "0.1.0".to_owned(),
-            credential: "00".to_owned(),
+            credentials: "00".to_owned(),
         }
     }
 
-    fn progress(begun_at: &str) -> Progress {
-        Progress::begun(identity(), Timestamp::UNIX_EPOCH, begun_at.parse().unwrap())
+    fn progress(began_at: &str) -> RunProgress {
+        RunProgress::new(key(), Timestamp::UNIX_EPOCH, began_at.parse().unwrap())
     }
 
     #[test]
-    fn the_same_run_of_the_last_day_goes_on_and_no_other() {
+    fn a_run_resumes_a_checkpoint_of_the_last_day_with_the_same_key_and_no_other() {
         let now: Timestamp = "2026-03-02T12:00:00Z".parse().unwrap();
         let found = progress("2026-03-02T11:00:00Z");
-        assert_eq!(obstacle(&found, &identity(), now), None);
-        type Edit = fn(&mut Identity);
+        assert_eq!(reason_not_to_resume(&found, &key(), now), None);
+        type Edit = fn(&mut ResumeKey);
         let edits: [(Edit, &str); 6] = [
             (|i| i.origin.push('x'), "the org changed"),
             (|i| i.scope.push('x'), "the scope changed"),
             (|i| i.memberships_by.push('x'), "--memberships-by changed"),
             (|i| i.program.push('x'), "this program's version changed"),
-            (|i| i.credential.push('x'), "the token changed"),
+            (|i| i.credentials.push('x'), "the token changed"),
             (
                 |i| {
                     i.origin.push('x');
-                    i.credential.push('x');
+                    i.credentials.push('x');
                 },
                 "the org and the token changed",
             ),
         ];
         for (edit, expected) in edits {
-            let mut wanted = identity();
+            let mut wanted = key();
             edit(&mut wanted);
-            assert_eq!(obstacle(&found, &wanted, now).as_deref(), Some(expected));
+            assert_eq!(
+                reason_not_to_resume(&found, &wanted, now).as_deref(),
+                Some(expected)
+            );
         }
-        for (begun_at, part) in [
+        for (began_at, part) in [
             ("2026-03-01T12:00:00Z", None),
             ("2026-03-01T11:59:59Z", Some("24 hours")),
             ("2026-03-02T12:00:01Z", Some("in the future")),
         ] {
-            let why = obstacle(&progress(begun_at), &identity(), now);
-            assert_eq!(why.is_some(), part.is_some(), "{begun_at}");
+            let why = reason_not_to_resume(&progress(began_at), &key(), now);
+            assert_eq!(why.is_some(), part.is_some(), "{began_at}");
             assert!(why.unwrap_or_default().contains(part.unwrap_or_default()));
         }
     }
@@ -279,10 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_survives_its_text() {
-        assert_eq!(
-            Identity::of_text(&identity().to_text()).unwrap(),
-            identity()
-        );
+    fn a_key_survives_its_text() {
+        assert_eq!(ResumeKey::parse(&key().to_text()).unwrap(), key());
     }
 }

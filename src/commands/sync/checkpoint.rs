@@ -1,0 +1,158 @@
+//! The checkpoint at the start and at the end of a run: resumed, created, set aside, kept, removed.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::ErrorCode;
+
+use super::{now_in_millis, sync_id};
+use crate::config::Sync;
+use crate::exit;
+use crate::snapshot::target::{Left, StateFile, Target};
+use crate::snapshot::{self, Reader, Warning};
+use crate::sync::checkpoint::Checkpoint;
+use crate::sync::checkpoint::resume::{self, ResumeKey, RunProgress};
+use crate::text::{count, span};
+
+/// The checkpoint of this run.
+pub(super) struct RunCheckpoint {
+    /// Whether an earlier part of the run left it.
+    pub(super) resumed: bool,
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl RunCheckpoint {
+    /// Resumes an interrupted run, or starts a new one and logs why.
+    pub(super) fn open_or_create(
+        config: &Sync,
+        file: &StateFile,
+        target: &Target,
+    ) -> anyhow::Result<Self> {
+        let key = ResumeKey::of(&config.connection, &config.options());
+        match resumable(config, file, target, &key) {
+            Ok(Some(checkpoint)) => return Self::resume(checkpoint),
+            Ok(None) => {}
+            Err(why) => {
+                let aside = file.set_aside()?;
+                tracing::warn!(
+                    "starting over: {why:#}; the old checkpoint is kept as {} until a sync completes",
+                    aside.display()
+                );
+            }
+        }
+        file.create()?;
+        let now = now_in_millis();
+        let progress = RunProgress::new(key, config.now.unwrap_or(now), now);
+        Ok(Self {
+            resumed: false,
+            checkpoint: Checkpoint::create(file.path(), progress)?,
+        })
+    }
+
+    fn resume(mut checkpoint: Checkpoint) -> anyhow::Result<Self> {
+        let progress = &mut checkpoint.progress;
+        progress.interruptions += 1;
+        let gap = Timestamp::now().duration_since(progress.saved_at);
+        let (began_at, gap) = (
+            snapshot::rfc3339(progress.began_at),
+            span(gap.unsigned_abs()),
+        );
+        tracing::info!(
+            "resuming the run started at {began_at}, interrupted {gap} ago after {}",
+            count(progress.cost.requests, "request")
+        );
+        // Each interruption has its own warning.
+        checkpoint.add_warning(&Warning {
+            code: "resumed".to_owned(),
+            kind: "run".to_owned(),
+            object_id: None,
+            message: format!(
+                "resumed after {gap}: the run started at {began_at}, so the data spans both parts"
+            ),
+        })?;
+        Ok(Self {
+            resumed: true,
+            checkpoint,
+        })
+    }
+}
+
+/// Returns the checkpoint to resume; none if there is none, or if its run published its snapshot.
+///
+/// # Errors
+/// Returns an error that says why the checkpoint that is there cannot be resumed.
+fn resumable(
+    config: &Sync,
+    file: &StateFile,
+    target: &Target,
+    key: &ResumeKey,
+) -> anyhow::Result<Option<Checkpoint>> {
+    match file.left()? {
+        Left::Nothing => return Ok(None),
+        Left::Distrusted(why) => anyhow::bail!(why),
+        Left::Trusted => {}
+    }
+    let Some(checkpoint) = Checkpoint::open(file.path())? else {
+        return Ok(None);
+    };
+    let progress = &checkpoint.progress;
+    anyhow::ensure!(!config.fresh, "--fresh was given");
+    if let Some(why) = resume::reason_not_to_resume(progress, key, Timestamp::now()) {
+        anyhow::bail!(why);
+    }
+    let sync_id = sync_id(config, progress.started_at);
+    Ok((!is_published(&checkpoint, &sync_id, target)?).then_some(checkpoint))
+}
+
+/// Whether the run of this checkpoint put its snapshot in place, and was ended before it could remove the checkpoint: then
+/// there is nothing to resume, and its pages are old.
+fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyhow::Result<bool> {
+    if !checkpoint.open_listings()?.is_empty() {
+        return Ok(false);
+    }
+    let files = [
+        target.path().to_owned(),
+        target.partial(),
+        target.rejected(),
+    ];
+    let is_of_the_run = |file: &PathBuf| {
+        let facts = Reader::open(file).ok()?.about().facts.clone()?;
+        Some(facts.sync_id == sync_id)
+    };
+    Ok(files.iter().any(|file| is_of_the_run(file) == Some(true)))
+}
+
+/// Keeps the checkpoint after an error if the same command can resume it, or if it may be worth hours.
+pub(super) fn keep_or_remove(file: &StateFile, resumed: bool, error: &anyhow::Error) {
+    if !Checkpoint::holds_a_page(file.path()) {
+        file.remove();
+    } else if exit::is_resumable(error) {
+        tracing::info!(
+            "checkpoint saved; run the same command to resume (possible for 24 hours after the start)"
+        );
+    } else if resumed || error.is::<resume::Unwritable>() {
+        match file.set_aside() {
+            Ok(aside) => tracing::info!("the checkpoint is kept as {}", aside.display()),
+            Err(error) => tracing::warn!("{error:#}"),
+        }
+    } else {
+        file.remove();
+    }
+}
+
+/// Adds the path of the checkpoint to an error of its database.
+pub(super) fn with_checkpoint_path(error: anyhow::Error, file: &StateFile) -> anyhow::Error {
+    let code = error
+        .downcast_ref::<rusqlite::Error>()
+        .and_then(rusqlite::Error::sqlite_error_code);
+    let what = match code {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            "the disk is full, or fails"
+        }
+        Some(_) => "the database failed",
+        None => return error,
+    };
+    let text = format!("{}: {what}", file.path().display());
+    error.context(text)
+}

@@ -1,0 +1,27 @@
+//! The tables of a checkpoint. Nothing outside this program reads them, so they change with it: a checkpoint of another
+//! version is not resumed.
+
+/// The version of the tables, stored as SQLite's `user_version`.
+pub(super) const VERSION: i64 = 5;
+
+/// The tables, in the order in which `select *` is decoded elsewhere in this module.
+pub(super) const SCHEMA: &str = "
+create table run (resume_key text not null, started_at integer not null, began_at integer not null,
+  saved_at integer not null, interruptions integer not null default 0, requests integer not null default 0,
+  retries integer not null default 0, waits integer not null default 0, waited real not null default 0,
+  users_listed_by text, both_ends_tried integer not null default 0, strategy text, any_user_visible integer,
+  deprovisioned_in_everyone integer);
+create table listings (id integer primary key, kind text not null, object integer, subject text, cursor text,
+  reached text, done integer not null default 0);
+create table pages (listing integer not null, keys blob not null);
+create table out_of_scope_members (keys blob not null);
+create table warnings (code text not null, kind text not null, object_id text, message text not null);
+create table users (local_id integer primary key, id text not null, status text, created integer, activated integer,
+  status_changed integer, last_login integer, last_updated integer, password_changed integer, profile text not null,
+  matched_by text, from_listing integer not null, in_listing integer not null, deleted integer not null default 0);
+create table groups (local_id integer primary key, id text not null, type text, source_id text, created integer,
+  last_updated integer, last_membership_updated integer, members_reported integer, profile text not null,
+  in_scope integer not null, from_listing integer not null, in_listing integer not null, membership_source text,
+  members_listed integer, deleted integer not null default 0);
+create table memberships (owner integer not null, others blob not null);
+";

@@ -1,0 +1,65 @@
+//! What a run reports when it has read an org.
+
+use super::plan::Strategy;
+use crate::filter::Domain;
+use crate::okta::client::Cost;
+use crate::okta::read::UserListMethod;
+use crate::snapshot::Warning;
+
+/// What a run read, apart from what the checkpoint holds.
+#[derive(Debug)]
+pub struct OrgReadReport {
+    /// How memberships were read, or would be.
+    pub strategy: Strategy,
+    /// How users were listed.
+    pub users_listed_by: UserListMethod,
+    /// Different users in the listing; unknown where only possible matches were asked for.
+    pub users_seen: Option<u64>,
+    /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
+    pub users_not_deprovisioned: Option<u64>,
+    /// Users in scope.
+    pub users_in_scope: u64,
+    /// Users in scope that were only seen as members.
+    pub users_only_as_members: u64,
+    /// Users deleted during the run.
+    pub users_vanished: u64,
+    /// Different groups in the listing.
+    pub groups_seen: u64,
+    /// Groups in scope.
+    pub groups_in_scope: u64,
+    /// Groups in scope that were only seen as a user's.
+    pub groups_only_from_users: u64,
+    /// Groups deleted during the run.
+    pub groups_vanished: u64,
+    /// Okta's count of Everyone.
+    pub everyone_reported: Option<u64>,
+    /// Whether a deprovisioned user was seen to be in Everyone.
+    pub deprovisioned_in_everyone: Option<bool>,
+    /// How many requests reading memberships by group takes.
+    pub group_requests: u64,
+    /// How many requests reading memberships by user takes.
+    pub user_requests: u64,
+    /// What to know about the snapshot.
+    pub warnings: Vec<Warning>,
+    /// Why it is incomplete, if it is: one line a reason.
+    pub missing: Vec<String>,
+    /// Domains of the scope in which no user was met. Of a run that was interrupted this is about its last part only.
+    pub domains_unmet: Vec<Domain>,
+    /// What it cost, with what it had cost before it was interrupted.
+    pub cost: Cost,
+}
+
+/// The code of a warning about a domain of the scope.
+pub const DOMAIN_UNUSED: &str = "domain_unused";
+
+/// A domain that nobody is in is often a typing error.
+pub fn domain_unused(domain: &str) -> Warning {
+    Warning {
+        code: DOMAIN_UNUSED.to_owned(),
+        kind: "run".to_owned(),
+        object_id: None,
+        message: format!(
+            "no user has an address in {domain}; see whether --email-domains is spelled right"
+        ),
+    }
+}
