@@ -110,6 +110,7 @@ fn facts(run: &Run) -> Facts {
         groups_kept: 4,
         memberships_kept: 5,
         waited_seconds: 0.5,
+        tool_version: "0.1.0".to_owned(),
         ..Facts::default()
     }
 }
@@ -397,6 +398,21 @@ fn equal_calls_make_equal_bytes() {
     let (_two, again, c1z_again) = written();
     assert_eq!(fs::read(db).unwrap(), fs::read(again).unwrap());
     assert_eq!(fs::read(c1z).unwrap(), fs::read(c1z_again).unwrap());
+}
+
+/// A change of these bytes is a change of the format: files that were equal are not any more.
+#[test]
+fn the_bytes_of_a_snapshot_are_those_of_the_versions_before() {
+    let (_folder, db, _) = written();
+    let mut bytes = fs::read(db).unwrap();
+    // The version of SQLite that wrote it.
+    bytes[96..100].fill(0);
+    let hash = Sha256::digest(&bytes);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        hash,
+        "a308e219598bc5b79f81c7c941ee53ad5044d475c60e07647168f9ccb510756a"
+    );
 }
 
 #[test]
