@@ -6,6 +6,8 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::microsecond::optional as micros;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The attributes of a user or a group: every key that Okta sent, nulls kept, keys in byte order, numbers as written.
@@ -15,7 +17,7 @@ pub type Profile = Map<String, Value>;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -62,31 +64,55 @@ id! {
 }
 
 /// A user, with the fields that every one of Okta's listings returns.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Serialized without the profile, and with times in microseconds: Okta's are whole milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
     /// Okta's id.
     pub id: UserId,
     /// `ACTIVE`, `STAGED`, … An open set: Okta may add to it.
     pub status: Option<String>,
     /// When the user was created.
+    #[serde(with = "micros")]
     pub created: Option<Timestamp>,
     /// When the user was activated.
+    #[serde(with = "micros")]
     pub activated: Option<Timestamp>,
     /// When `status` last changed.
+    #[serde(with = "micros")]
     pub status_changed: Option<Timestamp>,
     /// When the user last signed in.
+    #[serde(with = "micros")]
     pub last_login: Option<Timestamp>,
     /// When the user last changed; a membership does not count (docs/okta-api.md, Groups).
+    #[serde(with = "micros")]
     pub last_updated: Option<Timestamp>,
     /// When the password was last changed.
+    #[serde(with = "micros")]
     pub password_changed: Option<Timestamp>,
     /// All attributes.
+    #[serde(skip)]
     pub profile: Profile,
 }
 
 impl User {
     /// The status of a user that Okta keeps but that can no longer sign in.
     pub const DEPROVISIONED: &'static str = "DEPROVISIONED";
+
+    /// Returns a user of whom only the id is known.
+    pub fn new(id: UserId) -> Self {
+        Self {
+            id,
+            status: None,
+            created: None,
+            activated: None,
+            status_changed: None,
+            last_login: None,
+            last_updated: None,
+            password_changed: None,
+            profile: Profile::new(),
+        }
+    }
 
     /// An attribute, where it is a text that is not empty.
     pub fn text(&self, key: &str) -> Option<&str> {
@@ -115,16 +141,23 @@ impl User {
 
     /// What to call the user: the display name, else first and last name, else the login, else the id.
     pub fn display_name(&self) -> String {
-        if let Some(name) = self.text("displayName") {
-            return name.to_owned();
-        }
-        let names = [self.text("firstName"), self.text("lastName")];
-        let full = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        if !full.is_empty() {
-            return full;
-        }
-        self.login().unwrap_or(self.id.as_str()).to_owned()
+        let names = ["displayName", "firstName", "lastName"].map(|key| self.text(key));
+        display_name(names, self.login(), &self.id)
     }
+}
+
+/// Returns what to call a user of these names: display, first and last name. Empty ones count as missing.
+pub fn display_name(names: [Option<&str>; 3], login: Option<&str>, id: &UserId) -> String {
+    let [display, first, last] = names.map(|name| name.filter(|name| !name.is_empty()));
+    if let Some(name) = display {
+        return name.to_owned();
+    }
+    let full = [first, last].into_iter().flatten().collect::<Vec<_>>();
+    if !full.is_empty() {
+        return full.join(" ");
+    }
+    let login = login.filter(|login| !login.is_empty());
+    login.unwrap_or(id.as_str()).to_owned()
 }
 
 /// A group, without its members.

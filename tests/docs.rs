@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use okta_ciam::snapshot::{Column, TABLES};
+
 /// Every test that the threat model names is there.
 #[test]
 fn the_threat_model_names_tests_that_are_there() {
@@ -24,4 +26,35 @@ fn the_threat_model_names_tests_that_are_there() {
         named += 1;
     }
     assert!(named > 100, "{named}");
+}
+
+/// What the last row of a document that starts with a table's name says of it.
+fn described(document: &str, table: &str) -> String {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document));
+    let start = format!("| `{table}` | ");
+    let line = text
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix(&start)?.strip_suffix(" |"))
+        .next_back()
+        .map(str::to_owned);
+    line.unwrap_or_else(|| panic!("{document} does not describe {table}"))
+}
+
+#[test]
+fn the_documents_have_the_columns_of_every_table() {
+    for (table, columns) in TABLES {
+        let definitions: Vec<String> = columns.iter().map(Column::to_string).collect();
+        assert_eq!(
+            described("docs/c1z-format.md", table),
+            definitions.join(", ")
+        );
+        let in_short = described("README.md", table);
+        if table == "snapshot" {
+            assert!(in_short.starts_with("one row: "), "{in_short}");
+        } else {
+            let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+            assert_eq!(in_short, names.join(", "), "{table}");
+        }
+    }
 }

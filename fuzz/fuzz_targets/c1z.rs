@@ -35,11 +35,11 @@ fn read(file: &Path) -> Result<(), Error> {
     let _ = reader.warnings();
     let (mut users, mut groups) = (Vec::new(), Vec::new());
     let _ = reader.each_user::<Error>(|user| {
-        users.push(user.user.id);
+        users.push(user.id);
         Ok(())
     });
     let _ = reader.each_group::<Error>(|group| {
-        groups.push(group.group.id);
+        groups.push(group.id);
         Ok(())
     });
     for user in users.iter().take(3) {

@@ -576,15 +576,9 @@ mod tests {
         profile.insert("login".to_owned(), login.into());
         profile.insert("email".to_owned(), email.into());
         User {
-            id: UserId::from(id),
             status: Some(status.to_owned()),
-            created: None,
-            activated: None,
-            status_changed: None,
-            last_login: None,
-            last_updated: None,
-            password_changed: None,
             profile,
+            ..User::new(UserId::from(id))
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,9 +11,8 @@ use super::sync::domain_lines;
 use crate::cli::ShowWhat;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::model::{Group, User};
 use crate::snapshot::{
-    Container, Counts, DomainUsers, GroupRecord, Reader, UserRecord, Warning, rfc3339,
+    Container, Counts, DomainUsers, GroupRow, ProfileText, Reader, UserRow, Warning, rfc3339,
 };
 use crate::text::{self, clean, count, number};
 
@@ -185,18 +184,17 @@ fn users(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, St
     }
     let mut values = Vec::new();
     let mut text = String::new();
-    for record in &found {
-        let groups = reader.groups_of(&record.user.id)?;
-        let mut value = user_value(record);
+    for user in &found {
+        let groups = reader.groups_of(&user.id)?;
+        let mut value = user_value(user, file)?;
         value["groups"] = groups.iter().map(group_line_value).collect();
         values.push(value);
-        user_text(&mut text, record, &groups)?;
+        user_text(&mut text, user, &groups)?;
     }
     Ok((Value::Array(values), text))
 }
 
-fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> std::fmt::Result {
-    let user = &record.user;
+fn user_text(text: &mut String, user: &UserRow, groups: &[GroupRow]) -> std::fmt::Result {
     writeln!(
         text,
         "{}  {}",
@@ -208,16 +206,16 @@ fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> 
         None => String::new(),
     };
     *text += &line("status", user.status.as_deref());
-    *text += &line("login", user.login());
-    *text += &line("email", user.email());
-    *text += &line("second email", user.second_email());
-    *text += &line("in scope by", record.matched_by.as_deref());
+    *text += &line("login", filled(&user.login));
+    *text += &line("email", filled(&user.email));
+    *text += &line("second email", filled(&user.second_email));
+    *text += &line("in scope by", user.matched_by.as_deref());
     for (name, time) in times_of(user) {
         *text += &line(name.1, time.map(rfc3339).as_deref());
     }
     writeln!(text, "  {}", count(groups.len() as u64, "group"))?;
     for group in groups {
-        let kind = group.group.kind.as_deref().unwrap_or("-");
+        let kind = group.kind.as_deref().unwrap_or("-");
         let learned = group
             .learned
             .as_deref()
@@ -226,16 +224,31 @@ fn user_text(text: &mut String, record: &UserRecord, groups: &[GroupRecord]) -> 
         writeln!(
             text,
             "    {}  {:<10}  {}{learned}",
-            clean(group.group.id.as_str()),
+            clean(group.id.as_str()),
             clean(kind),
-            clean(group.group.display_name())
+            clean(group.display_name())
         )?;
     }
     Ok(())
 }
 
+/// An attribute, unless it is empty.
+fn filled(attribute: &Option<String>) -> Option<&str> {
+    attribute.as_deref().filter(|text| !text.is_empty())
+}
+
+fn profile_value(profile: &ProfileText, id: &str, file: &Path) -> anyhow::Result<Value> {
+    let parsed = profile.parse().with_context(|| {
+        format!(
+            "{} is damaged: the profile of {id} cannot be read",
+            file.display()
+        )
+    })?;
+    Ok(Value::Object(parsed))
+}
+
 /// The keys in JSON and the words for people.
-fn times_of(user: &User) -> [((&'static str, &'static str), Option<Timestamp>); 6] {
+fn times_of(user: &UserRow) -> [((&'static str, &'static str), Option<Timestamp>); 6] {
     [
         (("created", "created"), user.created),
         (("activated", "activated"), user.activated),
@@ -249,25 +262,23 @@ fn times_of(user: &User) -> [((&'static str, &'static str), Option<Timestamp>); 
     ]
 }
 
-fn user_value(record: &UserRecord) -> Value {
-    let user = &record.user;
-    let mut value = user_line_value(record);
-    value["second_email"] = json!(user.second_email());
-    value["matched_by"] = json!(record.matched_by);
+fn user_value(user: &UserRow, file: &Path) -> anyhow::Result<Value> {
+    let mut value = user_line_value(user);
+    value["second_email"] = json!(filled(&user.second_email));
+    value["matched_by"] = json!(user.matched_by);
     for (name, time) in times_of(user) {
         value[name.0] = time_value(time);
     }
-    value["profile"] = Value::Object(user.profile.clone());
-    value
+    value["profile"] = profile_value(&user.profile, user.id.as_str(), file)?;
+    Ok(value)
 }
 
-fn user_line_value(record: &UserRecord) -> Value {
-    let user = &record.user;
+fn user_line_value(user: &UserRow) -> Value {
     json!({
         "id": user.id.as_str(),
         "status": user.status,
-        "login": user.login(),
-        "email": user.email(),
+        "login": filled(&user.login),
+        "email": filled(&user.email),
         "display_name": user.display_name(),
     })
 }
@@ -286,18 +297,17 @@ fn groups(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, S
     }
     let mut values = Vec::new();
     let mut text = String::new();
-    for record in &found {
-        let members = reader.members_of(&record.group.id)?;
-        let mut value = group_value(record);
+    for group in &found {
+        let members = reader.members_of(&group.id)?;
+        let mut value = group_value(group, file)?;
         value["members"] = members.iter().map(user_line_value).collect();
         values.push(value);
-        group_text(&mut text, record, &members)?;
+        group_text(&mut text, group, &members)?;
     }
     Ok((Value::Array(values), text))
 }
 
-fn group_text(text: &mut String, record: &GroupRecord, members: &[UserRecord]) -> std::fmt::Result {
-    let group = &record.group;
+fn group_text(text: &mut String, group: &GroupRow, members: &[UserRow]) -> std::fmt::Result {
     writeln!(
         text,
         "{}  {}",
@@ -309,23 +319,22 @@ fn group_text(text: &mut String, record: &GroupRecord, members: &[UserRecord]) -
             *text += &format!("  {name:<22} {}\n", clean(&value));
         }
     };
-    line("description", group.description().map(str::to_owned));
+    line("description", filled(&group.description).map(str::to_owned));
     line("type", group.kind.clone());
     line("source", group.source_id.clone());
     for (name, time) in group_times_of(group) {
         line(name.1, time.map(rfc3339));
     }
-    line("members learned", record.learned.clone());
+    line("members learned", group.learned.clone());
     line("members, Okta's count", group.members_reported.map(number));
-    line("members listed", record.members_seen.map(number));
-    if record.learned.as_deref() == Some("forbidden") {
+    line("members listed", group.members_seen.map(number));
+    if group.learned.as_deref() == Some("forbidden") {
         writeln!(text, "  members unknown: Okta would not let them be read")?;
         return Ok(());
     }
     writeln!(text, "  {} in scope", count(members.len() as u64, "member"))?;
-    for member in members {
-        let user = &member.user;
-        let login = user.login().unwrap_or("-");
+    for user in members {
+        let login = filled(&user.login).unwrap_or("-");
         let status = user.status.as_deref().unwrap_or("-");
         writeln!(
             text,
@@ -339,7 +348,7 @@ fn group_text(text: &mut String, record: &GroupRecord, members: &[UserRecord]) -
     Ok(())
 }
 
-fn group_times_of(group: &Group) -> [((&'static str, &'static str), Option<Timestamp>); 3] {
+fn group_times_of(group: &GroupRow) -> [((&'static str, &'static str), Option<Timestamp>); 3] {
     [
         (("created", "created"), group.created),
         (("last_updated", "last updated"), group.last_updated),
@@ -350,26 +359,25 @@ fn group_times_of(group: &Group) -> [((&'static str, &'static str), Option<Times
     ]
 }
 
-fn group_value(record: &GroupRecord) -> Value {
-    let group = &record.group;
-    let mut value = group_line_value(record);
-    value["description"] = json!(group.description());
+fn group_value(group: &GroupRow, file: &Path) -> anyhow::Result<Value> {
+    let mut value = group_line_value(group);
+    value["description"] = json!(filled(&group.description));
     value["source_id"] = json!(group.source_id);
     for (name, time) in group_times_of(group) {
         value[name.0] = time_value(time);
     }
     value["members_reported"] = json!(group.members_reported);
-    value["members_seen"] = json!(record.members_seen);
-    value["members_kept"] = json!(record.members_kept);
-    value["profile"] = Value::Object(group.profile.clone());
-    value
+    value["members_seen"] = json!(group.members_seen);
+    value["members_kept"] = json!(group.members_kept);
+    value["profile"] = profile_value(&group.profile, group.id.as_str(), file)?;
+    Ok(value)
 }
 
-fn group_line_value(record: &GroupRecord) -> Value {
+fn group_line_value(group: &GroupRow) -> Value {
     json!({
-        "id": record.group.id.as_str(),
-        "name": record.group.name(),
-        "type": record.group.kind,
-        "learned": record.learned,
+        "id": group.id.as_str(),
+        "name": filled(&group.name),
+        "type": group.kind,
+        "learned": group.learned,
     })
 }

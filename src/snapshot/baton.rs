@@ -293,18 +293,14 @@ pub fn user_of(id: UserId, resource: Resource) -> User {
     fill("secondEmail", first(other));
 
     User {
-        id,
         status,
         created: resource
             .created_at
             .or(user_trait.created_at)
             .and_then(|time| from_time(&time)),
-        activated: None,
-        status_changed: None,
         last_login: user_trait.last_login.and_then(|time| from_time(&time)),
-        last_updated: None,
-        password_changed: None,
         profile,
+        ..User::new(id)
     }
 }
 
@@ -422,15 +418,9 @@ mod tests {
 
     fn user(status: Option<&str>, profile: &str) -> User {
         User {
-            id: "00u1".into(),
             status: status.map(str::to_owned),
-            created: None,
-            activated: None,
-            status_changed: None,
-            last_login: None,
-            last_updated: None,
-            password_changed: None,
             profile: from_str(profile).unwrap(),
+            ..User::new("00u1".into())
         }
     }
 

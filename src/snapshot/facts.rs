@@ -1,221 +1,90 @@
 //! The one row of the table `snapshot`: how the snapshot was taken.
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
 use serde::{Serialize, Serializer};
 
+use super::columns::table;
 use super::schema::SCHEMA_VERSION;
 use super::times;
 
-/// A type that a fact can have: how it stands in its column.
-trait Column: Sized {
-    const SQL: &'static str;
-    fn to_value(&self) -> Value;
-    fn from_value(value: Value) -> Option<Self>;
-}
-
-impl Column for String {
-    const SQL: &'static str = "text";
-    fn to_value(&self) -> Value {
-        Value::Text(self.clone())
+table! {
+    /// How a snapshot was taken, and what the scope let through: one field for each column of the table `snapshot`.
+    #[derive(Clone, Debug, PartialEq, Serialize)]
+    pub struct Facts = "snapshot" {
+        /// The run of `v1_sync_runs` that the plain tables describe.
+        sync_id: String,
+        /// The org, as `https://host`.
+        origin: String,
+        /// The email domains of the scope, joined with commas.
+        email_domains: String,
+        /// Whether secondary emails were ignored.
+        skip_secondary_emails: bool,
+        /// The text that names of groups had to contain.
+        group_name_filter: Option<String>,
+        /// `sync` or `demo`.
+        command: String,
+        /// The version of the program.
+        tool_version: String,
+        /// When the run was started.
+        #[serde(serialize_with = "as_rfc3339")]
+        started_at: Timestamp,
+        /// When the last answer was in.
+        #[serde(serialize_with = "as_rfc3339")]
+        ended_at: Timestamp,
+        /// Whether everything in scope could be read.
+        complete: bool,
+        /// How memberships were learned: `group` or `user`.
+        strategy: String,
+        /// How they were asked to be learned: `auto`, `group` or `user`.
+        memberships_by: String,
+        /// Which of the ways to list users was used.
+        users_listed_by: String,
+        /// Users that Okta listed; unknown where Okta was asked for possible matches only.
+        users_seen: Option<u64>,
+        /// Users in scope.
+        users_kept: u64,
+        /// Groups that Okta listed.
+        groups_seen: u64,
+        /// Groups in scope.
+        groups_kept: u64,
+        /// Memberships in scope.
+        memberships_kept: u64,
+        /// Memberships that Okta listed.
+        memberships_seen: Option<u64>,
+        /// Users in scope that no list of users held, only a group's members.
+        users_only_as_members: u64,
+        /// Groups in scope that no list of groups held, only a user's groups.
+        groups_only_from_users: u64,
+        /// Users that were gone when their groups were asked for.
+        users_vanished: u64,
+        /// Groups that were gone when their members were asked for.
+        groups_vanished: u64,
+        /// The members of Everyone, as Okta counts them.
+        everyone_reported: Option<u64>,
+        /// Users that are not deprovisioned, as listed.
+        users_not_deprovisioned: Option<u64>,
+        /// Whether a deprovisioned user was seen to be in Everyone; unknown where it made no difference, or where there was
+        /// none in scope to look at.
+        deprovisioned_in_everyone: Option<bool>,
+        /// Requests sent.
+        requests: u64,
+        /// Requests sent again.
+        retries: u64,
+        /// Waits for a rate limit.
+        waits: u64,
+        /// How long those took.
+        waited_seconds: f64,
+        /// How often the run was interrupted and resumed.
+        interruptions: u64,
+        /// How far the clock here is ahead of Okta's.
+        clock_skew_seconds: Option<i64>,
+        /// Whether an incomplete snapshot was asked to be kept.
+        allow_partial: bool,
+        /// Whether an empty snapshot was asked to be kept.
+        allow_empty: bool,
+        /// The version of the plain tables; the writer puts its own here, whatever it is given.
+        schema_version: u32,
     }
-    fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-}
-
-impl Column for i64 {
-    const SQL: &'static str = "integer";
-    fn to_value(&self) -> Value {
-        Value::Integer(*self)
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Integer(number) => Some(number),
-            _ => None,
-        }
-    }
-}
-
-impl Column for u64 {
-    const SQL: &'static str = "integer";
-    fn to_value(&self) -> Value {
-        Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        i64::from_value(value)?.try_into().ok()
-    }
-}
-
-impl Column for u32 {
-    const SQL: &'static str = "integer";
-    fn to_value(&self) -> Value {
-        Value::Integer((*self).into())
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        i64::from_value(value)?.try_into().ok()
-    }
-}
-
-impl Column for bool {
-    const SQL: &'static str = "integer";
-    fn to_value(&self) -> Value {
-        Value::Integer((*self).into())
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Integer(0) => Some(false),
-            Value::Integer(1) => Some(true),
-            _ => None,
-        }
-    }
-}
-
-impl Column for f64 {
-    const SQL: &'static str = "real";
-    fn to_value(&self) -> Value {
-        Value::Real(*self)
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Real(number) => Some(number),
-            _ => None,
-        }
-    }
-}
-
-impl Column for Timestamp {
-    const SQL: &'static str = "text";
-    fn to_value(&self) -> Value {
-        Value::Text(times::rfc3339(*self))
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        times::parse(&String::from_value(value)?)
-    }
-}
-
-impl<T: Column> Column for Option<T> {
-    const SQL: &'static str = T::SQL;
-    fn to_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, T::to_value)
-    }
-    fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Null => Some(None),
-            value => T::from_value(value).map(Some),
-        }
-    }
-}
-
-/// One list for the struct, its table, its writing and its reading.
-macro_rules! facts {
-    ($($(#[$meta:meta])* $name:ident: $type:ty,)*) => {
-        /// How a snapshot was taken, and what the scope let through: one field for each column of the table `snapshot`.
-        #[derive(Clone, Debug, PartialEq, Serialize)]
-        pub struct Facts {
-            $($(#[$meta])* pub $name: $type,)*
-        }
-
-        impl Facts {
-            /// The names of the columns.
-            pub(super) const COLUMNS: &'static [&'static str] = &[$(stringify!($name)),*];
-
-            const TYPES: &'static [&'static str] = &[$(<$type as Column>::SQL),*];
-
-            /// The values, one a column.
-            pub(super) fn to_values(&self) -> Vec<Value> {
-                vec![$(Column::to_value(&self.$name)),*]
-            }
-
-            /// The facts in a row of all columns, or the name of the column that holds something else.
-            pub(super) fn from_values(values: Vec<Value>) -> Result<Self, &'static str> {
-                let mut values = values.into_iter();
-                Ok(Self {
-                    $($name: Column::from_value(values.next().unwrap_or(Value::Null))
-                        .ok_or(stringify!($name))?,)*
-                })
-            }
-        }
-    };
-}
-
-facts! {
-    /// The run of `v1_sync_runs` that the plain tables describe.
-    sync_id: String,
-    /// The org, as `https://host`.
-    origin: String,
-    /// The email domains of the scope, joined with commas.
-    email_domains: String,
-    /// Whether secondary emails were ignored.
-    skip_secondary_emails: bool,
-    /// The text that names of groups had to contain.
-    group_name_filter: Option<String>,
-    /// `sync` or `demo`.
-    command: String,
-    /// The version of the program.
-    tool_version: String,
-    /// When the run was started.
-    #[serde(serialize_with = "as_rfc3339")]
-    started_at: Timestamp,
-    /// When the last answer was in.
-    #[serde(serialize_with = "as_rfc3339")]
-    ended_at: Timestamp,
-    /// Whether everything in scope could be read.
-    complete: bool,
-    /// How memberships were learned: `group` or `user`.
-    strategy: String,
-    /// How they were asked to be learned: `auto`, `group` or `user`.
-    memberships_by: String,
-    /// Which of the ways to list users was used.
-    users_listed_by: String,
-    /// Users that Okta listed; unknown where Okta was asked for possible matches only.
-    users_seen: Option<u64>,
-    /// Users in scope.
-    users_kept: u64,
-    /// Groups that Okta listed.
-    groups_seen: u64,
-    /// Groups in scope.
-    groups_kept: u64,
-    /// Memberships in scope.
-    memberships_kept: u64,
-    /// Memberships that Okta listed.
-    memberships_seen: Option<u64>,
-    /// Users in scope that no list of users held, only a group's members.
-    users_only_as_members: u64,
-    /// Groups in scope that no list of groups held, only a user's groups.
-    groups_only_from_users: u64,
-    /// Users that were gone when their groups were asked for.
-    users_vanished: u64,
-    /// Groups that were gone when their members were asked for.
-    groups_vanished: u64,
-    /// The members of Everyone, as Okta counts them.
-    everyone_reported: Option<u64>,
-    /// Users that are not deprovisioned, as listed.
-    users_not_deprovisioned: Option<u64>,
-    /// Whether a deprovisioned user was seen to be in Everyone; unknown where it made no difference, or where there was
-    /// none in scope to look at.
-    deprovisioned_in_everyone: Option<bool>,
-    /// Requests sent.
-    requests: u64,
-    /// Requests sent again.
-    retries: u64,
-    /// Waits for a rate limit.
-    waits: u64,
-    /// How long those took.
-    waited_seconds: f64,
-    /// How often the run was interrupted and resumed.
-    interruptions: u64,
-    /// How far the clock here is ahead of Okta's.
-    clock_skew_seconds: Option<i64>,
-    /// Whether an incomplete snapshot was asked to be kept.
-    allow_partial: bool,
-    /// Whether an empty snapshot was asked to be kept.
-    allow_empty: bool,
-    /// The version of the plain tables; the writer puts its own here, whatever it is given.
-    schema_version: u32,
 }
 
 impl Default for Facts {
@@ -260,31 +129,29 @@ impl Default for Facts {
     }
 }
 
-impl Facts {
-    /// The SQL that makes the table.
-    pub(super) fn create() -> String {
-        let columns: Vec<String> = Self::COLUMNS
-            .iter()
-            .zip(Self::TYPES)
-            .map(|(name, kind)| format!("    {name} {kind}"))
-            .collect();
-        format!("create table snapshot (\n{}\n)", columns.join(",\n"))
-    }
-
-    /// The SQL that fills it.
-    pub(super) fn insert() -> String {
-        let marks = vec!["?"; Self::COLUMNS.len()].join(", ");
-        format!("insert into snapshot values ({marks})")
-    }
-}
-
 fn as_rfc3339<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&times::rfc3339(*time))
 }
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::{Connection, params_from_iter};
+
     use super::*;
+    use crate::snapshot::columns::{BadValue, Table as _};
+    use crate::snapshot::schema;
+
+    /// Stores facts, changes the table, and reads them again.
+    fn read_again(facts: &Facts, change: &str) -> Result<Facts, BadValue> {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&schema::create_table::<Facts>()).unwrap();
+        let values = params_from_iter(facts.values());
+        db.execute(&schema::insert_into::<Facts>(), values).unwrap();
+        db.execute_batch(change).unwrap();
+        let mut select = db.prepare("select * from snapshot").unwrap();
+        let mut rows = select.query([]).unwrap();
+        Facts::from_row(rows.next().unwrap().unwrap(), 0)
+    }
 
     #[test]
     fn facts_survive_their_row() {
@@ -295,15 +162,21 @@ mod tests {
             group_name_filter: Some("vpn".to_owned()),
             ..Facts::default()
         };
-        assert_eq!(Facts::from_values(facts.to_values()), Ok(facts));
+        assert_eq!(read_again(&facts, ""), Ok(facts));
     }
 
     #[test]
     fn a_value_of_another_type_is_named() {
-        let mut values = Facts::default().to_values();
-        values[3] = Value::Integer(2);
-        assert_eq!(Facts::from_values(values), Err("skip_secondary_emails"));
-        assert_eq!(Facts::from_values(Vec::new()), Err("sync_id"));
+        for (change, column) in [
+            (
+                "update snapshot set skip_secondary_emails = 2",
+                "skip_secondary_emails",
+            ),
+            ("update snapshot set sync_id = null", "sync_id"),
+        ] {
+            let error = read_again(&Facts::default(), change).unwrap_err();
+            assert_eq!(error.column, column);
+        }
     }
 
     #[test]

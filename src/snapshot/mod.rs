@@ -44,6 +44,8 @@
 
 mod baton;
 pub mod c1z;
+mod cell;
+mod columns;
 mod error;
 mod facts;
 mod limits;
@@ -62,6 +64,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid};
 
+pub use cell::ProfileText;
+pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, TABLES, UserRow, Warning};
 pub use error::Error;
 pub use facts::Facts;
 pub use reader::Reader;
@@ -69,8 +73,7 @@ pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};
 
-use crate::filter::{Domain, MatchedBy};
-use crate::model::{Group, Learned, User};
+use crate::model::Learned;
 
 /// A run that a snapshot is written for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,87 +84,15 @@ pub struct Run {
     pub started_at: Timestamp,
 }
 
-/// A group to write, and how its members were learned.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupRow {
-    /// The group.
-    pub group: Group,
-    /// How its members were learned.
+/// How the members of a group to write were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupMembers {
+    /// The source of the memberships.
     pub learned: Learned,
-    /// The distinct users that Okta listed as members, where it was asked for them.
-    pub members_seen: Option<u64>,
-    /// The members in scope; always unknown where Okta would not show the members.
-    pub members_kept: Option<u64>,
-}
-
-/// Something that whoever reads the snapshot should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// A word for programs.
-    pub code: String,
-    /// What it is about: `run`, `user` or `group`.
-    pub kind: String,
-    /// The user or group.
-    pub object_id: Option<String>,
-    /// A sentence for people.
-    pub message: String,
-}
-
-/// How many users of a snapshot have an address in a domain of the scope. Each counts by the first address that is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct DomainUsers {
-    /// The domain, as the scope spells it.
-    pub domain: String,
-    /// All of them.
-    pub users: u64,
-    /// By the primary email.
-    pub users_by_email: u64,
-    /// By the login.
-    pub users_by_login: u64,
-    /// By the secondary email.
-    pub users_by_second_email: u64,
-}
-
-impl DomainUsers {
-    /// Nobody yet.
-    pub fn none_of(domain: &Domain) -> Self {
-        Self {
-            domain: domain.to_string(),
-            ..Self::default()
-        }
-    }
-
-    /// Counts a user.
-    pub fn add(&mut self, by: MatchedBy) {
-        self.users += 1;
-        match by {
-            MatchedBy::Email => self.users_by_email += 1,
-            MatchedBy::Login => self.users_by_login += 1,
-            MatchedBy::SecondEmail => self.users_by_second_email += 1,
-        }
-    }
-}
-
-/// A user, as read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UserRecord {
-    /// The user. From a file that another connector wrote, only what that keeps.
-    pub user: User,
-    /// Which address put the user in scope, where the file says it.
-    pub matched_by: Option<String>,
-}
-
-/// A group, as read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupRecord {
-    /// The group. From a file that another connector wrote, only what that keeps.
-    pub group: Group,
-    /// How its members were learned, where the file says it.
-    pub learned: Option<String>,
-    /// The distinct users that Okta listed as members, where known.
-    pub members_seen: Option<u64>,
-    /// The members in scope, where known.
-    pub members_kept: Option<u64>,
+    /// How many different members Okta listed, if it was asked to.
+    pub seen: Option<u64>,
+    /// How many members are in scope; not written if Okta denied access to the members.
+    pub kept: Option<u64>,
 }
 
 /// In what kind of file a snapshot is.

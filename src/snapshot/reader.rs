@@ -27,20 +27,19 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::c1z::{self, Form};
+use super::columns::{BadValue, Table};
 use super::facts::Facts;
-use super::limits::{MAX_DATABASE, MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE, has_few_elements};
+use super::limits::{MAX_DATABASE, MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
 use super::schema::SCHEMA_VERSION;
 use super::{
-    About, Container, Counts, DomainUsers, Error, GroupRecord, UserRecord, Warning, baton, proto,
-    times,
+    About, Container, Counts, DomainUsers, Error, GroupRow, ProfileText, UserRow, Warning, baton,
+    proto, times,
 };
-use crate::model::{Group, GroupId, Profile, User, UserId};
+use crate::model::{GroupId, Profile, UserId};
 
 /// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
 /// about 25.
 const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
-/// What a list of users says of each.
-const NAMES: [&str; 5] = ["login", "email", "displayName", "firstName", "lastName"];
 /// How many users or groups one name may find.
 const MAX_FOUND: usize = 100;
 
@@ -67,46 +66,6 @@ const TABLES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-const USER_COLUMNS: &[&str] = &[
-    "id",
-    "status",
-    "created",
-    "activated",
-    "status_changed",
-    "last_login",
-    "last_updated",
-    "password_changed",
-    "matched_by",
-    "profile",
-    "login",
-    "email",
-];
-
-const GROUP_COLUMNS: &[&str] = &[
-    "id",
-    "type",
-    "source_id",
-    "created",
-    "last_updated",
-    "last_membership_updated",
-    "members_reported",
-    "members_seen",
-    "members_kept",
-    "learned",
-    "profile",
-    "name",
-];
-
-const WARNING_COLUMNS: &[&str] = &["code", "kind", "object_id", "message"];
-
-const DOMAIN_COLUMNS: &[&str] = &[
-    "domain",
-    "users",
-    "users_by_email",
-    "users_by_login",
-    "users_by_second_email",
-];
-
 /// The rows that say there is a user; the id begins at the sixth character.
 const USER_ROWS: &str =
     "r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'";
@@ -118,15 +77,11 @@ const PLAIN_USERS: &str =
 const PLAIN_GROUPS: &str =
     "from v1_resources r left join groups p on p.id = substr(r.external_id, 7)";
 
-/// The columns of a user: those of the row that says there is one, and the details where the plain tables have them.
-const PLAIN_USER: &str = "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, p.status, p.created,
-        p.activated, p.status_changed, p.last_login, p.last_updated, p.password_changed, p.matched_by, p.profile";
-const PROTO_USER: &str = "select substr(r.external_id, 6), r.data, null from v1_resources r";
-
-const PLAIN_GROUP: &str = "select substr(r.external_id, 7), iif(p.id is null, r.data, null), p.id, p.type, p.source_id,
-        p.created, p.last_updated, p.last_membership_updated, p.members_reported, p.members_seen, p.members_kept,
-        p.learned, p.profile";
-const PROTO_GROUP: &str = "select substr(r.external_id, 7), r.data, null from v1_resources r";
+/// A user or a group as Baton's message alone.
+const PROTO_USER: &str =
+    "select substr(r.external_id, 6), r.data, null from v1_resources r where r.rowid = ?1";
+const PROTO_GROUP: &str =
+    "select substr(r.external_id, 7), r.data, null from v1_resources r where r.rowid = ?1";
 
 /// The distinct pairs that grants name, in the order of ids. Reading the table through and sorting is several times
 /// faster than going through an index, and SQLite sorts on disk what is too much for its cache.
@@ -248,6 +203,10 @@ pub struct Reader {
     db: Connection,
     allowance: Allowance,
     about: About,
+    /// Reads a user, and a group, from a row of `v1_resources`: its id, the message unless a plain table has the object,
+    /// and the columns of that table if it does.
+    user_query: String,
+    group_query: String,
 }
 
 impl Reader {
@@ -303,11 +262,28 @@ impl Reader {
     ) -> Result<Self, Error> {
         prepare(path, &db)?;
         let about = about(path, &db, container)?;
+        let (user_query, group_query) = match &about.facts {
+            Some(facts) => (
+                format!(
+                    "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, {} {PLAIN_USERS}
+                        where r.rowid = ?1 limit 1",
+                    plain_columns::<UserRow>(path, &db, facts)?
+                ),
+                format!(
+                    "select substr(r.external_id, 7), iif(p.id is null, r.data, null), p.id, {} {PLAIN_GROUPS}
+                        where r.rowid = ?1 limit 1",
+                    plain_columns::<GroupRow>(path, &db, facts)?
+                ),
+            ),
+            None => (PROTO_USER.to_owned(), PROTO_GROUP.to_owned()),
+        };
         let reader = Self {
             path: path.to_owned(),
             db,
             allowance,
             about,
+            user_query,
+            group_query,
         };
         reader.recount()?;
         Ok(reader)
@@ -399,16 +375,16 @@ impl Reader {
 
         let sql = format!("select p.status, count(*) {PLAIN_USERS} where {USER_ROWS} group by 1");
         counts.users_by_status = self.tally(&sql, |reader, map| {
-            reader.each_user(|record| {
-                add(map, record.user.status);
+            reader.each_user(|user| {
+                add(map, user.status);
                 Ok::<(), Error>(())
             })
         })?;
         counts.users = counts.users_by_status.values().sum();
         let sql = format!("select p.type, count(*) {PLAIN_GROUPS} where {GROUP_ROWS} group by 1");
         counts.groups_by_type = self.tally(&sql, |reader, map| {
-            reader.each_group(|record| {
-                add(map, record.group.kind);
+            reader.each_group(|group| {
+                add(map, group.kind);
                 Ok::<(), Error>(())
             })
         })?;
@@ -443,20 +419,11 @@ impl Reader {
     /// # Errors
     /// A damaged file.
     pub fn warnings(&self) -> Result<Vec<Warning>, Error> {
-        let mut warnings = Vec::new();
         if self.about.is_ours() {
-            let sql = "select code, kind, object_id, message from warnings order by rowid";
-            self.each(Of::Values, sql, [], |row| {
-                warnings.push(Warning {
-                    code: row.get(0)?,
-                    kind: row.get(1)?,
-                    object_id: row.get(2)?,
-                    message: row.get(3)?,
-                });
-                Ok(())
-            })?;
+            self.table(Of::Values, "rowid")
+        } else {
+            Ok(Vec::new())
         }
-        Ok(warnings)
     }
 
     /// The users of each domain of the scope; nothing where another connector wrote it, or an early version.
@@ -464,27 +431,33 @@ impl Reader {
     /// # Errors
     /// A damaged file.
     pub fn domains(&self) -> Result<Vec<DomainUsers>, Error> {
-        let mut domains = Vec::new();
-        let known = columns(&self.path, &self.db, "domains")?;
+        let known = columns(&self.path, &self.db, DomainUsers::NAME)?;
         let (true, Some(known)) = (self.about.is_ours(), known) else {
-            return Ok(domains);
+            return Ok(Vec::new());
         };
-        has(&self.path, "domains", &known, DOMAIN_COLUMNS)?;
+        has(
+            &self.path,
+            DomainUsers::NAME,
+            &known,
+            names::<DomainUsers>(),
+        )?;
+        self.table(Of::Ids, "domain")
+    }
+
+    /// A small plain table as a whole.
+    fn table<T: Table>(&self, of: Of, order: &str) -> Result<Vec<T>, Error> {
+        let names: Vec<&str> = names::<T>().collect();
         let sql = format!(
-            "select {} from domains order by domain",
-            DOMAIN_COLUMNS.join(", ")
+            "select {} from {} order by {order}",
+            names.join(", "),
+            T::NAME
         );
-        self.each(Of::Ids, &sql, [], |row| {
-            domains.push(DomainUsers {
-                domain: row.get(0)?,
-                users: unsigned(row, 1)?,
-                users_by_email: unsigned(row, 2)?,
-                users_by_login: unsigned(row, 3)?,
-                users_by_second_email: unsigned(row, 4)?,
-            });
+        let mut rows = Vec::new();
+        self.rows::<Error>(of, &sql, [], |row| {
+            rows.push(T::from_row(row, 0).map_err(|bad| bad_value::<T>(&self.path, None, &bad))?);
             Ok(())
         })?;
-        Ok(domains)
+        Ok(rows)
     }
 
     /// Every user, in the order of ids.
@@ -493,7 +466,7 @@ impl Reader {
     /// A damaged file, or what the callback returns.
     pub fn each_user<E: From<Error>>(
         &self,
-        mut f: impl FnMut(UserRecord) -> Result<(), E>,
+        mut f: impl FnMut(UserRow) -> Result<(), E>,
     ) -> Result<(), E> {
         for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
             let user = self.user(row)?;
@@ -508,7 +481,7 @@ impl Reader {
     /// A damaged file, or what the callback returns.
     pub fn each_group<E: From<Error>>(
         &self,
-        mut f: impl FnMut(GroupRecord) -> Result<(), E>,
+        mut f: impl FnMut(GroupRow) -> Result<(), E>,
     ) -> Result<(), E> {
         for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
             let group = self.group(row)?;
@@ -574,7 +547,7 @@ impl Reader {
     ///
     /// # Errors
     /// A damaged file, or more than 100 users.
-    pub fn find_users(&self, text: &str) -> Result<Vec<UserRecord>, Error> {
+    pub fn find_users(&self, text: &str) -> Result<Vec<UserRow>, Error> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
@@ -597,8 +570,8 @@ impl Reader {
             self.rows(Of::Ids, &sql, [&self.about.sync_id], |row| {
                 let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
                 if self.optional_text(row, 2)?.is_none() {
-                    let UserRecord { user, .. } = self.user(number)?;
-                    look(number, &id, user.login(), user.email());
+                    let user = self.user(number)?;
+                    look(number, &id, user.login.as_deref(), user.email.as_deref());
                     return Ok(());
                 }
                 let (login, email) = (self.optional_text(row, 3)?, self.optional_text(row, 4)?);
@@ -607,8 +580,13 @@ impl Reader {
             })?;
         } else {
             for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
-                let UserRecord { user, .. } = self.user(row)?;
-                look(row, user.id.as_str(), user.login(), user.email());
+                let user = self.user(row)?;
+                look(
+                    row,
+                    user.id.as_str(),
+                    user.login.as_deref(),
+                    user.email.as_deref(),
+                );
             }
         }
         if found.iter().any(|(_, id, _)| id == text) {
@@ -623,12 +601,15 @@ impl Reader {
     ///
     /// # Errors
     /// A damaged file, or more than 100 groups.
-    pub fn find_groups(&self, text: &str) -> Result<Vec<GroupRecord>, Error> {
+    pub fn find_groups(&self, text: &str) -> Result<Vec<GroupRow>, Error> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
         let id = baton::group_of_entitlement(text).unwrap_or(text);
         let (mut exact, mut folded) = (Vec::new(), Vec::new());
         for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
-            let GroupRecord { group, .. } = self.group(row)?;
-            let name = group.name();
+            let group = self.group(row)?;
+            let name = group.name.as_deref();
             if group.id.as_str() == id || name == Some(text) {
                 exact.push(row);
             } else if name.is_some_and(|name| same(name, text)) {
@@ -640,11 +621,11 @@ impl Reader {
         found.into_iter().map(|row| self.group(row)).collect()
     }
 
-    /// The groups that a user is in, sorted by name, then id. Of their profiles only the name is there.
+    /// The groups that a user is in, sorted by name, then id. Their profiles are left out.
     ///
     /// # Errors
     /// A damaged file.
-    pub fn groups_of(&self, user: &UserId) -> Result<Vec<GroupRecord>, Error> {
+    pub fn groups_of(&self, user: &UserId) -> Result<Vec<GroupRow>, Error> {
         let those = "and r.external_id in (select 'group:' || resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group'
                 and principal_resource_type_id = 'user' and principal_resource_id = ?2)
@@ -656,20 +637,21 @@ impl Reader {
             those,
             [self.about.sync_id.as_str(), user.as_str()],
         )? {
-            let mut record = self.group(row)?;
-            record.group.profile.retain(|key, _| key == "name");
-            groups.push(record);
+            let profile = ProfileText::default();
+            groups.push(GroupRow {
+                profile,
+                ..self.group(row)?
+            });
         }
-        groups.sort_by(|a, b| (a.group.name(), &a.group.id).cmp(&(b.group.name(), &b.group.id)));
+        groups.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(groups)
     }
 
-    /// The users that are in a group, sorted by login, then id. Of their profiles only the names and the primary email
-    /// are there.
+    /// The users that are in a group, sorted by login, then id. Their profiles are left out.
     ///
     /// # Errors
     /// A damaged file.
-    pub fn members_of(&self, group: &GroupId) -> Result<Vec<UserRecord>, Error> {
+    pub fn members_of(&self, group: &GroupId) -> Result<Vec<UserRow>, Error> {
         let those = "and r.external_id in (select 'user:' || principal_resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group' and resource_id = ?2
                 and principal_resource_type_id = 'user')
@@ -681,14 +663,13 @@ impl Reader {
             those,
             [self.about.sync_id.as_str(), group.as_str()],
         )? {
-            let mut record = self.user(row)?;
-            record
-                .user
-                .profile
-                .retain(|key, _| NAMES.contains(&key.as_str()));
-            users.push(record);
+            let profile = ProfileText::default();
+            users.push(UserRow {
+                profile,
+                ..self.user(row)?
+            });
         }
-        users.sort_by(|a, b| (a.user.login(), &a.user.id).cmp(&(b.user.login(), &b.user.id)));
+        users.sort_by(|a, b| (&a.login, &a.id).cmp(&(&b.login, &b.id)));
         Ok(users)
     }
 
@@ -717,23 +698,39 @@ impl Reader {
     }
 
     /// The user in a row of `v1_resources`.
-    fn user(&self, row: i64) -> Result<UserRecord, Error> {
-        let sql = if self.about.is_ours() {
-            format!("{PLAIN_USER} {PLAIN_USERS} where r.rowid = ?1 limit 1")
-        } else {
-            format!("{PROTO_USER} where r.rowid = ?1")
-        };
-        self.one(&sql, row, |row| self.user_record(row))
+    fn user(&self, row: i64) -> Result<UserRow, Error> {
+        self.one(&self.user_query, row, |row| {
+            self.object(row, |id, resource| {
+                let user = baton::user_of(id.into(), resource);
+                self.small(&user.profile, user.id.as_str())?;
+                UserRow::of(&user).map_err(|error| self.no_json(user.id.as_str(), &error))
+            })
+        })
     }
 
     /// The group in a row of `v1_resources`.
-    fn group(&self, row: i64) -> Result<GroupRecord, Error> {
-        let sql = if self.about.is_ours() {
-            format!("{PLAIN_GROUP} {PLAIN_GROUPS} where r.rowid = ?1 limit 1")
-        } else {
-            format!("{PROTO_GROUP} where r.rowid = ?1")
-        };
-        self.one(&sql, row, |row| self.group_record(row))
+    fn group(&self, row: i64) -> Result<GroupRow, Error> {
+        self.one(&self.group_query, row, |row| {
+            self.object(row, |id, resource| {
+                let group = baton::group_of(id.into(), resource);
+                self.small(&group.profile, group.id.as_str())?;
+                GroupRow::of(&group).map_err(|error| self.no_json(group.id.as_str(), &error))
+            })
+        })
+    }
+
+    /// A row of [`Self::user_query`] or [`Self::group_query`], from its plain table or else from its message.
+    fn object<T: Table>(
+        &self,
+        row: &Row<'_>,
+        of_message: impl FnOnce(String, proto::Resource) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let id = self.text(row, 0)?;
+        if self.optional_text(row, 2)?.is_some() {
+            return T::from_row(row, 3).map_err(|bad| bad_value::<T>(&self.path, Some(&id), &bad));
+        }
+        let resource = self.message(row, 1, &id)?;
+        of_message(id, resource)
     }
 
     /// A row that was there before; it takes from the allowance of the query that found it.
@@ -764,76 +761,6 @@ impl Reader {
         })
     }
 
-    /// A row of [`PLAIN_USER`] or [`PROTO_USER`].
-    fn user_record(&self, row: &Row<'_>) -> Result<UserRecord, Error> {
-        let id = self.text(row, 0)?;
-        if self.optional_text(row, 2)?.is_none() {
-            let resource = self.message(row, 1, &id)?;
-            let user = baton::user_of(id.into(), resource);
-            self.small(&user.profile, user.id.as_str())?;
-            return Ok(UserRecord {
-                user,
-                matched_by: None,
-            });
-        }
-        let time = |i: usize| self.time(row, i, &id);
-        let user = User {
-            status: self.optional_text(row, 3)?,
-            created: time(4)?,
-            activated: time(5)?,
-            status_changed: time(6)?,
-            last_login: time(7)?,
-            last_updated: time(8)?,
-            password_changed: time(9)?,
-            profile: self.profile(row, 11, &id)?,
-            id: id.into(),
-        };
-        Ok(UserRecord {
-            user,
-            matched_by: self.optional_text(row, 10)?,
-        })
-    }
-
-    /// A row of [`PLAIN_GROUP`] or [`PROTO_GROUP`].
-    fn group_record(&self, row: &Row<'_>) -> Result<GroupRecord, Error> {
-        let id = self.text(row, 0)?;
-        if self.optional_text(row, 2)?.is_none() {
-            let resource = self.message(row, 1, &id)?;
-            let group = baton::group_of(id.into(), resource);
-            self.small(&group.profile, group.id.as_str())?;
-            return Ok(GroupRecord {
-                group,
-                learned: None,
-                members_seen: None,
-                members_kept: None,
-            });
-        }
-        let time = |i: usize| self.time(row, i, &id);
-        let number = |i: usize| -> Result<Option<u64>, Error> {
-            let number: Option<i64> = row.get(i).map_err(|error| self.reading(error))?;
-            let negative =
-                |_| Error::damaged(&self.path, format!("{id} has a negative number of members"));
-            number.map(u64::try_from).transpose().map_err(negative)
-        };
-        let group = Group {
-            kind: self.optional_text(row, 3)?,
-            source_id: self.optional_text(row, 4)?,
-            created: time(5)?,
-            last_updated: time(6)?,
-            last_membership_updated: time(7)?,
-            members_reported: number(8)?,
-            has_admin_privilege: None,
-            profile: self.profile(row, 12, &id)?,
-            id: id.as_str().into(),
-        };
-        Ok(GroupRecord {
-            group,
-            members_seen: number(9)?,
-            members_kept: number(10)?,
-            learned: self.optional_text(row, 11)?,
-        })
-    }
-
     fn message(&self, row: &Row<'_>, column: usize, id: &str) -> Result<proto::Resource, Error> {
         let bytes = row.get_ref(column).map_err(|error| self.reading(error))?;
         let bytes = bytes
@@ -850,19 +777,6 @@ impl Reader {
         })
     }
 
-    fn profile(&self, row: &Row<'_>, column: usize, id: &str) -> Result<Profile, Error> {
-        let text = self.text(row, column)?;
-        if !has_few_elements(&text) {
-            return Err(self.large(id));
-        }
-        serde_json::from_str(&text).map_err(|error| {
-            Error::damaged(
-                &self.path,
-                format!("the profile of {id} is no JSON object ({error})"),
-            )
-        })
-    }
-
     /// Refuses a profile of too many values.
     fn small(&self, profile: &Profile, id: &str) -> Result<(), Error> {
         fn elements(value: &Value) -> usize {
@@ -874,32 +788,15 @@ impl Reader {
         }
         let count: usize = profile.values().map(|value| 1 + elements(value)).sum();
         if count > MAX_ELEMENTS {
-            return Err(self.large(id));
+            let why = format!("the profile of {id} holds more than {MAX_ELEMENTS} values");
+            return Err(Error::damaged(&self.path, why));
         }
         Ok(())
     }
 
-    fn large(&self, id: &str) -> Error {
-        let why = format!("the profile of {id} holds more than {MAX_ELEMENTS} values");
+    fn no_json(&self, id: &str, error: &serde_json::Error) -> Error {
+        let why = format!("the profile of {id} is no JSON object ({error})");
         Error::damaged(&self.path, why)
-    }
-
-    fn time(
-        &self,
-        row: &Row<'_>,
-        column: usize,
-        id: &str,
-    ) -> Result<Option<jiff::Timestamp>, Error> {
-        let Some(text) = self.optional_text(row, column)? else {
-            return Ok(None);
-        };
-        match times::parse(&text) {
-            Some(time) => Ok(Some(time)),
-            None => Err(Error::damaged(
-                &self.path,
-                format!("{text:?} is no time, but stands for one at {id}"),
-            )),
-        }
     }
 
     fn number(&self, row: &Row<'_>, column: usize) -> Result<i64, Error> {
@@ -1095,7 +992,7 @@ fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
     .map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))?;
     for (table, needed) in TABLES {
         match columns(path, db, table)? {
-            Some(columns) => has(path, table, &columns, needed)?,
+            Some(columns) => has(path, table, &columns, needed.iter().copied())?,
             None if table == "v1_sync_runs" => {
                 return Err(Error::NotASnapshot {
                     path: path.to_owned(),
@@ -1112,10 +1009,42 @@ fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn has(path: &Path, table: &str, columns: &[String], needed: &[&str]) -> Result<(), Error> {
+fn names<T: Table>() -> impl Iterator<Item = &'static str> {
+    T::COLUMNS.iter().map(|column| column.name)
+}
+
+/// What is wrong with a value of a plain table, and of whose row.
+fn bad_value<T: Table>(path: &Path, id: Option<&str>, bad: &BadValue) -> Error {
+    let of = id.map_or_else(String::new, |id| format!(" of {id}"));
+    let BadValue { column, problem } = bad;
+    Error::damaged(path, format!("{}.{column}{of} {problem}", T::NAME))
+}
+
+/// The columns of a plain table in a list to select, `p` being the table. A column that an earlier version did not have yet
+/// is null.
+fn plain_columns<T: Table>(path: &Path, db: &Connection, facts: &Facts) -> Result<String, Error> {
+    let known = columns(path, db, T::NAME)?
+        .ok_or_else(|| Error::damaged(path, format!("the table {} is missing", T::NAME)))?;
+    if facts.schema_version == SCHEMA_VERSION {
+        has(path, T::NAME, &known, names::<T>())?;
+    }
+    let is_known = |name: &str| known.iter().any(|column| column == name);
+    let selected = names::<T>().map(|name| match is_known(name) {
+        true => format!("p.{name}"),
+        false => "null".to_owned(),
+    });
+    Ok(selected.collect::<Vec<_>>().join(", "))
+}
+
+fn has(
+    path: &Path,
+    table: &str,
+    columns: &[String],
+    needed: impl IntoIterator<Item = &'static str>,
+) -> Result<(), Error> {
     let missing = needed
-        .iter()
-        .find(|name| !columns.iter().any(|column| column == *name));
+        .into_iter()
+        .find(|name| !columns.iter().any(|column| column == name));
     missing.map_or(Ok(()), |name| {
         Err(Error::damaged(
             path,
@@ -1216,8 +1145,7 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
     let Some(known) = columns(path, db, "snapshot")? else {
         return Ok(None);
     };
-    let marks: &[&str] = &["sync_id", "schema_version"];
-    if has(path, "snapshot", &known, marks).is_err() {
+    if has(path, "snapshot", &known, ["sync_id", "schema_version"]).is_err() {
         return Ok(None);
     }
     let failed = |error| Error::reading(path, MAX_VALUE, error);
@@ -1241,31 +1169,20 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
             ),
         });
     }
-    for (table, needed) in [
-        ("users", USER_COLUMNS),
-        ("groups", GROUP_COLUMNS),
-        ("warnings", WARNING_COLUMNS),
-    ] {
-        let columns = columns(path, db, table)?
-            .ok_or_else(|| Error::damaged(path, format!("the table {table} is missing")))?;
-        has(path, table, &columns, needed)?;
-    }
+    let warnings = columns(path, db, Warning::NAME)?
+        .ok_or_else(|| Error::damaged(path, "the table warnings is missing"))?;
+    has(path, Warning::NAME, &warnings, names::<Warning>())?;
     // What an earlier version did not know yet is null.
-    let is_known = |name: &&str| known.iter().any(|column| column == name);
-    let selected: Vec<&str> = Facts::COLUMNS
-        .iter()
+    let is_known = |name: &str| known.iter().any(|column| column == name);
+    let selected: Vec<&str> = names::<Facts>()
         .map(|name| if is_known(name) { name } else { "null" })
         .collect();
     let sql = format!(
         "select {} from snapshot where sync_id = ?1 limit 1",
         selected.join(", ")
     );
-    let values = db
-        .query_row(&sql, [sync_id], |row| {
-            (0..Facts::COLUMNS.len()).map(|i| row.get(i)).collect()
-        })
-        .map_err(failed)?;
-    Facts::from_values(values)
+    db.query_row(&sql, [sync_id], |row| Ok(Facts::from_row(row, 0)))
+        .map_err(failed)?
         .map(Some)
-        .map_err(|column| Error::damaged(path, format!("snapshot.{column} holds no such value")))
+        .map_err(|bad| bad_value::<Facts>(path, None, &bad))
 }

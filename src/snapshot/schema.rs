@@ -1,4 +1,7 @@
-//! All the SQL that makes a snapshot's tables.
+//! All the SQL that makes a snapshot's tables and fills them.
+
+use super::columns::{DomainUsers, GroupRow, Table, UserRow, Warning};
+use super::facts::Facts;
 
 /// The version of the plain tables. A reader refuses a newer one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -97,55 +100,32 @@ create unique index idx_assets_external_sync_v1 on v1_assets (external_id, sync_
 create unique index idx_session_store_sync_key_v1 on v1_connector_sessions (sync_id, key);
 ";
 
-/// The tables for people and SQL tools; [`super::facts`] makes the one named `snapshot`.
-pub const PLAIN_TABLES: &str = "
-create table users (
-    id text not null primary key,
-    status text,
-    login text,
-    email text,
-    second_email text,
-    first_name text,
-    last_name text,
-    display_name text,
-    created text,
-    activated text,
-    status_changed text,
-    last_login text,
-    last_updated text,
-    password_changed text,
-    matched_by text,
-    profile text not null
-);
-create table groups (
-    id text not null primary key,
-    name text,
-    description text,
-    type text,
-    source_id text,
-    created text,
-    last_updated text,
-    last_membership_updated text,
-    members_reported integer,
-    members_seen integer,
-    members_kept integer,
-    learned text not null,
-    profile text not null
-);
-create table domains (
-    domain text not null primary key,
-    users integer not null,
-    users_by_email integer not null,
-    users_by_login integer not null,
-    users_by_second_email integer not null
-);
-create table warnings (
-    code text not null,
-    kind text not null,
-    object_id text,
-    message text not null
-);
-";
+/// The tables for people and SQL tools.
+pub fn plain_tables() -> String {
+    [
+        create_table::<UserRow>(),
+        create_table::<GroupRow>(),
+        create_table::<DomainUsers>(),
+        create_table::<Warning>(),
+        create_table::<Facts>(),
+    ]
+    .concat()
+}
+
+/// The SQL that makes a table.
+pub fn create_table<T: Table>() -> String {
+    let columns: Vec<String> = T::COLUMNS
+        .iter()
+        .map(|column| format!("    {column}"))
+        .collect();
+    format!("create table {} (\n{}\n);\n", T::NAME, columns.join(",\n"))
+}
+
+/// The SQL that inserts a row, given the values of all columns.
+pub fn insert_into<T: Table>() -> String {
+    let marks = vec!["?"; T::COLUMNS.len()].join(", ");
+    format!("insert into {} values ({marks})", T::NAME)
+}
 
 /// A membership is stored once, as a grant; this is how people read it.
 pub const VIEWS: &str = "
@@ -175,12 +155,3 @@ pub const INSERT_RUN: &str =
     "insert into v1_sync_runs (sync_id, started_at, ended_at, sync_token, sync_type, parent_sync_id,
         linked_sync_id, supports_diff)
     values (?1, ?2, ?3, '{}', 'full', '', '', 1)";
-
-pub const INSERT_USER: &str = "insert into users values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-
-pub const INSERT_GROUP: &str =
-    "insert into groups values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-
-pub const INSERT_DOMAIN: &str = "insert into domains values (?1, ?2, ?3, ?4, ?5)";
-
-pub const INSERT_WARNING: &str = "insert into warnings values (?1, ?2, ?3, ?4)";

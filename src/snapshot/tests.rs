@@ -9,9 +9,10 @@ use rusqlite::Connection;
 use serde_json::from_str;
 use tempfile::TempDir;
 
+use super::columns::Table as _;
 use super::*;
 use crate::filter::MatchedBy;
-use crate::model::{GroupId, UserId};
+use crate::model::{Group, GroupId, User, UserId};
 
 type Lines = Vec<String>;
 
@@ -21,38 +22,39 @@ fn at(text: &str) -> Timestamp {
 
 fn user(id: &str, status: Option<&str>, profile: &str) -> User {
     User {
-        id: id.into(),
         status: status.map(str::to_owned),
         created: Some(at("2020-01-02T03:04:05Z")),
-        activated: None,
         status_changed: Some(at("2020-01-02T03:04:05.123456Z")),
         last_login: Some(at("2025-01-09T08:11:02.5Z")),
-        last_updated: None,
-        password_changed: None,
         profile: from_str(profile).unwrap(),
+        ..User::new(id.into())
     }
 }
 
-fn group(id: &str, name: &str, kind: &str, learned: Learned) -> GroupRow {
+/// A group to write.
+type Written = (Group, GroupMembers);
+
+fn group(id: &str, name: &str, kind: &str, learned: Learned) -> Written {
     let profile = from_str(&format!(
         r#"{{"name": {name:?}, "description": null, "cost": 1.50}}"#
     ));
-    GroupRow {
-        group: Group {
-            id: id.into(),
-            kind: Some(kind.to_owned()),
-            source_id: (kind == "APP_GROUP").then(|| "0oa1".to_owned()),
-            created: Some(at("2020-01-02T03:04:05Z")),
-            last_updated: None,
-            last_membership_updated: Some(at("2021-01-02T03:04:05Z")),
-            members_reported: Some(5),
-            has_admin_privilege: None,
-            profile: profile.unwrap(),
-        },
+    let group = Group {
+        id: id.into(),
+        kind: Some(kind.to_owned()),
+        source_id: (kind == "APP_GROUP").then(|| "0oa1".to_owned()),
+        created: Some(at("2020-01-02T03:04:05Z")),
+        last_updated: None,
+        last_membership_updated: Some(at("2021-01-02T03:04:05Z")),
+        members_reported: Some(5),
+        has_admin_privilege: None,
+        profile: profile.unwrap(),
+    };
+    let members = GroupMembers {
         learned,
-        members_seen: (learned == Learned::Listed).then_some(4),
-        members_kept: Some(2),
-    }
+        seen: (learned == Learned::Listed).then_some(4),
+        kept: Some(2),
+    };
+    (group, members)
 }
 
 fn users() -> Vec<User> {
@@ -74,7 +76,7 @@ fn users() -> Vec<User> {
     ]
 }
 
-fn groups() -> Vec<GroupRow> {
+fn groups() -> Vec<Written> {
     vec![
         group("00g1", "VPN", "OKTA_GROUP", Learned::Listed),
         group("00g2", "vpn", "APP_GROUP", Learned::Listed),
@@ -125,14 +127,14 @@ fn warning() -> Warning {
 }
 
 /// Writes a database.
-fn database(path: &Path, users: &[User], groups: &[GroupRow], memberships: &[(&str, &str)]) {
+fn database(path: &Path, users: &[User], groups: &[Written], memberships: &[(&str, &str)]) {
     let run = run();
     let mut writer = Writer::create(path, &run).unwrap();
     for user in users {
         writer.user(user, MatchedBy::Email).unwrap();
     }
-    for group in groups {
-        writer.group(group).unwrap();
+    for (group, members) in groups {
+        writer.group(group, members).unwrap();
     }
     for some in memberships.chunk_by(|one, other| one.0 == other.0) {
         let users: Vec<UserId> = some.iter().map(|(_, user)| UserId::from(*user)).collect();
@@ -161,13 +163,7 @@ fn memberships(reader: &Reader) -> Result<Lines, Error> {
 }
 
 /// Everything that can be read.
-type All = (
-    Counts,
-    Vec<Warning>,
-    Vec<UserRecord>,
-    Vec<GroupRecord>,
-    Lines,
-);
+type All = (Counts, Vec<Warning>, Vec<UserRow>, Vec<GroupRow>, Lines);
 
 fn everything(path: &Path) -> Result<All, Error> {
     let reader = Reader::open(path)?;
@@ -180,11 +176,11 @@ fn everything(path: &Path) -> Result<All, Error> {
         groups.push(group);
         Ok::<(), Error>(())
     })?;
-    for record in &users {
-        reader.groups_of(&record.user.id)?;
+    for user in &users {
+        reader.groups_of(&user.id)?;
     }
-    for record in &groups {
-        reader.members_of(&record.group.id)?;
+    for group in &groups {
+        reader.members_of(&group.id)?;
     }
     reader.find_users("mira@example.com")?;
     reader.find_groups("VPN")?;
@@ -203,15 +199,12 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn ids(users: &[UserRecord]) -> Vec<&str> {
-    users.iter().map(|record| record.user.id.as_str()).collect()
+fn ids(users: &[UserRow]) -> Vec<&str> {
+    users.iter().map(|user| user.id.as_str()).collect()
 }
 
-fn group_ids(groups: &[GroupRecord]) -> Vec<&str> {
-    groups
-        .iter()
-        .map(|record| record.group.id.as_str())
-        .collect()
+fn group_ids(groups: &[GroupRow]) -> Vec<&str> {
+    groups.iter().map(|group| group.id.as_str()).collect()
 }
 
 fn map(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
@@ -273,20 +266,28 @@ fn what_is_written_is_read_again_from_either_kind_of_file() {
         assert_eq!(counts.groups_by_type, types);
         assert!(counts.others.is_empty());
         assert_eq!(warnings, [warning()]);
-        for (record, user) in read_users.iter().zip(users()) {
-            assert_eq!(record.user, user);
-            assert_eq!(record.matched_by.as_deref(), Some("email"));
+        for (read, user) in read_users.iter().zip(users()) {
+            let matched_by = Some("email".to_owned());
+            let expected = UserRow {
+                matched_by,
+                ..UserRow::of(&user).unwrap()
+            };
+            assert_eq!(*read, expected);
+            assert_eq!(read.profile.parse().unwrap(), user.profile);
         }
         assert_eq!(read_users.len(), 4);
-        for (record, row) in read_groups.iter().zip(groups()) {
-            assert_eq!(record.group, row.group);
-            assert_eq!(record.learned.as_deref(), Some(row.learned.as_str()));
-            assert_eq!(record.members_seen, row.members_seen);
-            let kept = row
-                .members_kept
-                .filter(|_| row.learned != Learned::Forbidden);
-            assert_eq!(record.members_kept, kept);
+        for (read, (group, members)) in read_groups.iter().zip(groups()) {
+            let is_readable = members.learned != Learned::Forbidden;
+            let expected = GroupRow {
+                learned: Some(members.learned.as_str().to_owned()),
+                members_seen: members.seen,
+                members_kept: members.kept.filter(|_| is_readable),
+                ..GroupRow::of(&group).unwrap()
+            };
+            assert_eq!(*read, expected);
+            assert_eq!(read.profile.parse().unwrap(), group.profile);
         }
+        assert_eq!(read_groups.len(), 4);
         let expected = MEMBERSHIPS.map(|(group, user)| format!("{group} {user}"));
         assert_eq!(memberships, expected);
     }
@@ -337,7 +338,21 @@ fn the_plain_tables_have_the_columns_that_are_promised() {
     );
     assert_eq!(columns("memberships"), "user_id, group_id, learned");
     assert_eq!(columns("warnings"), "code, kind, object_id, message");
-    assert_eq!(columns("snapshot"), Facts::COLUMNS.join(", "));
+    for (table, described) in TABLES {
+        let names: Vec<&str> = described.iter().map(|column| column.name).collect();
+        assert_eq!(columns(table), names.join(", "), "{table}");
+        let sql = "select type || iif(\"notnull\", ' not null', '') || iif(pk, ' primary key', '')
+            from pragma_table_info(?1)";
+        let mut statement = db.prepare(sql).unwrap();
+        let types = statement.query_map([table], |row| row.get::<_, String>(0));
+        for (column, there) in described.iter().zip(types.unwrap()) {
+            // A view has neither types nor constraints.
+            if table != MembershipRow::NAME {
+                let there = format!("{} {}", column.name, there.unwrap().to_lowercase());
+                assert_eq!(there, column.to_string(), "{table}");
+            }
+        }
+    }
     let row: (String, String, String) = db
         .query_row(
             "select * from memberships where user_id = '00u2'",
@@ -436,8 +451,8 @@ fn rows_out_of_order_and_rows_given_twice_are_refused() {
         assert!(matches!(error, Error::OutOfOrder { .. }), "{error}");
     }
     let rows = groups();
-    writer.group(&rows[1]).unwrap();
-    assert!(writer.group(&rows[0]).is_err());
+    writer.group(&rows[1].0, &rows[1].1).unwrap();
+    assert!(writer.group(&rows[0].0, &rows[0].1).is_err());
     let mut members = |group: &str, users: &[&str]| {
         let users: Vec<UserId> = users.iter().map(|user| UserId::from(*user)).collect();
         writer.memberships(&GroupId::from(group), &users)
@@ -552,27 +567,24 @@ fn files_of_the_go_connector_show_their_users_groups_and_memberships() {
     assert_eq!(counts.users_by_status["SUSPENDED"], 1);
     assert_eq!(counts.groups_by_type, map(&[("unknown", 4)]));
     assert!(warnings.is_empty());
-    let names: Lines = users
-        .iter()
-        .map(|record| record.user.display_name())
-        .collect();
+    let names: Lines = users.iter().map(UserRow::display_name).collect();
     assert_eq!(names[0], "Ada Lovelace");
     assert_eq!(names[1], "Zoë Müller-Łukasz");
     assert_eq!(names[4], "Svc Backup 🤖");
     assert_eq!(names[6], "rec@example.com");
     assert_eq!(
-        users[3].user.profile["loginCount"].to_string(),
+        users[3].profile.parse().unwrap()["loginCount"].to_string(),
         "12345678901"
     );
     assert_eq!(
-        users[3].user.profile["nested"].to_string(),
+        users[3].profile.parse().unwrap()["nested"].to_string(),
         r#"{"a":1,"b":[true,null,1.5]}"#
     );
-    assert_eq!(users[0].user.second_email(), Some("ada.home@personal.test"));
-    let names: Vec<&str> = groups
-        .iter()
-        .map(|record| record.group.display_name())
-        .collect();
+    assert_eq!(
+        users[0].second_email.as_deref(),
+        Some("ada.home@personal.test")
+    );
+    let names: Vec<&str> = groups.iter().map(GroupRow::display_name).collect();
     assert_eq!(
         names,
         [
@@ -597,7 +609,7 @@ fn the_newest_run_of_a_file_is_read() {
     assert_eq!((counts.users, counts.groups, counts.memberships), (7, 4, 9));
     assert!(ids(&users).contains(&"00u1aaaaaaaaaaaaaaa9"));
     assert!(!ids(&users).contains(&"00u1aaaaaaaaaaaaaaa7"));
-    assert_ne!(groups[1].group.display_name(), "Engineering");
+    assert_ne!(groups[1].display_name(), "Engineering");
     assert!(!memberships.contains(&"00g1bbbbbbbbbbbbbbb3 00u1aaaaaaaaaaaaaaa2".to_owned()));
 }
 
@@ -693,11 +705,11 @@ fn a_run_that_another_program_appended_is_read_from_its_own_rows() {
     );
     assert_eq!(memberships, ["00g2 00u2"]);
     assert!(warnings.is_empty());
-    let user = &users[0].user;
+    let user = &users[0];
     assert_eq!(user.status.as_deref(), Some("STAGED"));
-    assert_eq!(user.profile, expected[1].profile);
-    assert_eq!(groups[0].group.kind.as_deref(), Some("APP_GROUP"));
-    assert_eq!(groups[0].group.source_id.as_deref(), Some("0oa1"));
+    assert_eq!(user.profile.parse().unwrap(), expected[1].profile);
+    assert_eq!(groups[0].kind.as_deref(), Some("APP_GROUP"));
+    assert_eq!(groups[0].source_id.as_deref(), Some("0oa1"));
     assert_eq!(groups[0].learned, None);
 }
 
@@ -747,6 +759,14 @@ fn a_file_of_an_earlier_version_without_the_newer_facts_and_tables_is_read() {
     assert_eq!((counts.users, counts.memberships), (4, 5));
     let error = changed("alter table snapshot drop column complete").unwrap_err();
     assert!(error.to_string().contains("snapshot.complete"), "{error}");
+    let (_, _, users, groups, _) = changed(
+        "update snapshot set schema_version = 0; alter table users drop column matched_by;
+        alter table groups drop column members_seen",
+    )
+    .unwrap();
+    assert!(users.iter().all(|user| user.matched_by.is_none()));
+    assert!(users[0].login.is_some());
+    assert!(groups.iter().all(|group| group.members_seen.is_none()));
 }
 
 #[test]
@@ -810,9 +830,9 @@ fn what_no_reader_would_take_is_not_written() {
         assert!(writer.user(&user, MatchedBy::Email).is_err(), "{name}");
     }
     let mut writer = Writer::create(&folder.path().join("group"), &run()).unwrap();
-    let mut row = group("00g1", "A group", "OKTA_GROUP", Learned::Listed);
-    row.group.kind = Some(long());
-    assert!(writer.group(&row).is_err());
+    let (mut group, members) = group("00g1", "A group", "OKTA_GROUP", Learned::Listed);
+    group.kind = Some(long());
+    assert!(writer.group(&group, &members).is_err());
 }
 
 #[test]
@@ -931,7 +951,7 @@ fn a_database_that_is_being_changed_is_refused_and_nothing_is_made_beside_one() 
 fn a_name_that_fits_very_many_is_no_name() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("many.db");
-    let groups: Vec<GroupRow> = (0..101)
+    let groups: Vec<Written> = (0..101)
         .map(|n| group(&format!("00g{n:03}"), "Same", "APP_GROUP", Learned::Listed))
         .collect();
     database(&path, &users(), &groups[..100], &[]);

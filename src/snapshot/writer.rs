@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
+use super::columns::Table;
 use super::facts::Facts;
-use super::limits::{self, MAX_ID, MAX_VALUE};
+use super::limits::{MAX_ID, MAX_VALUE, has_few_elements};
 use super::schema::{self, SCHEMA_VERSION};
-use super::{DomainUsers, Error, GroupRow, Run, Warning, baton, proto, times};
+use super::{
+    DomainUsers, Error, GroupMembers, GroupRow, ProfileText, Run, UserRow, Warning, baton, proto,
+    times,
+};
 use crate::filter::MatchedBy;
-use crate::model::{GroupId, Learned, Profile, User, UserId};
+use crate::model::{Group, GroupId, Learned, User, UserId};
 
 /// How a database is set up before it is written. Nothing of the file is of use until all of it is there, so nothing
 /// needs to be undone or synced. The cache is 32 MiB: room for the leaves of the tables and for sorting the indexes in
@@ -33,6 +37,8 @@ pub struct Writer {
     sync_id: String,
     started_at: String,
     discovered_at: String,
+    insert_user: String,
+    insert_group: String,
     last_user: Option<UserId>,
     last_group: Option<GroupId>,
     last_members_of: Option<GroupId>,
@@ -61,8 +67,7 @@ impl Writer {
             db.execute_batch("begin")?;
             db.execute_batch(schema::BATON_TABLES)?;
             db.execute_batch(schema::EMPTY_INDEXES)?;
-            db.execute_batch(schema::PLAIN_TABLES)?;
-            db.execute_batch(&Facts::create())?;
+            db.execute_batch(&schema::plain_tables())?;
             Ok(db)
         };
         let db = open().map_err(|source| database(path, source))?;
@@ -73,6 +78,8 @@ impl Writer {
             sync_id: run.sync_id.clone(),
             started_at: time.clone(),
             discovered_at: time,
+            insert_user: schema::insert_into::<UserRow>(),
+            insert_group: schema::insert_into::<GroupRow>(),
             last_user: None,
             last_group: None,
             last_members_of: None,
@@ -102,36 +109,18 @@ impl Writer {
         }
         let resource = baton::user_resource(user).encode_to_vec();
         self.resource(baton::USER, user.id.as_str(), &resource)?;
-        let profile = self.profile(&user.profile)?;
-        let time = |time: Option<jiff::Timestamp>| time.map(times::rfc3339);
-        let attribute = |key: &str| user.profile.get(key).and_then(serde_json::Value::as_str);
+        let row = UserRow {
+            matched_by: Some(matched_by.as_str().to_owned()),
+            ..UserRow::of(user).map_err(|error| self.no_json(&error))?
+        };
+        self.check_profile(&row.profile)?;
         self.check_words([
             Some(user.id.as_str()),
             user.status.as_deref(),
             user.login(),
             user.email(),
         ])?;
-        self.insert(
-            schema::INSERT_USER,
-            params![
-                user.id.as_str(),
-                user.status,
-                attribute("login"),
-                attribute("email"),
-                attribute("secondEmail"),
-                attribute("firstName"),
-                attribute("lastName"),
-                attribute("displayName"),
-                time(user.created),
-                time(user.activated),
-                time(user.status_changed),
-                time(user.last_login),
-                time(user.last_updated),
-                time(user.password_changed),
-                matched_by.as_str(),
-                profile,
-            ],
-        )?;
+        self.insert_row(&self.insert_user, &row)?;
         self.last_user = Some(user.id.clone());
         self.users += 1;
         Ok(())
@@ -143,8 +132,7 @@ impl Writer {
     ///
     /// # Errors
     /// A group out of order, one that no reader would take, or a full disk.
-    pub fn group(&mut self, row: &GroupRow) -> Result<(), Error> {
-        let group = &row.group;
+    pub fn group(&mut self, group: &Group, members: &GroupMembers) -> Result<(), Error> {
         if self
             .last_group
             .as_ref()
@@ -159,7 +147,7 @@ impl Writer {
             group.kind.as_deref(),
             group.source_id.as_deref(),
         ])?;
-        let readable = row.learned != Learned::Forbidden;
+        let readable = members.learned != Learned::Forbidden;
         if readable {
             let entitlement = baton::group_entitlement(group, resource);
             let data = entitlement.encode_to_vec();
@@ -174,28 +162,14 @@ impl Writer {
             ];
             self.insert(schema::INSERT_ENTITLEMENT, row)?;
         }
-        let profile = self.profile(&group.profile)?;
-        let attribute = |key: &str| group.profile.get(key).and_then(serde_json::Value::as_str);
-        let time = |time: Option<jiff::Timestamp>| time.map(times::rfc3339);
-        let number = |number: Option<u64>| number.map(count);
-        self.insert(
-            schema::INSERT_GROUP,
-            params![
-                group.id.as_str(),
-                attribute("name"),
-                attribute("description"),
-                group.kind,
-                group.source_id,
-                time(group.created),
-                time(group.last_updated),
-                time(group.last_membership_updated),
-                number(group.members_reported),
-                number(row.members_seen),
-                number(row.members_kept.filter(|_| readable)),
-                row.learned.as_str(),
-                profile,
-            ],
-        )?;
+        let row = GroupRow {
+            members_seen: members.seen,
+            members_kept: members.kept.filter(|_| readable),
+            learned: Some(members.learned.as_str().to_owned()),
+            ..GroupRow::of(group).map_err(|error| self.no_json(&error))?
+        };
+        self.check_profile(&row.profile)?;
+        self.insert_row(&self.insert_group, &row)?;
         self.last_group = Some(group.id.clone());
         self.groups += 1;
         Ok(())
@@ -292,31 +266,13 @@ impl Writer {
             memberships_kept: self.memberships,
             ..facts.clone()
         };
-        self.insert(&Facts::insert(), params_from_iter(facts.to_values()))?;
+        self.insert_row(&schema::insert_into::<Facts>(), &facts)?;
         for row in domains {
-            self.insert(
-                schema::INSERT_DOMAIN,
-                params![
-                    row.domain,
-                    count(row.users),
-                    count(row.users_by_email),
-                    count(row.users_by_login),
-                    count(row.users_by_second_email),
-                ],
-            )?;
+            self.insert_row(&schema::insert_into::<DomainUsers>(), row)?;
         }
         for warning in warnings {
-            let Warning {
-                code,
-                kind,
-                object_id,
-                message,
-            } = warning;
-            self.check(message.as_bytes())?;
-            self.insert(
-                schema::INSERT_WARNING,
-                params![code, kind, object_id, message],
-            )?;
+            self.check(warning.message.as_bytes())?;
+            self.insert_row(&schema::insert_into::<Warning>(), warning)?;
         }
         let Self { db, path, .. } = self;
         let close = || -> rusqlite::Result<()> {
@@ -340,15 +296,16 @@ impl Writer {
         self.insert(schema::INSERT_RESOURCE, row)
     }
 
-    fn profile(&self, profile: &Profile) -> Result<String, Error> {
-        // `Display` of a `Value` cannot fail, that of a `Map` does not exist.
-        let text = serde_json::to_string(profile)
-            .map_err(|error| self.out_of_order(format!("a profile is no JSON ({error})")))?;
-        self.check(text.as_bytes())?;
-        if !limits::has_few_elements(&text) {
+    fn check_profile(&self, profile: &ProfileText) -> Result<(), Error> {
+        self.check(profile.as_str().as_bytes())?;
+        if !has_few_elements(profile.as_str()) {
             return Err(Error::too_many_elements(&self.path));
         }
-        Ok(text)
+        Ok(())
+    }
+
+    fn no_json(&self, error: &serde_json::Error) -> Error {
+        self.out_of_order(format!("a profile is no JSON ({error})"))
     }
 
     /// What is sorted and compared has to be short.
@@ -365,6 +322,10 @@ impl Writer {
             return Err(Error::value_too_big(&self.path));
         }
         Ok(())
+    }
+
+    fn insert_row<T: Table>(&self, sql: &str, row: &T) -> Result<(), Error> {
+        self.insert(sql, params_from_iter(row.values()))
     }
 
     fn insert(&self, sql: &str, row: impl rusqlite::Params) -> Result<(), Error> {
@@ -395,11 +356,6 @@ fn sort_beside(db: &Connection, path: &Path) -> rusqlite::Result<()> {
         Some(folder) => db.pragma_update(None, "temp_store_directory", folder),
         None => Ok(()),
     }
-}
-
-/// A number as SQLite holds it.
-fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn database(path: &Path, source: rusqlite::Error) -> Error {

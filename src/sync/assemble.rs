@@ -7,8 +7,8 @@ use super::checkpoint::Checkpoint;
 use super::objects::LocalId;
 use super::plan::Strategy;
 use crate::filter::{Addresses, Scope};
-use crate::model::{GroupId, Learned, UserId};
-use crate::snapshot::{DomainUsers, GroupRow, Writer};
+use crate::model::{Learned, UserId};
+use crate::snapshot::{DomainUsers, GroupMembers, Writer};
 
 /// What the snapshot holds, counted while it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,18 +118,16 @@ pub fn assemble(
             counts.hidden += seen.saturating_sub(kept);
             counts.hidden_is_estimate |= members_listed.is_none() && seen > kept;
         }
-        let id: GroupId = group.id.clone();
-        let row = GroupRow {
-            group,
+        let read = GroupMembers {
             learned,
-            members_seen: members_listed,
-            members_kept: (learned != Learned::Forbidden).then_some(kept),
+            seen: members_listed,
+            kept: Some(kept),
         };
         writer
-            .group(&row)
-            .with_context(|| format!("cannot write group {id}"))?;
+            .group(&group, &read)
+            .with_context(|| format!("cannot write group {}", group.id))?;
         let users = members.iter().map(|place| &places.ids[*place as usize]);
-        writer.memberships(&id, users)?;
+        writer.memberships(&group.id, users)?;
         Ok(())
     })?;
     Ok(counts)

@@ -46,19 +46,13 @@ impl Checkpoint {
     ) -> anyhow::Result<()> {
         let user = &copy.user;
         self.db
-            .prepare_cached(
-                "insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,0)",
-            )?
+            .prepare_cached("insert or replace into users values (?1,?2,?3,?4,?5,?6,?7,?8,?9,0)")?
             .execute(params![
                 local_id,
                 user.id.as_str(),
                 user.status,
-                micros(user.created),
-                micros(user.activated),
-                micros(user.status_changed),
-                micros(user.last_login),
                 micros(user.last_updated),
-                micros(user.password_changed),
+                serde_json::to_string(user)?,
                 copy.profile,
                 copy.matched_by.map(MatchedBy::as_str),
                 source == CopySource::Listing,
@@ -294,17 +288,10 @@ impl Checkpoint {
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let user = User {
-                id: UserId::from(row.get::<_, String>(1)?),
-                status: row.get(2)?,
-                created: time(row, 3)?,
-                activated: time(row, 4)?,
-                status_changed: time(row, 5)?,
-                last_login: time(row, 6)?,
-                last_updated: time(row, 7)?,
-                password_changed: time(row, 8)?,
-                profile: serde_json::from_str(row.get_ref(9)?.as_str()?)?,
+                profile: serde_json::from_str(row.get_ref(5)?.as_str()?)?,
+                ..serde_json::from_str(row.get_ref(4)?.as_str()?)?
             };
-            let matched_by = MatchedBy::parse(row.get_ref(10)?.as_str()?)
+            let matched_by = MatchedBy::parse(row.get_ref(6)?.as_str()?)
                 .context("a user in scope matched by nothing")?;
             handle(row.get(0)?, user, matched_by)?;
         }

@@ -2,9 +2,10 @@
 //! version is not resumed.
 
 /// The version of the tables, stored as SQLite's `user_version`.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
-/// The tables, in the order in which `select *` is decoded elsewhere in this module.
+/// The tables, in the order in which `select *` is decoded elsewhere in this module. The fields of a user are stored as
+/// one text, except for those that queries look at: a new field needs no new column.
 pub(super) const SCHEMA: &str = "
 create table run (resume_key text not null, started_at integer not null, began_at integer not null,
   saved_at integer not null, interruptions integer not null default 0, requests integer not null default 0,
@@ -16,9 +17,9 @@ create table listings (id integer primary key, kind text not null, object intege
 create table pages (listing integer not null, keys blob not null);
 create table out_of_scope_members (keys blob not null);
 create table warnings (code text not null, kind text not null, object_id text, message text not null);
-create table users (local_id integer primary key, id text not null, status text, created integer, activated integer,
-  status_changed integer, last_login integer, last_updated integer, password_changed integer, profile text not null,
-  matched_by text, from_listing integer not null, in_listing integer not null, deleted integer not null default 0);
+create table users (local_id integer primary key, id text not null, status text, last_updated integer,
+  fields text not null, profile text not null, matched_by text, from_listing integer not null,
+  in_listing integer not null, deleted integer not null default 0);
 create table groups (local_id integer primary key, id text not null, type text, source_id text, created integer,
   last_updated integer, last_membership_updated integer, members_reported integer, profile text not null,
   in_scope integer not null, from_listing integer not null, in_listing integer not null, membership_source text,
