@@ -21,7 +21,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub struct Cli {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub talk: Talk,
+    pub output: OutputArgs,
     #[command(subcommand)]
     #[allow(missing_docs, reason = "the commands say it")]
     pub command: Command,
@@ -44,7 +44,7 @@ Exit codes:
 
 /// Result format and logging.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Talk {
+pub struct OutputArgs {
     /// Print the result as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output")]
     pub output: Option<String>,
@@ -406,16 +406,16 @@ pub struct Demo {
 }
 
 /// How to talk about a command line that could not be parsed: what of it can be told without parsing.
-pub fn talk_of(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Talk {
+pub fn parse_output_options(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> OutputArgs {
     let words: Vec<String> = arguments
         .into_iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let json = words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| pair == ["--output", "json"]);
-    Talk {
+    OutputArgs {
         output: json.then(|| "json".to_owned()),
-        ..Talk::default()
+        ..OutputArgs::default()
     }
 }
 

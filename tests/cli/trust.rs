@@ -85,7 +85,10 @@ fn whatever_stands_in_a_checkpoint_every_request_goes_to_the_configured_origin()
         interrupted(&okta, &folder);
         let state = Connection::open(folder.path(STATE)).unwrap();
         let changed = state
-            .execute("update listings set cursor = ?1 where done = 0", [&position])
+            .execute(
+                "update listings set cursor = ?1 where done = 0",
+                [&position],
+            )
             .unwrap();
         assert!(changed > 0, "nothing was open");
         drop(state);
