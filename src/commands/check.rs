@@ -62,7 +62,7 @@ impl From<Error> for Halt {
 enum CheckStatus {
     Ok,
     Warning,
-    FailureObject,
+    Failure,
 }
 
 impl CheckStatus {
@@ -70,7 +70,7 @@ impl CheckStatus {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
-            Self::FailureObject => "failure",
+            Self::Failure => "failure",
         }
     }
 }
@@ -200,10 +200,10 @@ fn first_contact(
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0 + skew;
                 Timestamp::from_second(now.round() as i64).ok()
             });
-            let clock = clock.map_or("did not tell".to_owned(), |clock| {
-                format!("says {}", clock.strftime("%FT%TZ"))
+            let clock = clock.map_or("unknown".to_owned(), |clock| {
+                clock.strftime("%FT%TZ").to_string()
             });
-            report.ok(format!("{origin} answers, Okta's clock {clock}"));
+            report.ok(format!("{origin} responds; Okta's clock: {clock}"));
         }
         Ok(_) => report.warning(
             format!("{origin} answers like Okta, but without a request id"),
@@ -608,17 +608,17 @@ fn changes(
         },
     };
     let what = match may {
-        May::All => "every group that Okta manages may be changed",
-        May::Most => "every group that Okta manages may be changed, but those with an admin role",
+        May::All => "this token can change every OKTA_GROUP group",
+        May::Most => "this token can change every OKTA_GROUP group without an admin role",
         May::Some => {
-            "the groups that the role is given for may be changed, but those with an admin role"
+            "this token can change the groups that its role is assigned for, except those with an admin role"
         }
-        May::Unknown => "whether groups may be changed cannot be told beforehand",
-        May::Nothing => "no group may be changed",
+        May::Unknown => "it is not known which groups this token can change",
+        May::Nothing => "this token cannot change any group",
     };
     if !config.provisioning {
         report.ok(format!(
-            "switched off without --provisioning; with it, {what} ({why})"
+            "disabled without --provisioning; with it, {what} ({why})"
         ));
         return Ok(());
     }
@@ -678,7 +678,7 @@ impl Report {
     }
 
     fn failure(&mut self, message: String, todo: &str, exit: Exit) {
-        self.add(CheckStatus::FailureObject, message, Some(todo));
+        self.add(CheckStatus::Failure, message, Some(todo));
         self.exits.push(exit);
     }
 
@@ -732,7 +732,7 @@ impl Report {
         self.step = LIMITS;
         if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
             let message = format!(
-                "this run may send {} requests per minute or more",
+                "at least {} requests per minute allowed on every limit",
                 number(least.share)
             );
             if least.share < SMALL_SHARE {
@@ -780,7 +780,7 @@ impl Report {
         let failed: Vec<String> = self
             .checks
             .iter()
-            .filter(|check| check.state == CheckStatus::FailureObject)
+            .filter(|check| check.state == CheckStatus::Failure)
             .map(|check| format!("{}: {}", spoken(check.name), check.message))
             .collect();
         format!(
@@ -809,7 +809,7 @@ impl Report {
                         .remaining
                         .map_or(String::new(), |left| format!(", {} left", number(left)));
                     let what = format!(
-                        "{:<16} {} of {}{left}",
+                        "{:<16} {} of {} per minute{left}",
                         limit.bucket,
                         number(limit.share),
                         number(limit.limit)
@@ -830,7 +830,7 @@ impl Report {
             "{} ok, {}, {}; {}, nothing was changed",
             number(counted(CheckStatus::Ok)),
             count(counted(CheckStatus::Warning), "warning"),
-            count(counted(CheckStatus::FailureObject), "failure"),
+            count(counted(CheckStatus::Failure), "failure"),
             count(self.requests, "request"),
         );
         text

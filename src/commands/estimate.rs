@@ -128,7 +128,7 @@ impl Plan {
             let limit = match (way.limit, way.share) {
                 (Some(limit), Some(share)) => {
                     format!(
-                        " (share of the limit: {} of {} per minute)",
+                        " (may use {} of {} per minute)",
                         number(share),
                         number(limit)
                     )
@@ -147,10 +147,10 @@ impl Plan {
             )
         };
         format!(
-            "users        {}\ngroups       {}\nread so far  {}\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
+            "users        {}\ngroups       {}\nrequests     {} sent so far\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
             seen(&self.users),
             seen(&self.groups),
-            count(self.spent_requests, "request"),
+            number(self.spent_requests),
             way("group", &self.by_group),
             way("user", &self.by_user),
             count(self.total_requests, "request"),

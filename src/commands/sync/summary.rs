@@ -120,7 +120,7 @@ impl Summary {
         lines.extend([
             format!("  groups       {}", of(&self.groups)),
             format!(
-                "  memberships  {}, {about}{} hidden by the scope",
+                "  memberships  {}, {about}{} out of scope",
                 number(memberships.kept),
                 number(memberships.hidden)
             ),
