@@ -21,7 +21,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub struct Cli {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub talk: Talk,
+    pub output: OutputArgs,
     #[command(subcommand)]
     #[allow(missing_docs, reason = "the commands say it")]
     pub command: Command,
@@ -29,22 +29,24 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  success, including when nothing had to change
-  2  usage error, configuration error, or any other failure
-  3  partial: the snapshot is incomplete and FILE is unchanged, or only some rows of
-     --from succeeded
+  0  success, also if nothing had to change
+  2  usage or configuration error, or any failure not listed below
+  3  partial: the snapshot is incomplete and the file is unchanged, or only some rows
+     of --from succeeded
   4  change refused: out of scope, not editable, ambiguous, not confirmed, or no
      --provisioning
-  5  Okta rejected the token, denied a permission or returned no users
-  6  Okta unavailable: retries, waits or --deadline are exhausted
+  5  Okta rejected the token, denied access, or returned no users at all
+  6  Okta unavailable: out of retries, or --deadline passed
   7  change sent, but not visible when read back
-  8  stopped by a guard: empty scope, or --max-drop exceeded
-  9  FILE is locked by another run
-  130, 143  interrupted";
+  8  stopped by a guard: empty scope, or --max-drop exceeded or not comparable
+  9  the snapshot, manifest or audit log is locked by another run
+  130, 143  interrupted by SIGINT or SIGTERM
+
+Run okta-ciam COMMAND --help for the options, variables and examples of a command.";
 
 /// Result format and logging.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Talk {
+pub struct OutputArgs {
     /// Print the result as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output")]
     pub output: Option<String>,
@@ -138,8 +140,8 @@ pub struct Sync {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Sends at most 12 GET requests, and one more for each domain without users on the first
-page. Changes nothing.
+check changes nothing. It sends up to 12 GET requests, plus one for each domain that
+has no users on the first page of the user list.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -150,14 +152,16 @@ Examples:
     okta-ciam check --domain company.okta.com --api-token-file token.txt \\
       --email-domains example.com
 
-  Set the org once with variables, and check whether changes are possible too:
+  Put the connection and scope in variables, and also check what can be changed:
     export BATON_DOMAIN=company.okta.com
     export BATON_API_TOKEN_FILE=token.txt
     export BATON_EMAIL_DOMAINS=example.com
     okta-ciam check --provisioning
 
-  In a pipeline (exit code 5: token rejected or permission missing):
-    okta-ciam check --output json")]
+  In CI, with the result as JSON (exit code 5: token rejected or access denied):
+    okta-ciam check --output json
+
+For all exit codes, run okta-ciam --help.")]
 pub struct Check {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flag says it")]
@@ -249,13 +253,13 @@ pub struct Provisioning {
 /// What `grant` and `revoke` have in common.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Change {
-    /// Select the user by id, full login or full email
+    /// Select the user by id, login or email
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// Select the group by id, exact name or group:ID:member
+    /// Select the group by id, exact name or Baton entitlement id
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// Read users and groups from this CSV file; - is standard input
+    /// Read memberships from this CSV file with columns user and group; - is standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<String>,
     /// Show the planned changes without sending them
@@ -273,7 +277,7 @@ pub struct Change {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    /// Append a JSON line before and after each change, and one for each row that sends nothing
+    /// Append JSON lines before and after each change, and for rows refused, unchanged or not attempted
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub audit_log: Option<String>,
     #[command(flatten)]
@@ -284,12 +288,14 @@ pub struct Change {
 /// Add users to groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Existing members are left unchanged. Users and groups out of scope, and groups whose
-members Okta does not let you edit, are refused before the first change is sent.
+Users who are already in the group are reported as unchanged. Users and groups out of
+scope, and groups whose members Okta does not let you edit, are refused; other rows of
+a file are still changed. --from asks for confirmation, and needs --yes without a
+terminal. A group with an admin role always needs --yes.
 
 Environment variables:
-  Every option that takes a value has a variable: BATON_ plus its name, such as
-  BATON_EMAIL_DOMAINS, except --user, --group and --from. An option overrides its
+  Every option that takes a value, except --user, --group and --from, has a
+  variable: BATON_ plus its name, such as BATON_EMAIL_DOMAINS. An option overrides its
   variable.
 
 Examples:
@@ -302,7 +308,7 @@ Examples:
     okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
       --group \"VPN users\"
 
-  Show what a list would change, then change it and keep a record:
+  Preview the changes of a CSV file, then make them and log them:
     okta-ciam grant --from joiners.csv --dry-run
     okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
 pub struct Grant {
@@ -314,12 +320,14 @@ pub struct Grant {
 /// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Asks for confirmation first; without a terminal it needs --yes.
+revoke asks for confirmation, and needs --yes without a terminal. A group that a group
+rule assigns users to always needs --yes. If the file of --from has a column decision,
+as from an access review, only rows that say revoke are removed.
 
 Environment variables:
-  Every option that takes a value has a variable: BATON_ plus its name, such as
-  BATON_EMAIL_DOMAINS, except --user, --group, --from and --grant-id. An option
-  overrides its variable.
+  Every option that takes a value, except --user, --group, --from and --grant-id, has
+  a variable: BATON_ plus its name, such as BATON_EMAIL_DOMAINS. An option overrides
+  its variable.
 
 Examples:
   Set the org once with variables:
@@ -331,33 +339,32 @@ Examples:
     okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
       --group \"VPN users\"
 
-  Show what a list would change, then change it and keep a record:
+  Preview the removals of a CSV file, then make them and log them:
     okta-ciam revoke --from leavers.csv --dry-run
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
 pub struct Revoke {
+    /// Select the membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
+    #[arg(long, value_name = "ID")]
+    pub grant_id: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub change: Change,
-    /// Select the membership by Baton's id, group:GROUPID:member:user:USERID
-    #[arg(long, value_name = "ID")]
-    pub grant_id: Option<String>,
 }
 
-/// Show a summary of a snapshot, one user or one group
+/// Show the summary of a snapshot, or one user or group in it
 #[derive(Args, Debug)]
 #[command(after_help = "\
+show reads .c1z and plain SQLite files, including those of ConductorOne's Go connectors.
+
 Examples:
   Write a snapshot of the sample org, and show it:
     okta-ciam demo
     okta-ciam show -f demo.c1z
 
-  Show one user with the groups, or one group with its members:
+  Show one user with their groups, or one group with its members:
     okta-ciam show -f demo.c1z user mira.okonjo@example.com
-    okta-ciam show -f demo.c1z group Engineering --output json
-
-Reads .c1z and plain SQLite, including the files of ConductorOne's Go
-connectors.")]
+    okta-ciam show -f demo.c1z group Engineering --output json")]
 pub struct Show {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", global = true)]
@@ -370,22 +377,22 @@ pub struct Show {
 /// One object of a snapshot.
 #[derive(Debug, Subcommand)]
 pub enum ShowWhat {
-    /// Show one user and the user's groups
+    /// Show one user and their groups
     User {
         /// Id, login or email
         user: String,
     },
     /// Show one group and its members
     Group {
-        /// Id, exact name, or group:ID:member
+        /// Id, exact name or Baton entitlement id (group:GROUP_ID:member)
         group: String,
     },
 }
 
-/// Sync a sample org on this machine
+/// Run a sample Okta org on this machine and sync it
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Ignores all BATON_ variables and makes no external requests.
+demo ignores all BATON_ variables and sends nothing off this machine.
 
 Examples:
   Sync the sample org to demo.c1z:
@@ -394,28 +401,28 @@ Examples:
   Keep the sample org running, to try the other commands in a second terminal:
     okta-ciam demo --serve")]
 pub struct Demo {
-    /// Write the snapshot here; only files that demo made are replaced [default: demo.c1z]
+    /// Write the snapshot to this file; replaces only files that demo wrote [default: demo.c1z]
     #[arg(short, long, value_name = "FILE", conflicts_with = "serve")]
     pub file: Option<String>,
-    /// Keep the org running until interrupted, and print the variables to set
+    /// Only run the sample org, until interrupted, and print the variables to set
     #[arg(long)]
     pub serve: bool,
-    /// Listen on this port with --serve [default: any free port]
+    /// With --serve, listen on this port [default: any free port]
     #[arg(long, value_name = "PORT", requires = "serve")]
     pub port: Option<u16>,
 }
 
 /// How to talk about a command line that could not be parsed: what of it can be told without parsing.
-pub fn talk_of(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Talk {
+pub fn parse_output_options(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> OutputArgs {
     let words: Vec<String> = arguments
         .into_iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let json = words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| pair == ["--output", "json"]);
-    Talk {
+    OutputArgs {
         output: json.then(|| "json".to_owned()),
-        ..Talk::default()
+        ..OutputArgs::default()
     }
 }
 

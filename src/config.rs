@@ -22,7 +22,7 @@ mod unknown;
 
 pub use self::unknown::notes;
 use crate::cli;
-use crate::console::{LogFormat, Output, Talk, Terminal};
+use crate::console::{LogFormat, Output, OutputOptions, Terminal};
 use crate::filter::{Domain, NameFilter, Scope};
 use crate::mask;
 use crate::okta::auth::Credentials;
@@ -52,7 +52,7 @@ fn exclusive(first: &Setting, second: &Setting) -> Error {
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
-const OF_TERMINALS: [&str; 2] = ["NO_COLOR", "TERM"];
+const TERMINAL_VARIABLES: [&str; 2] = ["NO_COLOR", "TERM"];
 
 impl Environment {
     /// The variables of this process.
@@ -60,7 +60,7 @@ impl Environment {
         let ours = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let counts = name.starts_with("BATON_")
-                || OF_TERMINALS.contains(&name.as_str())
+                || TERMINAL_VARIABLES.contains(&name.as_str())
                 || proxy::is_variable(&name);
             (counts && !value.is_empty()).then_some((name, value))
         });
@@ -70,7 +70,7 @@ impl Environment {
     /// The same without `BATON_*`.
     pub fn without_settings(mut self) -> Self {
         self.0
-            .retain(|name, _| OF_TERMINALS.contains(&name.as_str()));
+            .retain(|name, _| TERMINAL_VARIABLES.contains(&name.as_str()));
         self
     }
 
@@ -186,12 +186,12 @@ fn pick_or<T>(
     setting.map_or(Ok(default), |setting| setting.parse(read, expected))
 }
 
-impl Talk {
+impl OutputOptions {
     /// Reads the flags and variables of talking.
     ///
     /// # Errors
     /// An unknown level or format.
-    pub fn new(typed: &cli::Talk, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::OutputArgs, environment: &Environment) -> Result<Self, Error> {
         let level = pick(
             typed.log_level.as_ref(),
             "--log-level",
@@ -243,7 +243,7 @@ impl Talk {
     }
 
     /// How to talk about an error in the flags of talking themselves: as much of them as could be understood.
-    pub fn of_the_understood(typed: &cli::Talk, environment: &Environment) -> Self {
+    pub fn best_effort(typed: &cli::OutputArgs, environment: &Environment) -> Self {
         let json = typed.output.as_deref() == Some("json")
             || typed.output.is_none()
                 && matches!(environment.get("BATON_OUTPUT"), Ok(Some(setting)) if setting.value.trim() == "json");

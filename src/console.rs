@@ -51,7 +51,7 @@ pub enum LogFormat {
 
 /// How the tool talks.
 #[derive(Clone, Copy, Debug)]
-pub struct Talk {
+pub struct OutputOptions {
     /// What stdout gets.
     pub output: Output,
     /// The least severe log line that is printed.
@@ -83,7 +83,7 @@ pub struct Console {
 
 impl Console {
     /// Starts the log and finds out where it goes. Once a process.
-    pub fn start(talk: &Talk) -> Self {
+    pub fn start(talk: &OutputOptions) -> Self {
         let level = if talk.quiet {
             tracing::Level::ERROR
         } else {
@@ -162,7 +162,7 @@ impl Console {
     }
 
     /// Prints why the program ends: on stderr, and with `--output json` as an object on stdout too.
-    pub fn failure(&self, failure: &Failure<'_>) {
+    pub fn failure(&self, failure: &FailureObject<'_>) {
         if self.json() {
             let _ = serde_json::to_string(failure).map(|line| self.data(&json(line)));
         }
@@ -170,7 +170,7 @@ impl Console {
     }
 
     /// Says something of several lines to a person, as it is; where it must be seen, also to one who wants quiet.
-    pub fn say(&self, text: &str, must_be_seen: bool) {
+    pub fn print_notice(&self, text: &str, must_be_seen: bool) {
         if self.quiet && !must_be_seen {
             return;
         }
@@ -183,9 +183,13 @@ impl Console {
     ///
     /// # Errors
     /// A signal, while nobody answers.
-    pub fn ask(&self, question: &str, stop: &ShutdownSignal) -> Result<Asked, Interrupted> {
+    pub fn confirm(
+        &self,
+        question: &str,
+        stop: &ShutdownSignal,
+    ) -> Result<Confirmation, Interrupted> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Ok(Asked::Nobody);
+            return Ok(Confirmation::Nobody);
         }
         // What was typed before the question is no answer to it.
         let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
@@ -203,13 +207,17 @@ impl Console {
             stop.check()?;
             if let Ok(line) = answer.recv_timeout(Duration::from_millis(50)) {
                 let yes = matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
-                return Ok(if yes { Asked::Yes } else { Asked::No });
+                return Ok(if yes {
+                    Confirmation::Yes
+                } else {
+                    Confirmation::No
+                });
             }
         }
     }
 
     /// The progress of a known number of things, which the label names in the plural.
-    pub fn steps(&self, all: u64, label: &'static str) -> Steps {
+    pub fn change_progress(&self, all: u64, label: &'static str) -> ChangeProgress {
         let bar = (self.bars && all > 1).then(|| {
             let bar = screen().add(ProgressBar::new(all));
             bar.with_style(style(
@@ -217,18 +225,18 @@ impl Console {
             ))
             .with_prefix(label)
         });
-        Steps {
+        ChangeProgress {
             bar,
             label,
             all,
             done: 0,
-            said: Instant::now(),
+            logged: Instant::now(),
         }
     }
 
     /// The progress of a sync.
-    pub fn progress(&self) -> Progress {
-        Progress::new(self.bars)
+    pub fn progress(&self) -> ProgressDisplay {
+        ProgressDisplay::new(self.bars)
     }
 }
 
@@ -248,7 +256,7 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
 
 /// An answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Confirmation {
     /// Yes.
     Yes,
     /// Anything else.
@@ -259,7 +267,7 @@ pub enum Asked {
 
 /// Why the program ends, for a program to read.
 #[derive(Debug, Serialize)]
-pub struct Failure<'a> {
+pub struct FailureObject<'a> {
     /// The exit code's word.
     pub error: &'static str,
     /// The exit code.
@@ -271,10 +279,10 @@ pub struct Failure<'a> {
 }
 
 /// Draws a [`Tally`]: bars on a terminal, a line every ten seconds elsewhere.
-pub struct Progress {
+pub struct ProgressDisplay {
     bars: Option<Bars>,
     started: Instant,
-    said: Instant,
+    logged: Instant,
     waiting: Option<String>,
 }
 
@@ -285,9 +293,9 @@ struct Bars {
     wait: ProgressBar,
 }
 
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-impl Progress {
+impl ProgressDisplay {
     fn new(on_terminal: bool) -> Self {
         let bars = on_terminal.then(|| {
             let line = |label: &str| {
@@ -308,7 +316,7 @@ impl Progress {
         Self {
             bars,
             started: now,
-            said: now,
+            logged: now,
             waiting: None,
         }
     }
@@ -327,8 +335,8 @@ impl Progress {
         // A wait is said when it starts, and everything else from time to time.
         let waits = tally.waiting.is_some() && self.waiting.is_none();
         self.waiting.clone_from(&tally.waiting);
-        if waits || self.said.elapsed() >= LINE_EVERY {
-            self.said = Instant::now();
+        if waits || self.logged.elapsed() >= LOG_INTERVAL {
+            self.logged = Instant::now();
             tracing::info!("{}", self.line(tally));
         }
     }
@@ -370,22 +378,22 @@ impl Progress {
 }
 
 /// How many of a known number of things are done: a bar on a terminal, a line every ten seconds elsewhere.
-pub struct Steps {
+pub struct ChangeProgress {
     bar: Option<ProgressBar>,
     label: &'static str,
     all: u64,
     done: u64,
-    said: Instant,
+    logged: Instant,
 }
 
-impl Steps {
+impl ChangeProgress {
     /// One more is done.
     pub fn step(&mut self) {
         self.done += 1;
         if let Some(bar) = &self.bar {
             bar.set_position(self.done);
-        } else if self.said.elapsed() >= LINE_EVERY {
-            self.said = Instant::now();
+        } else if self.logged.elapsed() >= LOG_INTERVAL {
+            self.logged = Instant::now();
             let (done, all) = (number(self.done), number(self.all));
             tracing::info!("{done} of {all} {}", self.label);
         }
@@ -400,13 +408,13 @@ impl Steps {
     }
 }
 
-impl Drop for Steps {
+impl Drop for ChangeProgress {
     fn drop(&mut self) {
         self.clear();
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.clear();
     }

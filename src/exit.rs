@@ -1,7 +1,7 @@
 //! The one map from errors to exit codes. README and `--help` list them; scripts rely on them.
 
 pub use crate::outcome::of_okta;
-pub use crate::outcome::{Ending, Exit};
+pub use crate::outcome::{Exit, ExitError};
 use crate::signal::Interrupted;
 use crate::sync::checkpoint::resume::{UnusableCheckpoint, Unwritable};
 use crate::{config, okta, snapshot};
@@ -44,7 +44,7 @@ impl Exit {
 /// How the program ends with this error: what the innermost typed error says.
 pub fn of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
-        if let Some(ending) = cause.downcast_ref::<Ending>() {
+        if let Some(ending) = cause.downcast_ref::<ExitError>() {
             return ending.exit;
         }
         if let Some(okta) = cause.downcast_ref::<okta::Error>() {
@@ -67,7 +67,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
 /// right certificate, on a disk with room; not if Okta or a guard said no, or what was read makes no sense.
 pub fn is_resumable(error: &anyhow::Error) -> bool {
     for cause in error.chain() {
-        if cause.is::<Ending>() || cause.is::<config::Error>() {
+        if cause.is::<ExitError>() || cause.is::<config::Error>() {
             return false;
         }
         if let Some(okta) = cause.downcast_ref::<okta::Error>() {

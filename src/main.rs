@@ -6,7 +6,7 @@ use clap::Parser as _;
 use okta_ciam::change::Action;
 use okta_ciam::cli::{Cli, Command};
 use okta_ciam::config::{self, Environment};
-use okta_ciam::console::{Console, Failure, Talk};
+use okta_ciam::console::{Console, FailureObject, OutputOptions};
 use okta_ciam::exit::{self, Exit};
 use okta_ciam::signal::ShutdownSignal;
 use okta_ciam::{cli, commands, mask, text};
@@ -22,10 +22,10 @@ fn main() -> ExitCode {
         Command::Demo(_) => environment.without_settings(),
         _ => environment,
     };
-    let talk = Talk::new(&cli.talk, &environment);
+    let talk = OutputOptions::new(&cli.output, &environment);
     let console = Console::start(&match &talk {
         Ok(talk) => *talk,
-        Err(_) => Talk::of_the_understood(&cli.talk, &environment),
+        Err(_) => OutputOptions::best_effort(&cli.output, &environment),
     });
     if !matches!(cli.command, Command::Demo(_)) {
         for note in config::notes(&environment) {
@@ -68,7 +68,7 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
 
 fn fail(error: &anyhow::Error, console: &Console) -> Exit {
     let exit = exit::of(error);
-    console.failure(&Failure {
+    console.failure(&FailureObject {
         error: exit.word(),
         exit_code: exit.code(),
         // A file's name in it may be a token that was put in the wrong place.
@@ -85,9 +85,9 @@ fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let typed = cli::talk_of(std::env::args_os());
-    let console = Console::start(&Talk::of_the_understood(&typed, environment));
-    console.failure(&Failure {
+    let typed = cli::parse_output_options(std::env::args_os());
+    let console = Console::start(&OutputOptions::best_effort(&typed, environment));
+    console.failure(&FailureObject {
         error: Exit::Failed.word(),
         exit_code: Exit::Failed.code(),
         // It repeats what was typed, in whatever place.

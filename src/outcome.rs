@@ -32,14 +32,14 @@ pub enum Exit {
 
 /// An error that already knows how the program ends.
 #[derive(Debug)]
-pub struct Ending {
+pub struct ExitError {
     /// How.
     pub exit: Exit,
     /// Why, in one line.
     pub message: String,
 }
 
-impl Ending {
+impl ExitError {
     /// A change is refused.
     pub fn refused(message: impl Into<String>) -> Self {
         Self {
@@ -57,13 +57,13 @@ impl Ending {
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Ending {}
+impl std::error::Error for ExitError {}
 
 /// How the program ends with this error of Okta's.
 pub fn of_okta(error: &okta::Error) -> Exit {

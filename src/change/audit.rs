@@ -53,7 +53,7 @@ impl Sending {
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome<'a> {
+pub struct AuditResult<'a> {
     /// `done`, `done, answer lost`, `not done`, `found done`, `found not done`. Found means that Okta did not say so, but
     /// that the membership was read.
     pub outcome: &'a str,
@@ -198,7 +198,7 @@ impl Audit {
     ///
     /// # Errors
     /// What the file system says; [`Busy`] where another run has it.
-    pub fn open(path: &Path) -> anyhow::Result<(Self, Past)> {
+    pub fn open(path: &Path) -> anyhow::Result<(Self, AuditHistory)> {
         let path = &trust::resolve(path)?;
         // Neither through a link that came meanwhile, nor waiting for the other end of a pipe.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -280,7 +280,7 @@ impl Audit {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn result(&mut self, change_id: &str, outcome: &Outcome<'_>) -> anyhow::Result<()> {
+    pub fn result(&mut self, change_id: &str, outcome: &AuditResult<'_>) -> anyhow::Result<()> {
         let line = self.line("result", Some(change_id), outcome)?;
         self.write(&line)
     }
@@ -328,7 +328,7 @@ fn now() -> String {
 
 /// What earlier runs left in a log.
 #[derive(Debug, Default)]
-pub struct Past {
+pub struct AuditHistory {
     /// Changes without a result.
     pub open: Vec<Sending>,
     /// When each membership was last sent, by user and group.
@@ -338,10 +338,10 @@ pub struct Past {
 }
 
 /// Reads a log. A line that is no record of ours counts as none.
-fn past(text: &[u8]) -> Past {
-    let mut past = Past {
+fn past(text: &[u8]) -> AuditHistory {
+    let mut past = AuditHistory {
         read: Some(Instant::now()),
-        ..Past::default()
+        ..AuditHistory::default()
     };
     for line in text.split(|byte| *byte == b'\n') {
         let Ok(read) = serde_json::from_slice::<Read>(line) else {
@@ -430,7 +430,7 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let (mut audit, past) = Audit::open(&path).unwrap();
         assert!(past.open.is_empty());
-        let done = Outcome {
+        let done = AuditResult {
             outcome: "done",
             request_id: Some("req1"),
             message: None,

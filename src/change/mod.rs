@@ -12,14 +12,14 @@
 //! [`rows`] and [`plan`] are pure; [`resolve`] reads; [`run`] sends, through `okta::change`, the only file that does.
 
 pub mod audit;
-pub mod plan;
+pub mod decide;
 pub mod resolve;
 pub mod rows;
-pub mod run;
+pub mod send;
 
 use serde::Serialize;
 
-use crate::okta::Change;
+use crate::okta::MembershipOp;
 
 /// What is done to memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,10 +41,10 @@ impl Action {
     }
 
     /// The request that does it.
-    pub fn change(self) -> Change {
+    pub fn change(self) -> MembershipOp {
         match self {
-            Self::Grant => Change::Add,
-            Self::Revoke => Change::Remove,
+            Self::Grant => MembershipOp::Add,
+            Self::Revoke => MembershipOp::Remove,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 
-use super::plan::{self, Found, Memberships, Pair, Reading, Refusal, Rules};
+use super::decide::{self, Found, Memberships, Pair, Reading, RowRefusal, Rules};
 use crate::console::Console;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::read::Start;
@@ -19,9 +19,9 @@ use crate::outcome;
 use crate::signal::ShutdownSignal;
 
 /// What Okta refuses of one object is that object's matter; a wrong token is everybody's.
-fn readable<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
+fn readable<T>(result: Result<T, Error>) -> Result<Result<T, RowRefusal>, Error> {
     match result {
-        Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(Refusal {
+        Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(RowRefusal {
             exit: outcome::of_okta(&error),
             reason: error.to_string(),
         })),
@@ -29,13 +29,13 @@ fn readable<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
     }
 }
 
-fn found<T>(result: Result<Found<T>, Refusal>) -> Found<T> {
+fn found<T>(result: Result<Found<T>, RowRefusal>) -> Found<T> {
     result.unwrap_or_else(Found::Unreadable)
 }
 
 /// What looking things up takes.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct Resolver {
     /// The way to Okta.
     pub client: Arc<Client>,
     /// Look-ups at once.
@@ -48,9 +48,9 @@ pub struct Reader {
     pub console: Console,
 }
 
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-impl Reader {
+impl Resolver {
     /// Users by id, login or email.
     ///
     /// # Errors
@@ -166,11 +166,11 @@ impl Reader {
             });
         }
         drop(answer_in);
-        let mut progress = self.console.steps(expected as u64, label);
+        let mut progress = self.console.change_progress(expected as u64, label);
         let mut found = HashMap::with_capacity(expected);
         while found.len() < expected {
             self.stop.check()?;
-            match answers.recv_timeout(GLANCE) {
+            match answers.recv_timeout(POLL_INTERVAL) {
                 Ok((key, answer)) => {
                     found.insert(key, answer?);
                     progress.step();
@@ -241,11 +241,13 @@ fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>,
         }
         Err(error) => return Err(error),
     };
-    let is_decided = answers.iter().any(|user| plan::is_id_or_login(name, user));
+    let is_decided = answers
+        .iter()
+        .any(|user| decide::is_id_or_login(name, user));
     if name.contains('@') && !is_decided {
         answers.extend(read::users_by(client, page_size, "profile.email", name)?);
     }
-    Ok(plan::choose_user(name, answers))
+    Ok(decide::choose_user(name, answers))
 }
 
 /// Whether an error is about the path that a name makes, and says nothing of the user.
@@ -271,7 +273,7 @@ fn find_group(client: &Client, page_size: u64, name: &str) -> Result<Found<Group
         let group = group
             .map(|group| with_flag(client, page_size, group))
             .transpose()?;
-        return Ok(plan::choose_group(id, group.into_iter().collect()));
+        return Ok(decide::choose_group(id, group.into_iter().collect()));
     }
     let mut answers = read::groups_by_name(client, page_size, name)?;
     if looks_like_an_id(name)
@@ -279,7 +281,7 @@ fn find_group(client: &Client, page_size: u64, name: &str) -> Result<Found<Group
     {
         answers.push(with_flag(client, page_size, group)?);
     }
-    Ok(plan::choose_group(name, answers))
+    Ok(decide::choose_group(name, answers))
 }
 
 /// A group read by id may come without its statistics; the list has them.

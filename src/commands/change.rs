@@ -13,14 +13,14 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::saying_waits;
-use crate::change::audit::{Audit, Past, Unsent};
-use crate::change::plan::{self, Knowledge, Pair, Reading, Rules, Step, Verdict};
-use crate::change::resolve::Reader;
-use crate::change::run::{self, Ended, Item};
+use crate::change::audit::{Audit, AuditHistory, Unsent};
+use crate::change::decide::{self, Knowledge, Pair, PlannedRow, Reading, RowAction, Rules};
+use crate::change::resolve::Resolver;
+use crate::change::send::{self, ChangeOutcome, Item};
 use crate::change::{Action, rows};
 use crate::config::Change;
-use crate::console::{Asked, Console, Failure};
-use crate::exit::{self, Ending, Exit};
+use crate::console::{Confirmation, Console, FailureObject};
+use crate::exit::{self, Exit, ExitError};
 use crate::model::GroupId;
 use crate::okta::{Client, Error, probe};
 use crate::signal::ShutdownSignal;
@@ -32,7 +32,7 @@ use crate::text::{clean, count, one_line};
 /// Whatever ends it before the first change; after that, the report tells.
 pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     if !config.provisioning && !config.dry_run {
-        return Err(Ending::refused(format!(
+        return Err(ExitError::refused(format!(
             "{} changes nothing without --provisioning (or BATON_PROVISIONING=true); --dry-run shows what it would do",
             config.action.as_str()
         ))
@@ -43,15 +43,15 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
         Some(path) if !config.dry_run => Some(Audit::open(path)?),
         _ => None,
     };
-    let reader = Reader {
+    let resolver = Resolver {
         client: Arc::new(Client::new(&config.connection, stop.clone())?),
         workers: config.connection.concurrency,
         sizes: config.connection.page_sizes,
         stop: stop.clone(),
         console: *console,
     };
-    saying_waits(&reader.client, || {
-        act(config, console, stop, &reader, &origin, log)
+    saying_waits(&resolver.client, || {
+        act(config, console, stop, &resolver, &origin, log)
     })
 }
 
@@ -59,14 +59,14 @@ fn act(
     config: &Change,
     console: &Console,
     stop: &ShutdownSignal,
-    reader: &Reader,
+    resolver: &Resolver,
     origin: &str,
-    log: Option<(Audit, Past)>,
+    log: Option<(Audit, AuditHistory)>,
 ) -> anyhow::Result<Exit> {
     let (mut audit, past) = log.unzip();
     let past = past.unwrap_or_default();
     if let Some(audit) = &mut audit {
-        match probe::owner(&reader.client) {
+        match probe::owner(&resolver.client) {
             Ok(owner) => audit.set_token_owner(&owner.user),
             // A token without a user behind it, or a proxy that lets this path not through.
             Err(Error::Refused(refusal)) if refusal.status != 401 => {
@@ -74,9 +74,9 @@ fn act(
             }
             Err(error) => return Err(error.into()),
         }
-        run::settle(reader, origin, audit, &past)?;
+        send::resolve_pending(resolver, origin, audit, &past)?;
     }
-    let plan = Plan::make(config, reader, &past)?;
+    let plan = Plan::make(config, resolver, &past)?;
     let mut report = Report::new(config, &plan);
     plan.warn();
     if config.dry_run {
@@ -86,20 +86,24 @@ fn act(
         plan.confirm(config, console, stop, &report)?;
     }
     // Before the first change: nothing is done that would not be on record.
-    report.record(&[State::Unchanged, State::Refused], origin, &mut audit)?;
+    report.record(
+        &[RowResult::Unchanged, RowResult::Refused],
+        origin,
+        &mut audit,
+    )?;
     if !plan.changes_anything() {
         return report.end(console, None);
     }
     let stopped = send(
         config,
-        reader,
+        resolver,
         origin,
         &mut audit,
         &plan,
         &mut report,
         console,
     )?;
-    if let Err(error) = report.record(&[State::NotAttempted], origin, &mut audit) {
+    if let Err(error) = report.record(&[RowResult::NotAttempted], origin, &mut audit) {
         tracing::warn!("{}", one_line(&error));
     }
     report.end(console, stopped)
@@ -108,45 +112,45 @@ fn act(
 /// What is to be done, and what has to be said about it.
 struct Plan {
     action: Action,
-    steps: Vec<Step>,
+    steps: Vec<PlannedRow>,
     cautions: Vec<String>,
     needs_yes: bool,
 }
 
 impl Plan {
-    fn make(config: &Change, reader: &Reader, past: &Past) -> Result<Self, Error> {
+    fn make(config: &Change, resolver: &Resolver, past: &AuditHistory) -> Result<Self, Error> {
         let action = config.action;
         let names = |of: fn(&rows::Row) -> &String| {
             config.rows.iter().map(of).cloned().collect::<HashSet<_>>()
         };
         let mut knowledge = Knowledge {
-            users: reader.users(names(|row| &row.user))?,
-            groups: reader.groups(names(|row| &row.group))?,
+            users: resolver.users(names(|row| &row.user))?,
+            groups: resolver.groups(names(|row| &row.group))?,
             memberships: HashMap::new(),
         };
-        let mut steps = plan::check(action, &config.rows, &knowledge, &config.scope);
+        let mut steps = decide::check(action, &config.rows, &knowledge, &config.scope);
         for (user, group) in steps
             .iter()
-            .filter(|step| step.verdict == Verdict::Change)
-            .filter_map(Step::ids)
+            .filter(|step| step.verdict == RowAction::Change)
+            .filter_map(PlannedRow::ids)
         {
-            run::wait_out_the_lag(reader, past, user, group)?;
+            send::wait_for_read_lag(resolver, past, user, group)?;
         }
-        let pairs = pairs_of(&steps, &Verdict::Change);
-        let reading = Reading::cheapest(&pairs, reader.sizes.members);
-        knowledge.memberships = reader.memberships(&pairs, reading)?;
+        let pairs = pairs_of(&steps, &RowAction::Change);
+        let reading = Reading::cheapest(&pairs, resolver.sizes.members);
+        knowledge.memberships = resolver.memberships(&pairs, reading)?;
         let before = steps.clone();
-        plan::leave_out_what_is_done(action, &mut steps, &knowledge);
+        decide::leave_out_what_is_done(action, &mut steps, &knowledge);
         if action == Action::Revoke {
-            let absent = pairs_of(&steps, &Verdict::Unchanged);
+            let absent = pairs_of(&steps, &RowAction::Unchanged);
             if !absent.is_empty() {
                 // A membership that was just granted may not be seen yet: twice absent, three seconds apart, is absent.
                 // The second time by user: a list of members that lacks one must not leave anybody in.
-                reader.client.rest(Duration::from_secs(3))?;
-                let again = reader.memberships(&absent, Reading::by_user(&absent))?;
+                resolver.client.sleep(Duration::from_secs(3))?;
+                let again = resolver.memberships(&absent, Reading::by_user(&absent))?;
                 knowledge.memberships.extend(again);
                 steps = before;
-                plan::leave_out_what_is_done(action, &mut steps, &knowledge);
+                decide::leave_out_what_is_done(action, &mut steps, &knowledge);
             }
         }
         let mut plan = Self {
@@ -155,16 +159,16 @@ impl Plan {
             cautions: Vec::new(),
             needs_yes: false,
         };
-        plan.find_cautions(reader)?;
+        plan.find_cautions(resolver)?;
         Ok(plan)
     }
 
     /// The rule list is read once a run, and only if something is to be changed.
-    fn find_cautions(&mut self, reader: &Reader) -> Result<(), Error> {
+    fn find_cautions(&mut self, resolver: &Resolver) -> Result<(), Error> {
         let changing = self
             .steps
             .iter()
-            .filter(|step| step.verdict == Verdict::Change);
+            .filter(|step| step.verdict == RowAction::Change);
         let groups: HashMap<&GroupId, _> = changing
             .filter_map(|step| step.group.as_ref())
             .map(|group| (&group.id, group))
@@ -172,12 +176,12 @@ impl Plan {
         if groups.is_empty() {
             return Ok(());
         }
-        let rules = reader.rules(&groups.keys().copied().cloned().collect())?;
+        let rules = resolver.rules(&groups.keys().copied().cloned().collect())?;
         let mut ids: Vec<_> = groups.keys().copied().collect();
         ids.sort();
         for id in ids {
             let rules = rules.get(id).unwrap_or(&Rules::Unknown);
-            let (notes, needs_yes) = plan::caution(self.action, groups[id], rules);
+            let (notes, needs_yes) = decide::caution(self.action, groups[id], rules);
             self.cautions.extend(notes);
             self.needs_yes |= needs_yes;
         }
@@ -187,7 +191,7 @@ impl Plan {
     fn changes(&self) -> usize {
         self.steps
             .iter()
-            .filter(|step| step.verdict == Verdict::Change)
+            .filter(|step| step.verdict == RowAction::Change)
             .count()
     }
 
@@ -210,11 +214,11 @@ impl Plan {
     ) -> anyhow::Result<()> {
         let asks = config.from.is_some() || self.action == Action::Revoke;
         if config.yes || !(asks || self.needs_yes) {
-            console.say(&report.table(), false);
+            console.print_notice(&report.table(), false);
             return Ok(());
         }
         let refuse = |why: &str| {
-            Err(Ending::refused(format!("not confirmed: {why}; nothing was changed")).into())
+            Err(ExitError::refused(format!("not confirmed: {why}; nothing was changed")).into())
         };
         if self.needs_yes {
             return refuse(&format!("this needs --yes: {}", self.cautions.join("; ")));
@@ -223,18 +227,18 @@ impl Plan {
             return refuse("--from reads standard input, so there can be no prompt; pass --yes");
         }
         // Who is asked sees the plan, however quiet.
-        console.say(&report.table(), true);
+        console.print_notice(&report.table(), true);
         let changes = self.changes() as u64;
         let question = format!("{} {}?", self.action.as_str(), count(changes, "membership"));
-        match console.ask(&question, stop)? {
-            Asked::Yes => Ok(()),
-            Asked::No => refuse("the answer was no"),
-            Asked::Nobody => refuse("no terminal for a prompt; pass --yes"),
+        match console.confirm(&question, stop)? {
+            Confirmation::Yes => Ok(()),
+            Confirmation::No => refuse("the answer was no"),
+            Confirmation::Nobody => refuse("no terminal for a prompt; pass --yes"),
         }
     }
 }
 
-fn pairs_of(steps: &[Step], verdict: &Verdict) -> Vec<Pair> {
+fn pairs_of(steps: &[PlannedRow], verdict: &RowAction) -> Vec<Pair> {
     let steps = steps.iter().filter(|step| step.verdict == *verdict);
     steps
         .filter_map(|step| {
@@ -249,24 +253,24 @@ fn pairs_of(steps: &[Step], verdict: &Verdict) -> Vec<Pair> {
 /// Sends what the plan says. The error is what stopped it; rows that were not come to say so in the report.
 fn send(
     config: &Change,
-    reader: &Reader,
+    resolver: &Resolver,
     origin: &str,
     audit: &mut Option<Audit>,
     plan: &Plan,
     report: &mut Report,
     console: &Console,
 ) -> anyhow::Result<Option<anyhow::Error>> {
-    let mut progress = console.steps(plan.changes() as u64, "changes");
+    let mut progress = console.change_progress(plan.changes() as u64, "changes");
     let mut made = Vec::new();
     let mut stopped: Option<anyhow::Error> = None;
     for (place, step) in plan.steps.iter().enumerate() {
-        let (Verdict::Change, Some(user), Some(group)) = (&step.verdict, &step.user, &step.group)
+        let (RowAction::Change, Some(user), Some(group)) = (&step.verdict, &step.user, &step.group)
         else {
             continue;
         };
         if stopped.is_some() {
             report.rows[place].set(
-                State::NotAttempted,
+                RowResult::NotAttempted,
                 Some("the run was stopped before it"),
                 None,
             );
@@ -277,7 +281,7 @@ fn send(
             group: Arc::clone(group),
             line: step.row.line,
         };
-        let ended = match run::send(reader, origin, audit, config.action, &item) {
+        let ended = match send::send(resolver, origin, audit, config.action, &item) {
             Ok((ended, recorded)) => {
                 // Nothing more may be changed that is not on record.
                 stopped = recorded.err();
@@ -285,38 +289,38 @@ fn send(
                 ended
             }
             Err(error) => {
-                report.rows[place].set(State::NotAttempted, Some(&one_line(&error)), None);
+                report.rows[place].set(RowResult::NotAttempted, Some(&one_line(&error)), None);
                 stopped = Some(error);
                 continue;
             }
         };
         match ended {
-            Ended::Done {
+            ChangeOutcome::Done {
                 answer_lost,
                 request_id,
             } => {
                 made.push((place, (Arc::clone(user), Arc::clone(group))));
                 let message =
                     answer_lost.then_some("Okta's answer was lost; the change could be seen");
-                report.rows[place].set(State::Changed, message, request_id);
+                report.rows[place].set(RowResult::Changed, message, request_id);
             }
-            Ended::NotDone { error, looked } => {
+            ChangeOutcome::NotDone { error, looked } => {
                 let stop = stops_the_rest(&error);
                 let result = match error {
-                    Error::Interrupted(_) | Error::Deadline { .. } => State::NotAttempted,
-                    _ => State::Failed,
+                    Error::Interrupted(_) | Error::Deadline { .. } => RowResult::NotAttempted,
+                    _ => RowResult::Failed,
                 };
                 report.rows[place].fail(result, &error);
                 let mut error = anyhow::Error::new(error);
                 if looked {
-                    let seconds = run::READ_LAG.as_secs();
+                    let seconds = send::READ_LAG.as_secs();
                     error = error.context(format!("not visible when read back for {seconds} s"));
                     report.rows[place].message = Some(one_line(&error));
                 }
                 stopped = stopped.or(stop.then_some(error));
             }
-            Ended::Unknown(error) => {
-                report.rows[place].fail(State::Unknown, &error);
+            ChangeOutcome::Unknown(error) => {
+                report.rows[place].fail(RowResult::Unknown, &error);
                 stopped = Some(error.into());
             }
         }
@@ -333,22 +337,22 @@ fn send(
     }
     if stopped.is_none() && !made.is_empty() {
         let pairs = made.iter().map(|(_, pair)| pair.clone()).collect();
-        match run::unseen(reader, config.action, pairs) {
-            Ok(unseen) => {
+        match send::not_visible(resolver, config.action, pairs) {
+            Ok(not_visible) => {
                 for (place, (user, group)) in made {
-                    if unseen.contains(&(user.id.clone(), group.id.clone())) {
+                    if not_visible.contains(&(user.id.clone(), group.id.clone())) {
                         let message = format!(
                             "sent, but not visible when read back for {} s",
-                            run::READ_LAG.as_secs()
+                            send::READ_LAG.as_secs()
                         );
-                        report.rows[place].set(State::Unseen, Some(&message), None);
+                        report.rows[place].set(RowResult::Unseen, Some(&message), None);
                     }
                 }
             }
             Err(error) => {
                 for (place, ..) in made {
                     report.rows[place].set(
-                        State::Unseen,
+                        RowResult::Unseen,
                         Some("sent, but reading it back failed"),
                         None,
                     );
@@ -374,7 +378,7 @@ fn stops_the_rest(error: &Error) -> bool {
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum RowResult {
     /// It is to be sent.
     Planned,
     /// It was sent and is there.
@@ -395,7 +399,7 @@ enum State {
     NotAttempted,
 }
 
-impl State {
+impl RowResult {
     fn word(self) -> &'static str {
         match self {
             Self::Planned => "planned",
@@ -421,7 +425,7 @@ struct ReportRow {
     line: Option<u64>,
     user: Named,
     group: Named,
-    result: State,
+    result: RowResult,
     message: Option<String>,
     request_id: Option<String>,
     #[serde(skip)]
@@ -449,19 +453,21 @@ impl Named {
 }
 
 impl ReportRow {
-    fn new(step: &Step) -> Self {
+    fn new(step: &PlannedRow) -> Self {
         let user = step.user.as_deref();
         let group = step.group.as_deref();
         let (result, exit, message) = match &step.verdict {
-            Verdict::Change | Verdict::Kept => (State::Planned, Exit::Done, None),
-            Verdict::Unchanged => (State::Unchanged, Exit::Done, None),
-            Verdict::Duplicate(line) => {
+            RowAction::Change | RowAction::Kept => (RowResult::Planned, Exit::Done, None),
+            RowAction::Unchanged => (RowResult::Unchanged, Exit::Done, None),
+            RowAction::Duplicate(line) => {
                 let line = line.map_or(String::new(), |line| format!("the same as line {line}"));
-                (State::Duplicate, Exit::Done, Some(line))
+                (RowResult::Duplicate, Exit::Done, Some(line))
             }
-            Verdict::Refused(refusal) => {
-                (State::Refused, refusal.exit, Some(refusal.reason.clone()))
-            }
+            RowAction::Refused(refusal) => (
+                RowResult::Refused,
+                refusal.exit,
+                Some(refusal.reason.clone()),
+            ),
         };
         Self {
             line: step.row.line,
@@ -483,18 +489,18 @@ impl ReportRow {
         }
     }
 
-    fn set(&mut self, result: State, message: Option<&str>, request_id: Option<String>) {
+    fn set(&mut self, result: RowResult, message: Option<&str>, request_id: Option<String>) {
         self.result = result;
         self.message = message.map(str::to_owned);
         self.request_id = request_id.or(self.request_id.take());
         self.exit = match result {
-            State::Unseen => Exit::Unseen,
-            State::Unknown | State::NotAttempted => Exit::Unavailable,
+            RowResult::Unseen => Exit::Unseen,
+            RowResult::Unknown | RowResult::NotAttempted => Exit::Unavailable,
             _ => Exit::Done,
         };
     }
 
-    fn fail(&mut self, result: State, error: &Error) {
+    fn fail(&mut self, result: RowResult, error: &Error) {
         self.set(
             result,
             Some(&error.to_string()),
@@ -567,7 +573,7 @@ impl Report {
     /// Writes the rows that nothing was sent for to the audit log: those of some states.
     fn record(
         &self,
-        states: &[State],
+        states: &[RowResult],
         origin: &str,
         audit: &mut Option<Audit>,
     ) -> anyhow::Result<()> {
@@ -609,7 +615,7 @@ impl Report {
     }
 
     fn counts(&self) -> String {
-        let mut counts: Vec<(State, u64)> = Vec::new();
+        let mut counts: Vec<(RowResult, u64)> = Vec::new();
         for row in &self.rows {
             match counts.iter_mut().find(|(result, _)| *result == row.result) {
                 Some((_, count)) => *count += 1,
@@ -690,13 +696,17 @@ impl Report {
         } else {
             Ok(())
         };
-        let is_sent =
-            |row: &ReportRow| matches!(row.result, State::Changed | State::Unseen | State::Unknown);
+        let is_sent = |row: &ReportRow| {
+            matches!(
+                row.result,
+                RowResult::Changed | RowResult::Unseen | RowResult::Unknown
+            )
+        };
         match printed {
             Ok(()) => {}
             Err(error) if self.rows.iter().any(is_sent) => {
                 // A reader who does not get the report must not think that the changes were not made.
-                console.say(&self.table(), true);
+                console.print_notice(&self.table(), true);
                 tracing::error!(
                     "cannot write the report to standard output ({error}), but changes were sent: {}",
                     self.counts()
@@ -717,7 +727,7 @@ impl Report {
         if console.json() {
             tracing::error!("{message}");
         } else {
-            console.failure(&Failure {
+            console.failure(&FailureObject {
                 error: exit.word(),
                 exit_code: exit.code(),
                 message: &message,

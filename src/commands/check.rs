@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::saying_waits;
 use super::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::config::Check as Config;
-use crate::console::{Console, Failure};
+use crate::console::{Console, FailureObject};
 use crate::exit::{self, Exit};
 use crate::filter::Scope;
 use crate::model::{Group, User, UserId};
@@ -20,7 +20,7 @@ use crate::okta::pace::Standing;
 use crate::okta::probe::{self, First, answered};
 use crate::okta::read::UserListMethod;
 use crate::okta::role::{May, may_change};
-use crate::okta::{Client, Error, Refusal};
+use crate::okta::{ApiError, Client, Error};
 use crate::signal::ShutdownSignal;
 use crate::snapshot::rfc3339;
 use crate::text::{clean, count, number};
@@ -59,13 +59,13 @@ impl From<Error> for Halt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+enum CheckStatus {
     Ok,
     Warning,
     Failure,
 }
 
-impl State {
+impl CheckStatus {
     fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -78,7 +78,7 @@ impl State {
 #[derive(Debug, Serialize)]
 struct Finding {
     name: &'static str,
-    state: State,
+    state: CheckStatus,
     message: String,
     /// What to do, where it is not ok.
     todo: Option<String>,
@@ -200,10 +200,10 @@ fn first_contact(
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0 + skew;
                 Timestamp::from_second(now.round() as i64).ok()
             });
-            let clock = clock.map_or("did not tell".to_owned(), |clock| {
-                format!("says {}", clock.strftime("%FT%TZ"))
+            let clock = clock.map_or("unknown".to_owned(), |clock| {
+                clock.strftime("%FT%TZ").to_string()
             });
-            report.ok(format!("{origin} answers, Okta's clock {clock}"));
+            report.ok(format!("{origin} responds; Okta's clock: {clock}"));
         }
         Ok(_) => report.warning(
             format!("{origin} answers like Okta, but without a request id"),
@@ -244,7 +244,7 @@ fn first_contact(
 }
 
 /// Whether the server does not know the path, which means that it is not an Okta org (docs/okta-api.md, Errors).
-fn is_no_path(refusal: &Refusal) -> bool {
+fn is_no_path(refusal: &ApiError) -> bool {
     refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
 }
 
@@ -608,17 +608,17 @@ fn changes(
         },
     };
     let what = match may {
-        May::All => "every group that Okta manages may be changed",
-        May::Most => "every group that Okta manages may be changed, but those with an admin role",
+        May::All => "this token can change every OKTA_GROUP group",
+        May::Most => "this token can change every OKTA_GROUP group without an admin role",
         May::Some => {
-            "the groups that the role is given for may be changed, but those with an admin role"
+            "this token can change the groups that its role is assigned for, except those with an admin role"
         }
-        May::Unknown => "whether groups may be changed cannot be told beforehand",
-        May::Nothing => "no group may be changed",
+        May::Unknown => "it is not known which groups this token can change",
+        May::Nothing => "this token cannot change any group",
     };
     if !config.provisioning {
         report.ok(format!(
-            "switched off without --provisioning; with it, {what} ({why})"
+            "disabled without --provisioning; with it, {what} ({why})"
         ));
         return Ok(());
     }
@@ -645,7 +645,7 @@ fn of(part: u64, seen: u64, more: bool) -> String {
 }
 
 /// What Okta said, without the advice that an error carries.
-fn words(refusal: &Refusal) -> String {
+fn words(refusal: &ApiError) -> String {
     let mut text = format!("{}: {}", refusal.call, refusal.status);
     for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
         text += &format!(" {part}");
@@ -660,7 +660,7 @@ fn words(refusal: &Refusal) -> String {
 const SMALL_SHARE: u64 = 60;
 
 impl Report {
-    fn add(&mut self, state: State, message: String, todo: Option<&str>) {
+    fn add(&mut self, state: CheckStatus, message: String, todo: Option<&str>) {
         self.checks.push(Finding {
             name: self.step,
             state,
@@ -670,20 +670,20 @@ impl Report {
     }
 
     fn ok(&mut self, message: String) {
-        self.add(State::Ok, message, None);
+        self.add(CheckStatus::Ok, message, None);
     }
 
     fn warning(&mut self, message: String, todo: &str) {
-        self.add(State::Warning, message, Some(todo));
+        self.add(CheckStatus::Warning, message, Some(todo));
     }
 
     fn failure(&mut self, message: String, todo: &str, exit: Exit) {
-        self.add(State::Failure, message, Some(todo));
+        self.add(CheckStatus::Failure, message, Some(todo));
         self.exits.push(exit);
     }
 
     /// A refusal of what is needed.
-    fn refused(&mut self, refusal: &Refusal, todo: &str) {
+    fn refused(&mut self, refusal: &ApiError, todo: &str) {
         self.request_id = self
             .request_id
             .take()
@@ -732,7 +732,7 @@ impl Report {
         self.step = LIMITS;
         if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
             let message = format!(
-                "this run may send {} requests per minute or more",
+                "at least {} requests per minute allowed on every limit",
                 number(least.share)
             );
             if least.share < SMALL_SHARE {
@@ -757,7 +757,7 @@ impl Report {
     fn print(&self, console: &Console) -> anyhow::Result<Exit> {
         let exit = ending(&self.exits);
         let message = self.summary();
-        let failure = (exit != Exit::Done).then(|| Failure {
+        let failure = (exit != Exit::Done).then(|| FailureObject {
             error: exit.word(),
             exit_code: exit.code(),
             message: &message,
@@ -780,7 +780,7 @@ impl Report {
         let failed: Vec<String> = self
             .checks
             .iter()
-            .filter(|check| check.state == State::Failure)
+            .filter(|check| check.state == CheckStatus::Failure)
             .map(|check| format!("{}: {}", spoken(check.name), check.message))
             .collect();
         format!(
@@ -809,7 +809,7 @@ impl Report {
                         .remaining
                         .map_or(String::new(), |left| format!(", {} left", number(left)));
                     let what = format!(
-                        "{:<16} {} of {}{left}",
+                        "{:<16} {} of {} per minute{left}",
                         limit.bucket,
                         number(limit.share),
                         number(limit.limit)
@@ -828,9 +828,9 @@ impl Report {
         let _ = writeln!(
             text,
             "{} ok, {}, {}; {}, nothing was changed",
-            number(counted(State::Ok)),
-            count(counted(State::Warning), "warning"),
-            count(counted(State::Failure), "failure"),
+            number(counted(CheckStatus::Ok)),
+            count(counted(CheckStatus::Warning), "warning"),
+            count(counted(CheckStatus::Failure), "failure"),
             count(self.requests, "request"),
         );
         text
@@ -858,7 +858,7 @@ fn ending(exits: &[Exit]) -> Exit {
 #[derive(Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
-    failed: Option<&'a Failure<'a>>,
+    failed: Option<&'a FailureObject<'a>>,
     ok: bool,
     #[serde(flatten)]
     report: &'a Report,

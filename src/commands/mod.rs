@@ -3,7 +3,7 @@
 pub mod change;
 pub mod check;
 pub mod demo;
-mod plan;
+mod estimate;
 pub mod show;
 pub mod sync;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::okta::Client;
 
 /// How often a wait is looked for.
-const GLANCE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.
 fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
@@ -22,7 +22,7 @@ fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
         let (_working, ended) = mpsc::channel::<()>();
         scope.spawn(move || {
             let mut said = false;
-            while ended.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let waiting = client.waiting();
                 if let Some(waiting) = waiting.as_ref().filter(|_| !said) {
                     tracing::info!("{waiting}");

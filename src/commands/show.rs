@@ -79,7 +79,7 @@ fn summary_text(
     };
     writeln!(
         text,
-        "{}  {container}, by {made_by}",
+        "{}  {container} file, written by {made_by}",
         clean(&file.display().to_string())
     )?;
     writeln!(

@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
-pub(in crate::commands) use self::summary::{Kept, domain_lines};
 use self::summary::{Manifest, Refusal, Summary};
+pub(in crate::commands) use self::summary::{ScopeCount, domain_lines};
 use crate::config::{Container, Sync};
 use crate::console::Console;
-use crate::exit::{Ending, Exit};
+use crate::exit::{Exit, ExitError};
 use crate::filter::Scope;
 use crate::okta::Client;
 use crate::signal::ShutdownSignal;
@@ -41,7 +41,7 @@ use crate::text::{number, span};
 /// Whatever ends a sync; [`crate::exit`] says with which code.
 pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     if config.plan {
-        super::plan::run(config, console, stop)
+        super::estimate::run(config, console, stop)
     } else {
         sync(config, console, stop)
     }
@@ -100,7 +100,7 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
             printed.context("the snapshot was written, but printing its summary failed")?;
             return Ok(Exit::Done);
         }
-        None => Ending {
+        None => ExitError {
             exit: Exit::Partial,
             message: format!(
                 "the snapshot is incomplete ({2}): {0} is unchanged, see {1}; pass --allow-partial to accept it",
@@ -109,7 +109,7 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
                 reasons(&written.missing),
             ),
         },
-        Some(fell) => Ending::guard(format!(
+        Some(fell) => ExitError::guard(format!(
             "the snapshot shrank by more than --max-drop ({fell}): {} is unchanged, see {}; if that is right, pass a higher --max-drop, or none",
             target.path().display(),
             file.display(),
@@ -214,7 +214,7 @@ impl PreviousSnapshot {
             other_scope(&found, &scope_facts(config))
         });
         if !others.is_empty() {
-            return Err(Ending::guard(format!(
+            return Err(ExitError::guard(format!(
                 "--max-drop compares snapshots of one scope, and {} is of another ({}); write to another file, or leave --max-drop out once",
                 path.display(),
                 others.join(", "),
@@ -450,7 +450,7 @@ fn write(
     }
     if !allow_empty && (counts.users == 0 || counts.groups == 0) {
         let what = if counts.users == 0 { "user" } else { "group" };
-        return Err(Ending::guard(format!(
+        return Err(ExitError::guard(format!(
             "no {what} in scope is left at the end of the run; if that is right, pass --allow-empty"
         ))
         .into());

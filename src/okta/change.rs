@@ -1,6 +1,6 @@
 //! What is changed: memberships, one at a time. The only file that sends a PUT or a DELETE.
 
-use super::client::{Change, Client, Sent};
+use super::client::{ChangeResponse, Client, MembershipOp};
 use super::error::Error;
 use super::read::path;
 use crate::model::{GroupId, UserId};
@@ -11,10 +11,10 @@ use crate::model::{GroupId, UserId};
 /// See [`Error`]; then nothing was changed.
 pub fn membership(
     client: &Client,
-    change: Change,
+    change: MembershipOp,
     group: &GroupId,
     user: &UserId,
-) -> Result<Sent, Error> {
+) -> Result<ChangeResponse, Error> {
     let target = path(&["groups", group.as_str(), "users", user.as_str()]);
     let target = target.ok_or_else(|| Error::Setup("an id is empty".to_owned()))?;
     client.change(change, &target)

@@ -15,8 +15,10 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::auth::Credentials;
-use super::error::{Call, Error, Refusal, is_oktas_code};
-use super::pace::{self, Bucket, Outcome, Pacing, Signals, Standing, Ticket, Verdict, Why};
+use super::error::{ApiError, Call, Error, is_oktas_code};
+use super::pace::{
+    self, Bucket, Pacing, Permit, ResponseClass, Signals, Standing, Ticket, WaitReason,
+};
 use super::settings::{Connection, Proxy};
 use super::wire::{self, Malformed};
 use super::{page, proxy};
@@ -26,7 +28,7 @@ use crate::text;
 
 /// A page of a listing to ask for.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct PageRequest {
     /// Path and query.
     pub target: String,
     /// Whether Okta may leave out credentials, which halves the size of a user (docs/okta-api.md, Users).
@@ -35,14 +37,14 @@ pub struct Ask {
 
 /// A change of one membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum MembershipOp {
     /// PUT.
     Add,
     /// DELETE.
     Remove,
 }
 
-impl Change {
+impl MembershipOp {
     fn method(self) -> Method {
         match self {
             Self::Add => Method::PUT,
@@ -60,7 +62,7 @@ impl Change {
 
 /// What became of a change that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub enum ChangeResponse {
     /// Okta says that it is made.
     Answered {
         /// Okta's id of the request.
@@ -81,19 +83,19 @@ pub enum Sent {
 #[derive(Clone, Copy, Debug)]
 enum Verb {
     Get { lean: bool },
-    Change(Change),
+    MembershipOp(MembershipOp),
 }
 
 /// A complete response of status 200.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The headers.
     pub headers: HeaderMap,
     /// The body: unpacked, with the token masked and half characters repaired.
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// The path and query of the next page, if there is one. The inner error is a link that leads elsewhere, which a
     /// retry will not change.
     ///
@@ -158,12 +160,12 @@ pub struct Client {
     stop: ShutdownSignal,
     start: Instant,
     started: jiff::Timestamp,
-    state: Mutex<State>,
+    state: Mutex<ClientState>,
     turn: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct ClientState {
     pacing: Pacing,
     cost: Cost,
     /// For each bucket: how many wait, since when, until when and for what.
@@ -175,7 +177,7 @@ struct Waiting {
     threads: usize,
     since: Instant,
     until: Instant,
-    why: Why,
+    why: WaitReason,
 }
 
 /// No listing of Okta's is this large; a body that is will not end.
@@ -189,7 +191,7 @@ const FORBIDDEN_RETRIES: u32 = 2;
 /// With less time than this before the deadline, no change is sent any more.
 const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
 /// How often a sleeping thread looks whether it is still wanted.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often a request was sent, and how often that failed for another reason than a limit.
 #[derive(Debug, Default)]
@@ -200,13 +202,13 @@ struct Tries {
 }
 
 /// How one attempt failed.
-struct Failure {
+struct AttemptError {
     problem: String,
-    outcome: Outcome,
+    outcome: ResponseClass,
     request_id: Option<String>,
     smaller: bool,
     /// The answer did not come in time.
-    late: bool,
+    timed_out_error: bool,
     /// The status, if there was an answer.
     status: Option<u16>,
     /// Whether the answer carried Okta's own error code.
@@ -220,11 +222,11 @@ struct Failure {
     unresolved: bool,
 }
 
-impl Failure {
-    fn late(timeout: Duration) -> Self {
+impl AttemptError {
+    fn timed_out_error(timeout: Duration) -> Self {
         let problem = format!("no complete response within {}", text::span(timeout));
         Self {
-            late: true,
+            timed_out_error: true,
             ..Self::lost(problem)
         }
     }
@@ -232,10 +234,10 @@ impl Failure {
     fn lost(problem: impl Into<String>) -> Self {
         Self {
             problem: problem.into(),
-            outcome: Outcome::Lost,
+            outcome: ResponseClass::Lost,
             request_id: None,
             smaller: false,
-            late: false,
+            timed_out_error: false,
             status: None,
             by_okta: false,
             unsent: false,
@@ -296,7 +298,7 @@ impl Client {
             stop,
             start,
             started,
-            state: Mutex::new(State {
+            state: Mutex::new(ClientState {
                 pacing: Pacing::new(
                     connection.capacity,
                     connection.concurrency,
@@ -356,8 +358,8 @@ impl Client {
     /// See [`Error`].
     pub fn get<T>(
         &self,
-        ask: &Ask,
-        read: impl Fn(&Answer, &Url) -> Result<T, Malformed>,
+        ask: &PageRequest,
+        read: impl Fn(&Response, &Url) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
         let mut target = ask.target.clone();
         let mut tries = Tries::default();
@@ -369,7 +371,7 @@ impl Client {
                 match self.once(verb, &url, &call, &mut tries, |answer| read(answer, &url))? {
                     Ok(page) => return Ok(page),
                     // The wait is the next turn's.
-                    Err(failure) if failure.outcome == Outcome::Limited => continue,
+                    Err(failure) if failure.outcome == ResponseClass::Limited => continue,
                     Err(failure) => failure,
                 };
             if let Some(last) = failure.last {
@@ -401,7 +403,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`]; then the change was not made.
-    pub fn change(&self, change: Change, target: &str) -> Result<Sent, Error> {
+    pub fn change(&self, change: MembershipOp, target: &str) -> Result<ChangeResponse, Error> {
         let url = self.url(target)?;
         let mut tries = Tries::default();
         loop {
@@ -416,27 +418,31 @@ impl Client {
                     waiting: None,
                 });
             }
-            let id = |answer: &Answer| Ok(request_id(&answer.headers));
-            let failure = match self.once(Verb::Change(change), &url, &call, &mut tries, id)? {
-                Ok(request_id) => return Ok(Sent::Answered { request_id }),
-                Err(failure) => failure,
-            };
+            let id = |answer: &Response| Ok(request_id(&answer.headers));
+            let failure =
+                match self.once(Verb::MembershipOp(change), &url, &call, &mut tries, id)? {
+                    Ok(request_id) => return Ok(ChangeResponse::Answered { request_id }),
+                    Err(failure) => failure,
+                };
             // Without Okta's own code an answer proves nothing, whatever its status: a proxy may have passed the change on.
             let proves = failure.by_okta && failure.status != Some(408);
             if let Some(last) = failure.last {
                 return if proves || failure.status.is_none() {
                     Err(*last)
                 } else {
-                    Ok(Sent::Doubtful(*last))
+                    Ok(ChangeResponse::Doubtful(*last))
                 };
             }
             match failure.outcome {
-                Outcome::Limited if proves => {}
+                ResponseClass::Limited if proves => {}
                 // A lock: Okta says that it did nothing yet.
-                Outcome::Useful if proves => self.pause(call, failure, &mut tries)?,
-                Outcome::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
-                Outcome::Limited | Outcome::Useful | Outcome::Sick | Outcome::Lost => {
-                    return Ok(Sent::Lost {
+                ResponseClass::Useful if proves => self.pause(call, failure, &mut tries)?,
+                ResponseClass::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
+                ResponseClass::Limited
+                | ResponseClass::Useful
+                | ResponseClass::ServerError
+                | ResponseClass::Lost => {
+                    return Ok(ChangeResponse::Lost {
                         problem: failure.problem,
                         request_id: failure.request_id,
                     });
@@ -452,23 +458,23 @@ impl Client {
         url: &Url,
         call: &Call,
         tries: &mut Tries,
-        read: impl FnOnce(&Answer) -> Result<T, Malformed>,
-    ) -> Result<Result<T, Failure>, Error> {
+        read: impl FnOnce(&Response) -> Result<T, Malformed>,
+    ) -> Result<Result<T, AttemptError>, Error> {
         let ticket = self.wait_for_turn(call, Bucket::of(url.path()))?;
         let sent = Instant::now();
         let mut signals = Signals::default();
         let result = self
             .attempt(verb, url, call, &mut signals)
             .and_then(|answer| {
-                read(&answer).map_err(|malformed| Failure {
+                read(&answer).map_err(|malformed| AttemptError {
                     request_id: request_id(&answer.headers),
-                    outcome: Outcome::Useful,
-                    ..Failure::lost(malformed.to_string())
+                    outcome: ResponseClass::Useful,
+                    ..AttemptError::lost(malformed.to_string())
                 })
             });
         let outcome = result
             .as_ref()
-            .map_or_else(|failure| failure.outcome, |_| Outcome::Useful);
+            .map_or_else(|failure| failure.outcome, |_| ResponseClass::Useful);
         self.note(ticket, outcome, signals, sent, tries.sent > 0);
         tries.sent += 1;
         let took = sent.elapsed().as_millis();
@@ -500,7 +506,7 @@ impl Client {
         url: &Url,
         call: &Call,
         signals: &mut Signals,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, AttemptError> {
         let begun = Instant::now();
         let timeout = match self.deadline {
             Some(deadline) => self.timeout.min(deadline.saturating_duration_since(begun)),
@@ -514,7 +520,7 @@ impl Client {
         let request = match verb {
             Verb::Get { .. } => self.http.get(url.clone()),
             // Without a length Okta answers 411 (docs/okta-api.md, Requests and responses).
-            Verb::Change(change) => self
+            Verb::MembershipOp(change) => self
                 .http
                 .request(change.method(), url.clone())
                 .header(CONTENT_LENGTH, "0")
@@ -523,7 +529,7 @@ impl Client {
         let authorization = self
             .credentials
             .authorize()
-            .map_err(|error| Failure::lost(error.to_string()))?;
+            .map_err(|error| AttemptError::lost(error.to_string()))?;
         let mut response = request
             .header(AUTHORIZATION, authorization)
             .header(ACCEPT, "application/json")
@@ -543,27 +549,29 @@ impl Client {
         match (verb, status) {
             (Verb::Get { .. }, 200) => {
                 let body = read?;
-                wire::check_bounds(&body, page::rows_asked(url)).map_err(|unbounded| Failure {
-                    request_id: request_id(&headers),
-                    status: Some(status),
-                    smaller: unbounded.smaller,
-                    outcome: Outcome::Useful,
-                    ..Failure::lost(unbounded.problem)
+                wire::check_bounds(&body, page::rows_asked(url)).map_err(|unbounded| {
+                    AttemptError {
+                        request_id: request_id(&headers),
+                        status: Some(status),
+                        smaller: unbounded.smaller,
+                        outcome: ResponseClass::Useful,
+                        ..AttemptError::lost(unbounded.problem)
+                    }
                 })?;
-                return Ok(Answer { headers, body });
+                return Ok(Response { headers, body });
             }
             // The answer to a change has nothing to read.
-            (Verb::Change(_), 204) => {
+            (Verb::MembershipOp(_), 204) => {
                 let body = Vec::new();
-                return Ok(Answer { headers, body });
+                return Ok(Response { headers, body });
             }
             // Any other success is not Okta's word for a change that is made (docs/okta-api.md, Changes to a
             // membership): a proxy's, perhaps.
-            (Verb::Change(_), 200..=299) => {
-                return Err(Failure {
+            (Verb::MembershipOp(_), 200..=299) => {
+                return Err(AttemptError {
                     request_id: request_id(&headers),
                     status: Some(status),
-                    ..Failure::lost(format!("the answer was {status}, not 204"))
+                    ..AttemptError::lost(format!("the answer was {status}, not 204"))
                 });
             }
             _ => {}
@@ -572,7 +580,7 @@ impl Client {
         Err(self.refused(status, &headers, &read.unwrap_or_default(), call))
     }
 
-    fn refused(&self, status: u16, headers: &HeaderMap, body: &[u8], call: &Call) -> Failure {
+    fn refused(&self, status: u16, headers: &HeaderMap, body: &[u8], call: &Call) -> AttemptError {
         let (code, summary) = wire::refusal(body);
         let request_id = request_id(headers);
         let mut problem = match &code {
@@ -587,27 +595,27 @@ impl Client {
         if let Some(summary) = &summary {
             problem += &format!(" ({summary})");
         }
-        let failure = Failure {
+        let failure = AttemptError {
             request_id: request_id.clone(),
             status: Some(status),
             by_okta: code.as_deref().is_some_and(is_oktas_code),
             retry_after: pace::retry_after(headers),
-            ..Failure::lost(problem)
+            ..AttemptError::lost(problem)
         };
         if status == 429 {
-            return Failure {
-                outcome: Outcome::Limited,
+            return AttemptError {
+                outcome: ResponseClass::Limited,
                 ..failure
             };
         }
-        if pace::is_passing(status, code.as_deref()) {
-            return Failure {
+        if pace::is_retryable(status, code.as_deref()) {
+            return AttemptError {
                 outcome: if status >= 500 {
-                    Outcome::Sick
+                    ResponseClass::ServerError
                 } else {
-                    Outcome::Useful
+                    ResponseClass::Useful
                 },
-                smaller: pace::wants_a_smaller_page(status),
+                smaller: pace::wants_smaller_page(status),
                 ..failure
             };
         }
@@ -624,7 +632,7 @@ impl Client {
                 to: to.unwrap_or_else(|| "nowhere".to_owned()),
             }
         } else {
-            Error::Refused(Refusal {
+            Error::Refused(ApiError {
                 call,
                 status,
                 code,
@@ -632,8 +640,8 @@ impl Client {
                 request_id,
             })
         };
-        Failure {
-            outcome: Outcome::Useful,
+        AttemptError {
+            outcome: ResponseClass::Useful,
             last: Some(Box::new(last)),
             ..failure
         }
@@ -655,18 +663,18 @@ impl Client {
                 });
             }
             let moment = now - self.start;
-            match state.pacing.ask(bucket, moment) {
-                Verdict::Go => break Ok(state.pacing.sent(bucket, moment)),
-                Verdict::Stuck(waited) => {
+            match state.pacing.request_permit(bucket, moment) {
+                Permit::Go => break Ok(state.pacing.sent(bucket, moment)),
+                Permit::Stuck(waited) => {
                     break Err(Error::Stuck {
                         call: call.clone(),
                         waited,
                     });
                 }
-                Verdict::Wait { until: None, .. } => {
-                    state = self.sleep(state, GLANCE);
+                Permit::Wait { until: None, .. } => {
+                    state = self.wait_for_news(state, POLL_INTERVAL);
                 }
-                Verdict::Wait {
+                Permit::Wait {
                     until: Some(until),
                     why,
                 } => {
@@ -681,7 +689,7 @@ impl Client {
                     let left = until
                         .saturating_duration_since(now)
                         .max(Duration::from_millis(1));
-                    state = self.sleep(state, left.min(GLANCE));
+                    state = self.wait_for_news(state, left.min(POLL_INTERVAL));
                 }
             }
         };
@@ -692,7 +700,7 @@ impl Client {
     }
 
     /// Sleeps after an attempt that failed, unless it was the last.
-    fn pause(&self, call: Call, failure: Failure, tries: &mut Tries) -> Result<(), Error> {
+    fn pause(&self, call: Call, failure: AttemptError, tries: &mut Tries) -> Result<(), Error> {
         tries.failed += 1;
         let problem = failure.problem;
         // A name that was never found is misspelled; one that was found before will be found again.
@@ -707,7 +715,7 @@ impl Client {
                 problem,
                 attempts: tries.failed,
                 status: failure.status,
-                too_slow: failure.late || failure.smaller,
+                too_slow: failure.timed_out_error || failure.smaller,
                 request_id: failure.request_id,
             });
         }
@@ -725,14 +733,14 @@ impl Client {
             return Err(Error::Deadline { call, waiting });
         }
         tracing::info!("{call}: {problem}; retrying in {}", text::span(time));
-        self.rest(time)
+        self.sleep(time)
     }
 
     /// Does nothing for a while, unless a signal or the deadline comes first.
     ///
     /// # Errors
     /// [`Error::Interrupted`], [`Error::Deadline`].
-    pub fn rest(&self, time: Duration) -> Result<(), Error> {
+    pub fn sleep(&self, time: Duration) -> Result<(), Error> {
         let until = Instant::now() + time;
         if self.deadline.is_some_and(|deadline| until > deadline) {
             let call = Call {
@@ -750,11 +758,18 @@ impl Client {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(GLANCE));
+            std::thread::sleep(left.min(POLL_INTERVAL));
         }
     }
 
-    fn note(&self, ticket: Ticket, outcome: Outcome, signals: Signals, sent: Instant, again: bool) {
+    fn note(
+        &self,
+        ticket: Ticket,
+        outcome: ResponseClass,
+        signals: Signals,
+        sent: Instant,
+        again: bool,
+    ) {
         let mut state = self.state();
         let now = Instant::now();
         state
@@ -767,19 +782,23 @@ impl Client {
         self.turn.notify_all();
     }
 
-    fn sleep<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    fn wait_for_news<'a>(
+        &self,
+        state: MutexGuard<'a, ClientState>,
+        time: Duration,
+    ) -> MutexGuard<'a, ClientState> {
         let woken = self.turn.wait_timeout(state, time);
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ClientState> {
         // A thread that panicked here left numbers, not half-made values.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn wait_begins(&mut self, bucket: Bucket, until: Instant, why: Why, held: &mut bool) {
+impl ClientState {
+    fn wait_begins(&mut self, bucket: Bucket, until: Instant, why: WaitReason, held: &mut bool) {
         let slot = &mut self.waiting[bucket as usize];
         match slot {
             Some(wait) => {
@@ -826,12 +845,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn reason(bucket: Bucket, why: Why) -> String {
+fn reason(bucket: Bucket, why: WaitReason) -> String {
     let bucket = bucket.name();
     match why {
-        Why::Share => format!("the next rate-limit window ({bucket}): this run has used its share"),
-        Why::Limit | Why::Turn => format!("Okta's rate limit ({bucket})"),
-        Why::Busy => format!("fewer requests at once ({bucket})"),
+        WaitReason::Share => {
+            format!("the next rate-limit window ({bucket}): this run has used its share")
+        }
+        WaitReason::Limit | WaitReason::Turn => format!("Okta's rate limit ({bucket})"),
+        WaitReason::Busy => format!("fewer requests at once ({bucket})"),
     }
 }
 
@@ -841,10 +862,10 @@ fn read_body(
     begun: Instant,
     timeout: Duration,
     is_error: bool,
-) -> Result<Vec<u8>, Failure> {
-    let too_big = || Failure {
+) -> Result<Vec<u8>, AttemptError> {
+    let too_big = || AttemptError {
         smaller: true,
-        ..Failure::lost("the answer is larger than 64 MiB")
+        ..AttemptError::lost("the answer is larger than 64 MiB")
     };
     let expected = response
         .content_length()
@@ -870,25 +891,30 @@ fn read_body(
             return Err(too_big());
         }
         if begun.elapsed() > timeout {
-            return Err(Failure::late(timeout));
+            return Err(AttemptError::timed_out_error(timeout));
         }
     }
 }
 
-fn cut(error: &std::io::Error, timeout: Duration) -> Failure {
+fn cut(error: &std::io::Error, timeout: Duration) -> AttemptError {
     let text = innermost(error);
     if error.kind() == std::io::ErrorKind::TimedOut || text.contains("timed out") {
-        Failure::late(timeout)
+        AttemptError::timed_out_error(timeout)
     } else {
-        Failure::lost(format!("the response was cut off ({text})"))
+        AttemptError::lost(format!("the response was cut off ({text})"))
     }
 }
 
 impl Client {
-    fn transport_failure(&self, error: &reqwest::Error, call: &Call, timeout: Duration) -> Failure {
+    fn transport_failure(
+        &self,
+        error: &reqwest::Error,
+        call: &Call,
+        timeout: Duration,
+    ) -> AttemptError {
         let text = self.mask.text(innermost(error));
         if error.is_timeout() {
-            return Failure::late(timeout);
+            return AttemptError::timed_out_error(timeout);
         }
         // The TLS library's own words; its type would need the library as a dependency.
         if text.contains("certificate") || text.contains("UnknownIssuer") {
@@ -896,13 +922,13 @@ impl Client {
                 call: call.clone(),
                 problem: text.clone(),
             };
-            return Failure {
+            return AttemptError {
                 last: Some(Box::new(last)),
-                ..Failure::lost(text)
+                ..AttemptError::lost(text)
             };
         }
         if !error.is_connect() {
-            return Failure::lost(format!("the connection broke ({text})"));
+            return AttemptError::lost(format!("the connection broke ({text})"));
         }
         let unresolved = is_unresolved(error);
         let Some(proxy) = &self.proxy else {
@@ -914,10 +940,10 @@ impl Client {
                     "cannot find the host {host} ({text}); if {host} is the name of the company, use --domain {host}.okta.com"
                 ),
             };
-            return Failure {
+            return AttemptError {
                 unsent: true,
                 unresolved,
-                ..Failure::lost(problem)
+                ..AttemptError::lost(problem)
             };
         };
         if text.contains("authorization required") {
@@ -929,9 +955,9 @@ impl Client {
                 call: call.clone(),
                 problem: problem.clone(),
             };
-            return Failure {
+            return AttemptError {
                 last: Some(Box::new(last)),
-                ..Failure::lost(problem)
+                ..AttemptError::lost(problem)
             };
         }
         let problem = if text.contains("tunnel error") {
@@ -945,10 +971,10 @@ impl Client {
         } else {
             format!("cannot connect through the proxy {} ({text})", proxy.shown)
         };
-        Failure {
+        AttemptError {
             unsent: true,
             unresolved,
-            ..Failure::lost(problem)
+            ..AttemptError::lost(problem)
         }
     }
 }

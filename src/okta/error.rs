@@ -24,7 +24,7 @@ impl fmt::Display for Call {
 
 /// An answer that says no, and would say it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ApiError {
     /// The request.
     pub call: Call,
     /// The HTTP status.
@@ -37,7 +37,7 @@ pub struct Refusal {
     pub request_id: Option<String>,
 }
 
-impl Refusal {
+impl ApiError {
     /// Whether Okta itself refused: only its own error code proves that. A proxy or firewall has none, and what it
     /// passed on before it answered is unknown.
     pub fn has_oktas_code(&self) -> bool {
@@ -51,7 +51,7 @@ pub(super) fn is_oktas_code(code: &str) -> bool {
         .is_some_and(|digits| digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if matches!(self.status, 401 | 403) && !self.has_oktas_code() {
             write!(
@@ -91,7 +91,7 @@ impl fmt::Display for Refusal {
 pub enum Error {
     /// Okta answered no: 400, 401, 403, 404, 501 and every other status that is not tried again.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(ApiError),
     /// Every attempt failed.
     #[error("{call}: {problem}; gave up after {attempts} attempts{}", id_text(.request_id.as_deref()))]
     Unavailable {

@@ -33,5 +33,5 @@ pub mod role;
 pub mod settings;
 pub mod wire;
 
-pub use client::{Change, Client, Sent};
-pub use error::{Call, Error, Refusal};
+pub use client::{ChangeResponse, Client, MembershipOp};
+pub use error::{ApiError, Call, Error};

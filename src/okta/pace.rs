@@ -142,25 +142,25 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let until = seconds_of_date(headers, "retry-after")?;
         Some(until.saturating_sub(seconds_of_date(headers, "date")?))
     })?;
-    Some(Duration::from_secs(seconds)).filter(|wait| *wait < PATIENCE)
+    Some(Duration::from_secs(seconds)).filter(|wait| *wait < STALL_LIMIT)
 }
 
 /// How a request ended, as far as pacing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ResponseClass {
     /// An answer, of whatever status but 429 and 5xx.
     Useful,
     /// 429.
     Limited,
     /// A status of 5xx.
-    Sick,
+    ServerError,
     /// No answer.
     Lost,
 }
 
 /// Why a request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum WaitReason {
     /// For another request in flight: to learn where the bucket stands, or because enough are under way.
     Turn,
     /// The run's share of the window is used up.
@@ -173,7 +173,7 @@ pub enum Why {
 
 /// Whether a request may go.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Verdict {
+pub enum Permit {
     /// Now.
     Go,
     /// Not before this moment, or, without one, not before another request ends.
@@ -181,7 +181,7 @@ pub enum Verdict {
         /// When to ask again.
         until: Option<Moment>,
         /// For what.
-        why: Why,
+        why: WaitReason,
     },
     /// Nothing useful came through this bucket for this long: give up.
     Stuck(Duration),
@@ -210,9 +210,9 @@ pub struct Ticket {
 }
 
 /// Longest wait before asking how things stand: a window and a little (docs/okta-api.md, Rate limits).
-const LONGEST_HOLD: Duration = Duration::from_secs(75);
+const MAX_WAIT: Duration = Duration::from_secs(75);
 /// Without a useful answer for this long, a bucket is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+const STALL_LIMIT: Duration = Duration::from_secs(600);
 /// Good answers that bring one worker back.
 const GOOD_FOR_ONE_MORE: u32 = 100;
 /// Resets of one window may differ by this much, in seconds, between Okta's nodes.
@@ -228,11 +228,11 @@ pub struct Pacing {
     good: u32,
     in_flight: usize,
     clock: Clock,
-    lanes: [Lane; Bucket::ALL.len()],
+    lanes: [BucketState; Bucket::ALL.len()],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Lane {
+struct BucketState {
     limit: Option<u64>,
     remaining: Option<u64>,
     reset: Option<u64>,
@@ -241,8 +241,8 @@ struct Lane {
     in_flight: u64,
     /// Whether an answer came since the bucket, or its last wait, began.
     known: bool,
-    hold: Option<(Moment, Why)>,
-    hungry_since: Option<Moment>,
+    hold: Option<(Moment, WaitReason)>,
+    waiting_since: Option<Moment>,
     refusals: u32,
 }
 
@@ -337,16 +337,16 @@ impl Pacing {
     }
 
     /// Whether a request may go now. If so, say [`Pacing::sent`].
-    pub fn ask(&mut self, bucket: Bucket, now: Moment) -> Verdict {
+    pub fn request_permit(&mut self, bucket: Bucket, now: Moment) -> Permit {
         let share = |limit| self.share(limit);
         let mut lane = self.lanes[bucket.lane()];
         if let Some((until, why)) = lane.hold {
             if now < until {
-                return match lane.hungry_since {
-                    Some(since) if now.saturating_sub(since) >= PATIENCE => {
-                        Verdict::Stuck(now.saturating_sub(since))
+                return match lane.waiting_since {
+                    Some(since) if now.saturating_sub(since) >= STALL_LIMIT => {
+                        Permit::Stuck(now.saturating_sub(since))
                     }
-                    _ => Verdict::Wait {
+                    _ => Permit::Wait {
                         until: Some(until),
                         why,
                     },
@@ -360,11 +360,11 @@ impl Pacing {
         if ends.is_some_and(|ends| self.clock.at(now) >= ends) {
             lane.open_window();
         }
-        let turn = Verdict::Wait {
+        let turn = Permit::Wait {
             until: None,
-            why: Why::Turn,
+            why: WaitReason::Turn,
         };
-        let verdict = if self.in_flight >= self.workers || (!lane.known && lane.in_flight > 0) {
+        let permit = if self.in_flight >= self.workers || (!lane.known && lane.in_flight > 0) {
             turn
         } else if let Some(limit) = lane.limit
             && lane.is_used_up(share(limit), limit)
@@ -374,19 +374,19 @@ impl Pacing {
                 turn
             } else {
                 let left = ends.map_or(0.0, |ends| ends - self.clock.at(now)).max(0.05);
-                let until = now + Duration::from_secs_f64(left.min(LONGEST_HOLD.as_secs_f64()));
-                lane.hold = Some((until, Why::Share));
-                lane.hungry_since.get_or_insert(now);
-                Verdict::Wait {
+                let until = now + Duration::from_secs_f64(left.min(MAX_WAIT.as_secs_f64()));
+                lane.hold = Some((until, WaitReason::Share));
+                lane.waiting_since.get_or_insert(now);
+                Permit::Wait {
                     until: Some(until),
-                    why: Why::Share,
+                    why: WaitReason::Share,
                 }
             }
         } else {
-            Verdict::Go
+            Permit::Go
         };
         self.lanes[bucket.lane()] = lane;
-        verdict
+        permit
     }
 
     /// Notes that a request goes.
@@ -402,7 +402,7 @@ impl Pacing {
     pub fn ended(
         &mut self,
         ticket: Ticket,
-        outcome: Outcome,
+        outcome: ResponseClass,
         signals: Signals,
         now: Moment,
         jitter: f64,
@@ -414,24 +414,24 @@ impl Pacing {
         let server_now = self.clock.at(now);
         let lane = &mut self.lanes[ticket.bucket.lane()];
         lane.in_flight -= 1;
-        let busy = outcome == Outcome::Limited && signals.limit == Some(0);
-        if outcome != Outcome::Lost && !busy {
-            lane.known |= outcome == Outcome::Useful || signals.limit.is_some();
+        let busy = outcome == ResponseClass::Limited && signals.limit == Some(0);
+        if outcome != ResponseClass::Lost && !busy {
+            lane.known |= outcome == ResponseClass::Useful || signals.limit.is_some();
             lane.learn(&signals, server_now);
         }
         match outcome {
-            Outcome::Lost | Outcome::Sick => {}
-            Outcome::Useful => {
+            ResponseClass::Lost | ResponseClass::ServerError => {}
+            ResponseClass::Useful => {
                 lane.refusals = 0;
-                lane.hungry_since = None;
+                lane.waiting_since = None;
                 self.good += 1;
                 if self.good >= GOOD_FOR_ONE_MORE {
                     self.good = 0;
                     self.workers = (self.workers + 1).min(self.most_workers);
                 }
             }
-            Outcome::Limited => {
-                lane.hungry_since.get_or_insert(now);
+            ResponseClass::Limited => {
+                lane.waiting_since.get_or_insert(now);
                 lane.refusals += 1;
                 let left = signals.reset.map(|reset| reset as f64 + 1.0 - server_now);
                 let seconds = match left {
@@ -440,12 +440,16 @@ impl Pacing {
                     Some(left) if left > 0.0 => left + jitter,
                     _ => doubling(1.0, lane.refusals, 60.0) * (0.5 + jitter / 2.0),
                 };
-                let hold = Duration::from_secs_f64(seconds.min(LONGEST_HOLD.as_secs_f64()));
+                let hold = Duration::from_secs_f64(seconds.min(MAX_WAIT.as_secs_f64()));
                 let asked = signals.retry_after.map_or(Duration::ZERO, |asked| {
                     asked + Duration::from_secs_f64(jitter)
                 });
                 let until = now + hold.max(asked);
-                let why = if busy { Why::Busy } else { Why::Limit };
+                let why = if busy {
+                    WaitReason::Busy
+                } else {
+                    WaitReason::Limit
+                };
                 lane.hold = Some((until, why));
                 // Of several requests that were under way together, one halves.
                 if busy && self.halved.is_none_or(|halved| ticket.sent >= halved) {
@@ -458,7 +462,7 @@ impl Pacing {
     }
 }
 
-impl Lane {
+impl BucketState {
     fn open_window(&mut self) {
         self.hold = None;
         self.used = self.in_flight;
@@ -481,7 +485,7 @@ impl Lane {
             return;
         };
         // A window lasts a minute: a reset further off is nonsense, and holds for as long as no answer knows better.
-        let nonsense = |reset: u64| reset as f64 > server_now + LONGEST_HOLD.as_secs_f64();
+        let nonsense = |reset: u64| reset as f64 > server_now + MAX_WAIT.as_secs_f64();
         match self.reset {
             Some(known) if nonsense(reset) && !nonsense(known) => return,
             Some(known) if nonsense(known) && !nonsense(reset) => {
@@ -528,7 +532,7 @@ fn doubling(first: f64, times: u32, most: f64) -> f64 {
 }
 
 /// Whether the same request may be answered otherwise next time (docs/okta-api.md, Errors).
-pub fn is_passing(status: u16, code: Option<&str>) -> bool {
+pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
     match status {
         501 => false,
         500..=599 | 408 | 423 => true,
@@ -539,7 +543,7 @@ pub fn is_passing(status: u16, code: Option<&str>) -> bool {
 
 /// Whether the answer says that a page took too long to make, so that half of it may work (docs/okta-api.md, Users and
 /// Groups).
-pub fn wants_a_smaller_page(status: u16) -> bool {
+pub fn wants_smaller_page(status: u16) -> bool {
     matches!(status, 500 | 504)
 }
 
@@ -595,7 +599,7 @@ mod tests {
         assert_eq!(pacing.standing(Bucket::Users), None);
         let ticket = pacing.sent(Bucket::Users, at(0.0));
         let told = signals(600, 598, 60, 0);
-        pacing.ended(ticket, Outcome::Useful, told, at(0.1), 0.0);
+        pacing.ended(ticket, ResponseClass::Useful, told, at(0.1), 0.0);
         let expected = Standing {
             bucket: Bucket::Users,
             limit: 600,
@@ -682,10 +686,10 @@ mod tests {
                 retry_after: Some(Duration::from_secs(asked)),
                 ..signals(600, 0, reset_in, 0)
             };
-            pacing.ended(ticket, Outcome::Limited, signals, at(0.0), 0.0);
-            let Verdict::Wait {
+            pacing.ended(ticket, ResponseClass::Limited, signals, at(0.0), 0.0);
+            let Permit::Wait {
                 until: Some(wait), ..
-            } = pacing.ask(Bucket::Users, at(0.0))
+            } = pacing.request_permit(Bucket::Users, at(0.0))
             else {
                 panic!("the bucket does not wait");
             };
@@ -699,40 +703,46 @@ mod tests {
     #[test]
     fn the_first_request_of_a_bucket_goes_alone() {
         let mut pacing = pacing(75);
-        assert_eq!(pacing.ask(Bucket::Users, at(0.0)), Verdict::Go);
+        assert_eq!(pacing.request_permit(Bucket::Users, at(0.0)), Permit::Go);
         let ticket = pacing.sent(Bucket::Users, at(0.0));
         assert!(matches!(
-            pacing.ask(Bucket::Users, at(0.0)),
-            Verdict::Wait {
+            pacing.request_permit(Bucket::Users, at(0.0)),
+            Permit::Wait {
                 until: None,
-                why: Why::Turn
+                why: WaitReason::Turn
             }
         ));
-        assert_eq!(pacing.ask(Bucket::Groups, at(0.0)), Verdict::Go);
+        assert_eq!(pacing.request_permit(Bucket::Groups, at(0.0)), Permit::Go);
         pacing.ended(
             ticket,
-            Outcome::Useful,
+            ResponseClass::Useful,
             signals(600, 599, 60, 0),
             at(0.1),
             0.0,
         );
-        assert_eq!(pacing.ask(Bucket::Users, at(0.1)), Verdict::Go);
+        assert_eq!(pacing.request_permit(Bucket::Users, at(0.1)), Permit::Go);
     }
 
     #[test]
     fn no_more_requests_are_in_flight_than_there_are_workers() {
         let mut pacing = pacing(75);
         let first = pacing.sent(Bucket::Users, at(0.0));
-        pacing.ended(first, Outcome::Useful, Signals::default(), at(0.1), 0.0);
+        pacing.ended(
+            first,
+            ResponseClass::Useful,
+            Signals::default(),
+            at(0.1),
+            0.0,
+        );
         for _ in 0..8 {
-            assert_eq!(pacing.ask(Bucket::Users, at(0.2)), Verdict::Go);
+            assert_eq!(pacing.request_permit(Bucket::Users, at(0.2)), Permit::Go);
             pacing.sent(Bucket::Users, at(0.2));
         }
         assert!(matches!(
-            pacing.ask(Bucket::Users, at(0.2)),
-            Verdict::Wait {
+            pacing.request_permit(Bucket::Users, at(0.2)),
+            Permit::Wait {
                 until: None,
-                why: Why::Turn
+                why: WaitReason::Turn
             }
         ));
     }
@@ -744,23 +754,23 @@ mod tests {
         mut remaining: u64,
         limit: u64,
         reset_in: u64,
-    ) -> (u64, Verdict) {
+    ) -> (u64, Permit) {
         let mut sent = 0;
         loop {
-            match pacing.ask(Bucket::Groups, at(now)) {
-                Verdict::Go => {
+            match pacing.request_permit(Bucket::Groups, at(now)) {
+                Permit::Go => {
                     let ticket = pacing.sent(Bucket::Groups, at(now));
                     sent += 1;
                     remaining = remaining.saturating_sub(1);
                     pacing.ended(
                         ticket,
-                        Outcome::Useful,
+                        ResponseClass::Useful,
                         signals(limit, remaining, reset_in, now as u64),
                         at(now),
                         0.0,
                     );
                 }
-                verdict => return (sent, verdict),
+                permit => return (sent, permit),
             }
         }
     }
@@ -768,20 +778,20 @@ mod tests {
     #[test]
     fn a_run_uses_its_share_of_a_window_to_the_last_request_and_waits_for_the_next() {
         let mut pacing = pacing(75);
-        let (sent, verdict) = spend(&mut pacing, 10.0, 100, 100, 60);
+        let (sent, permit) = spend(&mut pacing, 10.0, 100, 100, 60);
         assert_eq!(sent, 75);
         // A second past the reset: 60 - 10 + 1.
-        let Verdict::Wait {
+        let Permit::Wait {
             until: Some(until),
-            why: Why::Share,
-        } = verdict
+            why: WaitReason::Share,
+        } = permit
         else {
-            panic!("{verdict:?}")
+            panic!("{permit:?}")
         };
         assert_eq!(until, at(61.0));
         assert!(matches!(
-            pacing.ask(Bucket::Groups, at(60.9)),
-            Verdict::Wait { .. }
+            pacing.request_permit(Bucket::Groups, at(60.9)),
+            Permit::Wait { .. }
         ));
         let (sent, _) = spend(&mut pacing, 61.0, 100, 100, 121);
         assert_eq!(sent, 75);
@@ -790,13 +800,13 @@ mod tests {
     #[test]
     fn what_others_use_is_left_out_of_the_share() {
         let mut pacing = pacing(75);
-        let (sent, verdict) = spend(&mut pacing, 0.0, 35, 100, 60);
+        let (sent, permit) = spend(&mut pacing, 0.0, 35, 100, 60);
         assert_eq!(sent, 10, "25 of 100 stay free");
         assert!(matches!(
-            verdict,
-            Verdict::Wait {
+            permit,
+            Permit::Wait {
                 until: Some(_),
-                why: Why::Share
+                why: WaitReason::Share
             }
         ));
     }
@@ -816,19 +826,19 @@ mod tests {
     #[test]
     fn a_reset_an_hour_away_is_asked_about_after_75_seconds() {
         let mut pacing = pacing(75);
-        let (_, verdict) = spend(&mut pacing, 0.0, 0, 100, 3600);
+        let (_, permit) = spend(&mut pacing, 0.0, 0, 100, 3600);
         assert_eq!(
-            verdict,
-            Verdict::Wait {
+            permit,
+            Permit::Wait {
                 until: Some(at(75.0)),
-                why: Why::Share
+                why: WaitReason::Share
             }
         );
-        assert_eq!(pacing.ask(Bucket::Groups, at(75.0)), Verdict::Go);
+        assert_eq!(pacing.request_permit(Bucket::Groups, at(75.0)), Permit::Go);
         pacing.sent(Bucket::Groups, at(75.0));
         assert!(matches!(
-            pacing.ask(Bucket::Groups, at(75.0)),
-            Verdict::Wait { until: None, .. }
+            pacing.request_permit(Bucket::Groups, at(75.0)),
+            Permit::Wait { until: None, .. }
         ));
     }
 
@@ -838,7 +848,7 @@ mod tests {
         let mut answer = |remaining, reset_in| {
             let ticket = pacing.sent(Bucket::Users, at(1.0));
             let told = signals(100, remaining, reset_in, 1);
-            pacing.ended(ticket, Outcome::Useful, told, at(1.0), 0.0);
+            pacing.ended(ticket, ResponseClass::Useful, told, at(1.0), 0.0);
             pacing.standing(Bucket::Users).unwrap()
         };
         // Before the others, and between them.
@@ -859,20 +869,20 @@ mod tests {
         // This machine's clock says 1970; the server's date decides.
         pacing.ended(
             ticket,
-            Outcome::Limited,
+            ResponseClass::Limited,
             signals(600, 0, 30, 10),
             at(5.0),
             0.5,
         );
-        let verdict = pacing.ask(Bucket::Users, at(5.0));
+        let permit = pacing.request_permit(Bucket::Users, at(5.0));
         assert_eq!(
-            verdict,
-            Verdict::Wait {
+            permit,
+            Permit::Wait {
                 until: Some(at(26.5)),
-                why: Why::Limit
+                why: WaitReason::Limit
             }
         );
-        assert_eq!(pacing.ask(Bucket::Users, at(26.5)), Verdict::Go);
+        assert_eq!(pacing.request_permit(Bucket::Users, at(26.5)), Permit::Go);
     }
 
     #[test]
@@ -882,7 +892,7 @@ mod tests {
             let ticket = pacing.sent(Bucket::Users, at(now));
             pacing.ended(
                 ticket,
-                Outcome::Useful,
+                ResponseClass::Useful,
                 signals(600, 500, 60, date),
                 at(now),
                 0.0,
@@ -903,16 +913,22 @@ mod tests {
         let mut now = 0.0;
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
             let ticket = pacing.sent(Bucket::Users, at(now));
-            pacing.ended(ticket, Outcome::Limited, Signals::default(), at(now), 1.0);
-            let Verdict::Wait {
+            pacing.ended(
+                ticket,
+                ResponseClass::Limited,
+                Signals::default(),
+                at(now),
+                1.0,
+            );
+            let Permit::Wait {
                 until: Some(until), ..
-            } = pacing.ask(Bucket::Users, at(now))
+            } = pacing.request_permit(Bucket::Users, at(now))
             else {
                 panic!()
             };
             assert!((until.as_secs_f64() - now - expected).abs() < 0.001);
             now = until.as_secs_f64();
-            assert_eq!(pacing.ask(Bucket::Users, at(now)), Verdict::Go);
+            assert_eq!(pacing.request_permit(Bucket::Users, at(now)), Permit::Go);
         }
     }
 
@@ -921,14 +937,20 @@ mod tests {
         let mut pacing = pacing(75);
         let mut now = 0.0;
         loop {
-            match pacing.ask(Bucket::Users, at(now)) {
-                Verdict::Go => {
+            match pacing.request_permit(Bucket::Users, at(now)) {
+                Permit::Go => {
                     let ticket = pacing.sent(Bucket::Users, at(now));
-                    pacing.ended(ticket, Outcome::Limited, Signals::default(), at(now), 1.0);
+                    pacing.ended(
+                        ticket,
+                        ResponseClass::Limited,
+                        Signals::default(),
+                        at(now),
+                        1.0,
+                    );
                 }
-                Verdict::Wait { until, .. } => now = (until.unwrap().as_secs_f64()).min(now + 1.0),
-                Verdict::Stuck(waited) => {
-                    assert!(waited >= PATIENCE && waited < PATIENCE + LONGEST_HOLD);
+                Permit::Wait { until, .. } => now = (until.unwrap().as_secs_f64()).min(now + 1.0),
+                Permit::Stuck(waited) => {
+                    assert!(waited >= STALL_LIMIT && waited < STALL_LIMIT + MAX_WAIT);
                     return;
                 }
             }
@@ -942,7 +964,7 @@ mod tests {
         let first = pacing.sent(Bucket::Users, at(0.0));
         pacing.ended(
             first,
-            Outcome::Useful,
+            ResponseClass::Useful,
             signals(600, 599, 60, 0),
             at(0.1),
             0.0,
@@ -953,20 +975,20 @@ mod tests {
         for ticket in tickets {
             pacing.ended(
                 ticket,
-                Outcome::Limited,
+                ResponseClass::Limited,
                 signals(0, 0, 110, 0),
                 at(0.3),
                 1.0,
             );
         }
         assert_eq!(pacing.workers, 4);
-        let verdict = pacing.ask(Bucket::Users, at(0.4));
-        let Verdict::Wait {
+        let permit = pacing.request_permit(Bucket::Users, at(0.4));
+        let Permit::Wait {
             until: Some(until),
-            why: Why::Busy,
-        } = verdict
+            why: WaitReason::Busy,
+        } = permit
         else {
-            panic!("{verdict:?}")
+            panic!("{permit:?}")
         };
         assert!(until < at(10.0), "the reset of 110 s is not believed");
         assert_eq!(
@@ -977,7 +999,7 @@ mod tests {
         for round in 0..400 {
             let now = at(20.0 + f64::from(round));
             let ticket = pacing.sent(Bucket::Groups, now);
-            pacing.ended(ticket, Outcome::Useful, Signals::default(), now, 0.0);
+            pacing.ended(ticket, ResponseClass::Useful, Signals::default(), now, 0.0);
         }
         assert_eq!(pacing.workers, 8);
     }
@@ -1010,7 +1032,7 @@ mod tests {
             (501, Some("E0000060"), false),
             (411, None, false),
         ] {
-            assert_eq!(is_passing(status, code), passing, "{status} {code:?}");
+            assert_eq!(is_retryable(status, code), passing, "{status} {code:?}");
         }
     }
 
@@ -1024,14 +1046,14 @@ mod tests {
             let limit = limit.map(|limit| limit % 10_000);
             let mut pacing = Pacing::new(capacity, 8, EPOCH as f64);
             let ticket = pacing.sent(Bucket::Users, at(0.0));
-            let outcome = if limited { Outcome::Limited } else { Outcome::Useful };
+            let outcome = if limited { ResponseClass::Limited } else { ResponseClass::Useful };
             pacing.ended(ticket, outcome, Signals { limit, remaining, reset, date, retry_after: None }, at(0.1), 0.5);
             let mut now = 0.1;
             loop {
-                match pacing.ask(Bucket::Users, at(now)) {
-                    Verdict::Go => break,
-                    Verdict::Wait { until: Some(until), .. } => now = until.as_secs_f64().max(now + 0.01),
-                    verdict => prop_assert!(false, "{:?}", verdict),
+                match pacing.request_permit(Bucket::Users, at(now)) {
+                    Permit::Go => break,
+                    Permit::Wait { until: Some(until), .. } => now = until.as_secs_f64().max(now + 0.01),
+                    permit => prop_assert!(false, "{:?}", permit),
                 }
                 prop_assert!(now < 76.0);
             }

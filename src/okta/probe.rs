@@ -1,7 +1,7 @@
 //! One look at each thing that a sync or a change needs: the first page of a listing, or one object. Only GETs.
 
-use super::Refusal;
-use super::client::{Answer, Ask, Client, request_id};
+use super::ApiError;
+use super::client::{Client, PageRequest, Response, request_id};
 use super::error::{Call, Error};
 use super::read::{self, UserListMethod, target};
 use super::role::Role;
@@ -51,7 +51,7 @@ pub fn users<T>(
 ) -> Result<(UserListMethod, First<T>), Error> {
     let list = |parameters: &[(&str, &str)]| {
         let target = target("/api/v1/users", page_size, parameters);
-        first(client, Ask { target, lean: true }, |body| {
+        first(client, PageRequest { target, lean: true }, |body| {
             Ok(wire::users(body)?.iter().map(&read).collect())
         })
     };
@@ -69,7 +69,7 @@ pub fn users<T>(
 /// See [`Error`].
 pub fn is_anybody_in(client: &Client, domain: &Domain) -> Result<bool, Error> {
     let target = target("/api/v1/users", 1, &[("search", &domain.search())]);
-    client.get(&Ask { target, lean: true }, |answer, _| {
+    client.get(&PageRequest { target, lean: true }, |answer, _| {
         wire::users(&answer.body).map(|users| !users.is_empty())
     })
 }
@@ -156,7 +156,7 @@ pub fn roles(client: &Client, user: &UserId) -> Result<Vec<Role>, Error> {
 ///
 /// # Errors
 /// Everything but a refusal.
-pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
+pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, ApiError>, Error> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(Error::Refused(refusal)) if refusal.status != 401 => Ok(Err(refusal)),
@@ -164,8 +164,8 @@ pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error
     }
 }
 
-fn ask(target: impl Into<String>) -> Ask {
-    Ask {
+fn ask(target: impl Into<String>) -> PageRequest {
+    PageRequest {
         target: target.into(),
         lean: false,
     }
@@ -173,10 +173,10 @@ fn ask(target: impl Into<String>) -> Ask {
 
 fn first<T>(
     client: &Client,
-    ask: Ask,
+    ask: PageRequest,
     rows: impl Fn(&[u8]) -> Result<Vec<T>, Malformed>,
 ) -> Result<First<T>, Error> {
-    let read = |answer: &Answer, url: &url::Url| {
+    let read = |answer: &Response, url: &url::Url| {
         // A link that leads elsewhere will not change; it is no reason to ask again.
         Ok((rows(&answer.body)?, answer.next_page(url)?))
     };

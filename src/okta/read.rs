@@ -5,7 +5,7 @@
 
 use url::{Url, form_urlencoded};
 
-use super::client::{Answer, Ask, Client};
+use super::client::{Client, PageRequest, Response};
 use super::error::{Call, Error};
 use super::order::{End, Position};
 use super::page::{self, PageTracker, RowKey, RowSummary};
@@ -122,7 +122,7 @@ pub fn users<T>(
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
-    let first = Ask {
+    let first = PageRequest {
         target: set.target(start.page_size),
         lean: true,
     };
@@ -143,7 +143,7 @@ pub fn any_user(client: &Client, plain: bool) -> Result<bool, Error> {
     let search = [("search", "status pr")];
     let parameters = if plain { &[][..] } else { &search };
     let target = target("/api/v1/users", 1, parameters);
-    client.get(&Ask { target, lean: true }, |answer, _| {
+    client.get(&PageRequest { target, lean: true }, |answer, _| {
         Ok(!wire::users(&answer.body)?.is_empty())
     })
 }
@@ -157,7 +157,7 @@ pub fn groups(
     start: Start,
     mut sink: impl FnMut(Page<Group>) -> Continue,
 ) -> Result<(), Error> {
-    let first = Ask {
+    let first = PageRequest {
         target: target("/api/v1/groups", start.page_size, &[("expand", "stats")]),
         lean: false,
     };
@@ -176,7 +176,7 @@ pub fn members<T>(
     keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
-    let first = Ask {
+    let first = PageRequest {
         target: target(
             &format!("/api/v1/groups/{group}/users"),
             start.page_size,
@@ -200,7 +200,7 @@ pub fn groups_of(
 ) -> Result<(), Error> {
     // No parameters: the documented form has none, and pages of 200 come by themselves (docs/okta-api.md, Members of a
     // group).
-    let first = Ask {
+    let first = PageRequest {
         target: format!("/api/v1/users/{user}/groups"),
         lean: false,
     };
@@ -310,7 +310,7 @@ fn all_of<T>(
         found.extend(page.kept);
         true
     };
-    let first = Ask {
+    let first = PageRequest {
         target,
         lean: false,
     };
@@ -325,7 +325,7 @@ fn one<T>(
     read: impl Fn(&[u8]) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Error> {
     match client.get(
-        &Ask {
+        &PageRequest {
             target,
             lean: false,
         },
@@ -393,7 +393,7 @@ fn group_rows(body: &[u8]) -> Result<Rows<Group>, Malformed> {
 
 fn read_pages<T>(
     client: &Client,
-    first: Ask,
+    first: PageRequest,
     start: Start,
     rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
     sink: &mut impl FnMut(Page<T>) -> Continue,
@@ -407,7 +407,7 @@ fn read_pages<T>(
     let mut pages = PageTracker::resumed(start.seen);
     let mut restarted = false;
     loop {
-        let read = |answer: &Answer, url: &Url| {
+        let read = |answer: &Response, url: &Url| {
             // A link that leads elsewhere will not change, so it is no reason to retry.
             Ok((rows(&answer.body)?, answer.next_page(url)?))
         };

@@ -77,9 +77,9 @@ fn a_super_admins_token_does_for_everything() {
         "ok       user groups    visible, ",
         "ok       org            Kestrel & Rook (made up)\n",
         "ok       rules          visible\n",
-        "ok       changes        switched off without --provisioning; ",
-        "ok       limits         this run may send 450 requests per minute or more\n",
-        "                        users            450 of 600, 599 left\n",
+        "ok       changes        disabled without --provisioning; ",
+        "ok       limits         at least 450 requests per minute allowed on every limit\n",
+        "                        users            450 of 600 per minute, 599 left\n",
         "ok       clock          ",
         "14 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
     ] {
@@ -99,7 +99,7 @@ fn a_program_reads_the_same_as_json() {
     assert_eq!(found(&report, "users")["todo"], Value::Null);
     let changes = found(&report, "changes")["message"].as_str().unwrap();
     assert!(
-        changes.contains("may be changed (SUPER_ADMIN)"),
+        changes.contains("this token can change every OKTA_GROUP group (SUPER_ADMIN)"),
         "{changes}"
     );
     assert_eq!(report["clock_skew_seconds"], 0);
@@ -260,7 +260,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
         "warning  org            hidden (GET /api/v1/org: 403 E0000006 No permission for this action [request req",
         "warning  rules          hidden, ",
         "revoke always asks for --yes",
-        "warning  changes        whether groups may be changed cannot be told beforehand (the owner's roles are hidden, ",
+        "warning  changes        it is not known which groups this token can change (the owner's roles are hidden, ",
         "10 ok, 4 warnings, 0 failures; ",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
@@ -306,7 +306,10 @@ fn roles_decide_whether_changes_are_possible_where_they_are_switched_on() {
         assert_eq!(found(&report, "changes")["state"], state, "{kind}");
         let off = as_json(&folder, &okta, &["--provisioning=false"], 0);
         let message = found(&off, "changes")["message"].as_str().unwrap();
-        assert!(message.starts_with("switched off"), "{message}");
+        assert!(
+            message.starts_with("disabled without --provisioning"),
+            "{message}"
+        );
         assert!(message.contains(kind), "{message}");
     }
     let okta = Okta::unasked();
@@ -370,8 +373,8 @@ fn a_small_share_of_a_limit_is_a_warning() {
     let okta = Okta::with_options(Org::demo(), options);
     let ran = check(&Folder::new(), &okta, &[]).ok();
     for part in [
-        "warning  limits         this run may send 52 requests per minute or more\n",
-        "groups           52 of 70, ",
+        "warning  limits         at least 52 requests per minute allowed on every limit\n",
+        "groups           52 of 70 per minute, ",
         "to do: raise --max-api-capacity",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);

@@ -19,9 +19,9 @@ pub(super) struct Summary {
     sync_id: String,
     complete: bool,
     strategy: String,
-    users: Kept,
+    users: ScopeCount,
     domains: Vec<DomainUsers>,
-    groups: Kept,
+    groups: ScopeCount,
     memberships: Memberships,
     requests: u64,
     retries: u64,
@@ -42,7 +42,7 @@ pub(super) struct Refusal {
 
 /// How many are in scope, and of how many.
 #[derive(Debug, Serialize)]
-pub(in crate::commands) struct Kept {
+pub(in crate::commands) struct ScopeCount {
     pub(in crate::commands) kept: u64,
     pub(in crate::commands) seen: Option<u64>,
 }
@@ -66,14 +66,14 @@ impl Summary {
             sync_id: facts.sync_id.clone(),
             complete: facts.complete,
             strategy: facts.strategy.clone(),
-            users: Kept {
+            users: ScopeCount {
                 kept: counts.users,
                 seen: facts
                     .users_seen
                     .map(|seen| seen + facts.users_only_as_members),
             },
             domains: counts.domains.clone(),
-            groups: Kept {
+            groups: ScopeCount {
                 kept: counts.groups,
                 seen: Some(facts.groups_seen + facts.groups_only_from_users),
             },
@@ -94,7 +94,7 @@ impl Summary {
     }
 
     pub(super) fn text(&self) -> String {
-        let of = |kept: &Kept| match kept.seen {
+        let of = |kept: &ScopeCount| match kept.seen {
             Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
             None => number(kept.kept),
         };
@@ -120,7 +120,7 @@ impl Summary {
         lines.extend([
             format!("  groups       {}", of(&self.groups)),
             format!(
-                "  memberships  {}, {about}{} hidden by the scope",
+                "  memberships  {}, {about}{} out of scope",
                 number(memberships.kept),
                 number(memberships.hidden)
             ),

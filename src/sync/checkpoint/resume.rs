@@ -16,7 +16,7 @@ use crate::okta;
 use crate::okta::client::Cost;
 use crate::okta::read::UserListMethod;
 use crate::okta::settings::Connection;
-use crate::outcome::Ending;
+use crate::outcome::ExitError;
 use crate::signal::Interrupted;
 use crate::sync::Options;
 use crate::sync::plan::Strategy;
@@ -152,7 +152,7 @@ fn would_repeat(error: &anyhow::Error) -> bool {
         cause.is::<io::Error>()
             || cause.is::<okta::Error>()
             || cause.is::<Interrupted>()
-            || cause.is::<Ending>()
+            || cause.is::<ExitError>()
             || cause.downcast_ref().is_some_and(is_of_the_machine)
     })
 }
@@ -269,7 +269,7 @@ mod tests {
             (sqlite(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE), true),
             (io::Error::from(io::ErrorKind::StorageFull).into(), false),
             (okta::Error::from(Interrupted(15)).into(), false),
-            (Ending::guard("nobody").into(), false),
+            (ExitError::guard("nobody").into(), false),
             (anyhow::anyhow!("a user is in scope by nothing"), true),
         ] {
             let text = format!("{error:#}");

@@ -20,7 +20,7 @@ use super::worker::{Event, MembershipsEnd, Task, UserGroupsPage};
 use super::{Options, OrgReadReport, Tally};
 use crate::model::Learned;
 use crate::okta::read::UserListMethod;
-use crate::outcome::{Ending, Exit};
+use crate::outcome::{Exit, ExitError};
 use crate::snapshot::Warning;
 use crate::text;
 
@@ -230,7 +230,7 @@ impl Phases {
     /// Fails if the run is not worth continuing.
     fn guard(&self, context: &Context<'_>) -> anyhow::Result<()> {
         if self.users.rows.is_empty() && self.users.any_user_visible != Some(true) {
-            return Err(Ending {
+            return Err(ExitError {
                 exit: Exit::Credentials,
                 message: "Okta returned no users; the token's owner has no admin role that can read users; Read-Only Administrator is enough".to_owned(),
             }
@@ -247,7 +247,7 @@ impl Phases {
             };
             let domains = options.scope.domains().iter();
             let domains: Vec<String> = domains.map(ToString::to_string).collect();
-            return Err(Ending::guard(format!(
+            return Err(ExitError::guard(format!(
                 "none of {listed} is in scope: no address is in {}; check --email-domains, or pass --allow-empty",
                 domains.join(", ")
             ))
@@ -258,7 +258,7 @@ impl Phases {
             let filter = filter.map_or(String::new(), |text| {
                 format!(": no name contains {:?}", text.to_string())
             });
-            return Err(Ending::guard(format!(
+            return Err(ExitError::guard(format!(
                 "none of {} is in scope{filter}; check --group-name-filter, or pass --allow-empty",
                 text::count(self.groups.index.listed(), "group"),
             ))

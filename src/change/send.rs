@@ -9,15 +9,15 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use jiff::Timestamp;
 
 use super::Action;
-use super::audit::{Audit, Outcome, Past, Sending, change_id};
-use super::plan::{Pair, Reading};
-use super::resolve::{Reader, groups_of};
+use super::audit::{Audit, AuditHistory, AuditResult, Sending, change_id};
+use super::decide::{Pair, Reading};
+use super::resolve::{Resolver, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
-use crate::okta::{Client, Error, Sent, change, pace, read};
+use crate::okta::{ChangeResponse, Client, Error, change, pace, read};
 
 /// How a change ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ended {
+pub enum ChangeOutcome {
     /// It is made.
     Done {
         /// Okta's answer was lost, but the change could be seen.
@@ -60,12 +60,12 @@ pub struct Item {
 /// # Errors
 /// The audit log cannot be written; then nothing was sent. That the result could not be written is told beside it.
 pub fn send(
-    reader: &Reader,
+    resolver: &Resolver,
     origin: &str,
     audit: &mut Option<Audit>,
     action: Action,
     item: &Item,
-) -> anyhow::Result<(Ended, anyhow::Result<()>)> {
+) -> anyhow::Result<(ChangeOutcome, anyhow::Result<()>)> {
     let sending = Sending {
         change_id: change_id(),
         action: action.as_str().to_owned(),
@@ -79,14 +79,14 @@ pub fn send(
     if let Some(audit) = audit {
         audit.sending(&sending)?;
     }
-    let ended = in_flight(reader, action, item);
+    let ended = in_flight(resolver, action, item);
     if let Some(audit) = audit {
         let message;
         let outcome = match &ended {
-            Ended::Done {
+            ChangeOutcome::Done {
                 answer_lost,
                 request_id,
-            } => Outcome {
+            } => AuditResult {
                 outcome: if *answer_lost {
                     "done, answer lost"
                 } else {
@@ -95,9 +95,9 @@ pub fn send(
                 request_id: request_id.as_deref(),
                 message: None,
             },
-            Ended::NotDone { error, looked } => {
+            ChangeOutcome::NotDone { error, looked } => {
                 message = error.to_string();
-                Outcome {
+                AuditResult {
                     outcome: if *looked {
                         "found not done"
                     } else {
@@ -108,7 +108,7 @@ pub fn send(
                 }
             }
             // No result says just that.
-            Ended::Unknown(_) => return Ok((ended, Ok(()))),
+            ChangeOutcome::Unknown(_) => return Ok((ended, Ok(()))),
         };
         let recorded = audit.result(&sending.change_id, &outcome);
         return Ok((ended, recorded));
@@ -117,10 +117,10 @@ pub fn send(
 }
 
 /// Sends in a thread of its own, so that a signal is heard while Okta is awaited.
-fn in_flight(reader: &Reader, action: Action, item: &Item) -> Ended {
+fn in_flight(resolver: &Resolver, action: Action, item: &Item) -> ChangeOutcome {
     let (answer_in, answer) = bounded(1);
     let (client, user, group) = (
-        Arc::clone(&reader.client),
+        Arc::clone(&resolver.client),
         item.user.id.clone(),
         item.group.id.clone(),
     );
@@ -132,60 +132,65 @@ fn in_flight(reader: &Reader, action: Action, item: &Item) -> Ended {
         match answer.recv_timeout(Duration::from_millis(50)) {
             Ok(ended) => return ended,
             Err(RecvTimeoutError::Disconnected) => {
-                return Ended::Unknown(Error::Setup(
+                return ChangeOutcome::Unknown(Error::Setup(
                     "a worker is gone: this is a bug, please report it".to_owned(),
                 ));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if let Err(interrupted) = reader.stop.check() {
+        if let Err(interrupted) = resolver.stop.check() {
             let since = *signalled.get_or_insert_with(Instant::now);
             if since.elapsed() >= AWAIT_IN_FLIGHT {
-                return Ended::Unknown(interrupted.into());
+                return ChangeOutcome::Unknown(interrupted.into());
             }
         }
     }
 }
 
-fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &UserId) -> Ended {
+fn try_until_known(
+    client: &Client,
+    action: Action,
+    group: &GroupId,
+    user: &UserId,
+) -> ChangeOutcome {
     let mut lost_before = false;
     let mut attempts = 0;
     loop {
         let problem = match change::membership(client, action.change(), group, user) {
-            Ok(Sent::Answered { request_id }) => {
-                return Ended::Done {
+            Ok(ChangeResponse::Answered { request_id }) => {
+                return ChangeOutcome::Done {
                     answer_lost: false,
                     request_id,
                 };
             }
-            Ok(Sent::Lost { problem, .. }) => problem,
+            Ok(ChangeResponse::Lost { problem, .. }) => problem,
             // The same proxy would refuse it again, so it is looked for and not sent again.
-            Ok(Sent::Doubtful(error)) => {
+            Ok(ChangeResponse::Doubtful(error)) => {
                 tracing::warn!(
                     "a change was refused without an error code of Okta's, so it may have been made ({error}); checking the membership"
                 );
                 return match look_for(client, action, group, user, READ_LAG) {
-                    Ok(true) => Ended::Done {
+                    Ok(true) => ChangeOutcome::Done {
                         answer_lost: true,
                         request_id: error.request_id().map(str::to_owned),
                     },
-                    Ok(false) => Ended::NotDone {
+                    Ok(false) => ChangeOutcome::NotDone {
                         error,
                         looked: true,
                     },
-                    Err(failed) => Ended::Unknown(failed),
+                    Err(failed) => ChangeOutcome::Unknown(failed),
                 };
             }
             // Not a member any more is what a revoke wants; but the group may be what is missing (docs/okta-api.md,
             // Changes to a membership).
             Err(error) if action == Action::Revoke && error.is_gone() => {
                 return match read::group(client, group.as_str()) {
-                    Ok(Some(_)) => Ended::Done {
+                    Ok(Some(_)) => ChangeOutcome::Done {
                         answer_lost: lost_before,
                         request_id: error.request_id().map(str::to_owned),
                     },
-                    Err(failed) if lost_before => Ended::Unknown(failed),
-                    _ => Ended::NotDone {
+                    Err(failed) if lost_before => ChangeOutcome::Unknown(failed),
+                    _ => ChangeOutcome::NotDone {
                         error,
                         looked: false,
                     },
@@ -194,19 +199,19 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
             // The one before may have been made after all.
             Err(error) if lost_before => {
                 return match look_for(client, action, group, user, READ_LAG) {
-                    Ok(true) => Ended::Done {
+                    Ok(true) => ChangeOutcome::Done {
                         answer_lost: true,
                         request_id: None,
                     },
-                    Ok(false) if error.status().is_some() => Ended::NotDone {
+                    Ok(false) if error.status().is_some() => ChangeOutcome::NotDone {
                         error,
                         looked: true,
                     },
-                    _ => Ended::Unknown(error),
+                    _ => ChangeOutcome::Unknown(error),
                 };
             }
             Err(error) => {
-                return Ended::NotDone {
+                return ChangeOutcome::NotDone {
                     error,
                     looked: false,
                 };
@@ -218,13 +223,13 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
         lost_before = true;
         match look_for(client, action, group, user, READ_LAG) {
             Ok(true) => {
-                return Ended::Done {
+                return ChangeOutcome::Done {
                     answer_lost: true,
                     request_id: None,
                 };
             }
             Ok(false) => {}
-            Err(error) => return Ended::Unknown(error),
+            Err(error) => return ChangeOutcome::Unknown(error),
         }
         attempts += 1;
         if attempts >= pace::ATTEMPTS {
@@ -232,7 +237,7 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                 method: "PUT or DELETE",
                 path: format!("/api/v1/groups/{group}/users/{user}"),
             };
-            return Ended::Unknown(Error::Unavailable {
+            return ChangeOutcome::Unknown(Error::Unavailable {
                 call,
                 problem,
                 attempts,
@@ -241,8 +246,8 @@ fn try_until_known(client: &Client, action: Action, group: &GroupId, user: &User
                 request_id: None,
             });
         }
-        if let Err(error) = client.rest(pace::backoff(attempts, fastrand::f64())) {
-            return Ended::Unknown(error);
+        if let Err(error) = client.sleep(pace::backoff(attempts, fastrand::f64())) {
+            return ChangeOutcome::Unknown(error);
         }
     }
 }
@@ -263,7 +268,7 @@ fn look_for(
         if begun.elapsed() >= longest {
             return Ok(false);
         }
-        client.rest(BETWEEN_LOOKS)?;
+        client.sleep(BETWEEN_LOOKS)?;
     }
 }
 
@@ -271,27 +276,27 @@ fn look_for(
 ///
 /// # Errors
 /// See [`Error`].
-pub fn unseen(
-    reader: &Reader,
+pub fn not_visible(
+    resolver: &Resolver,
     action: Action,
     made: Vec<Pair>,
 ) -> Result<HashSet<(UserId, GroupId)>, Error> {
     let begun = Instant::now();
-    let mut unseen = made;
+    let mut not_visible = made;
     loop {
         // A round may take long: only one that began after the lag proves anything.
         let last = begun.elapsed() >= READ_LAG;
-        let reading = Reading::cheapest(&unseen, reader.sizes.members);
-        let memberships = reader.memberships(&unseen, reading)?;
+        let reading = Reading::cheapest(&not_visible, resolver.sizes.members);
+        let memberships = resolver.memberships(&not_visible, reading)?;
         let ids = |(user, group): &Pair| (user.id.clone(), group.id.clone());
-        unseen.retain(|pair| match memberships.get(&ids(pair)) {
+        not_visible.retain(|pair| match memberships.get(&ids(pair)) {
             Some(Ok(member)) => !action.is_done(*member),
             _ => true,
         });
-        if unseen.is_empty() || last {
-            return Ok(unseen.iter().map(ids).collect());
+        if not_visible.is_empty() || last {
+            return Ok(not_visible.iter().map(ids).collect());
         }
-        reader.client.rest(BETWEEN_LOOKS)?;
+        resolver.client.sleep(BETWEEN_LOOKS)?;
     }
 }
 
@@ -299,7 +304,12 @@ pub fn unseen(
 ///
 /// # Errors
 /// See [`Error`]; the audit log cannot be written.
-pub fn settle(reader: &Reader, origin: &str, audit: &mut Audit, past: &Past) -> anyhow::Result<()> {
+pub fn resolve_pending(
+    resolver: &Resolver,
+    origin: &str,
+    audit: &mut Audit,
+    past: &AuditHistory,
+) -> anyhow::Result<()> {
     for sending in &past.open {
         let who = format!(
             "the {} of {} in {}",
@@ -317,8 +327,8 @@ pub fn settle(reader: &Reader, origin: &str, audit: &mut Audit, past: &Past) -> 
             GroupId::from(sending.group_id.as_str()),
             UserId::from(sending.user_id.as_str()),
         );
-        wait_out_the_lag(reader, past, &user, &group)?;
-        let done = match groups_of(&reader.client, &user) {
+        wait_for_read_lag(resolver, past, &user, &group)?;
+        let done = match groups_of(&resolver.client, &user) {
             Ok(groups) => action.is_done(groups.contains(&group)),
             Err(Error::Refused(refusal)) if refusal.status != 401 => {
                 tracing::warn!("what became of {who} cannot be found out: {refusal}");
@@ -331,7 +341,7 @@ pub fn settle(reader: &Reader, origin: &str, audit: &mut Audit, past: &Past) -> 
         let message = Some("by a later run, which looked");
         audit.result(
             &sending.change_id,
-            &Outcome {
+            &AuditResult {
                 outcome,
                 request_id: None,
                 message,
@@ -352,9 +362,9 @@ fn lag_left(sent: Timestamp, now: Timestamp, read_for: Duration) -> Duration {
 ///
 /// # Errors
 /// A signal, or the deadline.
-pub fn wait_out_the_lag(
-    reader: &Reader,
-    past: &Past,
+pub fn wait_for_read_lag(
+    resolver: &Resolver,
+    past: &AuditHistory,
     user: &UserId,
     group: &GroupId,
 ) -> Result<(), Error> {
@@ -371,7 +381,7 @@ pub fn wait_out_the_lag(
         "an earlier run changed the same membership; checking again in {}",
         crate::text::span(left)
     );
-    reader.client.rest(left)
+    resolver.client.sleep(left)
 }
 
 #[cfg(test)]

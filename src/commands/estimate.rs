@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::sync::Kept;
+use super::sync::ScopeCount;
 use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -48,8 +48,8 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
 /// What a sync would cost.
 #[derive(Debug, Serialize)]
 struct Plan {
-    users: Kept,
-    groups: Kept,
+    users: ScopeCount,
+    groups: ScopeCount,
     /// What reading users and groups cost.
     spent_requests: u64,
     by_group: Way,
@@ -96,11 +96,11 @@ impl Plan {
         let mut warnings = report.warnings.clone();
         warnings.extend(unmet.map(|domain| domain_unused(&domain.to_string())));
         Self {
-            users: Kept {
+            users: ScopeCount {
                 kept: report.users_in_scope,
                 seen: report.users_seen,
             },
-            groups: Kept {
+            groups: ScopeCount {
                 kept: report.groups_in_scope,
                 seen: Some(report.groups_seen),
             },
@@ -114,7 +114,7 @@ impl Plan {
     }
 
     fn text(&self) -> String {
-        let seen = |kept: &Kept| {
+        let seen = |kept: &ScopeCount| {
             format!(
                 "{} of {} in scope",
                 number(kept.kept),
@@ -128,7 +128,7 @@ impl Plan {
             let limit = match (way.limit, way.share) {
                 (Some(limit), Some(share)) => {
                     format!(
-                        " (share of the limit: {} of {} per minute)",
+                        " (may use {} of {} per minute)",
                         number(share),
                         number(limit)
                     )
@@ -147,10 +147,10 @@ impl Plan {
             )
         };
         format!(
-            "users        {}\ngroups       {}\nread so far  {}\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
+            "users        {}\ngroups       {}\nrequests     {} sent so far\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
             seen(&self.users),
             seen(&self.groups),
-            count(self.spent_requests, "request"),
+            number(self.spent_requests),
             way("group", &self.by_group),
             way("user", &self.by_user),
             count(self.total_requests, "request"),

@@ -23,7 +23,7 @@ pub enum Found<T> {
     /// Only things whose name differs in case.
     OtherCase(Vec<Arc<T>>),
     /// Okta would not say, for this reason.
-    Unreadable(Refusal),
+    Unreadable(RowRefusal),
 }
 
 /// Which of Okta's answers counts: one whose id or whole login equals the text without case; only where there is none,
@@ -96,7 +96,7 @@ fn one_of<T>(mut found: Vec<Arc<T>>) -> Found<T> {
 
 /// Why a row is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RowRefusal {
     /// The exit code, if nothing else is done.
     pub exit: Exit,
     /// In words.
@@ -114,9 +114,9 @@ pub enum Rules {
 
 /// What becomes of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RowAction {
     /// It is not done.
-    Refused(Refusal),
+    Refused(RowRefusal),
     /// An earlier line says the same.
     Duplicate(Option<u64>),
     /// It is so already.
@@ -129,7 +129,7 @@ pub enum Verdict {
 
 /// A row, what it stands for, and what becomes of it.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct PlannedRow {
     /// As it was typed.
     pub row: Row,
     /// The user, where there is one.
@@ -137,10 +137,10 @@ pub struct Step {
     /// The group, where there is one.
     pub group: Option<Arc<Group>>,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: RowAction,
 }
 
-impl Step {
+impl PlannedRow {
     /// The ids to send, where both are known.
     pub fn ids(&self) -> Option<(&UserId, &GroupId)> {
         Some((&self.user.as_ref()?.id, &self.group.as_ref()?.id))
@@ -162,7 +162,7 @@ pub struct Knowledge {
 pub type Pair = (Arc<User>, Arc<Group>);
 
 /// Whether users are in groups, or why that cannot be read.
-pub type Memberships = HashMap<(UserId, GroupId), Result<bool, Refusal>>;
+pub type Memberships = HashMap<(UserId, GroupId), Result<bool, RowRefusal>>;
 
 /// What is read to learn memberships: the members of some groups, and the groups of some users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -255,9 +255,14 @@ impl Reading {
 /// What each row stands for and whether it may be done at all; memberships do not matter yet.
 ///
 /// Rows are compared by what they stand for: a user may be typed in three ways, and a group in three.
-pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope) -> Vec<Step> {
+pub fn check(
+    action: Action,
+    rows: &[Row],
+    knowledge: &Knowledge,
+    scope: &Scope,
+) -> Vec<PlannedRow> {
     let mut seen: HashMap<(UserId, GroupId), usize> = HashMap::new();
-    let mut steps: Vec<Step> = Vec::with_capacity(rows.len());
+    let mut steps: Vec<PlannedRow> = Vec::with_capacity(rows.len());
     for row in rows {
         let user = knowledge.users.get(&row.user).unwrap_or(&Found::Nothing);
         let group = knowledge.groups.get(&row.group).unwrap_or(&Found::Nothing);
@@ -272,7 +277,7 @@ pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope)
                     .then(|| refuse_group(&row.group, group, scope))
             };
             let unresolved = user.or_else(group).flatten();
-            unresolved.map(|refusal| Refusal {
+            unresolved.map(|refusal| RowRefusal {
                 reason: format!("it says keep, but {}", refusal.reason),
                 ..refusal
             })
@@ -281,11 +286,11 @@ pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope)
                 .or_else(|| refuse_group(&row.group, group, scope))
         };
         let verdict = match refusal {
-            Some(refusal) => Verdict::Refused(refusal),
-            None if row.keep => Verdict::Kept,
-            None => Verdict::Change,
+            Some(refusal) => RowAction::Refused(refusal),
+            None if row.keep => RowAction::Kept,
+            None => RowAction::Change,
         };
-        let mut step = Step {
+        let mut step = PlannedRow {
             row: row.clone(),
             user: one(user),
             group: one(group),
@@ -303,29 +308,29 @@ pub fn check(action: Action, rows: &[Row], knowledge: &Knowledge, scope: &Scope)
                             let line = other
                                 .line
                                 .map_or(String::new(), |line| format!("line {line} "));
-                            Verdict::Refused(Refusal {
+                            RowAction::Refused(RowRefusal {
                                 exit: Exit::Refused,
                                 reason: format!("{line}says otherwise of the same user and group"),
                             })
                         };
                         first.verdict = contradiction(row);
                         step.verdict = contradiction(&first.row);
-                    } else if step.verdict == Verdict::Change {
-                        step.verdict = Verdict::Duplicate(first.row.line);
+                    } else if step.verdict == RowAction::Change {
+                        step.verdict = RowAction::Duplicate(first.row.line);
                     }
                 }
             }
         }
         steps.push(step);
     }
-    steps.retain(|step| step.verdict != Verdict::Kept);
+    steps.retain(|step| step.verdict != RowAction::Kept);
     protect_what_may_be_meant(&mut steps, knowledge);
     steps
 }
 
 /// Refuses each change that a row to keep may mean where it is not clear which membership that row means: a name that
 /// nothing has may be an old one of anything.
-fn protect_what_may_be_meant(steps: &mut [Step], knowledge: &Knowledge) {
+fn protect_what_may_be_meant(steps: &mut [PlannedRow], knowledge: &Knowledge) {
     let unresolved: Vec<(Option<u64>, _, _)> = steps
         .iter()
         .filter(|step| step.row.keep && step.ids().is_none())
@@ -336,7 +341,7 @@ fn protect_what_may_be_meant(steps: &mut [Step], knowledge: &Knowledge) {
         })
         .collect();
     for step in steps {
-        if step.verdict != Verdict::Change {
+        if step.verdict != RowAction::Change {
             continue;
         }
         let (Some(user), Some(group)) = (&step.user, &step.group) else {
@@ -348,7 +353,7 @@ fn protect_what_may_be_meant(steps: &mut [Step], knowledge: &Knowledge) {
         });
         if let Some((line, ..)) = keep {
             let line = line.map_or("another row".to_owned(), |line| format!("line {line}"));
-            step.verdict = Verdict::Refused(Refusal {
+            step.verdict = RowAction::Refused(RowRefusal {
                 exit: Exit::Refused,
                 reason: format!(
                     "{line} says keep and may mean this membership; write ids there, or remove that line"
@@ -369,19 +374,19 @@ fn may_mean<T>(found: Option<&Found<T>>, is: impl Fn(&T) -> bool) -> bool {
 }
 
 /// Marks what is so already.
-pub fn leave_out_what_is_done(action: Action, steps: &mut [Step], knowledge: &Knowledge) {
+pub fn leave_out_what_is_done(action: Action, steps: &mut [PlannedRow], knowledge: &Knowledge) {
     for step in steps {
-        if step.verdict != Verdict::Change {
+        if step.verdict != RowAction::Change {
             continue;
         }
         let Some((user, group)) = step.ids() else {
             continue;
         };
         match knowledge.memberships.get(&(user.clone(), group.clone())) {
-            Some(Err(refusal)) => step.verdict = Verdict::Refused(refusal.clone()),
-            Some(Ok(member)) if action.is_done(*member) => step.verdict = Verdict::Unchanged,
+            Some(Err(refusal)) => step.verdict = RowAction::Refused(refusal.clone()),
+            Some(Ok(member)) if action.is_done(*member) => step.verdict = RowAction::Unchanged,
             Some(Ok(_)) => {}
-            None if action.is_done(false) => step.verdict = Verdict::Unchanged,
+            None if action.is_done(false) => step.verdict = RowAction::Unchanged,
             None => {}
         }
     }
@@ -394,11 +399,16 @@ fn one<T>(found: &Found<T>) -> Option<Arc<T>> {
     }
 }
 
-fn refuse(exit: Exit, reason: String) -> Option<Refusal> {
-    Some(Refusal { exit, reason })
+fn refuse(exit: Exit, reason: String) -> Option<RowRefusal> {
+    Some(RowRefusal { exit, reason })
 }
 
-fn refuse_user(action: Action, asked: &str, found: &Found<User>, scope: &Scope) -> Option<Refusal> {
+fn refuse_user(
+    action: Action,
+    asked: &str,
+    found: &Found<User>,
+    scope: &Scope,
+) -> Option<RowRefusal> {
     let user = match found {
         Found::One(user) => user,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
@@ -454,7 +464,7 @@ fn refuse_user(action: Action, asked: &str, found: &Found<User>, scope: &Scope) 
     None
 }
 
-fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<Refusal> {
+fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<RowRefusal> {
     let names = |groups: &[Arc<Group>]| {
         let names: Vec<String> = groups.iter().map(|group| name_of_group(group)).collect();
         names.join(", ")
@@ -815,8 +825,8 @@ mod tests {
             };
             let step = check(action, std::slice::from_ref(&row), &knowledge, &scope).remove(0);
             match (step.verdict, expected) {
-                (Verdict::Change, None) => {}
-                (Verdict::Refused(refusal), Some((exit, part))) => {
+                (RowAction::Change, None) => {}
+                (RowAction::Refused(refusal), Some((exit, part))) => {
                     assert_eq!(refusal.exit, exit, "{user} {group}");
                     assert!(refusal.reason.contains(part), "{}", refusal.reason);
                 }
@@ -832,11 +842,11 @@ mod tests {
             })
             .into();
         let steps = check(Action::Grant, &rows, &knowledge, &scope);
-        assert_eq!(steps[1].verdict, Verdict::Duplicate(Some(2)));
+        assert_eq!(steps[1].verdict, RowAction::Duplicate(Some(2)));
         let mut sheet = rows;
         sheet[1].keep = true;
         for step in check(Action::Revoke, &sheet, &knowledge, &scope) {
-            let Verdict::Refused(refusal) = step.verdict else {
+            let RowAction::Refused(refusal) = step.verdict else {
                 panic!("{:?}", step.verdict)
             };
             assert!(
@@ -869,7 +879,7 @@ mod tests {
             ("nobody".to_owned(), Found::Nothing),
             (
                 "hidden".to_owned(),
-                Found::Unreadable(Refusal {
+                Found::Unreadable(RowRefusal {
                     exit: Exit::Credentials,
                     reason: "403".to_owned(),
                 }),
@@ -921,7 +931,7 @@ mod tests {
                 rows.insert(place, row(2, user, group, true));
                 let mut steps = check(Action::Revoke, &rows, &knowledge, &scope);
                 let keep = steps.remove(place);
-                let Verdict::Refused(refusal) = keep.verdict else {
+                let RowAction::Refused(refusal) = keep.verdict else {
                     panic!("{user} {group}: {:?}", keep.verdict)
                 };
                 assert!(
@@ -931,12 +941,14 @@ mod tests {
                 );
                 let revoked: Vec<bool> = steps
                     .iter()
-                    .map(|step| step.verdict == Verdict::Change)
+                    .map(|step| step.verdict == RowAction::Change)
                     .collect();
                 assert_eq!(revoked, expected, "{user} {group}");
-                let stopped = steps.iter().filter(|step| step.verdict != Verdict::Change);
+                let stopped = steps
+                    .iter()
+                    .filter(|step| step.verdict != RowAction::Change);
                 for step in stopped {
-                    let Verdict::Refused(refusal) = &step.verdict else {
+                    let RowAction::Refused(refusal) = &step.verdict else {
                         panic!("{:?}", step.verdict)
                     };
                     assert_eq!(refusal.exit, Exit::Refused);
@@ -952,7 +964,7 @@ mod tests {
         let rows = [row(2, "00u1", "00g1", true), row(3, "00u2", "00g1", false)];
         let steps = check(Action::Revoke, &rows, &knowledge, &scope);
         assert_eq!(steps.len(), 1);
-        assert_eq!(steps[0].verdict, Verdict::Change);
+        assert_eq!(steps[0].verdict, RowAction::Change);
     }
 
     #[test]
@@ -962,12 +974,12 @@ mod tests {
             group("00g1", "team", "OKTA_GROUP"),
         );
         for (action, member, expected) in [
-            (Action::Grant, true, Verdict::Unchanged),
-            (Action::Grant, false, Verdict::Change),
-            (Action::Revoke, true, Verdict::Change),
-            (Action::Revoke, false, Verdict::Unchanged),
+            (Action::Grant, true, RowAction::Unchanged),
+            (Action::Grant, false, RowAction::Change),
+            (Action::Revoke, true, RowAction::Change),
+            (Action::Revoke, false, RowAction::Unchanged),
         ] {
-            let mut steps = [Step {
+            let mut steps = [PlannedRow {
                 row: Row {
                     line: None,
                     user: String::new(),
@@ -976,7 +988,7 @@ mod tests {
                 },
                 user: Some(Arc::new(ada.clone())),
                 group: Some(Arc::new(team.clone())),
-                verdict: Verdict::Change,
+                verdict: RowAction::Change,
             }];
             let memberships = HashMap::from([((ada.id.clone(), team.id.clone()), Ok(member))]);
             let knowledge = Knowledge {
