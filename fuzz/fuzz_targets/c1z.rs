@@ -34,14 +34,16 @@ fn read(file: &Path) -> Result<(), Error> {
     let _ = reader.counts();
     let _ = reader.warnings();
     let (mut users, mut groups) = (Vec::new(), Vec::new());
-    let _ = reader.each_user::<Error>(|user| {
-        users.push(user.id);
-        Ok(())
-    });
-    let _ = reader.each_group::<Error>(|group| {
-        groups.push(group.id);
-        Ok(())
-    });
+    if let Ok(mut query) = reader.users()
+        && let Ok(rows) = query.rows()
+    {
+        users.extend(rows.map_while(Result::ok).map(|user| user.id));
+    }
+    if let Ok(mut query) = reader.groups()
+        && let Ok(rows) = query.rows()
+    {
+        groups.extend(rows.map_while(Result::ok).map(|group| group.id));
+    }
     for user in users.iter().take(3) {
         let _ = reader.groups_of(user);
         let _ = reader.find_users(user.as_str());
@@ -51,5 +53,6 @@ fn read(file: &Path) -> Result<(), Error> {
         let _ = reader.find_groups(group.as_str());
     }
     let _ = reader.find_users("ada@example.com");
-    reader.each_membership(|_, _| Ok::<(), Error>(()))
+    let mut memberships = reader.memberships()?;
+    memberships.rows()?.try_for_each(|row| row.map(drop))
 }

@@ -68,7 +68,7 @@ pub use cell::ProfileText;
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, TABLES, UserRow, Warning};
 pub use error::Error;
 pub use facts::Facts;
-pub use reader::Reader;
+pub use reader::{Reader, SortedQuery, SortedRows};
 pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};

@@ -154,12 +154,15 @@ fn written() -> (TempDir, PathBuf, PathBuf) {
 }
 
 fn memberships(reader: &Reader) -> Result<Lines, Error> {
-    let mut lines = Lines::new();
-    reader.each_membership(|group, user| {
-        lines.push(format!("{group} {user}"));
-        Ok::<(), Error>(())
-    })?;
-    Ok(lines)
+    let mut query = reader.memberships()?;
+    let line = |row: Result<MembershipRow, Error>| {
+        row.map(
+            |MembershipRow {
+                 group_id, user_id, ..
+             }| format!("{group_id} {user_id}"),
+        )
+    };
+    query.rows()?.map(line).collect()
 }
 
 /// Everything that can be read.
@@ -167,15 +170,8 @@ type All = (Counts, Vec<Warning>, Vec<UserRow>, Vec<GroupRow>, Lines);
 
 fn everything(path: &Path) -> Result<All, Error> {
     let reader = Reader::open(path)?;
-    let (mut users, mut groups) = (Vec::new(), Vec::new());
-    reader.each_user(|user| {
-        users.push(user);
-        Ok::<(), Error>(())
-    })?;
-    reader.each_group(|group| {
-        groups.push(group);
-        Ok::<(), Error>(())
-    })?;
+    let users: Vec<UserRow> = reader.users()?.rows()?.collect::<Result<_, _>>()?;
+    let groups: Vec<GroupRow> = reader.groups()?.rows()?.collect::<Result<_, _>>()?;
     for user in &users {
         reader.groups_of(&user.id)?;
     }

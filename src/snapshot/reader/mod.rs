@@ -1,4 +1,4 @@
-//! Reading a snapshot, whoever wrote it.
+//! Reads a snapshot, whoever wrote it.
 //!
 //! A file may be made to harm: its trees may lead to one page over and over, and many rows may share one long value, so
 //! that what SQLite finds in it says nothing about its size. Hence:
@@ -7,8 +7,10 @@
 //!   are fetched row by row afterwards ([`Of::Values`]).
 //! - Lists of users and groups hold their names, not their profiles.
 
+mod iterate;
+
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +18,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use prost::Message;
 use rusqlite::config::DbConfig;
@@ -26,16 +28,17 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params_fro
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::c1z::{self, Form};
-use super::columns::{BadValue, Table};
-use super::facts::Facts;
-use super::limits::{MAX_DATABASE, MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
-use super::schema::SCHEMA_VERSION;
-use super::{
+pub use self::iterate::{SortedQuery, SortedRows};
+use crate::model::{GroupId, Profile, UserId};
+use crate::snapshot::c1z::{self, Form};
+use crate::snapshot::columns::{BadValue, Table};
+use crate::snapshot::facts::Facts;
+use crate::snapshot::limits::{MAX_DATABASE, MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
+use crate::snapshot::schema::SCHEMA_VERSION;
+use crate::snapshot::{
     About, Container, Counts, DomainUsers, Error, GroupRow, ProfileText, UserRow, Warning, baton,
     proto, times,
 };
-use crate::model::{GroupId, Profile, UserId};
 
 /// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
 /// about 25.
@@ -82,12 +85,6 @@ const PROTO_USER: &str =
     "select substr(r.external_id, 6), r.data, null from v1_resources r where r.rowid = ?1";
 const PROTO_GROUP: &str =
     "select substr(r.external_id, 7), r.data, null from v1_resources r where r.rowid = ?1";
-
-/// The distinct pairs that grants name, in the order of ids. Reading the table through and sorting is several times
-/// faster than going through an index, and SQLite sorts on disk what is too much for its cache.
-const PAIRS: &str = "select distinct resource_id, principal_resource_id from v1_grants not indexed
-    where sync_id = ?1 and resource_type_id = 'group' and principal_resource_type_id = 'user'
-    order by 1, 2";
 
 /// How long the values are that a query looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,13 +164,10 @@ impl Allowance {
         }
     }
 
-    /// Does what has nothing to do with the file, and takes no time for it.
-    fn pause<T>(&self, f: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let done = f();
-        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);
-        self.counted.until.fetch_add(took, Ordering::Relaxed);
-        done
+    /// Adds what the caller spent on something else than the file.
+    fn extend(&self, spent: Duration) {
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX / 2);
+        self.counted.until.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Takes the bytes of a row; false if there are more than the file can hold.
@@ -207,6 +201,8 @@ pub struct Reader {
     /// and the columns of that table if it does.
     user_query: String,
     group_query: String,
+    /// The collation that compares texts as the bytes of their UTF-8.
+    collation: &'static str,
 }
 
 impl Reader {
@@ -261,6 +257,7 @@ impl Reader {
         container: Container,
     ) -> Result<Self, Error> {
         prepare(path, &db)?;
+        let collation = collation(path, &db)?;
         let about = about(path, &db, container)?;
         let (user_query, group_query) = match &about.facts {
             Some(facts) => (
@@ -284,6 +281,7 @@ impl Reader {
             about,
             user_query,
             group_query,
+            collation,
         };
         reader.recount()?;
         Ok(reader)
@@ -363,30 +361,33 @@ impl Reader {
                 Ok(())
             },
         )?;
-        self.pairs::<Error>(|_, _, both_there| {
-            let number = if both_there {
-                &mut counts.memberships
-            } else {
-                &mut counts.dangling
+        let sql = format!(
+            "select both_there, count(both_there) from ({}) group by 1",
+            self.pairs()
+        );
+        self.each(Of::Ids, &sql, [sync_id], |row| {
+            let number = match row.get(0)? {
+                true => &mut counts.memberships,
+                false => &mut counts.dangling,
             };
-            *number += 1;
+            *number = unsigned(row, 1)?;
             Ok(())
         })?;
 
         let sql = format!("select p.status, count(*) {PLAIN_USERS} where {USER_ROWS} group by 1");
         counts.users_by_status = self.tally(&sql, |reader, map| {
-            reader.each_user(|user| {
-                add(map, user.status);
-                Ok::<(), Error>(())
-            })
+            for user in reader.users()?.rows()? {
+                add(map, user?.status);
+            }
+            Ok(())
         })?;
         counts.users = counts.users_by_status.values().sum();
         let sql = format!("select p.type, count(*) {PLAIN_GROUPS} where {GROUP_ROWS} group by 1");
         counts.groups_by_type = self.tally(&sql, |reader, map| {
-            reader.each_group(|group| {
-                add(map, group.kind);
-                Ok::<(), Error>(())
-            })
+            for group in reader.groups()?.rows()? {
+                add(map, group?.kind);
+            }
+            Ok(())
         })?;
         counts.groups = counts.groups_by_type.values().sum();
         Ok(counts)
@@ -460,87 +461,6 @@ impl Reader {
         Ok(rows)
     }
 
-    /// Every user, in the order of ids.
-    ///
-    /// # Errors
-    /// A damaged file, or what the callback returns.
-    pub fn each_user<E: From<Error>>(
-        &self,
-        mut f: impl FnMut(UserRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
-            let user = self.user(row)?;
-            self.allowance.pause(|| f(user))?;
-        }
-        Ok(())
-    }
-
-    /// Every group, in the order of ids.
-    ///
-    /// # Errors
-    /// A damaged file, or what the callback returns.
-    pub fn each_group<E: From<Error>>(
-        &self,
-        mut f: impl FnMut(GroupRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
-            let group = self.group(row)?;
-            self.allowance.pause(|| f(group))?;
-        }
-        Ok(())
-    }
-
-    /// Every membership whose user and group are in the file, in the order of the groups' ids, then of the users'.
-    ///
-    /// # Errors
-    /// A damaged file, or what the callback returns.
-    pub fn each_membership<E: From<Error>>(
-        &self,
-        mut f: impl FnMut(GroupId, UserId) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.pairs(|group, user, both_there| {
-            if both_there {
-                self.allowance.pause(|| f(group.into(), user.into()))
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    /// Every pair that grants name, and whether both of them are in the file. Only the ids of users and groups are held
-    /// in memory.
-    fn pairs<E: From<Error>>(
-        &self,
-        mut f: impl FnMut(&str, &str, bool) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let (groups, users) = (self.ids(baton::GROUP)?, self.ids(baton::USER)?);
-        self.rows(Of::Ids, PAIRS, [&self.about.sync_id], |row| {
-            let id = |column: usize| -> Result<&str, Error> {
-                let value = row.get_ref(column).map_err(|error| self.reading(error))?;
-                let text = value.as_str();
-                text.map_err(|error| {
-                    Error::damaged(&self.path, format!("an id of a grant: {error}"))
-                })
-            };
-            let (group, user) = (id(0)?, id(1)?);
-            f(group, user, groups.contains(group) && users.contains(user))
-        })
-    }
-
-    /// The ids of all resources of a type.
-    fn ids(&self, kind: &str) -> Result<HashSet<Box<str>>, Error> {
-        let mut ids = HashSet::new();
-        let sql =
-            "select external_id from v1_resources where sync_id = ?1 and resource_type_id = ?2";
-        self.each(Of::Ids, sql, [self.about.sync_id.as_str(), kind], |row| {
-            let id: String = row.get(0)?;
-            let id = id.strip_prefix(kind).and_then(|id| id.strip_prefix(':'));
-            ids.extend(id.map(Box::from));
-            Ok(())
-        })?;
-        Ok(ids)
-    }
-
     /// The users whose id, whole login or whole email equals a text without case, in the order of ids.
     ///
     /// If one has exactly that id, nobody is found for an id that differs in case.
@@ -562,33 +482,27 @@ impl Reader {
                 found.push((row, id.to_owned(), named));
             }
         };
-        if self.about.is_ours() {
-            let sql = format!(
-                "select r.rowid, substr(r.external_id, 6), p.id, p.login, p.email {PLAIN_USERS} where {USER_ROWS}
-                    order by r.external_id, r.rowid"
-            );
-            self.rows(Of::Ids, &sql, [&self.about.sync_id], |row| {
-                let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
-                if self.optional_text(row, 2)?.is_none() {
-                    let user = self.user(number)?;
-                    look(number, &id, user.login.as_deref(), user.email.as_deref());
-                    return Ok(());
-                }
-                let (login, email) = (self.optional_text(row, 3)?, self.optional_text(row, 4)?);
-                look(number, &id, login.as_deref(), email.as_deref());
-                Ok::<(), Error>(())
-            })?;
+        let (names, from) = if self.about.is_ours() {
+            ("p.id, p.login, p.email", PLAIN_USERS)
         } else {
-            for row in self.keys(baton::USER, "", [&self.about.sync_id])? {
-                let user = self.user(row)?;
-                look(
-                    row,
-                    user.id.as_str(),
-                    user.login.as_deref(),
-                    user.email.as_deref(),
-                );
-            }
-        }
+            ("null, null, null", "from v1_resources r")
+        };
+        let sql = format!(
+            "select r.rowid, substr(r.external_id, 6), {names} {from} where {USER_ROWS}
+                order by r.external_id collate {}, r.rowid",
+            self.collation
+        );
+        self.rows(Of::Ids, &sql, [&self.about.sync_id], |row| {
+            let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
+            let (login, email) = if self.optional_text(row, 2)?.is_some() {
+                (self.optional_text(row, 3)?, self.optional_text(row, 4)?)
+            } else {
+                let user = self.user(number)?;
+                (user.login, user.email)
+            };
+            look(number, &id, login.as_deref(), email.as_deref());
+            Ok::<(), Error>(())
+        })?;
         if found.iter().any(|(_, id, _)| id == text) {
             found.retain(|(_, id, named)| *named || id == text);
         }
@@ -606,19 +520,19 @@ impl Reader {
             return Ok(Vec::new());
         }
         let id = baton::group_of_entitlement(text).unwrap_or(text);
-        let (mut exact, mut folded) = (Vec::new(), Vec::new());
-        for row in self.keys(baton::GROUP, "", [&self.about.sync_id])? {
-            let group = self.group(row)?;
+        let (mut exact, mut folded) = (Found::default(), Found::default());
+        for group in self.groups()?.rows()? {
+            let group = group?;
             let name = group.name.as_deref();
             if group.id.as_str() == id || name == Some(text) {
-                exact.push(row);
+                exact.add(group);
             } else if name.is_some_and(|name| same(name, text)) {
-                folded.push(row);
+                folded.add(group);
             }
         }
-        let found = if exact.is_empty() { folded } else { exact };
-        self.few(found.len(), "groups")?;
-        found.into_iter().map(|row| self.group(row)).collect()
+        let found = if exact.count == 0 { folded } else { exact };
+        self.few(found.count, "groups")?;
+        Ok(found.rows)
     }
 
     /// The groups that a user is in, sorted by name, then id. Their profiles are left out.
@@ -626,22 +540,15 @@ impl Reader {
     /// # Errors
     /// A damaged file.
     pub fn groups_of(&self, user: &UserId) -> Result<Vec<GroupRow>, Error> {
-        let those = "and r.external_id in (select 'group:' || resource_id from v1_grants
+        let condition = "r.external_id in (select 'group:' || resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group'
                 and principal_resource_type_id = 'user' and principal_resource_id = ?2)
             and exists (select 1 from v1_resources where sync_id = ?1 and resource_type_id = 'user'
                 and external_id = 'user:' || ?2)";
         let mut groups = Vec::new();
-        for row in self.keys(
-            baton::GROUP,
-            those,
-            [self.about.sync_id.as_str(), user.as_str()],
-        )? {
+        for group in self.groups_where(condition, &[user.as_str()])?.rows()? {
             let profile = ProfileText::default();
-            groups.push(GroupRow {
-                profile,
-                ..self.group(row)?
-            });
+            groups.push(GroupRow { profile, ..group? });
         }
         groups.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(groups)
@@ -652,49 +559,18 @@ impl Reader {
     /// # Errors
     /// A damaged file.
     pub fn members_of(&self, group: &GroupId) -> Result<Vec<UserRow>, Error> {
-        let those = "and r.external_id in (select 'user:' || principal_resource_id from v1_grants
+        let condition = "r.external_id in (select 'user:' || principal_resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group' and resource_id = ?2
                 and principal_resource_type_id = 'user')
             and exists (select 1 from v1_resources where sync_id = ?1 and resource_type_id = 'group'
                 and external_id = 'group:' || ?2)";
         let mut users = Vec::new();
-        for row in self.keys(
-            baton::USER,
-            those,
-            [self.about.sync_id.as_str(), group.as_str()],
-        )? {
+        for user in self.users_where(condition, &[group.as_str()])?.rows()? {
             let profile = ProfileText::default();
-            users.push(UserRow {
-                profile,
-                ..self.user(row)?
-            });
+            users.push(UserRow { profile, ..user? });
         }
         users.sort_by(|a, b| (&a.login, &a.id).cmp(&(&b.login, &b.id)));
         Ok(users)
-    }
-
-    /// The rows that say there is a user or a group, one for each, in the order of ids.
-    fn keys(&self, kind: &str, those: &str, params: impl Params) -> Result<Vec<i64>, Error> {
-        let which = if kind == baton::USER {
-            USER_ROWS
-        } else {
-            GROUP_ROWS
-        };
-        let sql = format!(
-            "select r.rowid, r.external_id from v1_resources r where {which} {those}
-                order by r.external_id, r.rowid"
-        );
-        let mut keys = Vec::new();
-        let mut last = None;
-        self.rows::<Error>(Of::Ids, &sql, params, |row| {
-            let id = self.text(row, 1)?;
-            if last.as_ref() != Some(&id) {
-                keys.push(self.number(row, 0)?);
-                last = Some(id);
-            }
-            Ok(())
-        })?;
-        Ok(keys)
     }
 
     /// The user in a row of `v1_resources`.
@@ -867,6 +743,30 @@ impl Reader {
     }
 }
 
+/// The objects that one name finds: how many, and as many of them as are ever shown.
+struct Found<T> {
+    rows: Vec<T>,
+    count: usize,
+}
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            count: 0,
+        }
+    }
+}
+
+impl<T> Found<T> {
+    fn add(&mut self, row: T) {
+        self.count += 1;
+        if self.rows.len() < MAX_FOUND {
+            self.rows.push(row);
+        }
+    }
+}
+
 /// A number of rows.
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
@@ -982,6 +882,20 @@ fn connect(
         Ok(db)
     };
     open().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
+}
+
+/// Returns the collation that compares texts as the bytes of their UTF-8: SQLite's own compares the bytes of the encoding
+/// that the file declares.
+fn collation(path: &Path, db: &Connection) -> Result<&'static str, Error> {
+    let of_the_file = || -> rusqlite::Result<&'static str> {
+        let encoding: String = db.query_row("pragma encoding", [], |row| row.get(0))?;
+        if encoding == "UTF-8" {
+            return Ok("binary");
+        }
+        db.create_collation("utf_8", str::cmp)?;
+        Ok("utf_8")
+    };
+    of_the_file().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
 }
 
 /// Looks at the schema: what is missing is made, empty, where only this connection sees it.

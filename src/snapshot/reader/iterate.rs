@@ -1,0 +1,289 @@
+//! Users, groups and memberships one by one, in the order of their ids: two snapshots can be walked side by side, whatever
+//! their size.
+//!
+//! - Nothing is collected. SQLite sorts what no index has in that order, on disk if it is much, and it sorts ids only: a
+//!   user or a group is read when its turn comes.
+//! - Ids are compared as the bytes of their UTF-8, whatever encoding and collations the file declares. A row that comes out
+//!   of that order, as from a damaged index, is an error.
+//! - An object is in the file if `v1_resources` has it. A membership whose user or group is not is left out.
+
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use rusqlite::{Row, Rows, Statement, params_from_iter};
+
+use super::{GROUP_ROWS, Of, Reader, USER_ROWS, limit};
+use crate::model::{GroupId, UserId};
+use crate::snapshot::{Error, GroupRow, MembershipRow, UserRow};
+
+/// A query for the rows of one kind, in the order of their ids.
+pub struct SortedQuery<'r, T> {
+    reader: &'r Reader,
+    statement: Statement<'r>,
+    parameters: Vec<String>,
+    row: PhantomData<T>,
+}
+
+impl<T: SortedRow> SortedQuery<'_, T> {
+    /// Starts reading.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn rows(&mut self) -> Result<SortedRows<'_, T>, Error> {
+        let reader = self.reader;
+        reader.allowance.renew();
+        let rows = self.statement.query(params_from_iter(&self.parameters));
+        Ok(SortedRows {
+            reader,
+            rows: rows.map_err(|error| reader.reading(error))?,
+            last: None,
+            state: T::State::default(),
+            ended: false,
+            left: None,
+        })
+    }
+}
+
+/// The rows of a query. It ends after the first error.
+pub struct SortedRows<'q, T: SortedRow> {
+    reader: &'q Reader,
+    rows: Rows<'q>,
+    last: Option<T::Key>,
+    state: T::State,
+    ended: bool,
+    left: Option<Instant>,
+}
+
+impl<T: SortedRow> SortedRows<'_, T> {
+    fn advance(&mut self) -> Result<Option<T>, Error> {
+        let Self { reader, .. } = *self;
+        let failed = |error| Error::reading(&reader.path, Of::Ids.limit(), error);
+        loop {
+            // Reading a row may have asked for longer values.
+            limit(&reader.db, Of::Ids.limit()).map_err(failed)?;
+            let Some(row) = self.rows.next().map_err(failed)? else {
+                return Ok(None);
+            };
+            let key = T::key(reader, row)?;
+            match &self.last {
+                // The same object in a second row.
+                Some(last) if *last == key => continue,
+                Some(last) if *last > key => {
+                    return Err(Error::damaged(
+                        &reader.path,
+                        "its rows are not in the order of their ids, so an index of it is wrong",
+                    ));
+                }
+                _ => {}
+            }
+            let read = T::read(reader, row, &key, &mut self.state)?;
+            self.last = Some(key);
+            if read.is_some() {
+                return Ok(read);
+            }
+        }
+    }
+}
+
+impl<T: SortedRow> Iterator for SortedRows<'_, T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        // What the caller did meanwhile is no fault of the file.
+        if let Some(left) = self.left {
+            self.reader.allowance.extend(left.elapsed());
+        }
+        let next = self.advance().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        self.left = Some(Instant::now());
+        next
+    }
+}
+
+/// A kind of row that can be read in order.
+pub trait SortedRow: Sized {
+    /// What rows are sorted by.
+    type Key: Ord;
+    /// What is remembered from row to row.
+    type State: Default;
+
+    /// Reads what the row is sorted by.
+    fn key(reader: &Reader, row: &Row<'_>) -> Result<Self::Key, Error>;
+
+    /// Reads the rest; nothing if the row is to be left out.
+    fn read(
+        reader: &Reader,
+        row: &Row<'_>,
+        key: &Self::Key,
+        state: &mut Self::State,
+    ) -> Result<Option<Self>, Error>;
+}
+
+impl SortedRow for UserRow {
+    type Key = UserId;
+    type State = ();
+
+    fn key(reader: &Reader, row: &Row<'_>) -> Result<UserId, Error> {
+        reader.text(row, 0).map(UserId::from)
+    }
+
+    fn read(
+        reader: &Reader,
+        row: &Row<'_>,
+        _: &UserId,
+        (): &mut (),
+    ) -> Result<Option<Self>, Error> {
+        reader.user(reader.number(row, 1)?).map(Some)
+    }
+}
+
+impl SortedRow for GroupRow {
+    type Key = GroupId;
+    type State = ();
+
+    fn key(reader: &Reader, row: &Row<'_>) -> Result<GroupId, Error> {
+        reader.text(row, 0).map(GroupId::from)
+    }
+
+    fn read(
+        reader: &Reader,
+        row: &Row<'_>,
+        _: &GroupId,
+        (): &mut (),
+    ) -> Result<Option<Self>, Error> {
+        reader.group(reader.number(row, 1)?).map(Some)
+    }
+}
+
+impl SortedRow for MembershipRow {
+    type Key = (GroupId, UserId);
+    /// The last group, and the source of its memberships.
+    type State = Option<(GroupId, Option<String>)>;
+
+    fn key(reader: &Reader, row: &Row<'_>) -> Result<Self::Key, Error> {
+        Ok((reader.text(row, 0)?.into(), reader.text(row, 1)?.into()))
+    }
+
+    fn read(
+        reader: &Reader,
+        row: &Row<'_>,
+        (group_id, user_id): &Self::Key,
+        state: &mut Self::State,
+    ) -> Result<Option<Self>, Error> {
+        if reader.number(row, 2)? == 0 {
+            return Ok(None);
+        }
+        let learned = match state {
+            Some((last, learned)) if last == group_id => learned.clone(),
+            _ => {
+                let learned = reader.membership_source(group_id)?;
+                *state = Some((group_id.clone(), learned.clone()));
+                learned
+            }
+        };
+        Ok(Some(Self {
+            user_id: user_id.clone(),
+            group_id: group_id.clone(),
+            learned,
+        }))
+    }
+}
+
+impl Reader {
+    /// Returns the query for all users.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn users(&self) -> Result<SortedQuery<'_, UserRow>, Error> {
+        self.users_where("true", &[])
+    }
+
+    /// Returns the query for all groups.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn groups(&self) -> Result<SortedQuery<'_, GroupRow>, Error> {
+        self.groups_where("true", &[])
+    }
+
+    /// Returns the query for all memberships whose user and group are in the file, in the order of the groups' ids, then of
+    /// the users'.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn memberships(&self) -> Result<SortedQuery<'_, MembershipRow>, Error> {
+        self.sorted(&format!("{} order by 1, 2", self.pairs()), &[])
+    }
+
+    pub(super) fn users_where(
+        &self,
+        condition: &str,
+        parameters: &[&str],
+    ) -> Result<SortedQuery<'_, UserRow>, Error> {
+        let sql = format!(
+            "select substr(r.external_id, 6), r.rowid from v1_resources r where {USER_ROWS} and {condition}
+                order by r.external_id collate {}, r.rowid",
+            self.collation
+        );
+        self.sorted(&sql, parameters)
+    }
+
+    pub(super) fn groups_where(
+        &self,
+        condition: &str,
+        parameters: &[&str],
+    ) -> Result<SortedQuery<'_, GroupRow>, Error> {
+        let sql = format!(
+            "select substr(r.external_id, 7), r.rowid from v1_resources r where {GROUP_ROWS} and {condition}
+                order by r.external_id collate {}, r.rowid",
+            self.collation
+        );
+        self.sorted(&sql, parameters)
+    }
+
+    /// Returns the SQL for the distinct pairs of group and user that grants contain, and whether both are in the file.
+    /// Reading the table through and sorting is several times faster than going through an index.
+    pub(super) fn pairs(&self) -> String {
+        format!(
+            "select distinct resource_id collate {0}, principal_resource_id collate {0},
+                resource_id collate binary in (select substr(r.external_id, 7) from v1_resources r where {GROUP_ROWS})
+                and principal_resource_id collate binary
+                    in (select substr(r.external_id, 6) from v1_resources r where {USER_ROWS}) as both_there
+            from v1_grants not indexed
+            where sync_id = ?1 and resource_type_id = 'group' and principal_resource_type_id = 'user'",
+            self.collation
+        )
+    }
+
+    fn sorted<T: SortedRow>(
+        &self,
+        sql: &str,
+        parameters: &[&str],
+    ) -> Result<SortedQuery<'_, T>, Error> {
+        let statement = self.db.prepare(sql).map_err(|error| self.reading(error))?;
+        let mut all = vec![self.about.sync_id.clone()];
+        all.extend(parameters.iter().map(|text| (*text).to_owned()));
+        Ok(SortedQuery {
+            reader: self,
+            statement,
+            parameters: all,
+            row: PhantomData,
+        })
+    }
+
+    /// Returns the source of a group's memberships, if a plain table says it.
+    fn membership_source(&self, group: &GroupId) -> Result<Option<String>, Error> {
+        let mut learned = None;
+        if self.about.is_ours() {
+            let sql = "select learned from groups where id = ?1 limit 1";
+            self.more::<Error>(Of::Ids, sql, [group.as_str()], |row| {
+                learned = self.optional_text(row, 0)?;
+                Ok(())
+            })?;
+        }
+        Ok(learned)
+    }
+}
