@@ -8,7 +8,6 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod console;
-pub mod demo;
 pub mod exit;
 pub mod filter;
 pub mod mask;

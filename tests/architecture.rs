@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 11] = [
     &["mask", "model", "signal", "text"],
     &["filter"],
-    &["demo", "okta", "snapshot"],
+    &["okta", "snapshot"],
     &["outcome"],
     &["sync"],
     &["change"],

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use okta_ciam::demo::{Distribution, Shape};
+use okta_fake::{Distribution, Shape};
 use serde::{Deserialize, Serialize};
 
 /// Requests at once, of the tool and of the floor.

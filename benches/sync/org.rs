@@ -9,8 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use okta_ciam::demo::{Endpoint, Limits, Options, Org, Server};
-use okta_ciam::filter::{Domain, Scope};
+use okta_ciam::filter::{Addresses, Domain, Scope};
+use okta_fake::{Endpoint, Limits, Options, Org, Server, Truth};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -93,6 +93,22 @@ fn say(answer: &impl Serialize) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// What a sync with this scope must find.
+fn truth(org: &Org, scope: &Scope) -> Truth {
+    org.truth(
+        |attributes| {
+            let text = |key| attributes.get(key).and_then(Value::as_str);
+            let addresses = Addresses {
+                email: text("email"),
+                login: text("login"),
+                second_email: text("secondEmail"),
+            };
+            scope.user(addresses).is_some()
+        },
+        |name| scope.group(name),
+    )
+}
+
 fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
     let scope = Scope::new(vec![Domain::parse(DOMAIN)?], skip_secondary, None);
     let at = format!("@{DOMAIN}");
@@ -104,7 +120,7 @@ fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
         })
     });
     let users_matching = matching.count() as u64;
-    let truth = org.truth(&scope);
+    let truth = truth(org, &scope);
     let mut facts = Facts {
         users: org.users().count() as u64,
         users_in_scope: truth.users.len() as u64,
@@ -123,7 +139,7 @@ fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
 
 fn asked(server: &Server) -> Asked {
     let requests = server.requests();
-    let count = |wanted: &dyn Fn(&okta_ciam::demo::Request) -> bool| {
+    let count = |wanted: &dyn Fn(&okta_fake::Request) -> bool| {
         requests.iter().filter(|request| wanted(request)).count() as u64
     };
     Asked {

@@ -11,7 +11,6 @@ use url::Url;
 
 use crate::config::{Sync, container_of};
 use crate::console::Console;
-use crate::demo::{Options, Org, Server};
 use crate::exit::Exit;
 use crate::filter::{Domain, Scope};
 use crate::okta::auth::Credentials;
@@ -20,6 +19,7 @@ use crate::signal::ShutdownSignal;
 use crate::snapshot::Reader;
 use crate::sync::plan::MembershipsBy;
 use crate::{cli, commands};
+use okta_fake::{Options, Org, Server};
 
 /// The domains that the demo's sync keeps. A third one is in the org, so that the scope has something to hide.
 const DOMAINS: [&str; 2] = ["example.com", "example.org"];

@@ -15,13 +15,13 @@ use super::checkpoint::Checkpoint;
 use super::checkpoint::resume::{ResumeKey, RunProgress};
 use super::plan::MembershipsBy;
 use super::{OrgReadReport, engine};
-use crate::demo::{Action, Endpoint, Fault, Limits, Options, Org, Server, Size, User};
 use crate::filter::{Domain, Scope};
 use crate::okta::Client;
 use crate::okta::auth::Credentials;
 use crate::okta::read::UserListMethod;
 use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
+use okta_fake::{Action, Endpoint, Fault, Limits, Options, Org, Server, Size, User};
 
 const USERS_A_PAGE: u64 = 4;
 

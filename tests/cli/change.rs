@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Group, Options, Org, Rule, User};
+use okta_fake::{Action, Endpoint, Fault, Group, Options, Org, Rule, User};
 use serde_json::Value;
 
 use crate::support::{Folder, Okta, Ran, Run, unlimited};

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use okta_ciam::demo::{
+use okta_fake::{
     Action, Endpoint, Fault, Group, Limits, Options, Org, PageCap, RefuseSearch, Refused, Role,
     User,
 };

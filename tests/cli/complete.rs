@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{
+use okta_fake::{
     Action, Endpoint, Fault, Group, Options, Org, RefuseSearch, Refused, Reply, Shape, Size, User,
 };
 use rusqlite::Connection;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Options, Org};
+use okta_fake::{Action, Endpoint, Fault, Options, Org};
 
 use crate::support::{Folder, Okta, Ran, gate, unlimited};
 

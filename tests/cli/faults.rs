@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{Action, Distribution, Endpoint, Fault, Limits, Options, Org, Reply, Shape};
+use okta_fake::{Action, Distribution, Endpoint, Fault, Limits, Options, Org, Reply, Shape};
 
 use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, scope, unlimited};
 

@@ -1,8 +1,10 @@
 //! A snapshot is whole, or it says that it is not.
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Options, Org, RefuseSearch, Refused};
+use okta_fake::{Action, Endpoint, Fault, Options, Org, RefuseSearch, Refused};
 
-use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, unlimited};
+use crate::support::{
+    Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, truth, unlimited,
+};
 
 fn with_a_forbidden_group() -> (Okta, String) {
     let mut org = Org::demo();
@@ -341,7 +343,7 @@ fn a_snapshot_that_lost_more_than_is_allowed_goes_beside_the_old_one() {
     // Every second user in scope leaves.
     let leavers: Vec<String> = {
         let org = okta.org();
-        let truth = org.truth(&scope(&["example.com", "example.org"], None));
+        let truth = truth(&org, &scope(&["example.com", "example.org"], None));
         truth
             .users
             .iter()

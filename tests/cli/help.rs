@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use okta_ciam::demo::Org;
+use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 

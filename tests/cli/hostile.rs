@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use okta_ciam::demo::{Group, Org, User};
+use okta_fake::{Group, Org, User};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 

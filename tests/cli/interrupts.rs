@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Org, Shape};
+use okta_fake::{Action, Endpoint, Fault, Org, Shape};
 
 use crate::support::{Folder, Okta, unlimited, wait_for_file};
 

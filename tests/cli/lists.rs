@@ -1,6 +1,6 @@
 //! Lists of changes: what is misread sends nothing, and what a spreadsheet writes is read.
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Group, Org, User};
+use okta_fake::{Action, Endpoint, Fault, Group, Org, User};
 
 use crate::support::{Folder, Okta, Run};
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Org, Reply, Shape};
+use okta_fake::{Action, Endpoint, Fault, Org, Reply, Shape};
 
 use crate::support::{Folder, Okta, Ran, assert_holds_the_truth, scope};
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use okta_ciam::demo::{Action, Distribution, Fault, Options, Org, PageCap, Rule, Shape};
+use okta_fake::{Action, Distribution, Fault, Options, Org, PageCap, Rule, Shape};
 
 use crate::support::{Folder, Okta, assert_holds_the_truth, scope, unlimited};
 
@@ -270,16 +270,13 @@ fn small() -> &'static Small {
             created: Distribution::Even(2),
             extra: 0,
         });
-        org.add_group(okta_ciam::demo::Group::new(
-            "00gzzzzzzzzzzzzzzzzz",
-            LAST_GROUP,
-        ));
+        org.add_group(okta_fake::Group::new("00gzzzzzzzzzzzzzzzzz", LAST_GROUP));
         let groups: Vec<String> = org.groups().map(|group| group.id.to_string()).collect();
         let members = |id: &&String| org.members(id).len();
         let stored = |id: &&String| !org.group(id).unwrap().is_everyone();
         let largest = groups.iter().filter(stored).max_by_key(members).unwrap();
         let largest = largest.clone();
-        let ours = |user: &&okta_ciam::demo::User| {
+        let ours = |user: &&okta_fake::User| {
             user.profile.contains("@example.com") && !user.is_deprovisioned()
         };
         let user = org.users().find(ours).unwrap();

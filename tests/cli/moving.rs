@@ -9,12 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use okta_ciam::demo::{
-    Action, Distribution, Endpoint, Fault, Group, Options, Org, PageCap, Shape, User,
-};
 use okta_ciam::filter::Scope;
+use okta_fake::{Action, Distribution, Endpoint, Fault, Group, Options, Org, PageCap, Shape, User};
 
-use crate::support::{Folder, Okta, cell, open, rows, scope, unlimited};
+use crate::support::{Folder, Okta, cell, open, rows, scope, truth, unlimited};
 
 type Id = Arc<str>;
 type Pairs = BTreeSet<(Id, Id)>;
@@ -38,7 +36,7 @@ struct History {
 
 impl History {
     fn new(org: &Org, scope: Scope, seed: u64) -> Self {
-        let truth = org.truth(&scope);
+        let truth = truth(org, &scope);
         let mut history = Self {
             scope,
             users: truth.users.into_iter().collect(),
@@ -58,7 +56,7 @@ impl History {
     }
 
     fn note(&mut self, org: &Org) {
-        let truth = org.truth(&self.scope);
+        let truth = truth(org, &self.scope);
         let memberships: Pairs = truth.memberships.into_iter().collect();
         self.users
             .retain(|id| truth.users.binary_search(id).is_ok());

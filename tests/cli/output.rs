@@ -1,6 +1,6 @@
 //! Data on stdout, talk on stderr, and secrets nowhere.
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Org};
+use okta_fake::{Action, Endpoint, Fault, Org};
 
 use crate::support::{Folder, Okta};
 

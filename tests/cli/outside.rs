@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Org, Reply};
+use okta_fake::{Action, Endpoint, Fault, Org, Reply};
 
 use crate::support::{Folder, Okta, Run};
 

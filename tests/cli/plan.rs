@@ -1,8 +1,6 @@
 //! `--plan` says what a sync costs, and a sync costs that.
 
-use okta_ciam::demo::{
-    Distribution, Endpoint, Group, Options, Org, RefuseSearch, Refused, Shape, Size,
-};
+use okta_fake::{Distribution, Endpoint, Group, Options, Org, RefuseSearch, Refused, Shape, Size};
 
 use crate::support::{
     Folder, Okta, Run, assert_holds_the_truth, cell, open, rows, scope, unlimited,

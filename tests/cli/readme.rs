@@ -1,6 +1,6 @@
 //! The commands and queries of the README work as they stand, and print what it shows.
 
-use okta_ciam::demo::{Options, Org};
+use okta_fake::{Options, Org};
 
 use crate::support::{Folder, Okta, open, rows};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use okta_ciam::demo::{
+use okta_fake::{
     Action, Distribution, Endpoint, Fault, Options, Org, RefuseSearch, Refused, Request, Shape,
 };
 use rusqlite::Connection;

@@ -1,6 +1,6 @@
 //! Who is in scope: domains in their spellings, addresses as people write them, and a domain that nobody is in.
 
-use okta_ciam::demo::{Options, Org, PageCap, User};
+use okta_fake::{Options, Org, PageCap, User};
 
 use crate::support::{Folder, Okta, open, rows, unlimited};
 

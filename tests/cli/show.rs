@@ -1,6 +1,6 @@
 //! `show`, on our own files and on those of others.
 
-use okta_ciam::demo::{Group, Org, User};
+use okta_fake::{Group, Org, User};
 
 use crate::support::{Folder, Okta};
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use okta_ciam::demo::{Action, Limits, Options, Org, Server};
-use okta_ciam::filter::{Domain, NameFilter, Scope};
+use okta_ciam::filter::{Addresses, Domain, NameFilter, Scope};
+use okta_fake::{Action, Limits, Options, Org, Server, Truth};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -448,9 +448,25 @@ pub fn scope(domains: &[&str], name: Option<&str>) -> Scope {
     )
 }
 
+/// What a sync with this scope must find.
+pub fn truth(org: &Org, scope: &Scope) -> Truth {
+    org.truth(
+        |attributes| {
+            let text = |key| attributes.get(key).and_then(Value::as_str);
+            let addresses = Addresses {
+                email: text("email"),
+                login: text("login"),
+                second_email: text("secondEmail"),
+            };
+            scope.user(addresses).is_some()
+        },
+        |name| scope.group(name),
+    )
+}
+
 /// The snapshot holds what is in scope and nothing else, in the plain tables and in Baton's.
 pub fn assert_holds_the_truth(path: &Path, okta: &Okta, scope: &Scope) {
-    let truth = okta.org().truth(scope);
+    let truth = truth(&okta.org(), scope);
     let db = open(path);
     let texts =
         |ids: &[std::sync::Arc<str>]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use okta_ciam::demo::{Distribution, Group, Options, Org, Shape, Size, User, at};
+use okta_fake::{Distribution, Group, Options, Org, Shape, Size, User, at};
 
 use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, rows, scope, unlimited};
 
@@ -302,9 +302,9 @@ fn the_newer_of_two_copies_of_a_user_wins() {
     let okta = Okta::with(org);
     // The listing is read, then two users change, then the members are read.
     okta.fault(
-        okta_ciam::demo::Fault::on(
-            okta_ciam::demo::Endpoint::Members,
-            okta_ciam::demo::Action::run(|org| {
+        okta_fake::Fault::on(
+            okta_fake::Endpoint::Members,
+            okta_fake::Action::run(|org| {
                 let newer = at("2027-01-01T00:00:00Z");
                 org.edit_user("00u1", |user| {
                     *user = User::with_email("00u1", "new@example.com").updated(newer);
@@ -407,13 +407,10 @@ fn every_group_says_how_its_members_were_learned() {
 #[test]
 fn duplicate_rows_over_pages_are_there_once() {
     let okta = Okta::with(Org::generated(&shape(900, 900, 3, 1_500, 1_000)));
-    for endpoint in [
-        okta_ciam::demo::Endpoint::Users,
-        okta_ciam::demo::Endpoint::Members,
-    ] {
-        okta.fault(okta_ciam::demo::Fault::on(
+    for endpoint in [okta_fake::Endpoint::Users, okta_fake::Endpoint::Members] {
+        okta.fault(okta_fake::Fault::on(
             endpoint,
-            okta_ciam::demo::Action::RepeatRows(5),
+            okta_fake::Action::RepeatRows(5),
         ));
     }
     let folder = Folder::new();
@@ -488,7 +485,7 @@ fn a_previous_file_is_replaced_and_a_link_to_it_stays() {
 
 #[test]
 fn a_group_renamed_between_two_pages_counts_by_its_newer_copy() {
-    use okta_ciam::demo::{Action, Endpoint, Fault};
+    use okta_fake::{Action, Endpoint, Fault};
     let mut org = Org::new();
     org.add_user(User::with_email("00u1", "u1@example.com"));
     for number in 0..201 {
@@ -551,7 +548,7 @@ fn what_a_listing_holds_out_of_scope_is_asked_again_when_an_older_copy_is_in_sco
         org.add_group(Group::new("00g1", "team"));
         org.join("00g1", "00u1000");
         let okta = Okta::with(org);
-        use okta_ciam::demo::{Action, Endpoint, Fault, Reply};
+        use okta_fake::{Action, Endpoint, Fault, Reply};
         let stale = r#"[{"id":"00u1249","status":"ACTIVE","lastUpdated":"2020-01-01T00:00:00.000Z","profile":{"login":"stale@example.com","email":"stale@example.com"}}]"#;
         okta.fault(Fault::on(
             Endpoint::Members,

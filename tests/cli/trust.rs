@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, sy
 use std::path::Path;
 use std::process::Command;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Options, Org, PageCap};
+use okta_fake::{Action, Endpoint, Fault, Options, Org, PageCap};
 use rusqlite::Connection;
 
 use crate::support::{Folder, Okta, assert_holds_the_truth, gate, scope, unlimited};
@@ -547,7 +547,7 @@ fn data_that_cannot_be_written_is_read_anew_once_it_is_mended() {
     let folder = Folder::new();
     let login = "x".repeat(5_000) + "@example.com";
     okta.org_mut()
-        .add_user(okta_ciam::demo::User::with_email("00ulong", &login));
+        .add_user(okta_fake::User::with_email("00ulong", &login));
     for _ in 0..2 {
         let asked = okta.count();
         let ran = folder.sync(&okta, &[]).end().code(2);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use okta_ciam::demo::{Action, Endpoint, Fault, Options, Reply};
+use okta_fake::{Action, Endpoint, Fault, Options, Reply};
 use serde_json::Value;
 
 use super::{Cell, LAST_GROUP, all, headers, in_an_hour, options, shape, small};

@@ -9,8 +9,6 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::filter::{Addresses, Scope};
-
 /// Milliseconds since 1970. Okta shows whole seconds, but searches by what it stores.
 pub type Millis = i64;
 
@@ -300,17 +298,6 @@ impl Role {
     }
 }
 
-/// What a run with some scope must find, computed from the org itself. Users that the search index lags behind on count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Truth {
-    /// The ids of the users in scope, sorted.
-    pub users: Vec<Arc<str>>,
-    /// The ids of the groups in scope, sorted.
-    pub groups: Vec<Arc<str>>,
-    /// (user, group), sorted; Everyone's too.
-    pub memberships: Vec<(Arc<str>, Arc<str>)>,
-}
-
 /// A change that reads do not show yet.
 #[derive(Clone, Debug)]
 struct Pending {
@@ -351,6 +338,7 @@ impl Org {
     }
 
     /// Many users at once whose keys are set already, in id order, without memberships.
+    #[cfg(feature = "testing")]
     pub(super) fn set_users(&mut self, users: Vec<User>) {
         let keys = users.iter().map(|user| (user.created, user.id.clone()));
         self.by_created = keys.collect();
@@ -359,6 +347,7 @@ impl Org {
     }
 
     /// Every user, for changes that leave id, times and profile alone.
+    #[cfg(feature = "testing")]
     pub(super) fn users_mut(&mut self) -> impl Iterator<Item = &mut User> {
         self.users.values_mut()
     }
@@ -385,6 +374,7 @@ impl Org {
     }
 
     /// Stores a group with these members, sorted; their users are told by the caller.
+    #[cfg(feature = "testing")]
     pub(super) fn add_group_with(&mut self, mut group: Group, members: Vec<Arc<str>>) {
         group.index();
         group.members = members;
@@ -667,44 +657,6 @@ impl Org {
             Some(id) => self.users.get(id),
             None => self.users.values().find(|user| user.status == "ACTIVE"),
         }
-    }
-
-    /// What a run with this scope must find.
-    pub fn truth(&self, scope: &Scope) -> Truth {
-        let in_scope = |user: &&User| {
-            let attributes = user.attributes();
-            let addresses = Addresses {
-                email: text(&attributes, "email"),
-                login: text(&attributes, "login"),
-                second_email: text(&attributes, "secondEmail"),
-            };
-            scope.user(addresses).is_some()
-        };
-        let mut truth = Truth {
-            users: self
-                .users
-                .values()
-                .filter(in_scope)
-                .map(|user| user.id.clone())
-                .collect(),
-            ..Truth::default()
-        };
-        let groups = self
-            .groups
-            .values()
-            .filter(|group| scope.group(group.name()));
-        for group in groups {
-            truth.groups.push(group.id.clone());
-            let members = self.members(&group.id);
-            let kept = members
-                .into_iter()
-                .filter(|id| truth.users.binary_search(id).is_ok());
-            truth
-                .memberships
-                .extend(kept.map(|user| (user, group.id.clone())));
-        }
-        truth.memberships.sort();
-        truth
     }
 }
 

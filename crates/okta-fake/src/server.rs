@@ -14,10 +14,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::answer::{Answer, Ask, Change, Endpoint, answer, change};
-use super::fault::{Action, Draft, Fault, Faults, Scene, Sending, limits, spoil, too_many};
+use super::endpoint::Endpoint;
 use super::limits::{Bucket, Buckets, Limits, Window};
 use super::org::{Millis, Org};
+use super::query::Incoming;
+use super::respond::{MembershipChange, change, respond};
+use super::response::Response;
+#[cfg(feature = "testing")]
+use super::testing::fault::{Action, Fault, Faults, Scene, spoil};
+#[cfg(feature = "testing")]
+use super::transmission::Sending;
+use super::transmission::{Transmission, limits, too_many};
 
 /// The largest page of each listing; a larger `limit` is cut to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,21 +204,22 @@ pub struct Server {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     address: SocketAddr,
     origin: String,
     org: RwLock<Org>,
     options: RwLock<Options>,
+    #[cfg(feature = "testing")]
     faults: Mutex<Faults>,
     buckets: Mutex<Buckets>,
     requests: Mutex<Log>,
     unexpected: Mutex<Vec<String>>,
-    changes: Mutex<Vec<Change>>,
+    changes: Mutex<Vec<MembershipChange>>,
     count: AtomicU64,
     in_flight: AtomicUsize,
     stop: AtomicBool,
-    /// For how long nobody is to listen, from now on.
-    away: Mutex<Option<Duration>>,
+    /// For how long nobody is to listen, from now on; set by a fault.
+    pub(crate) away: Mutex<Option<Duration>>,
     /// The open connections, to be closed from outside.
     connections: Mutex<HashMap<u64, TcpStream>>,
 }
@@ -237,6 +245,7 @@ impl Server {
             origin: format!("http://{address}"),
             org: RwLock::new(org),
             options: RwLock::new(options),
+            #[cfg(feature = "testing")]
             faults: Mutex::default(),
             buckets: Mutex::default(),
             requests: Mutex::default(),
@@ -292,11 +301,13 @@ impl Server {
     }
 
     /// Arms a fault.
+    #[cfg(feature = "testing")]
     pub fn fault(&self, fault: Fault) {
         lock(&self.shared.faults).arm(fault);
     }
 
     /// Disarms all faults.
+    #[cfg(feature = "testing")]
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
     }
@@ -324,7 +335,7 @@ impl Server {
     }
 
     /// Every change of a membership that the org answered, also those that it refused.
-    pub fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Vec<MembershipChange> {
         lock(&self.shared.changes).clone()
     }
 
@@ -346,7 +357,7 @@ impl Drop for Server {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -398,7 +409,7 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
 
 /// The head of a request.
 struct Head {
-    ask: Ask,
+    ask: Incoming,
     headers: Vec<(String, String)>,
     length: usize,
     close: bool,
@@ -468,11 +479,11 @@ fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>, httparse::
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut head = Head {
-        ask: Ask {
+        ask: Incoming {
             method: request.method.unwrap_or_default().to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
-            ..Ask::default()
+            ..Incoming::default()
         },
         headers: Vec::new(),
         length: 0,
@@ -529,12 +540,12 @@ impl Shared {
         self.options.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
     /// Wakes the accepting thread.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         drop(TcpStream::connect(self.address));
     }
 
@@ -556,7 +567,7 @@ impl Shared {
     }
 
     /// Sleeps in small pieces, so that the server can stop meanwhile.
-    fn sleep_until(&self, end: Instant) {
+    pub(crate) fn sleep_until(&self, end: Instant) {
         loop {
             let rest = end.saturating_duration_since(Instant::now());
             if rest.is_zero() || self.stopped() {
@@ -591,9 +602,10 @@ impl Shared {
             log.forgotten + log.requests.len() - 1
         });
         let now = now(options.clock_offset_seconds);
-        let (draft, faulty) = self.draft(&head.ask, endpoint, &options, at, in_flight, now);
-        if let Some(why) = &draft.answer.unexpected {
-            let Ask {
+        let (transmission, faulty) =
+            self.transmission(&head.ask, endpoint, &options, at, in_flight, now);
+        if let Some(why) = &transmission.response.unexpected {
+            let Incoming {
                 method,
                 path,
                 query,
@@ -601,12 +613,12 @@ impl Shared {
             } = &head.ask;
             lock(&self.unexpected).push(format!("{method} {path}?{query}: {why}"));
         }
-        self.sleep_until(at + options.latency + draft.delay);
-        let nothing = matches!(
-            draft.sending,
-            Sending::Nothing | Sending::Reset | Sending::Refuse(_)
-        );
-        let status = if nothing { 0 } else { draft.answer.status };
+        self.sleep_until(at + options.latency + transmission.delay);
+        let status = if transmission.has_status() {
+            transmission.response.status
+        } else {
+            0
+        };
         if let Some(entry) = entry {
             let mut log = lock(&self.requests);
             // Forgotten meanwhile, perhaps.
@@ -618,62 +630,80 @@ impl Shared {
         }
         // Before the answer leaves: whoever has it may send the next one at once.
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        match draft.sending {
-            Sending::Reset => {
-                rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?;
-                // Not shut down, which would end it in good order.
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
-            Sending::Refuse(time) => {
-                *lock(&self.away) = Some(time);
-                self.wake();
-                // The accepting thread closes this connection with all others.
-                self.sleep_until(Instant::now() + time);
-                return Ok(false);
-            }
-            _ => {}
+        let date = now.div_euclid(1000) + transmission.date_offset;
+        let head = response_head(&transmission, number, date);
+        #[cfg(feature = "testing")]
+        if let Sending::Odd(odd) = transmission.sending {
+            return self.send_oddly(odd, &transmission, head, stream);
         }
-        if nothing || self.stopped() {
+        if self.stopped() {
             return Ok(false);
         }
-        let date = now.div_euclid(1000) + draft.date_off;
-        self.send(&draft, number, date, stream)
+        let mut bytes = head;
+        bytes.extend_from_slice(&transmission.response.body);
+        stream.write_all(&bytes)?;
+        Ok(true)
     }
 
-    fn draft(
+    fn transmission(
         &self,
-        ask: &Ask,
+        ask: &Incoming,
         endpoint: Endpoint,
         options: &Options,
         at: Instant,
         in_flight: usize,
         now: Millis,
-    ) -> (Draft, bool) {
+    ) -> (Transmission, bool) {
         let seconds = now.div_euclid(1000);
         if options
             .concurrency_limit
             .is_some_and(|limit| in_flight > limit)
         {
-            let draft = Draft {
-                answer: too_many(),
+            let transmission = Transmission {
+                response: too_many(),
                 limits: limits("0", "0", seconds + 60),
-                ..Draft::default()
+                ..Transmission::default()
             };
-            return (draft, false);
+            return (transmission, false);
         }
         let window = Millis::try_from(options.window.as_millis()).unwrap_or(Millis::MAX);
         let bucket = Bucket::of(endpoint);
         let verdict = lock(&self.buckets).count(bucket, &options.limits, window, now);
         let (limit, remaining) = (verdict.limit.to_string(), verdict.remaining.to_string());
-        let mut draft = Draft {
+        let mut transmission = Transmission {
             limits: limits(&limit, &remaining, verdict.reset),
-            ..Draft::default()
+            ..Transmission::default()
         };
         if !verdict.allowed {
-            draft.answer = too_many();
-            return (draft, false);
+            transmission.response = too_many();
+            return (transmission, false);
         }
+        let base = options.link_host.as_deref().unwrap_or(&self.origin);
+        #[cfg(feature = "testing")]
+        let faulty = self.spoiled(ask, endpoint, options, at, seconds, &mut transmission);
+        #[cfg(not(feature = "testing"))]
+        let faulty = false;
+        if !faulty {
+            transmission.response = self.ask(ask, endpoint, options, base, at);
+        }
+        (transmission, faulty)
+    }
+
+    /// Lets the faults act that hit a request. Returns whether there are any.
+    #[cfg(feature = "testing")]
+    fn spoiled(
+        &self,
+        ask: &Incoming,
+        endpoint: Endpoint,
+        options: &Options,
+        at: Instant,
+        now: i64,
+        transmission: &mut Transmission,
+    ) -> bool {
         let actions = lock(&self.faults).strike(&ask.method, &ask.path, &ask.query, endpoint);
+        if actions.is_empty() {
+            return false;
+        }
         for action in &actions {
             if let Action::Run(hook) = action {
                 hook(&mut self.org_mut());
@@ -681,38 +711,38 @@ impl Shared {
         }
         let base = options.link_host.as_deref().unwrap_or(&self.origin);
         if !actions.iter().any(Action::preempts) {
-            draft.answer = self.ask(ask, endpoint, options, base, at);
+            transmission.response = self.ask(ask, endpoint, options, base, at);
         }
         let first_page = || {
-            let kept = ask
+            let other = ask
                 .query
                 .split('&')
                 .filter(|pair| !pair.starts_with("after="));
-            let ask = Ask {
-                query: kept.collect::<Vec<_>>().join("&"),
+            let ask = Incoming {
+                query: other.collect::<Vec<_>>().join("&"),
                 ..ask.clone()
             };
-            answer(&self.org(), options, base, &ask).body
+            respond(&self.org(), options, base, &ask).body
         };
         let scene = Scene {
-            now: seconds,
+            now,
             origin: base,
             first_page: &first_page,
         };
         for action in &actions {
-            spoil(&mut draft, action, &scene);
+            spoil(transmission, action, &scene);
         }
-        (draft, !actions.is_empty())
+        true
     }
 
     fn ask(
         &self,
-        ask: &Ask,
+        ask: &Incoming,
         endpoint: Endpoint,
         options: &Options,
         base: &str,
         now: Instant,
-    ) -> Answer {
+    ) -> Response {
         if self.org().is_due(now) {
             self.org_mut().settle(now);
         }
@@ -726,90 +756,44 @@ impl Shared {
                 return answer;
             }
         }
-        answer(&self.org(), options, base, ask)
+        respond(&self.org(), options, base, ask)
     }
+}
 
-    fn send(
-        &self,
-        draft: &Draft,
-        number: u64,
-        date: i64,
-        stream: &mut TcpStream,
-    ) -> io::Result<bool> {
-        let answer = &draft.answer;
-        let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
-        let mut add = |name: &str, value: &str| {
-            for part in [name, ": ", value, "\r\n"] {
-                head.push_str(part);
-            }
-        };
-        if let Some(date) = http_date(date) {
-            add("Date", &date);
+fn response_head(transmission: &Transmission, number: u64, date: i64) -> Vec<u8> {
+    let answer = &transmission.response;
+    let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
+    let mut add = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\r\n"] {
+            head.push_str(part);
         }
-        if let Some(kind) = &answer.content_type {
-            add("Content-Type", kind);
-        }
-        add("X-Okta-Request-Id", &format!("req{number:017}"));
-        for (name, value) in &draft.limits {
-            add(name, value);
-        }
-        for (name, value) in &answer.headers {
-            add(name, value);
-        }
-        for (address, relation) in [(&answer.this, "self"), (&answer.next, "next")] {
-            if let Some(address) = address {
-                add("Link", &format!("<{address}>; rel=\"{relation}\""));
-            }
-        }
-        match draft.sending {
-            Sending::Endless(_) => add("Transfer-Encoding", "chunked"),
-            // An answer with this status has no body, and so no length.
-            _ if answer.status == 204 => {}
-            _ => add("Content-Length", &answer.body.len().to_string()),
-        }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        match draft.sending {
-            Sending::Whole => {
-                bytes.extend_from_slice(&answer.body);
-                stream.write_all(&bytes)?;
-                Ok(true)
-            }
-            Sending::Nothing | Sending::Reset | Sending::Refuse(_) => Ok(false),
-            Sending::Cut => {
-                bytes.extend_from_slice(&answer.body[..answer.body.len() / 2]);
-                stream.write_all(&bytes)?;
-                Ok(false)
-            }
-            Sending::Endless(pause) => {
-                // Without the last bracket, so that what comes still belongs to it.
-                let open = answer.body.split_last().map_or(&[][..], |(_, rest)| rest);
-                if !open.is_empty() {
-                    bytes.extend(format!("{:x}\r\n", open.len()).into_bytes());
-                    bytes.extend_from_slice(open);
-                    bytes.extend(b"\r\n");
-                }
-                stream.write_all(&bytes)?;
-                let spaces = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
-                while !self.stopped() {
-                    stream.write_all(spaces.as_bytes())?;
-                    self.sleep_until(Instant::now() + pause);
-                }
-                Ok(false)
-            }
-            Sending::Drip(pause) => {
-                stream.write_all(&bytes)?;
-                for byte in &answer.body {
-                    if self.stopped() {
-                        return Ok(false);
-                    }
-                    stream.write_all(&[*byte])?;
-                    self.sleep_until(Instant::now() + pause);
-                }
-                Ok(true)
-            }
+    };
+    if let Some(date) = http_date(date) {
+        add("Date", &date);
+    }
+    if let Some(kind) = &answer.content_type {
+        add("Content-Type", kind);
+    }
+    add("X-Okta-Request-Id", &format!("req{number:017}"));
+    for (name, value) in &transmission.limits {
+        add(name, value);
+    }
+    for (name, value) in &answer.headers {
+        add(name, value);
+    }
+    for (address, relation) in [(&answer.this, "self"), (&answer.next, "next")] {
+        if let Some(address) = address {
+            add("Link", &format!("<{address}>; rel=\"{relation}\""));
         }
     }
+    if transmission.is_chunked() {
+        add("Transfer-Encoding", "chunked");
+    } else if answer.status != 204 {
+        // A response with this status has no body, and so no length.
+        add("Content-Length", &answer.body.len().to_string());
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
 }
 
 /// Milliseconds since 1970 by a clock that is off.
@@ -1105,8 +1089,7 @@ mod tests {
     #[test]
     #[ignore = "measures; needs a release build"]
     fn a_large_org_is_served_fast() {
-        use super::super::generate::Shape;
-        use crate::filter::{Domain, Scope};
+        use crate::Shape;
         let start = Instant::now();
         let org = Org::generated(&Shape {
             users: 1_000_000,
@@ -1122,11 +1105,13 @@ mod tests {
         let memory = resident.and_then(|text| text.split_whitespace().next());
         let memory: u64 = memory.unwrap().parse().unwrap();
         let start = Instant::now();
-        let truth = org.truth(&Scope::new(
-            vec![Domain::parse("example.com").unwrap()],
-            true,
-            None,
-        ));
+        let truth = org.truth(
+            |attributes| {
+                let email = attributes.get("email").and_then(|email| email.as_str());
+                email.is_some_and(|email| email.ends_with("@example.com"))
+            },
+            |_| true,
+        );
         let told = start.elapsed();
         let options = Options {
             limits: Limits::all(None),

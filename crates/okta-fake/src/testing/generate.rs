@@ -2,31 +2,16 @@
 
 use std::sync::Arc;
 
-use super::org::{Group, Millis, Org, Size, User};
-
-/// A small generator (SplitMix64): the same seed gives the same org in every build.
-#[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+use crate::org::{Group, Millis, Org, Size, User};
+use crate::random::{Random, id};
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     /// A number below `end`; the slight bias does not matter here.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         // 53 bits, which a double holds exactly.
         let steps = 1_u64 << 53;
         #[expect(clippy::cast_precision_loss, reason = "both numbers are at most 2^53")]
@@ -154,24 +139,6 @@ const OTHER_DOMAINS: [&str; 4] = [
     "mail.example.com",
     "partner.example",
 ];
-
-/// An id of 20 characters; those of one prefix sort by number.
-pub(super) fn id(prefix: &str, number: u64, seed: u64) -> Arc<str> {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut text = prefix.as_bytes().to_vec();
-    let mut digits = |mut number: u64, width: usize| {
-        let start = text.len();
-        text.resize(start + width, b'0');
-        for place in text[start..].iter_mut().rev() {
-            *place = DIGITS[usize::try_from(number % 62).unwrap_or(0)];
-            number /= 62;
-        }
-    };
-    digits(number, 6);
-    digits(Random::new(seed ^ number).next(), 8);
-    text.extend(b"0h7");
-    String::from_utf8_lossy(&text).into()
-}
 
 impl Org {
     /// An org of this shape. What a shape cannot hold (more members than users, say) is cut to what it can.
@@ -369,11 +336,25 @@ fn created(shape: &Shape, index: usize) -> Millis {
 mod tests {
     use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 
-    use super::*;
-    use crate::filter::{Domain, Scope};
+    use serde_json::Value;
 
-    fn scope() -> Scope {
-        Scope::new(vec![Domain::parse("example.com").unwrap()], false, None)
+    use super::*;
+    use crate::Truth;
+
+    /// The users with an address in `example.com`, and all groups.
+    fn truth(org: &Org) -> Truth {
+        let is_in_domain = |address: &Value| {
+            let address = address.as_str();
+            address.is_some_and(|address| address.ends_with("@example.com"))
+        };
+        let keys = ["email", "login", "secondEmail"];
+        org.truth(
+            |attributes| {
+                keys.iter()
+                    .any(|key| attributes.get(*key).is_some_and(is_in_domain))
+            },
+            |_| true,
+        )
     }
 
     proptest! {
@@ -398,7 +379,7 @@ mod tests {
             prop_assert!(stored.iter().all(|group| group.members.windows(2).all(|pair| pair[0] < pair[1])));
             prop_assert_eq!(org.users().map(|user| user.groups.len()).sum::<usize>(), memberships);
             prop_assert!(org.users().all(|user| user.groups.is_sorted()));
-            prop_assert_eq!(org.truth(&scope()).users.len(), part(users));
+            prop_assert_eq!(truth(&org).users.len(), part(users));
         }
     }
 
@@ -416,7 +397,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let (first, again, other) = (org(1), org(1), org(2));
-        assert_eq!(first.truth(&scope()), again.truth(&scope()));
+        assert_eq!(truth(&first), truth(&again));
         assert_eq!(profiles(&first), profiles(&again));
         assert_ne!(profiles(&first), profiles(&other));
     }

@@ -1,6 +1,6 @@
 //! Rate limits: each bucket counts requests in windows of its own. Pure; the server says what time it is.
 
-use super::answer::Endpoint;
+use super::endpoint::Endpoint;
 use super::org::Millis;
 
 /// What shares a limit.

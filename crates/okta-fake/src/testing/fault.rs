@@ -2,12 +2,19 @@
 //! what only it can: sleep, cut, close.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::{Answer, Endpoint};
-use super::generate::Random;
-use super::org::Org;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::send::OddSending;
+use crate::endpoint::Endpoint;
+use crate::org::Org;
+use crate::random::Random;
+use crate::response::Response;
+use crate::transmission::{LIMIT_HEADERS, Sending, Transmission, limits, too_many};
 
 /// Something that goes wrong: which requests, which of those, and what happens to them.
 ///
@@ -138,7 +145,7 @@ impl Reply {
 
     /// One of Okta's errors.
     pub fn okta(status: u16, code: &str) -> Self {
-        let answer = Answer::error(status, code, "A fault of the demo", &[]);
+        let answer = Response::error(status, code, "A fault of the demo", &[]);
         Self::new(status, "application/json", answer.body)
     }
 
@@ -240,7 +247,7 @@ impl Action {
     }
 
     /// Whether the org never sees the request.
-    pub(super) fn preempts(&self) -> bool {
+    pub(crate) fn preempts(&self) -> bool {
         matches!(
             self,
             Self::Reply(_)
@@ -270,39 +277,8 @@ impl fmt::Debug for Action {
     }
 }
 
-/// How the bytes of an answer are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Sending {
-    #[default]
-    Whole,
-    Nothing,
-    Reset,
-    Refuse(Duration),
-    Cut,
-    Endless(Duration),
-    Drip(Duration),
-}
-
-/// An answer on its way out, with what the server adds to it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
-    pub answer: Answer,
-    /// Limit, remaining and reset.
-    pub limits: Vec<(&'static str, String)>,
-    pub date_off: i64,
-    pub delay: Duration,
-    pub sending: Sending,
-}
-
-/// The names of the rate-limit headers.
-pub(super) const LIMIT_HEADERS: [&str; 3] = [
-    "X-Rate-Limit-Limit",
-    "X-Rate-Limit-Remaining",
-    "X-Rate-Limit-Reset",
-];
-
 /// What a fault may need to know of the server.
-pub(super) struct Scene<'a> {
+pub(crate) struct Scene<'a> {
     /// Seconds since 1970 by the server's clock.
     pub now: i64,
     pub origin: &'a str,
@@ -311,52 +287,56 @@ pub(super) struct Scene<'a> {
 }
 
 /// Does to an answer what an action says. [`Action::Run`] was done before there was one.
-pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
-    let answer = &mut draft.answer;
+pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Scene<'_>) {
+    let answer = &mut transmission.response;
     match action {
         Action::Run(_) => {}
         Action::Reply(reply) => {
-            *answer = Answer {
+            *answer = Response {
                 status: reply.status,
                 content_type: reply.content_type.clone(),
                 headers: reply.headers.clone(),
                 body: reply.body.clone(),
-                ..Answer::default()
+                ..Response::default()
             };
         }
         Action::RateLimited(seconds) => {
             *answer = too_many();
-            let limit = draft
+            let limit = transmission
                 .limits
                 .first()
                 .map_or("600", |(_, limit)| limit.as_str());
-            draft.limits = limits(limit, "0", scene.now + seconds);
+            transmission.limits = limits(limit, "0", scene.now + seconds);
         }
         Action::Concurrency => {
             *answer = too_many();
-            draft.limits = limits("0", "0", scene.now + 60);
+            transmission.limits = limits("0", "0", scene.now + 60);
         }
-        Action::Close | Action::ApplyThenClose => draft.sending = Sending::Nothing,
-        Action::Reset => draft.sending = Sending::Reset,
-        Action::Refuse(time) => draft.sending = Sending::Refuse(*time),
-        Action::CutBody => draft.sending = Sending::Cut,
-        Action::Endless(pause) => draft.sending = Sending::Endless(*pause),
-        Action::Drip(pause) => draft.sending = Sending::Drip(*pause),
-        Action::Delay(delay) => draft.delay += *delay,
-        Action::NoLimitHeaders => draft.limits.clear(),
+        Action::Close | Action::ApplyThenClose => {
+            transmission.sending = Sending::Odd(OddSending::Nothing)
+        }
+        Action::Reset => transmission.sending = Sending::Odd(OddSending::Reset),
+        Action::Refuse(time) => transmission.sending = Sending::Odd(OddSending::Refuse(*time)),
+        Action::CutBody => transmission.sending = Sending::Odd(OddSending::Cut),
+        Action::Endless(pause) => transmission.sending = Sending::Odd(OddSending::Endless(*pause)),
+        Action::Drip(pause) => transmission.sending = Sending::Odd(OddSending::Drip(*pause)),
+        Action::Delay(delay) => transmission.delay += *delay,
+        Action::NoLimitHeaders => transmission.limits.clear(),
         Action::LimitHeaders(limit, remaining, reset) => {
             let values = [limit, remaining, reset].map(Clone::clone);
-            draft.limits = LIMIT_HEADERS.into_iter().zip(values).collect();
+            transmission.limits = LIMIT_HEADERS.into_iter().zip(values).collect();
         }
         Action::TwoResets(seconds) => {
-            let reset = draft
+            let reset = transmission
                 .limits
                 .last()
                 .and_then(|(_, value)| value.parse::<i64>().ok());
             let later = reset.unwrap_or(scene.now) + seconds;
-            draft.limits.push((LIMIT_HEADERS[2], later.to_string()));
+            transmission
+                .limits
+                .push((LIMIT_HEADERS[2], later.to_string()));
         }
-        Action::DateOff(seconds) => draft.date_off += seconds,
+        Action::DateOff(seconds) => transmission.date_offset += seconds,
         Action::ContentType(kind) => answer.content_type = Some(kind.clone()),
         Action::Status(status) => answer.status = *status,
         Action::NotUtf8 => answer.body = b"[{\"id\":\"\xff\xfe\"}]".to_vec(),
@@ -379,10 +359,10 @@ pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
             answer.next = Some(format!("{}{path}?{query}", scene.origin));
         }
         Action::Redirect(place) => {
-            *answer = Answer {
+            *answer = Response {
                 status: 302,
                 headers: vec![("Location".to_owned(), place.clone())],
-                ..Answer::default()
+                ..Response::default()
             };
         }
         Action::Gzip => {
@@ -391,17 +371,6 @@ pub(super) fn spoil(draft: &mut Draft, action: &Action, scene: &Scene<'_>) {
             answer.headers.push(header);
         }
     }
-}
-
-/// The answer to a request over a limit.
-pub(super) fn too_many() -> Answer {
-    Answer::error(429, "E0000047", "Too many requests", &[])
-}
-
-/// The three rate-limit headers.
-pub(super) fn limits(limit: &str, remaining: &str, reset: i64) -> Vec<(&'static str, String)> {
-    let values = [limit.to_owned(), remaining.to_owned(), reset.to_string()];
-    LIMIT_HEADERS.into_iter().zip(values).collect()
 }
 
 fn with_rows_of(page: &[u8], first: &[u8], count: usize) -> Vec<u8> {
@@ -429,45 +398,21 @@ fn without_first_id(body: &[u8]) -> Vec<u8> {
     json.to_string().into_bytes()
 }
 
-/// A gzip stream that stores its content as it is.
 fn gzip(content: &[u8]) -> Vec<u8> {
-    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    let mut blocks = content.chunks(0xffff).peekable();
-    if content.is_empty() {
-        out.extend([1, 0, 0, 0xff, 0xff]);
-    }
-    while let Some(block) = blocks.next() {
-        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-        out.push(u8::from(blocks.peek().is_none()));
-        out.extend(length.to_le_bytes());
-        out.extend((!length).to_le_bytes());
-        out.extend(block);
-    }
-    out.extend(crc32(content).to_le_bytes());
-    let size = u32::try_from(content.len() & 0xffff_ffff).unwrap_or(0);
-    out.extend(size.to_le_bytes());
-    out
-}
-
-fn crc32(content: &[u8]) -> u32 {
-    let mut crc = !0_u32;
-    for byte in content {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    !crc
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to a Vec cannot fail.
+    let _ = encoder.write_all(content);
+    encoder.finish().unwrap_or_default()
 }
 
 /// The faults that are armed, with how often each could have struck.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     armed: Vec<(Fault, u64, Random)>,
 }
 
 impl Faults {
-    pub(super) fn arm(&mut self, fault: Fault) {
+    pub(crate) fn arm(&mut self, fault: Fault) {
         let seed = match fault.times {
             Times::Random(_, seed) => seed,
             _ => 0,
@@ -475,12 +420,12 @@ impl Faults {
         self.armed.push((fault, 0, Random::new(seed)));
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.armed.clear();
     }
 
     /// The actions that hit a request.
-    pub(super) fn strike(
+    pub(crate) fn strike(
         &mut self,
         method: &str,
         path: &str,
@@ -551,15 +496,15 @@ mod tests {
         assert!((200..400).contains(&count), "{count}");
     }
 
-    fn spoiled(action: &Action) -> Draft {
-        let mut draft = Draft {
-            answer: Answer {
+    fn spoiled(action: &Action) -> Transmission {
+        let mut transmission = Transmission {
+            response: Response {
                 this: Some("http://here/api/v1/users?limit=2".to_owned()),
                 next: Some("http://here/api/v1/users?after=c&limit=2".to_owned()),
-                ..Answer::json(b"[{\"id\":\"b\"}]".to_vec())
+                ..Response::json(b"[{\"id\":\"b\"}]".to_vec())
             },
             limits: limits("600", "599", 1060),
-            ..Draft::default()
+            ..Transmission::default()
         };
         let first_page = || b"[{\"id\":\"a\"},{\"id\":\"z\"}]".to_vec();
         let scene = Scene {
@@ -567,20 +512,20 @@ mod tests {
             origin: "http://here",
             first_page: &first_page,
         };
-        spoil(&mut draft, action, &scene);
-        draft
+        spoil(&mut transmission, action, &scene);
+        transmission
     }
 
     #[test]
     fn rows_and_links_are_spoiled_as_asked() {
-        let body = |action| String::from_utf8(spoiled(&action).answer.body).unwrap();
+        let body = |action| String::from_utf8(spoiled(&action).response.body).unwrap();
         assert_eq!(
             body(Action::RepeatRows(1)),
             "[{\"id\":\"a\"},{\"id\":\"b\"}]"
         );
         assert_eq!(body(Action::NullId), "[{\"id\":null}]");
         assert_eq!(without_first_id(b"{\"id\":\"b\"}"), b"{\"id\":null}");
-        let next = |action| spoiled(&action).answer.next.unwrap();
+        let next = |action| spoiled(&action).response.next.unwrap();
         assert_eq!(
             next(Action::RepeatCursor),
             "http://here/api/v1/users?limit=2"
@@ -611,15 +556,5 @@ mod tests {
             values(Action::TwoResets(30)),
             ["600", "599", "1060", "1090"]
         );
-    }
-
-    #[test]
-    fn gzip_is_as_the_format_says() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-        let long = vec![b'x'; 70_000];
-        let packed = gzip(&long);
-        assert_eq!(packed.len(), 10 + 2 * 5 + 70_000 + 8);
-        assert_eq!((packed[10], packed[10 + 5 + 0xffff]), (0, 1));
-        assert_eq!(packed[packed.len() - 4..], 70_000_u32.to_le_bytes());
     }
 }

@@ -1,114 +1,25 @@
-//! From a request and the org to an answer: endpoints, paging, Okta's errors.
+//! From a request and the org to a response: endpoints and paging.
 
 #![expect(
     clippy::result_large_err,
-    reason = "a refusal is an answer like any other, and as large"
+    reason = "a refusal is a response like any other, and as large"
 )]
 
-use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::endpoint::Endpoint;
 use super::org::{Millis, Org, User};
+use super::query::{Incoming, Query, bad_paging, to_cursor};
 use super::render::{self, UserParts};
+use super::response::{Response, forbidden, not_found};
 use super::search::{Bad, Operator, Place, Search};
 use super::server::{Options, Refused};
 
-/// A kind of request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Endpoint {
-    /// `/api/v1/users`
-    Users,
-    /// `/api/v1/users/me`
-    Me,
-    /// `/api/v1/users/{id}`
-    User,
-    /// `/api/v1/users/{id}/groups`
-    UserGroups,
-    /// `/api/v1/users/{id}/roles`
-    UserRoles,
-    /// `/api/v1/groups`
-    Groups,
-    /// `/api/v1/groups/{id}`
-    Group,
-    /// `/api/v1/groups/{id}/users`
-    Members,
-    /// `/api/v1/groups/{id}/users/{id}`, which is put and deleted
-    Member,
-    /// `/api/v1/groups/rules`
-    Rules,
-    /// `/api/v1/org`
-    Org,
-    /// Everything else.
-    Unknown,
-}
-
-impl Endpoint {
-    /// The endpoint of a path as sent, and the ids in it.
-    pub(super) fn of(path: &str) -> (Self, Vec<String>) {
-        let Some(rest) = path.strip_prefix("/api/v1/") else {
-            return (Self::Unknown, Vec::new());
-        };
-        let parts: Vec<String> = rest.split('/').map(|part| decode(part, false)).collect();
-        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let (endpoint, ids): (Self, &[&str]) = match names[..] {
-            ["users"] => (Self::Users, &[]),
-            ["users", "me"] => (Self::Me, &[]),
-            ["users", id] => (Self::User, &[id]),
-            ["users", id, "groups"] => (Self::UserGroups, &[id]),
-            ["users", id, "roles"] => (Self::UserRoles, &[id]),
-            ["groups"] => (Self::Groups, &[]),
-            ["groups", "rules"] => (Self::Rules, &[]),
-            ["groups", id] => (Self::Group, &[id]),
-            ["groups", id, "users"] => (Self::Members, &[id]),
-            ["groups", group, "users", user] => (Self::Member, &[group, user]),
-            ["org"] => (Self::Org, &[]),
-            _ => (Self::Unknown, &[]),
-        };
-        (endpoint, ids.iter().map(|id| (*id).to_owned()).collect())
-    }
-
-    fn methods(self) -> &'static [&'static str] {
-        match self {
-            Self::Member => &["PUT", "DELETE"],
-            _ => &["GET"],
-        }
-    }
-
-    fn parameters(self) -> &'static [&'static str] {
-        match self {
-            Self::Users => &["limit", "after", "search", "sortBy", "sortOrder", "filter"],
-            Self::Groups => &["limit", "after", "expand", "q", "search", "filter"],
-            Self::Group => &["expand"],
-            Self::UserGroups | Self::Members | Self::Rules => &["limit", "after"],
-            Self::User | Self::Me | Self::UserRoles | Self::Member | Self::Org | Self::Unknown => {
-                &[]
-            }
-        }
-    }
-}
-
-/// A request, as far as the answer depends on it.
-#[derive(Clone, Debug, Default)]
-pub struct Ask {
-    /// The method.
-    pub method: String,
-    /// The path as sent.
-    pub path: String,
-    /// What follows the `?`, as sent.
-    pub query: String,
-    /// Whether the token was right.
-    pub authorized: bool,
-    /// Whether there was a `Content-Length`.
-    pub has_length: bool,
-    /// Whether listings leave `credentials` out.
-    pub omit_credentials: bool,
-}
-
 /// A membership that somebody asked to change, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct MembershipChange {
     /// `PUT` or `DELETE`.
     pub method: String,
     /// The group, as sent.
@@ -119,195 +30,8 @@ pub struct Change {
     pub status: u16,
 }
 
-/// An answer, before the server adds its own headers.
-#[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// None for an answer without a body.
-    pub content_type: Option<String>,
-    /// The address of this page.
-    pub this: Option<String>,
-    /// The address of the next page.
-    pub next: Option<String>,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-    /// Why this tool should not have sent the request.
-    pub unexpected: Option<String>,
-}
-
-impl Answer {
-    pub(super) fn json(body: Vec<u8>) -> Self {
-        Self {
-            status: 200,
-            content_type: Some("application/json".to_owned()),
-            body,
-            ..Self::default()
-        }
-    }
-
-    /// One of Okta's errors.
-    pub(super) fn error(status: u16, code: &str, summary: &str, causes: &[&str]) -> Self {
-        let causes: Vec<_> = causes
-            .iter()
-            .map(|cause| serde_json::json!({ "errorSummary": cause }))
-            .collect();
-        let body = serde_json::json!({
-            "errorCode": code,
-            "errorSummary": summary,
-            "errorLink": code,
-            "errorId": format!("oae{code}demo"),
-            "errorCauses": causes,
-        });
-        Self {
-            status,
-            ..Self::json(body.to_string().into_bytes())
-        }
-    }
-
-    fn unexpected(mut self, why: impl Into<String>) -> Self {
-        self.unexpected = Some(why.into());
-        self
-    }
-}
-
-fn not_found(what: &str) -> Answer {
-    Answer::error(404, "E0000007", &format!("Not found: {what}"), &[])
-}
-
-fn forbidden() -> Answer {
-    Answer::error(403, "E0000006", "No permission for this action", &[])
-}
-
-/// Query parameters, decoded.
-struct Query<'a> {
-    ask: &'a Ask,
-    values: HashMap<String, String>,
-}
-
-impl<'a> Query<'a> {
-    fn read(ask: &'a Ask, endpoint: Endpoint) -> (Self, Option<String>) {
-        let mut values = HashMap::new();
-        let mut wrong = None;
-        for pair in ask.query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (key, value) = (decode(key, true), decode(value, true));
-            let known = endpoint.parameters().contains(&key.as_str());
-            if !known || (key == "expand" && value != "stats") {
-                wrong = Some(format!("parameter {key}={value}"));
-            }
-            if values.insert(key.clone(), value).is_some() {
-                wrong = Some(format!("parameter {key} given twice"));
-            }
-        }
-        (Self { ask, values }, wrong)
-    }
-
-    fn get(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(String::as_str)
-    }
-
-    /// How many rows to send, and after which; `first` sorts before every cursor of this listing.
-    fn page(&self, default: usize, cap: usize) -> Result<(usize, String), Answer> {
-        let limit = match self.get("limit") {
-            None => default,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| *limit > 0)
-                .ok_or_else(|| bad_paging().unexpected(format!("limit={text}")))?,
-        };
-        let after = match self.get("after") {
-            None => String::new(),
-            Some(text) => from_cursor(text).ok_or_else(bad_paging)?,
-        };
-        Ok((limit.min(cap), after))
-    }
-
-    /// The address of the page after a cursor (or of this one), all other parameters kept.
-    fn address(&self, base: &str, limit: usize, after: Option<&str>) -> String {
-        let mut address = format!("{base}{}?", self.ask.path);
-        let kept = self.ask.query.split('&').filter(|pair| {
-            let key = pair.split('=').next().unwrap_or_default();
-            !pair.is_empty() && key != "limit" && key != "after"
-        });
-        for pair in kept {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (key, value) = (decode(key, true), decode(value, true));
-            address.push_str(&format!("{}={}&", encode(&key), encode(&value)));
-        }
-        if let Some(after) = after {
-            address.push_str(&format!("after={}&", encode(after)));
-        }
-        address.push_str(&format!("limit={limit}"));
-        address
-    }
-}
-
-fn bad_paging() -> Answer {
-    Answer::error(
-        400,
-        "E0000029",
-        "The cursor or the limit is not valid.",
-        &[],
-    )
-}
-
-/// Opaque to the client: it must follow the link and not build one.
-fn to_cursor(position: &str) -> String {
-    let hex = position.bytes().map(|byte| format!("{byte:02x}"));
-    format!("c-{}", hex.collect::<String>())
-}
-
-fn from_cursor(cursor: &str) -> Option<String> {
-    let hex = cursor.strip_prefix("c-")?.as_bytes();
-    let bytes = hex.chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
-}
-
-/// Undoes percent-encoding; in a query a `+` is a space.
-fn decode(text: &str, query: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while let Some(byte) = bytes.get(index) {
-        let pair = bytes.get(index + 1..index + 3);
-        let hex = pair
-            .filter(|pair| *byte == b'%' && pair.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|pair| std::str::from_utf8(pair).ok())
-            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        match hex {
-            Some(decoded) => {
-                out.push(decoded);
-                index += 2;
-            }
-            None if query && *byte == b'+' => out.push(b' '),
-            None => out.push(*byte),
-        }
-        index += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 /// Answers a request that reads. `base` is the address that links start with.
-pub fn answer(org: &Org, options: &Options, base: &str, ask: &Ask) -> Answer {
+pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Response {
     let (endpoint, ids) = Endpoint::of(&ask.path);
     let (query, wrong) = match admit(options, ask, endpoint) {
         Ok(admitted) => admitted,
@@ -324,7 +48,7 @@ pub fn answer(org: &Org, options: &Options, base: &str, ask: &Ask) -> Answer {
         Endpoint::Users => reader.users(),
         Endpoint::Me => reader.user(org.token_owner(), "me"),
         // Okta has no path for a login with a slash, however it is encoded.
-        Endpoint::User if id.contains('/') => Err(Answer::error(
+        Endpoint::User if id.contains('/') => Err(Response::error(
             405,
             "E0000022",
             "The endpoint does not support the provided HTTP method",
@@ -349,9 +73,9 @@ pub fn answer(org: &Org, options: &Options, base: &str, ask: &Ask) -> Answer {
 pub fn change(
     org: &mut Org,
     options: &Options,
-    ask: &Ask,
+    ask: &Incoming,
     now: Instant,
-) -> Option<(Answer, Change)> {
+) -> Option<(Response, MembershipChange)> {
     let (endpoint, ids) = Endpoint::of(&ask.path);
     let [group, user] = &ids[..] else {
         return None;
@@ -360,31 +84,31 @@ pub fn change(
         Ok((_, wrong)) => (apply(org, options, ask, group, user, now), wrong),
         Err(refusal) => (refusal, None),
     };
-    let change = Change {
+    let change = MembershipChange {
         method: ask.method.clone(),
         group: group.clone(),
         user: user.clone(),
         status: answer.status,
     };
-    let answer = Answer {
+    let answer = Response {
         unexpected: answer.unexpected.clone().or(wrong),
         ..answer
     };
     Some((answer, change))
 }
 
-fn unknown_path() -> Answer {
-    Answer::error(404, "E0000008", "The path is not known", &[]).unexpected("unknown path")
+fn unknown_path() -> Response {
+    Response::error(404, "E0000008", "The path is not known", &[]).unexpected("unknown path")
 }
 
 /// What every endpoint checks first. The text is what is wrong without being refused.
 fn admit<'a>(
     options: &Options,
-    ask: &'a Ask,
+    ask: &'a Incoming,
     endpoint: Endpoint,
-) -> Result<(Query<'a>, Option<String>), Answer> {
+) -> Result<(Query<'a>, Option<String>), Response> {
     if !ask.authorized {
-        let mut refusal = Answer::error(401, "E0000011", "Invalid token provided", &[]);
+        let mut refusal = Response::error(401, "E0000011", "Invalid token provided", &[]);
         if !options.expect_unauthorized {
             refusal = refusal.unexpected("no token, or a wrong one");
         }
@@ -394,7 +118,7 @@ fn admit<'a>(
         return Err(unknown_path());
     }
     if !endpoint.methods().contains(&ask.method.as_str()) {
-        let refusal = Answer::error(405, "E0000022", "The method is not supported here", &[]);
+        let refusal = Response::error(405, "E0000022", "The method is not supported here", &[]);
         return Err(refusal.unexpected("method"));
     }
     Ok(Query::read(ask, endpoint))
@@ -403,19 +127,19 @@ fn admit<'a>(
 fn apply(
     org: &mut Org,
     options: &Options,
-    ask: &Ask,
+    ask: &Incoming,
     group_id: &str,
     user_id: &str,
     now: Instant,
-) -> Answer {
+) -> Response {
     let put = ask.method == "PUT";
     if put && !ask.has_length {
-        return Answer {
+        return Response {
             status: 411,
             content_type: Some("text/html".to_owned()),
             body: b"<html><body>411 Length Required</body></html>".to_vec(),
             unexpected: Some("PUT without Content-Length".to_owned()),
-            ..Answer::default()
+            ..Response::default()
         };
     }
     let Some(group) = org.group(group_id).filter(|group| visible(options, group)) else {
@@ -429,7 +153,7 @@ fn apply(
     }
     if group.kind != "OKTA_GROUP" {
         if options.read_only_groups_answer_501 {
-            return Answer::error(501, "E0000060", "Unsupported operation.", &[]);
+            return Response::error(501, "E0000060", "Unsupported operation.", &[]);
         }
         return forbidden();
     }
@@ -452,9 +176,9 @@ fn apply(
             org.exclude(group_id, user_id);
         }
     }
-    Answer {
+    Response {
         status: 204,
-        ..Answer::default()
+        ..Response::default()
     }
 }
 
@@ -477,7 +201,7 @@ impl Reader<'_> {
         limit: usize,
         position: impl Fn(&T) -> String,
         mut render: impl FnMut(&mut Vec<u8>, &T),
-    ) -> Answer {
+    ) -> Response {
         let mut body = Vec::with_capacity(1024 * limit.min(1000));
         body.push(b'[');
         let mut last = None;
@@ -494,13 +218,13 @@ impl Reader<'_> {
         let more = sent == limit && (self.options.trailing_empty_page || rows.next().is_some());
         let cursor = last.filter(|_| more).map(|row| to_cursor(&position(&row)));
         let next = cursor.map(|cursor| self.query.address(self.base, limit, Some(&cursor)));
-        Answer {
+        Response {
             this: Some(
                 self.query
                     .address(self.base, limit, self.query.get("after")),
             ),
             next,
-            ..Answer::json(body)
+            ..Response::json(body)
         }
     }
 
@@ -511,13 +235,13 @@ impl Reader<'_> {
         }
     }
 
-    fn users(&self) -> Result<Answer, Answer> {
+    fn users(&self) -> Result<Response, Response> {
         let cap = self.options.page_cap.users;
         let (limit, after) = self.query.page(200.min(cap), cap)?;
         let (search, filter) = (self.query.get("search"), self.query.get("filter"));
         if search.is_some() && filter.is_some() {
             let refusal =
-                Answer::error(400, "E0000033", "Search and filter exclude each other", &[]);
+                Response::error(400, "E0000033", "Search and filter exclude each other", &[]);
             return Err(refusal.unexpected("search and filter"));
         }
         let search = match (search, filter) {
@@ -572,7 +296,7 @@ impl Reader<'_> {
         by_created: bool,
         down: bool,
         created: Option<(Millis, Millis)>,
-    ) -> Result<Box<dyn Iterator<Item = &User> + '_>, Answer> {
+    ) -> Result<Box<dyn Iterator<Item = &User> + '_>, Response> {
         if !by_created {
             let place = if after.is_empty() {
                 Bound::Unbounded
@@ -621,7 +345,7 @@ impl Reader<'_> {
     }
 
     /// Reads a search of users, unless this org refuses it.
-    fn refused(&self, text: &str, place: Place) -> Result<Search, Answer> {
+    fn refused(&self, text: &str, place: Place) -> Result<Search, Response> {
         let search = parse(text, place)?;
         let Some(refuse) = &self.options.refuse_search else {
             return Ok(search);
@@ -636,7 +360,7 @@ impl Reader<'_> {
         if !refused {
             return Ok(search);
         }
-        Err(Answer::error(
+        Err(Response::error(
             refuse.status,
             &refuse.code,
             "Invalid search criteria.",
@@ -644,7 +368,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn user(&self, user: Option<&User>, name: &str) -> Result<Answer, Answer> {
+    fn user(&self, user: Option<&User>, name: &str) -> Result<Response, Response> {
         let user = user.ok_or_else(|| not_found(&format!("user {name}")))?;
         let parts = UserParts {
             credentials: true,
@@ -652,10 +376,10 @@ impl Reader<'_> {
         };
         let mut body = Vec::new();
         render::user(&mut body, user, self.base, parts);
-        Ok(Answer::json(body))
+        Ok(Response::json(body))
     }
 
-    fn user_groups(&self, id: &str) -> Result<Answer, Answer> {
+    fn user_groups(&self, id: &str) -> Result<Response, Response> {
         let cap = self.options.page_cap.user_groups;
         let (limit, after) = self.query.page(200.min(cap), cap)?;
         let user = self.org.find_user(id).ok_or_else(|| not_found("user"))?;
@@ -676,7 +400,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn user_roles(&self, id: &str) -> Result<Answer, Answer> {
+    fn user_roles(&self, id: &str) -> Result<Response, Response> {
         if self.options.forbid_roles {
             return Err(forbidden());
         }
@@ -691,17 +415,17 @@ impl Reader<'_> {
         }
         body.push(b']');
         // A bare array: no pages, and no link to itself (docs/okta-api.md, Admin roles).
-        Ok(Answer::json(body))
+        Ok(Response::json(body))
     }
 
-    fn groups(&self) -> Result<Answer, Answer> {
+    fn groups(&self) -> Result<Response, Response> {
         let cap = self.options.page_cap.groups;
         let (limit, after) = self.query.page(200.min(cap), cap)?;
         let stats = self.query.get("expand").is_some();
         let search = match (self.query.get("search"), self.query.get("filter")) {
             (Some(_), Some(_)) => {
                 let refusal =
-                    Answer::error(400, "E0000033", "Search and filter exclude each other", &[]);
+                    Response::error(400, "E0000033", "Search and filter exclude each other", &[]);
                 return Err(refusal.unexpected("search and filter"));
             }
             (Some(text), None) => Some(parse(text, Place::GroupSearch)?),
@@ -731,12 +455,12 @@ impl Reader<'_> {
         );
         Ok(match prefix {
             // What `q` finds has no pages, and not even a link to itself.
-            Some(_) => Answer::json(page.body),
+            Some(_) => Response::json(page.body),
             None => page,
         })
     }
 
-    fn group(&self, id: &str) -> Result<Answer, Answer> {
+    fn group(&self, id: &str) -> Result<Response, Response> {
         let group = self
             .org
             .group(id)
@@ -745,10 +469,10 @@ impl Reader<'_> {
         let mut body = Vec::new();
         let stats = self.query.get("expand").is_some();
         render::group(&mut body, self.org, group, self.base, stats);
-        Ok(Answer::json(body))
+        Ok(Response::json(body))
     }
 
-    fn members(&self, id: &str) -> Result<Answer, Answer> {
+    fn members(&self, id: &str) -> Result<Response, Response> {
         let cap = self.options.page_cap.members;
         let (limit, after) = self.query.page(1000.min(cap), cap)?;
         let group = self
@@ -771,7 +495,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn rules(&self) -> Result<Answer, Answer> {
+    fn rules(&self) -> Result<Response, Response> {
         if self.options.forbid_rules {
             return Err(forbidden());
         }
@@ -791,7 +515,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn org(&self) -> Result<Answer, Answer> {
+    fn org(&self) -> Result<Response, Response> {
         if self.options.forbid_org {
             return Err(forbidden());
         }
@@ -805,18 +529,18 @@ impl Reader<'_> {
             "expiresAt": null,
             "_links": { "preferences": { "href": format!("{}/api/v1/org/preferences", self.base) } },
         });
-        Ok(Answer::json(body.to_string().into_bytes()))
+        Ok(Response::json(body.to_string().into_bytes()))
     }
 }
 
-fn bad_search(cause: &str) -> Answer {
-    Answer::error(400, "E0000031", "Invalid search criteria.", &[cause])
+fn bad_search(cause: &str) -> Response {
+    Response::error(400, "E0000031", "Invalid search criteria.", &[cause])
 }
 
-fn parse(text: &str, place: Place) -> Result<Search, Answer> {
+fn parse(text: &str, place: Place) -> Result<Search, Response> {
     Search::parse(text, place).map_err(|bad| match bad {
         Bad::Short => bad_search("`co` needs at least 3 characters."),
-        Bad::Date => Answer::error(400, "E0000030", "Bad date format", &[])
+        Bad::Date => Response::error(400, "E0000030", "Bad date format", &[])
             .unexpected(format!("search {text}")),
         Bad::Syntax => bad_search("Invalid search syntax.").unexpected(format!("search {text}")),
     })
@@ -835,13 +559,13 @@ mod tests {
 
     const BASE: &str = "http://127.0.0.1:1";
 
-    fn get(org: &Org, options: &Options, target: &str) -> Answer {
-        answer(org, options, BASE, &ask("GET", target))
+    fn get(org: &Org, options: &Options, target: &str) -> Response {
+        respond(org, options, BASE, &ask("GET", target))
     }
 
-    fn ask(method: &str, target: &str) -> Ask {
+    fn ask(method: &str, target: &str) -> Incoming {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Ask {
+        Incoming {
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
@@ -851,7 +575,7 @@ mod tests {
         }
     }
 
-    fn ids(answer: &Answer) -> Vec<String> {
+    fn ids(answer: &Response) -> Vec<String> {
         assert_eq!(
             answer.status,
             200,
@@ -951,12 +675,6 @@ mod tests {
                 prop_assert!(stay.iter().all(|id| once.contains(id)), "{}", listing);
             }
         }
-
-        #[test]
-        fn what_is_encoded_is_decoded_to_itself(text in ".*") {
-            prop_assert_eq!(decode(&encode(&text), true), text.clone());
-            prop_assert_eq!(from_cursor(&to_cursor(&text)), Some(text));
-        }
     }
 
     #[test]
@@ -1025,7 +743,7 @@ mod tests {
         );
     }
 
-    fn code(answer: &Answer) -> (u16, String) {
+    fn code(answer: &Response) -> (u16, String) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         (
             answer.status,
@@ -1080,15 +798,15 @@ mod tests {
             ("GET", "/api/v1/logs", 404, "E0000008", true),
         ];
         for (method, target, status, expected, noticed) in table {
-            let answer = answer(&org, &options, BASE, &ask(method, target));
+            let answer = respond(&org, &options, BASE, &ask(method, target));
             assert_eq!(code(&answer), (status, expected.to_owned()), "{target}");
             assert_eq!(answer.unexpected.is_some(), noticed, "{target}");
         }
-        let stranger = Ask {
+        let stranger = Incoming {
             authorized: false,
             ..ask("GET", "/api/v1/users")
         };
-        let refused = answer(&org, &options, BASE, &stranger);
+        let refused = respond(&org, &options, BASE, &stranger);
         assert_eq!(code(&refused), (401, "E0000011".to_owned()));
         assert!(refused.unexpected.is_some());
     }
@@ -1170,11 +888,12 @@ mod tests {
     fn users_have_oktas_shape_and_raw_rows_are_sent_as_they_are() {
         let mut org = many(1);
         org.add_user(User::with_raw("u999", r#"{"id":null,"status":1e400}"#));
-        let listing = Ask {
+        let listing = Incoming {
             omit_credentials: true,
             ..ask("GET", "/api/v1/users")
         };
-        let body = |ask: &Ask| String::from_utf8(answer(&org, &Options::default(), BASE, ask).body);
+        let body =
+            |ask: &Incoming| String::from_utf8(respond(&org, &Options::default(), BASE, ask).body);
         let listed = body(&listing).unwrap();
         assert!(
             listed.ends_with(r#",{"id":null,"status":1e400}]"#),
@@ -1268,7 +987,7 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(send(&mut org, &old, "PUT", everyone), 501);
-        let without = Ask {
+        let without = Incoming {
             has_length: false,
             ..ask("PUT", target)
         };

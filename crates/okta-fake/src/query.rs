@@ -1,0 +1,139 @@
+//! A request as it arrived, its query parameters, and cursors.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "a refusal is a response like any other, and as large"
+)]
+
+use std::collections::HashMap;
+
+use url::form_urlencoded;
+
+use super::endpoint::Endpoint;
+use super::response::Response;
+
+/// A request, as far as the answer depends on it.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming {
+    /// The method.
+    pub method: String,
+    /// The path as sent.
+    pub path: String,
+    /// What follows the `?`, as sent.
+    pub query: String,
+    /// Whether the token was right.
+    pub authorized: bool,
+    /// Whether there was a `Content-Length`.
+    pub has_length: bool,
+    /// Whether listings leave `credentials` out.
+    pub omit_credentials: bool,
+}
+
+/// Query parameters, decoded.
+pub(crate) struct Query<'a> {
+    pub ask: &'a Incoming,
+    values: HashMap<String, String>,
+}
+
+impl<'a> Query<'a> {
+    pub fn read(ask: &'a Incoming, endpoint: Endpoint) -> (Self, Option<String>) {
+        let mut values = HashMap::new();
+        let mut wrong = None;
+        for (key, value) in form_urlencoded::parse(ask.query.as_bytes()).into_owned() {
+            let known = endpoint.parameters().contains(&key.as_str());
+            if !known || (key == "expand" && value != "stats") {
+                wrong = Some(format!("parameter {key}={value}"));
+            }
+            if values.insert(key.clone(), value).is_some() {
+                wrong = Some(format!("parameter {key} given twice"));
+            }
+        }
+        (Self { ask, values }, wrong)
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// How many rows to send, and after which; `first` sorts before every cursor of this listing.
+    pub fn page(&self, default: usize, cap: usize) -> Result<(usize, String), Response> {
+        let limit = match self.get("limit") {
+            None => default,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| *limit > 0)
+                .ok_or_else(|| bad_paging().unexpected(format!("limit={text}")))?,
+        };
+        let after = match self.get("after") {
+            None => String::new(),
+            Some(text) => from_cursor(text).ok_or_else(bad_paging)?,
+        };
+        Ok((limit.min(cap), after))
+    }
+
+    /// The address of the page after a cursor (or of this one), all other parameters kept.
+    pub fn address(&self, base: &str, limit: usize, after: Option<&str>) -> String {
+        let other = form_urlencoded::parse(self.ask.query.as_bytes())
+            .filter(|(key, _)| key != "limit" && key != "after");
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        next.extend_pairs(other);
+        if let Some(after) = after {
+            next.append_pair("after", after);
+        }
+        next.append_pair("limit", &limit.to_string());
+        // As Okta writes a space.
+        let next = next.finish().replace('+', "%20");
+        format!("{base}{}?{next}", self.ask.path)
+    }
+}
+
+pub(crate) fn bad_paging() -> Response {
+    Response::error(
+        400,
+        "E0000029",
+        "The cursor or the limit is not valid.",
+        &[],
+    )
+}
+
+/// Opaque to the client: it must follow the link and not build one.
+pub(crate) fn to_cursor(position: &str) -> String {
+    let hex = position.bytes().map(|byte| format!("{byte:02x}"));
+    format!("c-{}", hex.collect::<String>())
+}
+
+fn from_cursor(cursor: &str) -> Option<String> {
+    let hex = cursor.strip_prefix("c-")?.as_bytes();
+    let bytes = hex.chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_survives_being_a_parameter(text in ".*") {
+            let ask = Incoming {
+                path: "/api/v1/users".to_owned(),
+                query: "search=a%20b&limit=9&after=old".to_owned(),
+                ..Incoming::default()
+            };
+            let (query, wrong) = Query::read(&ask, Endpoint::Users);
+            prop_assert_eq!(wrong, None);
+            let next = query.address("", 5, Some(&to_cursor(&text)));
+            let (_, next) = next.split_once('?').unwrap();
+            let ask = Incoming { query: next.to_owned(), ..ask.clone() };
+            let (query, _) = Query::read(&ask, Endpoint::Users);
+            prop_assert_eq!(query.get("search"), Some("a b"));
+            prop_assert_eq!(query.page(200, 200).unwrap(), (5, text));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Responses, before the server adds its own headers; Okta's errors.
+
+/// An answer, before the server adds its own headers.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// None for an answer without a body.
+    pub content_type: Option<String>,
+    /// The address of this page.
+    pub this: Option<String>,
+    /// The address of the next page.
+    pub next: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Why this tool should not have sent the request.
+    pub unexpected: Option<String>,
+}
+
+impl Response {
+    pub(crate) fn json(body: Vec<u8>) -> Self {
+        Self {
+            status: 200,
+            content_type: Some("application/json".to_owned()),
+            body,
+            ..Self::default()
+        }
+    }
+
+    /// One of Okta's errors.
+    pub(crate) fn error(status: u16, code: &str, summary: &str, causes: &[&str]) -> Self {
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|cause| serde_json::json!({ "errorSummary": cause }))
+            .collect();
+        let body = serde_json::json!({
+            "errorCode": code,
+            "errorSummary": summary,
+            "errorLink": code,
+            "errorId": format!("oae{code}demo"),
+            "errorCauses": causes,
+        });
+        Self {
+            status,
+            ..Self::json(body.to_string().into_bytes())
+        }
+    }
+
+    pub(crate) fn unexpected(mut self, why: impl Into<String>) -> Self {
+        self.unexpected = Some(why.into());
+        self
+    }
+}
+
+pub(crate) fn not_found(what: &str) -> Response {
+    Response::error(404, "E0000007", &format!("Not found: {what}"), &[])
+}
+
+pub(crate) fn forbidden() -> Response {
+    Response::error(403, "E0000006", "No permission for this action", &[])
+}

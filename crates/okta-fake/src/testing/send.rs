@@ -1,0 +1,90 @@
+//! Responses that are cut off, dripped or never sent.
+
+use std::io::{self, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::server::{Shared, lock};
+use crate::transmission::Transmission;
+
+/// How a response is sent by a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OddSending {
+    Nothing,
+    Reset,
+    Refuse(Duration),
+    Cut,
+    Endless(Duration),
+    Drip(Duration),
+}
+
+impl OddSending {
+    pub fn has_status(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Reset | Self::Refuse(_))
+    }
+
+    pub fn is_chunked(self) -> bool {
+        matches!(self, Self::Endless(_))
+    }
+}
+
+impl Shared {
+    /// Sends a response as a fault wants it. Returns whether the connection can still be used.
+    pub(crate) fn send_oddly(
+        &self,
+        odd: OddSending,
+        transmission: &Transmission,
+        head: Vec<u8>,
+        stream: &mut TcpStream,
+    ) -> io::Result<bool> {
+        let body = &transmission.response.body;
+        let mut bytes = head;
+        match odd {
+            OddSending::Nothing => Ok(false),
+            OddSending::Reset => {
+                rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?;
+                // Not shut down, which would end it in good order.
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            OddSending::Refuse(time) => {
+                *lock(&self.away) = Some(time);
+                self.wake();
+                // The accepting thread closes this connection with all others.
+                self.sleep_until(Instant::now() + time);
+                Ok(false)
+            }
+            OddSending::Cut => {
+                bytes.extend_from_slice(&body[..body.len() / 2]);
+                stream.write_all(&bytes)?;
+                Ok(false)
+            }
+            OddSending::Endless(pause) => {
+                // Without the last bracket, so that what comes still belongs to it.
+                let open = body.split_last().map_or(&[][..], |(_, rest)| rest);
+                if !open.is_empty() {
+                    bytes.extend(format!("{:x}\r\n", open.len()).into_bytes());
+                    bytes.extend_from_slice(open);
+                    bytes.extend(b"\r\n");
+                }
+                stream.write_all(&bytes)?;
+                let spaces = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
+                while !self.stopped() {
+                    stream.write_all(spaces.as_bytes())?;
+                    self.sleep_until(Instant::now() + pause);
+                }
+                Ok(false)
+            }
+            OddSending::Drip(pause) => {
+                stream.write_all(&bytes)?;
+                for byte in body {
+                    if self.stopped() {
+                        return Ok(false);
+                    }
+                    stream.write_all(&[*byte])?;
+                    self.sleep_until(Instant::now() + pause);
+                }
+                Ok(true)
+            }
+        }
+    }
+}

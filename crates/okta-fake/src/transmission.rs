@@ -1,0 +1,66 @@
+//! A response on its way out, with what the server adds to it.
+
+use std::time::Duration;
+
+use super::response::Response;
+#[cfg(feature = "testing")]
+use super::testing::send::OddSending;
+
+/// How the bytes of a response are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sending {
+    #[default]
+    Complete,
+    #[cfg(feature = "testing")]
+    Odd(OddSending),
+}
+
+/// A response on its way out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transmission {
+    pub response: Response,
+    /// Limit, remaining and reset.
+    pub limits: Vec<(&'static str, String)>,
+    /// How many seconds the `Date` header is off.
+    pub date_offset: i64,
+    pub delay: Duration,
+    pub sending: Sending,
+}
+
+impl Transmission {
+    /// Returns whether the client gets a status.
+    pub fn has_status(&self) -> bool {
+        match self.sending {
+            Sending::Complete => true,
+            #[cfg(feature = "testing")]
+            Sending::Odd(odd) => odd.has_status(),
+        }
+    }
+
+    /// Returns whether the body comes in chunks, without a length.
+    pub fn is_chunked(&self) -> bool {
+        match self.sending {
+            Sending::Complete => false,
+            #[cfg(feature = "testing")]
+            Sending::Odd(odd) => odd.is_chunked(),
+        }
+    }
+}
+
+/// The names of the rate-limit headers.
+pub(crate) const LIMIT_HEADERS: [&str; 3] = [
+    "X-Rate-Limit-Limit",
+    "X-Rate-Limit-Remaining",
+    "X-Rate-Limit-Reset",
+];
+
+/// Returns the three rate-limit headers.
+pub(crate) fn limits(limit: &str, remaining: &str, reset: i64) -> Vec<(&'static str, String)> {
+    let values = [limit.to_owned(), remaining.to_owned(), reset.to_string()];
+    LIMIT_HEADERS.into_iter().zip(values).collect()
+}
+
+/// Returns the response to a request over a limit.
+pub(crate) fn too_many() -> Response {
+    Response::error(429, "E0000047", "Too many requests", &[])
+}
