@@ -30,10 +30,10 @@ fn the_threat_model_names_tests_that_are_there() {
 
 /// What the last row of a document that starts with a table's name says of it.
 fn described(document: &str, table: &str) -> String {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{document}: {error}"));
     let start = format!("| `{table}` | ");
     let line = text
-        .unwrap()
         .lines()
         .filter_map(|line| line.strip_prefix(&start)?.strip_suffix(" |"))
         .next_back()
