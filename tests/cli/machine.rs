@@ -31,6 +31,7 @@ fn assert_whole(folder: &Folder, okta: &Okta) {
 
 /// A disk that is full after so many bytes: files may not grow beyond that, whoever writes them.
 #[test]
+#[ignore = "long"]
 fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
     let okta = Okta::with(org());
     Folder::new().sync(&okta, &[]).ok();
@@ -87,6 +88,7 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
 
 /// The same on a file system that is really full: SQLite then undoes its whole transaction by itself.
 #[test]
+#[ignore = "long"]
 fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
     if !may_mount() {
         return;
@@ -208,6 +210,7 @@ fn a_file_that_is_mounted_by_itself_is_refused_before_anything_is_asked() {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
     if !may_mount() {
         return;

@@ -533,6 +533,7 @@ fn cells_of<'a>(cases: &'a [Case], spots: &'a [Spot], forever: bool) -> Vec<Cell
 }
 
 #[test]
+#[ignore = "long"]
 fn every_fault_that_strikes_once_ends_as_the_table_says() {
     let (cases, spots) = (cases(), spots());
     let count = all(cells_of(&cases, &spots, false), THREADS);
@@ -540,6 +541,7 @@ fn every_fault_that_strikes_once_ends_as_the_table_says() {
 }
 
 #[test]
+#[ignore = "long"]
 fn every_fault_that_stays_ends_as_the_table_says() {
     let (cases, spots) = (cases(), spots());
     let count = all(cells_of(&cases, &spots, true), THREADS);

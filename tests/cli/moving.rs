@@ -397,6 +397,7 @@ fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     let org = Org::generated(&Shape {
         users: 45_000,
