@@ -63,6 +63,7 @@ fn what_a_killed_run_left_is_no_obstacle() {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_signal_is_heard_while_the_file_is_written() {
     let shape = Shape {
         users: 3_000,

@@ -127,6 +127,7 @@ fn end_and_go_on(
 }
 
 #[test]
+#[ignore = "long"]
 fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
     let stages = [
         ("group", Endpoint::Users, 1),
@@ -153,6 +154,7 @@ fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
     // One that has to be read from the plain lists, one that may not see the members of some groups.
     let mut secretive = org();
