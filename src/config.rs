@@ -27,6 +27,7 @@ use crate::filter::{Domain, NameFilter, Scope};
 use crate::mask;
 use crate::okta::auth::Credentials;
 use crate::okta::settings::{Connection, PageSizes};
+use crate::snapshot::FileFormat;
 use crate::sync;
 use crate::sync::plan::MembershipsBy;
 
@@ -268,15 +269,6 @@ fn read_level(text: &str) -> Option<tracing::Level> {
     }
 }
 
-/// What a snapshot is kept in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Container {
-    /// `.c1z`.
-    C1z,
-    /// A SQLite database as it is.
-    Sqlite,
-}
-
 /// One sync, wholly decided.
 #[derive(Clone, Debug)]
 pub struct Sync {
@@ -287,7 +279,7 @@ pub struct Sync {
     /// The file to write.
     pub file: PathBuf,
     /// By the file's ending.
-    pub container: Container,
+    pub format: FileFormat,
     /// Where the manifest goes.
     pub manifest: Option<PathBuf>,
     /// How memberships are read.
@@ -376,12 +368,12 @@ impl Sync {
                 "a time such as 2026-01-31T12:00:00Z",
             )
         });
-        let container = container(&file)?;
+        let format = format(&file)?;
         Ok(Self {
             now: now.transpose()?,
             connection,
             scope,
-            container,
+            format,
             file: file.value.into(),
             manifest: manifest.map(|setting| setting.value.into()),
             memberships_by: by,
@@ -570,12 +562,12 @@ pub fn snapshot_to_read(
         .into())
 }
 
-/// What the ending of a file's name says of its container.
+/// What the ending of a file's name says of its format.
 ///
 /// # Errors
 /// Any other ending.
-pub fn container_of(file: &Path) -> Result<Container, Error> {
-    container(&Setting::new("--file", &file.to_string_lossy()))
+pub fn format_of(file: &Path) -> Result<FileFormat, Error> {
+    format(&Setting::new("--file", &file.to_string_lossy()))
 }
 
 fn snapshot_file(
@@ -591,7 +583,7 @@ fn snapshot_file(
     Ok(file)
 }
 
-fn container(file: &Setting) -> Result<Container, Error> {
+fn format(file: &Setting) -> Result<FileFormat, Error> {
     if let Some((scheme, _)) = file.value.split_once("://") {
         let copy = match scheme {
             "s3" => "aws s3 cp FILE s3://...",
@@ -606,8 +598,8 @@ fn container(file: &Setting) -> Result<Container, Error> {
         .extension()
         .map(|ending| ending.to_string_lossy().to_lowercase());
     match ending.as_deref() {
-        Some("c1z") => Ok(Container::C1z),
-        Some("db" | "sqlite" | "sqlite3") => Ok(Container::Sqlite),
+        Some("c1z") => Ok(FileFormat::C1z),
+        Some("db" | "sqlite" | "sqlite3") => Ok(FileFormat::Sqlite),
         _ => Err(file.wrong(format!(
             "unknown file extension in {}; use .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
             mask::shown(&file.value)
@@ -1011,7 +1003,7 @@ mod tests {
         assert_eq!(sync.connection.timeout, Duration::from_secs(60));
         assert_eq!(sync.connection.deadline, None);
         assert_eq!(sync.file, Path::new("sync.c1z"));
-        assert_eq!(sync.container, Container::C1z);
+        assert_eq!(sync.format, FileFormat::C1z);
         assert!(!sync.scope.skip_secondary());
     }
 

@@ -4,7 +4,7 @@ pub use crate::outcome::of_okta;
 pub use crate::outcome::{Exit, ExitError};
 use crate::signal::Interrupted;
 use crate::sync::checkpoint::resume::{UnusableCheckpoint, Unwritable};
-use crate::{config, okta, snapshot};
+use crate::{atomic_file, config, okta, snapshot};
 
 impl Exit {
     /// The number that the shell sees.
@@ -53,7 +53,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
         if let Some(Interrupted(signal)) = cause.downcast_ref() {
             return Exit::Interrupted(*signal);
         }
-        if cause.is::<snapshot::target::Busy>() {
+        if cause.is::<atomic_file::Busy>() {
             return Exit::Locked;
         }
         if cause.is::<config::Error>() || cause.is::<snapshot::Error>() {

@@ -3,6 +3,7 @@
 //! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it; it
 //! promises nothing to other crates. `docs/architecture.md` has its layers and rules.
 
+pub mod atomic_file;
 pub mod change;
 pub mod cli;
 pub mod commands;
@@ -18,3 +19,4 @@ pub mod signal;
 pub mod snapshot;
 pub mod sync;
 pub mod text;
+pub mod trust;

@@ -17,9 +17,9 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Action;
+use crate::atomic_file::{Busy, sync_folder_of};
 use crate::model::User;
-use crate::snapshot::target::{Busy, sync_folder_of};
-use crate::snapshot::trust;
+use crate::trust;
 
 /// What was about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::{Sync, container_of};
+use crate::config::{Sync, format_of};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::filter::{Domain, Scope};
@@ -44,7 +44,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         return serve(&start(options)?, console, stop);
     }
     let file = Path::new(typed.file.as_deref().unwrap_or("demo.c1z"));
-    let container = container_of(file)?;
+    let format = format_of(file)?;
     refuse_a_strangers(file)?;
     let server = start(options)?;
     let config = Sync {
@@ -67,7 +67,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
             false,
             None,
         ),
-        container,
+        format,
         file: file.to_owned(),
         manifest: None,
         memberships_by: MembershipsBy::Auto,
@@ -101,10 +101,10 @@ fn refuse_a_strangers(file: &Path) -> anyhow::Result<()> {
     }
     let made_by_demo = Reader::open(file).is_ok_and(|reader| {
         reader
-            .about()
-            .facts
+            .info()
+            .metadata
             .as_ref()
-            .is_some_and(|facts| facts.command == COMMAND)
+            .is_some_and(|metadata| metadata.command == COMMAND)
     });
     if !made_by_demo {
         bail!(

@@ -12,7 +12,7 @@ use crate::cli::ShowWhat;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::snapshot::{
-    Container, Counts, DomainUsers, GroupRow, ProfileText, Reader, UserRow, Warning, rfc3339,
+    Counts, DomainUsers, FileFormat, GroupRow, ProfileText, Reader, UserRow, Warning, rfc3339,
 };
 use crate::text::{self, clean, count, number};
 
@@ -37,13 +37,13 @@ pub fn run(file: &Path, what: Option<&ShowWhat>, console: &Console) -> anyhow::R
 }
 
 fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> {
-    let about = reader.about();
+    let about = reader.info();
     let counts = reader.counts()?;
     let warnings = reader.warnings()?;
     let domains = reader.domains()?;
-    let container = match about.container {
-        Container::C1z => "c1z",
-        Container::Sqlite => "sqlite",
+    let container = match about.format {
+        FileFormat::C1z => "c1z",
+        FileFormat::Sqlite => "sqlite",
     };
     let value = json!({
         "file": file.display().to_string(),
@@ -54,7 +54,7 @@ fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> {
         "runs": about.runs,
         "counts": counts,
         "domains": domains,
-        "snapshot": about.facts,
+        "snapshot": about.metadata,
         "warnings": warnings,
     });
     Ok((
@@ -71,10 +71,10 @@ fn summary_text(
     domains: &[DomainUsers],
     warnings: &[Warning],
 ) -> Result<String, std::fmt::Error> {
-    let about = reader.about();
+    let about = reader.info();
     let mut text = String::new();
-    let made_by = match &about.facts {
-        Some(facts) => format!("okta-ciam {}", clean(&facts.tool_version)),
+    let made_by = match &about.metadata {
+        Some(metadata) => format!("okta-ciam {}", clean(&metadata.tool_version)),
         None => "another connector".to_owned(),
     };
     writeln!(
@@ -88,19 +88,19 @@ fn summary_text(
         rfc3339(about.started_at),
         rfc3339(about.ended_at)
     )?;
-    if let Some(facts) = &about.facts {
-        let complete = if facts.complete {
+    if let Some(metadata) = &about.metadata {
+        let complete = if metadata.complete {
             "complete"
         } else {
             "INCOMPLETE: see the warnings"
         };
         writeln!(text, "  state        {complete}")?;
-        writeln!(text, "  org          {}", clean(&facts.origin))?;
-        let mut scope = clean(&facts.email_domains).replace(',', ", ");
-        if facts.skip_secondary_emails {
+        writeln!(text, "  org          {}", clean(&metadata.origin))?;
+        let mut scope = clean(&metadata.email_domains).replace(',', ", ");
+        if metadata.skip_secondary_emails {
             scope += ", secondary emails not counted";
         }
-        if let Some(name) = &facts.group_name_filter {
+        if let Some(name) = &metadata.group_name_filter {
             write!(scope, "; groups whose name contains {:?}", clean(name))?;
         }
         writeln!(text, "  scope        {scope}")?;

@@ -7,38 +7,34 @@
 mod checkpoint;
 mod summary;
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
-use self::summary::{Manifest, Refusal, Summary};
+use self::summary::{Manifest, Summary};
 pub(in crate::commands) use self::summary::{ScopeCount, domain_lines};
-use crate::config::{Container, Sync};
+use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::{Exit, ExitError};
-use crate::filter::Scope;
 use crate::okta::Client;
 use crate::signal::ShutdownSignal;
-use crate::snapshot::target::{Aside, Target, Temporary};
-use crate::snapshot::{self, Facts, Reader, Run, Warning, Writer, c1z};
-use crate::sync::assemble::{self, Counts};
+use crate::snapshot::target::{ReservedPath, Target};
+use crate::snapshot::{self, FileFormat, Reader, Run, RunMetadata, Warning};
+use crate::sync::assemble::Counts;
 use crate::sync::checkpoint::{Checkpoint, resume};
 use crate::sync::drop_guard::{self, SnapshotSize};
-use crate::sync::plan::Strategy;
-use crate::sync::{OrgReadReport, domain_unused, engine};
-use crate::text::{number, span};
+use crate::sync::engine;
+use crate::sync::pipeline::{Files, Packed, Published, Read};
+use crate::text::span;
 
-/// Runs it.
+/// Runs `sync`.
 ///
 /// # Errors
-/// Whatever ends a sync; [`crate::exit`] says with which code.
+/// Returns the error that ends the run; [`crate::exit`] has its exit code.
 pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     if config.plan {
         super::estimate::run(config, console, stop)
@@ -49,11 +45,11 @@ pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::R
 
 fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let begun = Instant::now();
-    let target = Target::take(&config.file, config.container == Container::Sqlite)?;
+    let target = Target::take(&config.file, config.format == FileFormat::Sqlite)?;
     let manifest = config
         .manifest
         .as_deref()
-        .map(|path| Aside::reserve(path, &target))
+        .map(|path| ReservedPath::reserve(path, &target))
         .transpose()?;
     let before = config
         .max_drop
@@ -61,133 +57,132 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
         .transpose()?
         .flatten();
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
-    let state_file = target.state();
-    let checkpoint = RunCheckpoint::open_or_create(config, &state_file, &target)?;
-    let resumed = checkpoint.resumed;
-    let written = read_and_write(config, console, stop, &client, &target, checkpoint);
-    let (files, written) = match written {
-        Ok(written) => written,
+    let checkpoint_file = target.checkpoint();
+    let RunCheckpoint {
+        resumed,
+        checkpoint,
+    } = RunCheckpoint::open_or_create(config, &checkpoint_file, &target)?;
+    let published = OrgReader {
+        config,
+        console,
+        stop,
+        client,
+        target: &target,
+    }
+    .write(checkpoint)
+    .and_then(|(files, packed)| {
+        let refusal = Refusal::of(&packed, config, before.as_ref());
+        let file = match refusal {
+            None => target.path().to_owned(),
+            Some(Refusal::Incomplete) => target.partial(),
+            Some(Refusal::Dropped(_)) => target.rejected(),
+        };
+        Ok((files.publish(packed, file)?, refusal))
+    });
+    let (published, refusal) = match published {
+        Ok(published) => published,
         Err(error) => {
-            keep_or_remove(&state_file, resumed, &error);
+            keep_or_remove(&checkpoint_file, resumed, &error);
             return Err(error);
         }
     };
-    let (facts, counts) = (&written.facts, &written.counts);
-    let accepted = facts.complete || config.allow_partial;
-    let dropped = before
-        .filter(|_| accepted)
-        .and_then(|before| before.dropped(counts));
-    let file = match (accepted, &dropped) {
-        (true, None) => target.path().to_owned(),
-        (true, Some(_)) => target.rejected(),
-        (false, _) => target.partial(),
-    };
-    if let Err(error) = files.publish(config.container, &file) {
-        keep_or_remove(&state_file, resumed, &error);
-        return Err(error);
+    checkpoint_file.remove_all();
+    let metadata = &published.snapshot.metadata;
+    if metadata.complete && refusal.is_none() {
+        target.remove_unaccepted();
     }
-    state_file.remove_all();
-    if facts.complete && dropped.is_none() {
-        target.remove_asides();
-    }
-    let mut summary = Summary::new(&written, file.display().to_string(), begun.elapsed());
-    let why = match dropped {
-        None if accepted => {
-            if let Some(manifest) = manifest {
-                manifest.write(&Manifest::new(&summary, facts).to_bytes()?)?;
-            }
-            let printed = console.result(&summary, || summary.text());
-            printed.context("the snapshot was written, but printing its summary failed")?;
-            return Ok(Exit::Done);
+    let summary = Summary::new(&published, begun.elapsed());
+    let Some(refusal) = refusal else {
+        if let Some(manifest) = manifest {
+            manifest.write(&Manifest::new(&summary, metadata).to_bytes()?)?;
         }
-        None => ExitError {
-            exit: Exit::Partial,
-            message: format!(
-                "the snapshot is incomplete ({2}): {0} is unchanged, see {1}; pass --allow-partial to accept it",
-                target.path().display(),
-                file.display(),
-                reasons(&written.missing),
-            ),
-        },
-        Some(fell) => ExitError::guard(format!(
-            "the snapshot shrank by more than --max-drop ({fell}): {} is unchanged, see {}; if that is right, pass a higher --max-drop, or none",
-            target.path().display(),
-            file.display(),
-        )),
+        let printed = console.result(&summary, || summary.text());
+        printed.context("the snapshot was written, but printing its summary failed")?;
+        return Ok(Exit::Done);
     };
-    if console.json() {
-        summary.failure = Some(Refusal {
-            error: why.exit.word(),
-            exit_code: why.exit.code(),
-            message: why.message.clone(),
-            request_id: None,
-        });
-        console.result(&summary, String::new)?;
-        tracing::error!("{}", why.message);
-        return Ok(why.exit);
+    let error = refusal.to_error(&published, &target);
+    if !console.json() {
+        return Err(error.into());
     }
-    Err(why.into())
+    console.result(&summary.refused(&error), String::new)?;
+    tracing::error!("{}", error.message);
+    Ok(error.exit)
 }
 
-/// Reads the org and writes the snapshot under its temporary names.
-fn read_and_write(
-    config: &Sync,
-    console: &Console,
-    stop: &ShutdownSignal,
-    client: &Arc<Client>,
-    target: &Target,
-    checkpoint: RunCheckpoint,
-) -> anyhow::Result<(Files, Written)> {
-    let RunCheckpoint { mut checkpoint, .. } = checkpoint;
-    let mut shown = console.progress();
-    let options = config.options();
-    let report = engine::read_org(&options, client, stop, &mut checkpoint, |tally| {
-        shown.show(tally)
-    });
-    shown.clear();
-    let mut report = report.map_err(|error| with_checkpoint_path(error, &target.state()))?;
-    let skew = note_skew(client, &mut report.warnings);
-    let progress = &checkpoint.progress;
-    let ended_at = config.now.unwrap_or_else(now_in_millis);
-    let run = Run {
-        sync_id: sync_id(config, progress.started_at),
-        started_at: progress.started_at,
-    };
-    let files = Files {
-        database: target.database()?,
-        container: target.container()?,
-    };
-    let writer = Writer::create(files.database.path(), &run)?;
-    let facts = Facts {
-        interruptions: progress.interruptions,
-        ..facts(config, &run, ended_at, &report, skew)
-    };
-    let mut written = {
-        let (strategy, warnings) = (report.strategy, report.warnings);
-        let (database, container) = (
-            files.database.path().to_owned(),
-            files.container(config.container)?,
-        );
-        let allow_empty = config.allow_empty;
-        let scope = config.scope.clone();
-        until_stopped(stop, move || {
-            write(
-                &checkpoint,
-                strategy,
-                writer,
-                facts,
-                warnings,
-                &scope,
-                &database,
-                container,
-                allow_empty,
-            )
+/// Why a snapshot may not replace the one before.
+enum Refusal {
+    /// Something could not be read.
+    Incomplete,
+    /// It lost too much; the text says what.
+    Dropped(String),
+}
+
+impl Refusal {
+    fn of(snapshot: &Packed, config: &Sync, before: Option<&PreviousSnapshot>) -> Option<Self> {
+        if !snapshot.metadata.complete && !config.allow_partial {
+            return Some(Self::Incomplete);
+        }
+        before?.dropped(&snapshot.counts).map(Self::Dropped)
+    }
+
+    fn to_error(&self, published: &Published, target: &Target) -> ExitError {
+        let (kept, new) = (target.path().display(), published.file.display());
+        match self {
+            Self::Incomplete => ExitError {
+                exit: Exit::Partial,
+                message: format!(
+                    "the snapshot is incomplete ({}): {kept} is unchanged, see {new}; pass --allow-partial to accept it",
+                    reasons(&published.snapshot.missing),
+                ),
+            },
+            Self::Dropped(fell) => ExitError::guard(format!(
+                "the snapshot shrank by more than --max-drop ({fell}): {kept} is unchanged, see {new}; if that is right, pass a higher --max-drop, or none",
+            )),
+        }
+    }
+}
+
+/// What a run needs to read an org.
+struct OrgReader<'a> {
+    config: &'a Sync,
+    console: &'a Console,
+    stop: &'a ShutdownSignal,
+    client: Arc<Client>,
+    target: &'a Target,
+}
+
+impl OrgReader<'_> {
+    /// Reads the org, and writes the snapshot under its temporary names.
+    fn write(self, mut checkpoint: Checkpoint) -> anyhow::Result<(Files, Packed)> {
+        let Self {
+            config,
+            console,
+            stop,
+            client,
+            target,
+        } = self;
+        let options = config.options();
+        let mut shown = console.progress();
+        let report = engine::read_org(&options, &client, stop, &mut checkpoint, |tally| {
+            shown.show(tally)
+        });
+        shown.clear();
+        let checkpoint_file = target.checkpoint();
+        let mut report = report.map_err(|error| with_checkpoint_path(error, &checkpoint_file))?;
+        let skew = note_skew(&client, &mut report.warnings);
+        let read = Read { checkpoint, report };
+        let metadata = metadata(config, &read, skew);
+        let files = Files::reserve(target, config.format)?;
+        let open = files.create(&Run {
+            sync_id: metadata.sync_id.clone(),
+            started_at: metadata.started_at,
+        })?;
+        let packed = until_stopped(stop, move || {
+            read.assemble(open, &options, metadata)?.pack()
         })
-        .map_err(|error| with_checkpoint_path(resume::after_reading(error), &target.state()))?
-    };
-    note_size(files.database.path(), &mut written.warnings)?;
-    written.missing = report.missing;
-    Ok((files, written))
+        .map_err(|error| with_checkpoint_path(resume::after_reading(error), &checkpoint_file))?;
+        Ok((files, packed))
+    }
 }
 
 /// How much FILE contained before the run, where that must not fall too far.
@@ -205,19 +200,19 @@ impl PreviousSnapshot {
         }
         let read = Reader::open(path).and_then(|reader| {
             let counts = reader.counts()?;
-            Ok((reader.about().facts.clone(), counts))
+            Ok((reader.info().metadata.clone(), counts))
         });
         let (found, counts) = read.context(
             "--max-drop compares with the file that is there, and that cannot be read; move it away, or leave --max-drop out",
         )?;
-        let others = found.map_or(Vec::new(), |found| {
-            other_scope(&found, &scope_facts(config))
+        let differences = found.map_or(Vec::new(), |found| {
+            drop_guard::scope_differences(&found, &scope_metadata(config))
         });
-        if !others.is_empty() {
+        if !differences.is_empty() {
             return Err(ExitError::guard(format!(
                 "--max-drop compares snapshots of one scope, and {} is of another ({}); write to another file, or leave --max-drop out once",
                 path.display(),
-                others.join(", "),
+                differences.join(", "),
             ))
             .into());
         }
@@ -243,30 +238,6 @@ impl PreviousSnapshot {
 fn now_in_millis() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
-}
-
-/// Baton's readers before their version 0.9.1 unpack no more than this (docs/c1z-format.md, Container).
-const LARGEST_FOR_OLD_READERS: u64 = 3 << 30;
-
-/// Too late for the snapshot itself, but not for whoever reads the summary.
-fn note_size(database: &Path, warnings: &mut Vec<Warning>) -> anyhow::Result<()> {
-    let bytes = std::fs::metadata(database)
-        .context("cannot look at the new database")?
-        .len();
-    if bytes > LARGEST_FOR_OLD_READERS {
-        let message = format!(
-            "the database has {} bytes; older Baton readers refuse more than 3 GiB",
-            number(bytes)
-        );
-        tracing::warn!("{message}");
-        warnings.push(Warning {
-            code: "large".to_owned(),
-            kind: "run".to_owned(),
-            object_id: None,
-            message,
-        });
-    }
-    Ok(())
 }
 
 /// The clocks may differ this much before anyone is told, in seconds.
@@ -314,19 +285,15 @@ fn sync_id(config: &Sync, started_at: Timestamp) -> String {
     )
 }
 
-fn facts(
-    config: &Sync,
-    run: &Run,
-    ended_at: Timestamp,
-    report: &OrgReadReport,
-    skew: Option<i64>,
-) -> Facts {
+/// Returns what the snapshot contains about its run, apart from the numbers of rows.
+fn metadata(config: &Sync, read: &Read, skew: Option<i64>) -> RunMetadata {
+    let (report, progress) = (&read.report, &read.checkpoint.progress);
     let cost = &report.cost;
-    Facts {
-        sync_id: run.sync_id.clone(),
+    RunMetadata {
+        sync_id: sync_id(config, progress.started_at),
         command: config.command.to_owned(),
-        started_at: run.started_at,
-        ended_at,
+        started_at: progress.started_at,
+        ended_at: config.now.unwrap_or_else(now_in_millis),
         complete: report.missing.is_empty(),
         strategy: report.strategy.as_str().to_owned(),
         memberships_by: config.memberships_by.as_str().to_owned(),
@@ -344,143 +311,29 @@ fn facts(
         retries: cost.retries,
         waits: cost.waits,
         waited_seconds: (cost.waited.as_secs_f64() * 1000.0).round() / 1000.0,
+        interruptions: progress.interruptions,
         clock_skew_seconds: skew,
         allow_partial: config.allow_partial,
         allow_empty: config.allow_empty,
-        ..scope_facts(config)
+        ..scope_metadata(config)
     }
 }
 
 /// What a snapshot says of its scope.
-fn scope_facts(config: &Sync) -> Facts {
+fn scope_metadata(config: &Sync) -> RunMetadata {
     let domains: Vec<String> = config
         .scope
         .domains()
         .iter()
         .map(ToString::to_string)
         .collect();
-    Facts {
+    RunMetadata {
         origin: config.connection.origin.origin().ascii_serialization(),
         email_domains: domains.join(","),
         skip_secondary_emails: config.scope.skip_secondary(),
         group_name_filter: config.scope.group_name().map(ToString::to_string),
-        ..Facts::default()
+        ..RunMetadata::default()
     }
-}
-
-/// In what two scopes differ, in words.
-fn other_scope(found: &Facts, wanted: &Facts) -> Vec<&'static str> {
-    [
-        ("the org", found.origin != wanted.origin),
-        (
-            "--email-domains",
-            found.email_domains != wanted.email_domains,
-        ),
-        (
-            "--skip-secondary-emails",
-            found.skip_secondary_emails != wanted.skip_secondary_emails,
-        ),
-        (
-            "--group-name-filter",
-            found.group_name_filter != wanted.group_name_filter,
-        ),
-    ]
-    .into_iter()
-    .filter(|(_, differs)| *differs)
-    .map(|(name, _)| name)
-    .collect()
-}
-
-/// The temporary files of the writing.
-struct Files {
-    database: Temporary,
-    container: Temporary,
-}
-
-impl Files {
-    /// The container's file, where there is to be one.
-    fn container(&self, container: Container) -> anyhow::Result<Option<File>> {
-        match container {
-            Container::C1z => self.container.create().map(Some),
-            Container::Sqlite => Ok(None),
-        }
-    }
-
-    fn publish(self, container: Container, file: &Path) -> anyhow::Result<()> {
-        match container {
-            Container::C1z => self.container.publish(file),
-            Container::Sqlite => self.database.publish_database(file),
-        }
-    }
-}
-
-/// A snapshot that is written, under its temporary name.
-struct Written {
-    facts: Facts,
-    counts: Counts,
-    bytes: u64,
-    sha256: String,
-    warnings: Vec<Warning>,
-    /// Why it is incomplete, if it is.
-    missing: Vec<String>,
-}
-
-/// Writes the snapshot and packs it.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "it is the body of a thread, which takes what it needs with it"
-)]
-fn write(
-    checkpoint: &Checkpoint,
-    strategy: Strategy,
-    mut writer: Writer,
-    mut facts: Facts,
-    mut warnings: Vec<Warning>,
-    scope: &Scope,
-    database: &Path,
-    container: Option<File>,
-    allow_empty: bool,
-) -> anyhow::Result<Written> {
-    let everyone = facts.deprovisioned_in_everyone == Some(true);
-    let counts = assemble::assemble(checkpoint, strategy, everyone, scope, &mut writer)?;
-    for unused in counts.domains.iter().filter(|domain| domain.users == 0) {
-        let warning = domain_unused(&unused.domain);
-        tracing::warn!("{}", warning.message);
-        warnings.push(warning);
-    }
-    if !allow_empty && (counts.users == 0 || counts.groups == 0) {
-        let what = if counts.users == 0 { "user" } else { "group" };
-        return Err(ExitError::guard(format!(
-            "no {what} in scope is left at the end of the run; if that is right, pass --allow-empty"
-        ))
-        .into());
-    }
-    facts.users_kept = counts.users;
-    facts.groups_kept = counts.groups;
-    facts.memberships_kept = counts.memberships;
-    facts.memberships_seen = Some(counts.memberships_seen);
-    writer.finish(&facts, &counts.domains, &warnings)?;
-    let (bytes, sha256) = match container {
-        Some(mut file) => {
-            let packed = c1z::pack(database, &mut file)?;
-            (packed.bytes, hex(&packed.sha256))
-        }
-        None => {
-            let mut hash = Sha256::new();
-            let mut from = File::open(database).context("cannot read the new database")?;
-            let bytes = std::io::copy(&mut from, &mut HashWriter(&mut hash))
-                .context("cannot read the new database")?;
-            (bytes, hex(&hash.finalize()))
-        }
-    };
-    Ok(Written {
-        facts,
-        counts,
-        bytes,
-        sha256,
-        warnings,
-        missing: Vec::new(),
-    })
 }
 
 /// Does something that cannot be interrupted in a thread of its own, so that a signal is heard at once. The thread then
@@ -503,24 +356,6 @@ fn until_stopped<T: Send + 'static>(
             }
         }
     }
-}
-
-/// `io::copy` into a hash.
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn reasons(missing: &[String]) -> String {

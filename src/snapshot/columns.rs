@@ -14,7 +14,7 @@ use rusqlite::types::ToSqlOutput;
 use serde::Serialize;
 
 use super::cell::{Cell, ProfileText};
-use super::facts::Facts;
+use super::metadata::RunMetadata;
 use crate::filter::{Domain, MatchedBy};
 use crate::model::{self, Group, GroupId, Profile, User, UserId};
 
@@ -53,7 +53,7 @@ pub const TABLES: [(&str, &[Column]); 6] = [
     (GroupRow::NAME, GroupRow::COLUMNS),
     (MembershipRow::NAME, MembershipRow::COLUMNS),
     (DomainUsers::NAME, DomainUsers::COLUMNS),
-    (Facts::NAME, Facts::COLUMNS),
+    (RunMetadata::NAME, RunMetadata::COLUMNS),
     (Warning::NAME, Warning::COLUMNS),
 ];
 

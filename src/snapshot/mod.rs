@@ -47,14 +47,13 @@ pub mod c1z;
 mod cell;
 mod columns;
 mod error;
-mod facts;
 mod limits;
+mod metadata;
 mod proto;
 mod reader;
 mod schema;
 pub mod target;
 mod times;
-pub mod trust;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -67,7 +66,7 @@ use svix_ksuid::{KSUID_EPOCH, Ksuid};
 pub use cell::ProfileText;
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, TABLES, UserRow, Warning};
 pub use error::Error;
-pub use facts::Facts;
+pub use metadata::RunMetadata;
 pub use reader::{Reader, SortedQuery, SortedRows};
 pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
@@ -95,10 +94,10 @@ pub struct GroupMembers {
     pub kept: Option<u64>,
 }
 
-/// In what kind of file a snapshot is.
+/// The format of a snapshot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Container {
+pub enum FileFormat {
     /// A `.c1z`.
     C1z,
     /// A plain SQLite database.
@@ -107,9 +106,9 @@ pub enum Container {
 
 /// What a file is, and which of its runs is read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct About {
+pub struct FileInfo {
     /// The kind of file.
-    pub container: Container,
+    pub format: FileFormat,
     /// The run that is read: the newest finished full one.
     pub sync_id: String,
     /// When it was started, as UTC; the wall clock of an unknown place if another connector wrote it.
@@ -119,13 +118,13 @@ pub struct About {
     /// How many runs the file holds, whatever became of them.
     pub runs: u64,
     /// How the snapshot was taken; only where this program wrote the run that is read.
-    pub facts: Option<Facts>,
+    pub metadata: Option<RunMetadata>,
 }
 
-impl About {
+impl FileInfo {
     /// Whether this program wrote the run that is read.
     pub fn is_ours(&self) -> bool {
-        self.facts.is_some()
+        self.metadata.is_some()
     }
 }
 

@@ -1,7 +1,7 @@
 //! All the SQL that makes a snapshot's tables and fills them.
 
 use super::columns::{DomainUsers, GroupRow, Table, UserRow, Warning};
-use super::facts::Facts;
+use super::metadata::RunMetadata;
 
 /// The version of the plain tables. A reader refuses a newer one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -107,7 +107,7 @@ pub fn plain_tables() -> String {
         create_table::<GroupRow>(),
         create_table::<DomainUsers>(),
         create_table::<Warning>(),
-        create_table::<Facts>(),
+        create_table::<RunMetadata>(),
     ]
     .concat()
 }

@@ -101,8 +101,8 @@ fn run() -> Run {
     }
 }
 
-fn facts(run: &Run) -> Facts {
-    Facts {
+fn metadata(run: &Run) -> RunMetadata {
+    RunMetadata {
         sync_id: run.sync_id.clone(),
         origin: "https://acme.okta.com".to_owned(),
         email_domains: "example.com".to_owned(),
@@ -113,7 +113,7 @@ fn facts(run: &Run) -> Facts {
         memberships_kept: 5,
         waited_seconds: 0.5,
         tool_version: "0.1.0".to_owned(),
-        ..Facts::default()
+        ..RunMetadata::default()
     }
 }
 
@@ -141,7 +141,7 @@ fn database(path: &Path, users: &[User], groups: &[Written], memberships: &[(&st
         let group = GroupId::from(some[0].0);
         writer.memberships(&group, &users).unwrap();
     }
-    writer.finish(&facts(&run), &[], &[warning()]).unwrap();
+    writer.finish(&metadata(&run), &[], &[warning()]).unwrap();
 }
 
 /// A folder with the usual snapshot in it, as `a.db` and as `a.c1z`.
@@ -240,16 +240,16 @@ fn the_text_of_a_run_id_is_that_of_go() {
 #[test]
 fn what_is_written_is_read_again_from_either_kind_of_file() {
     let (_folder, db, c1z) = written();
-    for (path, container) in [(&db, Container::Sqlite), (&c1z, Container::C1z)] {
+    for (path, container) in [(&db, FileFormat::Sqlite), (&c1z, FileFormat::C1z)] {
         let reader = Reader::open(path).unwrap();
-        let about = reader.about();
-        assert_eq!(about.container, container);
+        let about = reader.info();
+        assert_eq!(about.format, container);
         assert_eq!(about.sync_id, run().sync_id);
         assert_eq!(about.started_at, run().started_at);
         assert_eq!(about.ended_at, at("2026-11-23T15:04:12Z"));
         assert_eq!(about.runs, 1);
         assert!(about.is_ours());
-        assert_eq!(about.facts.as_ref(), Some(&facts(&run())));
+        assert_eq!(about.metadata.as_ref(), Some(&metadata(&run())));
 
         let (counts, warnings, read_users, read_groups, memberships) = everything(path).unwrap();
         assert_eq!((counts.users, counts.groups, counts.memberships), (4, 4, 5));
@@ -463,7 +463,7 @@ fn rows_out_of_order_and_rows_given_twice_are_refused() {
     ] {
         assert!(members(group, users).is_err(), "{group}");
     }
-    let other = Facts::default();
+    let other = RunMetadata::default();
     assert!(matches!(
         writer.finish(&other, &[], &[]),
         Err(Error::OutOfOrder { .. })
@@ -591,7 +591,7 @@ fn files_of_the_go_connector_show_their_users_groups_and_memberships() {
         ]
     );
     assert!(memberships.is_sorted());
-    let about = Reader::open(&path).unwrap().about().clone();
+    let about = Reader::open(&path).unwrap().info().clone();
     assert_eq!(about.sync_id, "3MVqncsGIPHWyD3KYo5Iy5PCwfN");
     assert!(!about.is_ours());
     assert_eq!(about.started_at, at("2026-11-23T15:04:10.954857211Z"));
@@ -601,7 +601,7 @@ fn files_of_the_go_connector_show_their_users_groups_and_memberships() {
 fn the_newest_run_of_a_file_is_read() {
     let path = fixture("go-connector-2syncs.c1z");
     let (counts, _, users, groups, memberships) = everything(&path).unwrap();
-    assert_eq!(Reader::open(&path).unwrap().about().runs, 2);
+    assert_eq!(Reader::open(&path).unwrap().info().runs, 2);
     assert_eq!((counts.users, counts.groups, counts.memberships), (7, 4, 9));
     assert!(ids(&users).contains(&"00u1aaaaaaaaaaaaaaa9"));
     assert!(!ids(&users).contains(&"00u1aaaaaaaaaaaaaaa7"));
@@ -635,7 +635,7 @@ fn files_made_by_hand_of_either_level_are_read() {
             (2, 2, 3),
             "{name}"
         );
-        assert_eq!(Reader::open(&fixture(name)).unwrap().about().runs, 2);
+        assert_eq!(Reader::open(&fixture(name)).unwrap().info().runs, 2);
     }
 }
 

@@ -8,8 +8,8 @@ use prost::Message;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
 use super::columns::Table;
-use super::facts::Facts;
 use super::limits::{MAX_ID, MAX_VALUE, has_few_elements};
+use super::metadata::RunMetadata;
 use super::schema::{self, SCHEMA_VERSION};
 use super::{
     DomainUsers, Error, GroupMembers, GroupRow, ProfileText, Run, UserRow, Warning, baton, proto,
@@ -245,28 +245,28 @@ impl Writer {
     /// the database.
     ///
     /// # Errors
-    /// Facts of another run, or a full disk.
+    /// RunMetadata of another run, or a full disk.
     pub fn finish(
         self,
-        facts: &Facts,
+        metadata: &RunMetadata,
         domains: &[DomainUsers],
         warnings: &[Warning],
     ) -> Result<(), Error> {
-        if facts.sync_id != self.sync_id {
-            let what = format!("run {} cannot end as {}", self.sync_id, facts.sync_id);
+        if metadata.sync_id != self.sync_id {
+            let what = format!("run {} cannot end as {}", self.sync_id, metadata.sync_id);
             return Err(self.out_of_order(what));
         }
-        let ended_at = times::baton(facts.ended_at);
+        let ended_at = times::baton(metadata.ended_at);
         let run = params![self.sync_id, self.started_at, ended_at];
         self.insert(schema::INSERT_RUN, run)?;
-        let facts = Facts {
+        let metadata = RunMetadata {
             schema_version: SCHEMA_VERSION,
             users_kept: self.users,
             groups_kept: self.groups,
             memberships_kept: self.memberships,
-            ..facts.clone()
+            ..metadata.clone()
         };
-        self.insert_row(&schema::insert_into::<Facts>(), &facts)?;
+        self.insert_row(&schema::insert_into::<RunMetadata>(), &metadata)?;
         for row in domains {
             self.insert_row(&schema::insert_into::<DomainUsers>(), row)?;
         }

@@ -1,5 +1,6 @@
-//! Whether a snapshot lost too much since the one before; pure.
+//! The drop guard: whether a snapshot lost too much since the one before, and whether the two can be compared. Pure.
 
+use crate::snapshot::RunMetadata;
 use crate::text::{count, number};
 
 /// How much a snapshot contains.
@@ -28,6 +29,28 @@ pub fn too_much(before: SnapshotSize, after: SnapshotSize, percent: u8) -> Optio
     .map(|(what, before, after)| format!("from {} to {}", count(before, what), number(after)));
     let fell: Vec<String> = fell.collect();
     (!fell.is_empty()).then(|| fell.join(", "))
+}
+
+/// Returns in which parts of the scope two snapshots differ, for a message. Only `origin`, `email_domains`,
+/// `skip_secondary_emails` and `group_name_filter` are compared.
+pub fn scope_differences(before: &RunMetadata, after: &RunMetadata) -> Vec<&'static str> {
+    let parts = [
+        ("the org", before.origin == after.origin),
+        (
+            "--email-domains",
+            before.email_domains == after.email_domains,
+        ),
+        (
+            "--skip-secondary-emails",
+            before.skip_secondary_emails == after.skip_secondary_emails,
+        ),
+        (
+            "--group-name-filter",
+            before.group_name_filter == after.group_name_filter,
+        ),
+    ];
+    let differences = parts.into_iter().filter(|(_, equal)| !equal);
+    differences.map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -70,5 +93,37 @@ mod tests {
             memberships: 0,
         };
         assert_eq!(too_much(nothing, nothing, 0), None);
+    }
+
+    #[test]
+    fn each_part_of_the_scope_that_differs_is_named() {
+        let before = RunMetadata::default();
+        assert!(scope_differences(&before, &before).is_empty());
+        for (after, expected) in [
+            (
+                RunMetadata {
+                    origin: "https://other.example".to_owned(),
+                    ..RunMetadata::default()
+                },
+                vec!["the org"],
+            ),
+            (
+                RunMetadata {
+                    email_domains: "example.org".to_owned(),
+                    group_name_filter: Some("vpn".to_owned()),
+                    ..RunMetadata::default()
+                },
+                vec!["--email-domains", "--group-name-filter"],
+            ),
+            (
+                RunMetadata {
+                    skip_secondary_emails: true,
+                    ..RunMetadata::default()
+                },
+                vec!["--skip-secondary-emails"],
+            ),
+        ] {
+            assert_eq!(scope_differences(&before, &after), expected);
+        }
     }
 }

@@ -4,7 +4,7 @@
 //!   three are pure.
 //! - [`engine`] passes what the threads of [`worker`] read to the [`phases`], which store it in the [`checkpoint`] and
 //!   start what follows.
-//! - [`assemble`] writes the snapshot from the checkpoint, sorted.
+//! - [`assemble`] writes the snapshot from the checkpoint, sorted; [`pipeline`] packs and publishes it.
 
 pub mod assemble;
 pub mod checkpoint;
@@ -15,6 +15,7 @@ pub mod engine;
 pub mod listing;
 pub mod objects;
 mod phases;
+pub mod pipeline;
 pub mod plan;
 mod report;
 mod worker;

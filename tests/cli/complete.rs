@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
-const STATE: &str = ".sync.c1z.work";
+const STATE: &str = ".sync.c1z.checkpoint";
 
 /// Long enough for two cursors, by the count of Everyone.
 fn long_list() -> Org {
@@ -219,7 +219,7 @@ fn a_finished_run_with_a_long_list_is_not_published_again() {
     // Ended by a kill after the file was in its place and before the checkpoint was removed: put back as it was.
     let running = from_both_ends(&folder, &okta, &arguments);
     wait_for_file(&folder.path(".sync.c1z.tmp-db"));
-    let names = [STATE, ".sync.c1z.work-wal"];
+    let names = [STATE, ".sync.c1z.checkpoint-wal"];
     let files = names.map(|name| std::fs::read(folder.path(name)));
     running.end().code(0);
     for (name, bytes) in names.iter().zip(files) {

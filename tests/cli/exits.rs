@@ -30,7 +30,7 @@ fn assert_untouched(folder: &Folder) {
 fn assert_only_the_state_is_new(folder: &Folder) {
     assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), PREVIOUS);
     let mut names = folder.names();
-    names.remove(".sync.c1z.work");
+    names.remove(".sync.c1z.checkpoint");
     assert_eq!(names, ["sync.c1z".to_owned()].into());
 }
 

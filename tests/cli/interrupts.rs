@@ -29,7 +29,9 @@ fn a_signal_ends_the_run_and_leaves_the_previous_file() {
             running.end().code(code).says("interrupted");
             assert_eq!(
                 folder.names(),
-                [".sync.c1z.work", "sync.c1z"].map(str::to_owned).into()
+                [".sync.c1z.checkpoint", "sync.c1z"]
+                    .map(str::to_owned)
+                    .into()
             );
             assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
             // The server would wait out its own delay; it is not needed any more.
@@ -80,7 +82,7 @@ fn a_signal_is_heard_while_the_file_is_written() {
     running.signal("TERM");
     running.end().code(143).says("interrupted");
     // The writer's thread had it open.
-    let state = |name: &String| name.starts_with(".sync.c1z.work");
+    let state = |name: &String| name.starts_with(".sync.c1z.checkpoint");
     assert!(folder.names().iter().all(state), "{:?}", folder.names());
     folder.sync(&okta, &[]).ok().says("resuming the run");
     assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());

@@ -52,7 +52,8 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
         assert!(ran.error().contains("sync.c1z"), "{blocks}: {}", ran.stderr);
         assert_eq!(fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
         let leftovers: Vec<String> = folder.names().into_iter().collect();
-        let of_the_state = |name: &String| name == "sync.c1z" || name.starts_with(".sync.c1z.work");
+        let of_the_state =
+            |name: &String| name == "sync.c1z" || name.starts_with(".sync.c1z.checkpoint");
         assert!(
             leftovers.iter().all(of_the_state),
             "{blocks}: {leftovers:?}"
@@ -309,7 +310,11 @@ fn every_file_of_a_run_is_for_the_owner_only_and_holds_no_token() {
     }
     let ran: Ran = running.end().code(0);
     assert!(!ran.stderr.contains(okta.token()));
-    for name in [".sync.c1z.lock", ".sync.c1z.work", ".sync.c1z.work-wal"] {
+    for name in [
+        ".sync.c1z.lock",
+        ".sync.c1z.checkpoint",
+        ".sync.c1z.checkpoint-wal",
+    ] {
         assert!(seen.contains(name), "{name} was not seen: {seen:?}");
     }
 }

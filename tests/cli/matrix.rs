@@ -465,7 +465,7 @@ fn check(case: &Case, spot: &Spot, forever: bool) {
     let may_pass = matches!(end, Code(6 | 130 | 143, _) | Code(2, REDIRECTED));
     if is_sync && may_pass {
         // What was read is kept, and the next run goes on from it.
-        left.remove(".sync.c1z.work");
+        left.remove(".sync.c1z.checkpoint");
         okta.clear_faults();
         okta.change_options(|options| options.clock_offset_seconds = 0);
         run(&folder, &okta, spot.by, &[]).ok();

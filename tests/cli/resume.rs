@@ -17,7 +17,7 @@ use crate::support::{
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const NOW: &[&str] = &["--now", "2026-01-31T12:00:00Z"];
-const STATE: &str = ".sync.c1z.work";
+const STATE: &str = ".sync.c1z.checkpoint";
 
 /// Several pages of users, of groups, of one group's members and of one user's groups.
 fn org() -> Org {
@@ -361,7 +361,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
             "{name}: {}",
             ran.stderr
         );
-        assert!(folder.path(".sync.c1z.work-old").exists(), "{name}");
+        assert!(folder.path(".sync.c1z.checkpoint-old").exists(), "{name}");
         assert!(!folder.path(STATE).exists(), "{name}");
         okta.clear_faults();
         let ran = folder.sync(&okta, &[]).ok();
@@ -378,7 +378,7 @@ fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
     // Ended by a kill after the file was in its place and before the state was removed: put back as it was.
     let running = folder.sync(&okta, &[]).start();
     wait_for_file(&folder.path(".sync.c1z.tmp-db"));
-    let names = [STATE, ".sync.c1z.work-wal"];
+    let names = [STATE, ".sync.c1z.checkpoint-wal"];
     let files = names.map(|name| std::fs::read(folder.path(name)));
     running.end().code(0);
     for (name, bytes) in names.iter().zip(files) {
@@ -412,7 +412,7 @@ fn sql(folder: &Folder, statement: &str) {
 
 fn overwrite(folder: &Folder, text: &str) {
     // The log first: it would heal the database.
-    std::fs::remove_file(folder.path(".sync.c1z.work-wal")).unwrap();
+    std::fs::remove_file(folder.path(".sync.c1z.checkpoint-wal")).unwrap();
     std::fs::write(folder.path(STATE), text).unwrap();
 }
 
@@ -432,7 +432,7 @@ fn cut(folder: &Folder) {
 fn a_log_whose_end_a_power_cut_took_is_gone_on_with_from_what_is_left() {
     let okta = Okta::with(org());
     let (content_of_truth, _) = undisturbed(&okta, &[]);
-    let log = ".sync.c1z.work-wal";
+    let log = ".sync.c1z.checkpoint-wal";
     for part in [0, 1, 30, 55, 80, 99] {
         okta.clear_requests();
         let folder = Folder::new();

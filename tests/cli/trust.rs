@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::support::{Folder, Okta, assert_holds_the_truth, gate, scope, unlimited};
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
-const STATE: &str = ".sync.c1z.work";
+const STATE: &str = ".sync.c1z.checkpoint";
 /// Somebody else.
 const OTHER: u32 = 54_321;
 
@@ -119,15 +119,15 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
         ),
         (
             |state| {
-                let log = state.with_file_name(".sync.c1z.work-wal");
+                let log = state.with_file_name(".sync.c1z.checkpoint-wal");
                 fs::rename(&log, state.with_file_name("moved")).unwrap();
                 symlink("moved", log).unwrap();
             },
-            ".work-wal is a link",
+            ".checkpoint-wal is a link",
         ),
         (
             |state| {
-                let journal = state.with_file_name(".sync.c1z.work-journal");
+                let journal = state.with_file_name(".sync.c1z.checkpoint-journal");
                 let _ = fs::remove_file(&journal);
                 assert!(
                     Command::new("mkfifo")
@@ -137,7 +137,7 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
                         .success()
                 );
             },
-            ".work-journal is not a regular file",
+            ".checkpoint-journal is not a regular file",
         ),
     ];
     if may_give_away("whose a checkpoint is") {
@@ -148,13 +148,13 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
         cases.push((
             |state| {
                 chown(
-                    state.with_file_name(".sync.c1z.work-wal"),
+                    state.with_file_name(".sync.c1z.checkpoint-wal"),
                     Some(OTHER),
                     None,
                 )
                 .unwrap()
             },
-            ".work-wal belongs to another user",
+            ".checkpoint-wal belongs to another user",
         ));
     }
     for (spoil, reason) in cases {
@@ -239,8 +239,8 @@ fn a_name_that_somebody_else_took_is_refused_before_anything_is_asked() {
     }
     let okta = Okta::unasked();
     for name in [
-        ".sync.db.work",
-        ".sync.db.work-wal",
+        ".sync.db.checkpoint",
+        ".sync.db.checkpoint-wal",
         ".sync.db.tmp-db",
         ".sync.db.tmp-db-journal",
         ".sync.db.tmp",
@@ -397,8 +397,8 @@ fn a_manifest_goes_to_no_name_that_sqlite_or_a_run_uses() {
         "sync.db.partial",
         "sync.db.partial-wal",
         "sync.db.rejected-journal",
-        ".sync.db.work",
-        ".sync.db.work-old-wal",
+        ".sync.db.checkpoint",
+        ".sync.db.checkpoint-old-wal",
         ".sync.db.tmp-db",
         ".sync.db.tmp-db-journal",
         ".sync.db.lock",
@@ -559,7 +559,7 @@ fn data_that_cannot_be_written_is_read_anew_once_it_is_mended() {
         assert!(ran.error().contains("--fresh"), "{}", ran.stderr);
         assert!(okta.count() > asked, "it asks again");
         assert!(!folder.path(STATE).exists());
-        assert!(folder.path(".sync.c1z.work-old").exists());
+        assert!(folder.path(".sync.c1z.checkpoint-old").exists());
     }
     okta.org_mut().remove_user("00ulong");
     folder.sync(&okta, &[]).ok();

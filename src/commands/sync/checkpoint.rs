@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 use super::{now_in_millis, sync_id};
 use crate::config::Sync;
 use crate::exit;
-use crate::snapshot::target::{Left, StateFile, Target};
+use crate::snapshot::target::{CheckpointFile, LeftBehind, Target};
 use crate::snapshot::{self, Reader, Warning};
 use crate::sync::checkpoint::Checkpoint;
 use crate::sync::checkpoint::resume::{self, ResumeKey, RunProgress};
@@ -25,7 +25,7 @@ impl RunCheckpoint {
     /// Resumes an interrupted run, or starts a new one and logs why.
     pub(super) fn open_or_create(
         config: &Sync,
-        file: &StateFile,
+        file: &CheckpointFile,
         target: &Target,
     ) -> anyhow::Result<Self> {
         let key = ResumeKey::of(&config.connection, &config.options());
@@ -83,14 +83,14 @@ impl RunCheckpoint {
 /// Returns an error that says why the checkpoint that is there cannot be resumed.
 fn resumable(
     config: &Sync,
-    file: &StateFile,
+    file: &CheckpointFile,
     target: &Target,
     key: &ResumeKey,
 ) -> anyhow::Result<Option<Checkpoint>> {
     match file.left()? {
-        Left::Nothing => return Ok(None),
-        Left::Distrusted(why) => anyhow::bail!(why),
-        Left::Trusted => {}
+        LeftBehind::Nothing => return Ok(None),
+        LeftBehind::Distrusted(why) => anyhow::bail!(why),
+        LeftBehind::Trusted => {}
     }
     let Some(checkpoint) = Checkpoint::open(file.path())? else {
         return Ok(None);
@@ -116,14 +116,14 @@ fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyh
         target.rejected(),
     ];
     let is_of_the_run = |file: &PathBuf| {
-        let facts = Reader::open(file).ok()?.about().facts.clone()?;
-        Some(facts.sync_id == sync_id)
+        let metadata = Reader::open(file).ok()?.info().metadata.clone()?;
+        Some(metadata.sync_id == sync_id)
     };
     Ok(files.iter().any(|file| is_of_the_run(file) == Some(true)))
 }
 
 /// Keeps the checkpoint after an error if the same command can resume it, or if it may be worth hours.
-pub(super) fn keep_or_remove(file: &StateFile, resumed: bool, error: &anyhow::Error) {
+pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyhow::Error) {
     if !Checkpoint::holds_a_page(file.path()) {
         file.remove();
     } else if exit::is_resumable(error) {
@@ -141,7 +141,7 @@ pub(super) fn keep_or_remove(file: &StateFile, resumed: bool, error: &anyhow::Er
 }
 
 /// Adds the path of the checkpoint to an error of its database.
-pub(super) fn with_checkpoint_path(error: anyhow::Error, file: &StateFile) -> anyhow::Error {
+pub(super) fn with_checkpoint_path(error: anyhow::Error, file: &CheckpointFile) -> anyhow::Error {
     let code = error
         .downcast_ref::<rusqlite::Error>()
         .and_then(rusqlite::Error::sqlite_error_code);

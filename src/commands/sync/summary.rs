@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Written;
-use crate::snapshot::{DomainUsers, Facts, Warning};
+use crate::exit::ExitError;
+use crate::snapshot::{DomainUsers, RunMetadata, Warning};
+use crate::sync::pipeline::Published;
 use crate::text::{clean, count, number, span};
 
 /// What a sync did, for a program and for a person.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     #[serde(flatten)]
-    pub(super) failure: Option<Refusal>,
+    failure: Option<Failure>,
     file: String,
     bytes: u64,
     sha256: String,
@@ -33,11 +34,11 @@ pub(super) struct Summary {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Refusal {
-    pub(super) error: &'static str,
-    pub(super) exit_code: u8,
-    pub(super) message: String,
-    pub(super) request_id: Option<String>,
+struct Failure {
+    error: &'static str,
+    exit_code: u8,
+    message: String,
+    request_id: Option<String>,
 }
 
 /// How many are in scope, and of how many.
@@ -56,41 +57,53 @@ struct Memberships {
 }
 
 impl Summary {
-    pub(super) fn new(written: &Written, file: String, took: Duration) -> Self {
-        let (facts, counts) = (&written.facts, &written.counts);
+    pub(super) fn new(published: &Published, took: Duration) -> Self {
+        let snapshot = &published.snapshot;
+        let (metadata, counts) = (&snapshot.metadata, &snapshot.counts);
         Self {
             failure: None,
-            file,
-            bytes: written.bytes,
-            sha256: written.sha256.clone(),
-            sync_id: facts.sync_id.clone(),
-            complete: facts.complete,
-            strategy: facts.strategy.clone(),
+            file: published.file.display().to_string(),
+            bytes: snapshot.bytes,
+            sha256: snapshot.sha256.clone(),
+            sync_id: metadata.sync_id.clone(),
+            complete: metadata.complete,
+            strategy: metadata.strategy.clone(),
             users: ScopeCount {
                 kept: counts.users,
-                seen: facts
+                seen: metadata
                     .users_seen
-                    .map(|seen| seen + facts.users_only_as_members),
+                    .map(|seen| seen + metadata.users_only_as_members),
             },
             domains: counts.domains.clone(),
             groups: ScopeCount {
                 kept: counts.groups,
-                seen: Some(facts.groups_seen + facts.groups_only_from_users),
+                seen: Some(metadata.groups_seen + metadata.groups_only_from_users),
             },
             memberships: Memberships {
                 kept: counts.memberships,
-                seen: facts.memberships_seen,
+                seen: metadata.memberships_seen,
                 hidden: counts.hidden,
                 hidden_is_estimate: counts.hidden_is_estimate,
             },
-            requests: facts.requests,
-            retries: facts.retries,
-            waits: facts.waits,
-            waited_seconds: facts.waited_seconds,
-            interruptions: facts.interruptions,
+            requests: metadata.requests,
+            retries: metadata.retries,
+            waits: metadata.waits,
+            waited_seconds: metadata.waited_seconds,
+            interruptions: metadata.interruptions,
             seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
-            warnings: written.warnings.clone(),
+            warnings: snapshot.warnings.clone(),
         }
+    }
+
+    /// Adds why the snapshot did not replace the one before.
+    pub(super) fn refused(mut self, error: &ExitError) -> Self {
+        self.failure = Some(Failure {
+            error: error.exit.word(),
+            exit_code: error.exit.code(),
+            message: error.message.clone(),
+            request_id: None,
+        });
+        self
     }
 
     pub(super) fn text(&self) -> String {
@@ -203,18 +216,18 @@ pub(super) struct Manifest<'a> {
     file: &'a str,
     bytes: u64,
     sha256: &'a str,
-    snapshot: &'a Facts,
+    snapshot: &'a RunMetadata,
     domains: &'a [DomainUsers],
     warnings: &'a [Warning],
 }
 
 impl<'a> Manifest<'a> {
-    pub(super) fn new(summary: &'a Summary, facts: &'a Facts) -> Self {
+    pub(super) fn new(summary: &'a Summary, metadata: &'a RunMetadata) -> Self {
         Self {
             file: &summary.file,
             bytes: summary.bytes,
             sha256: &summary.sha256,
-            snapshot: facts,
+            snapshot: metadata,
             domains: &summary.domains,
             warnings: &summary.warnings,
         }

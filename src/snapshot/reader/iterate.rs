@@ -264,7 +264,7 @@ impl Reader {
         parameters: &[&str],
     ) -> Result<SortedQuery<'_, T>, Error> {
         let statement = self.db.prepare(sql).map_err(|error| self.reading(error))?;
-        let mut all = vec![self.about.sync_id.clone()];
+        let mut all = vec![self.info.sync_id.clone()];
         all.extend(parameters.iter().map(|text| (*text).to_owned()));
         Ok(SortedQuery {
             reader: self,
@@ -277,7 +277,7 @@ impl Reader {
     /// Returns the source of a group's memberships, if a plain table says it.
     fn membership_source(&self, group: &GroupId) -> Result<Option<String>, Error> {
         let mut learned = None;
-        if self.about.is_ours() {
+        if self.info.is_ours() {
             let sql = "select learned from groups where id = ?1 limit 1";
             self.more::<Error>(Of::Ids, sql, [group.as_str()], |row| {
                 learned = self.optional_text(row, 0)?;

@@ -32,12 +32,12 @@ pub use self::iterate::{SortedQuery, SortedRows};
 use crate::model::{GroupId, Profile, UserId};
 use crate::snapshot::c1z::{self, Form};
 use crate::snapshot::columns::{BadValue, Table};
-use crate::snapshot::facts::Facts;
 use crate::snapshot::limits::{MAX_DATABASE, MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
+use crate::snapshot::metadata::RunMetadata;
 use crate::snapshot::schema::SCHEMA_VERSION;
 use crate::snapshot::{
-    About, Container, Counts, DomainUsers, Error, GroupRow, ProfileText, UserRow, Warning, baton,
-    proto, times,
+    Counts, DomainUsers, Error, FileFormat, FileInfo, GroupRow, ProfileText, UserRow, Warning,
+    baton, proto, times,
 };
 
 /// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
@@ -196,7 +196,7 @@ pub struct Reader {
     path: PathBuf,
     db: Connection,
     allowance: Allowance,
-    about: About,
+    info: FileInfo,
     /// Reads a user, and a group, from a row of `v1_resources`: its id, the message unless a plain table has the object,
     /// and the columns of that table if it does.
     user_query: String,
@@ -240,12 +240,12 @@ impl Reader {
                     });
                 }
                 allowance.grow(size);
-                Self::new(path, db, allowance, Container::C1z)
+                Self::new(path, db, allowance, FileFormat::C1z)
             }
             Form::Sqlite => {
                 let allowance = Allowance::new(at_rest(path)?);
                 let db = connect(path, path, THEIRS, &allowance)?;
-                Self::new(path, db, allowance, Container::Sqlite)
+                Self::new(path, db, allowance, FileFormat::Sqlite)
             }
         }
     }
@@ -254,22 +254,22 @@ impl Reader {
         path: &Path,
         db: Connection,
         allowance: Allowance,
-        container: Container,
+        format: FileFormat,
     ) -> Result<Self, Error> {
         prepare(path, &db)?;
         let collation = collation(path, &db)?;
-        let about = about(path, &db, container)?;
-        let (user_query, group_query) = match &about.facts {
-            Some(facts) => (
+        let info = info(path, &db, format)?;
+        let (user_query, group_query) = match &info.metadata {
+            Some(metadata) => (
                 format!(
                     "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, {} {PLAIN_USERS}
                         where r.rowid = ?1 limit 1",
-                    plain_columns::<UserRow>(path, &db, facts)?
+                    plain_columns::<UserRow>(path, &db, metadata)?
                 ),
                 format!(
                     "select substr(r.external_id, 7), iif(p.id is null, r.data, null), p.id, {} {PLAIN_GROUPS}
                         where r.rowid = ?1 limit 1",
-                    plain_columns::<GroupRow>(path, &db, facts)?
+                    plain_columns::<GroupRow>(path, &db, metadata)?
                 ),
             ),
             None => (PROTO_USER.to_owned(), PROTO_GROUP.to_owned()),
@@ -278,7 +278,7 @@ impl Reader {
             path: path.to_owned(),
             db,
             allowance,
-            about,
+            info,
             user_query,
             group_query,
             collation,
@@ -289,7 +289,7 @@ impl Reader {
 
     /// Compares the rows with what the run recorded, where this program wrote it: a file that lost some is damaged.
     fn recount(&self) -> Result<(), Error> {
-        let Some(facts) = &self.about.facts else {
+        let Some(metadata) = &self.info.metadata else {
             return Ok(());
         };
         let resources =
@@ -299,23 +299,23 @@ impl Reader {
             format!("{resources} 'group'"),
         );
         let grants = "select count(sync_id) from v1_grants where sync_id = ?1";
-        let id = Some(&self.about.sync_id);
+        let id = Some(&self.info.sync_id);
         for (what, recorded, sql, parameter) in [
-            ("users", facts.users_kept, users.as_str(), id),
+            ("users", metadata.users_kept, users.as_str(), id),
             (
                 "users",
-                facts.users_kept,
+                metadata.users_kept,
                 "select count(id) from users",
                 None,
             ),
-            ("groups", facts.groups_kept, &groups, id),
+            ("groups", metadata.groups_kept, &groups, id),
             (
                 "groups",
-                facts.groups_kept,
+                metadata.groups_kept,
                 "select count(id) from groups",
                 None,
             ),
-            ("memberships", facts.memberships_kept, grants, id),
+            ("memberships", metadata.memberships_kept, grants, id),
         ] {
             let mut there = 0;
             self.each(Of::Ids, sql, params_from_iter(parameter), |row| {
@@ -331,8 +331,8 @@ impl Reader {
     }
 
     /// What the file is, and which of its runs is read.
-    pub fn about(&self) -> &About {
-        &self.about
+    pub fn info(&self) -> &FileInfo {
+        &self.info
     }
 
     /// How much of what there is.
@@ -341,7 +341,7 @@ impl Reader {
     /// A damaged file.
     pub fn counts(&self) -> Result<Counts, Error> {
         let mut counts = Counts::default();
-        let sync_id = &self.about.sync_id;
+        let sync_id = &self.info.sync_id;
         self.each(
             Of::Ids,
             "select resource_type_id, count(distinct external_id) from v1_resources where sync_id = ?1
@@ -400,8 +400,8 @@ impl Reader {
         by_message: impl FnOnce(&Self, &mut BTreeMap<String, u64>) -> Result<(), Error>,
     ) -> Result<BTreeMap<String, u64>, Error> {
         let mut map = BTreeMap::new();
-        if self.about.is_ours() {
-            self.each(Of::Ids, plain, [&self.about.sync_id], |row| {
+        if self.info.is_ours() {
+            self.each(Of::Ids, plain, [&self.info.sync_id], |row| {
                 let word: Option<String> = row.get(0)?;
                 map.insert(
                     word.unwrap_or_else(|| UNKNOWN.to_owned()),
@@ -420,7 +420,7 @@ impl Reader {
     /// # Errors
     /// A damaged file.
     pub fn warnings(&self) -> Result<Vec<Warning>, Error> {
-        if self.about.is_ours() {
+        if self.info.is_ours() {
             self.table(Of::Values, "rowid")
         } else {
             Ok(Vec::new())
@@ -433,7 +433,7 @@ impl Reader {
     /// A damaged file.
     pub fn domains(&self) -> Result<Vec<DomainUsers>, Error> {
         let known = columns(&self.path, &self.db, DomainUsers::NAME)?;
-        let (true, Some(known)) = (self.about.is_ours(), known) else {
+        let (true, Some(known)) = (self.info.is_ours(), known) else {
             return Ok(Vec::new());
         };
         has(
@@ -482,7 +482,7 @@ impl Reader {
                 found.push((row, id.to_owned(), named));
             }
         };
-        let (names, from) = if self.about.is_ours() {
+        let (names, from) = if self.info.is_ours() {
             ("p.id, p.login, p.email", PLAIN_USERS)
         } else {
             ("null, null, null", "from v1_resources r")
@@ -492,7 +492,7 @@ impl Reader {
                 order by r.external_id collate {}, r.rowid",
             self.collation
         );
-        self.rows(Of::Ids, &sql, [&self.about.sync_id], |row| {
+        self.rows(Of::Ids, &sql, [&self.info.sync_id], |row| {
             let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
             let (login, email) = if self.optional_text(row, 2)?.is_some() {
                 (self.optional_text(row, 3)?, self.optional_text(row, 4)?)
@@ -936,10 +936,14 @@ fn bad_value<T: Table>(path: &Path, id: Option<&str>, bad: &BadValue) -> Error {
 
 /// The columns of a plain table in a list to select, `p` being the table. A column that an earlier version did not have yet
 /// is null.
-fn plain_columns<T: Table>(path: &Path, db: &Connection, facts: &Facts) -> Result<String, Error> {
+fn plain_columns<T: Table>(
+    path: &Path,
+    db: &Connection,
+    metadata: &RunMetadata,
+) -> Result<String, Error> {
     let known = columns(path, db, T::NAME)?
         .ok_or_else(|| Error::damaged(path, format!("the table {} is missing", T::NAME)))?;
-    if facts.schema_version == SCHEMA_VERSION {
+    if metadata.schema_version == SCHEMA_VERSION {
         has(path, T::NAME, &known, names::<T>())?;
     }
     let is_known = |name: &str| known.iter().any(|column| column == name);
@@ -1000,7 +1004,7 @@ fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<Strin
 }
 
 /// Picks the run.
-fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Error> {
+fn info(path: &Path, db: &Connection, format: FileFormat) -> Result<FileInfo, Error> {
     let failed = |error| Error::reading(path, MAX_ID, error);
     let known = columns(path, db, "v1_sync_runs")?.unwrap_or_default();
     limit(db, MAX_ID).map_err(failed)?;
@@ -1043,18 +1047,18 @@ fn about(path: &Path, db: &Connection, container: Container) -> Result<About, Er
             )
         })
     };
-    Ok(About {
-        container,
+    Ok(FileInfo {
+        format,
         started_at: time(&started_at)?,
         ended_at: time(&ended_at)?,
         runs,
-        facts: facts(path, db, &sync_id)?,
+        metadata: metadata(path, db, &sync_id)?,
         sync_id,
     })
 }
 
-/// The facts, if the plain tables describe the run.
-fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, Error> {
+/// The metadata, if the plain tables describe the run.
+fn metadata(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<RunMetadata>, Error> {
     limit(db, MAX_VALUE).map_err(|error| Error::reading(path, MAX_VALUE, error))?;
     let Some(known) = columns(path, db, "snapshot")? else {
         return Ok(None);
@@ -1088,15 +1092,15 @@ fn facts(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<Facts>, E
     has(path, Warning::NAME, &warnings, names::<Warning>())?;
     // What an earlier version did not know yet is null.
     let is_known = |name: &str| known.iter().any(|column| column == name);
-    let selected: Vec<&str> = names::<Facts>()
+    let selected: Vec<&str> = names::<RunMetadata>()
         .map(|name| if is_known(name) { name } else { "null" })
         .collect();
     let sql = format!(
         "select {} from snapshot where sync_id = ?1 limit 1",
         selected.join(", ")
     );
-    db.query_row(&sql, [sync_id], |row| Ok(Facts::from_row(row, 0)))
+    db.query_row(&sql, [sync_id], |row| Ok(RunMetadata::from_row(row, 0)))
         .map_err(failed)?
         .map(Some)
-        .map_err(|bad| bad_value::<Facts>(path, None, &bad))
+        .map_err(|bad| bad_value::<RunMetadata>(path, None, &bad))
 }

@@ -10,7 +10,7 @@ use super::times;
 table! {
     /// How a snapshot was taken, and what the scope let through: one field for each column of the table `snapshot`.
     #[derive(Clone, Debug, PartialEq, Serialize)]
-    pub struct Facts = "snapshot" {
+    pub struct RunMetadata = "snapshot" {
         /// The run of `v1_sync_runs` that the plain tables describe.
         sync_id: String,
         /// The org, as `https://host`.
@@ -87,7 +87,7 @@ table! {
     }
 }
 
-impl Default for Facts {
+impl Default for RunMetadata {
     fn default() -> Self {
         Self {
             sync_id: String::new(),
@@ -141,28 +141,30 @@ mod tests {
     use crate::snapshot::columns::{BadValue, Table as _};
     use crate::snapshot::schema;
 
-    /// Stores facts, changes the table, and reads them again.
-    fn read_again(facts: &Facts, change: &str) -> Result<Facts, BadValue> {
+    /// Stores metadata, changes the table, and reads them again.
+    fn read_again(metadata: &RunMetadata, change: &str) -> Result<RunMetadata, BadValue> {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(&schema::create_table::<Facts>()).unwrap();
-        let values = params_from_iter(facts.values());
-        db.execute(&schema::insert_into::<Facts>(), values).unwrap();
+        db.execute_batch(&schema::create_table::<RunMetadata>())
+            .unwrap();
+        let values = params_from_iter(metadata.values());
+        db.execute(&schema::insert_into::<RunMetadata>(), values)
+            .unwrap();
         db.execute_batch(change).unwrap();
         let mut select = db.prepare("select * from snapshot").unwrap();
         let mut rows = select.query([]).unwrap();
-        Facts::from_row(rows.next().unwrap().unwrap(), 0)
+        RunMetadata::from_row(rows.next().unwrap().unwrap(), 0)
     }
 
     #[test]
     fn facts_survive_their_row() {
-        let facts = Facts {
+        let metadata = RunMetadata {
             users_seen: Some(7),
             waited_seconds: 1.5,
             clock_skew_seconds: Some(-3),
             group_name_filter: Some("vpn".to_owned()),
-            ..Facts::default()
+            ..RunMetadata::default()
         };
-        assert_eq!(read_again(&facts, ""), Ok(facts));
+        assert_eq!(read_again(&metadata, ""), Ok(metadata));
     }
 
     #[test]
@@ -174,14 +176,14 @@ mod tests {
             ),
             ("update snapshot set sync_id = null", "sync_id"),
         ] {
-            let error = read_again(&Facts::default(), change).unwrap_err();
+            let error = read_again(&RunMetadata::default(), change).unwrap_err();
             assert_eq!(error.column, column);
         }
     }
 
     #[test]
     fn facts_are_printed_as_json_with_times_as_text() {
-        let json = serde_json::to_value(Facts::default()).unwrap();
+        let json = serde_json::to_value(RunMetadata::default()).unwrap();
         assert_eq!(json["started_at"], "1970-01-01T00:00:00.000Z");
         assert_eq!(json["complete"], true);
         assert!(json["users_seen"].is_null());
