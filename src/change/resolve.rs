@@ -10,7 +10,6 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 
 use super::decide::{self, Found, Memberships, Pair, Reading, RowRefusal, Rules};
-use crate::console::Console;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::read::Start;
 use crate::okta::settings::PageSizes;
@@ -33,8 +32,12 @@ fn found<T>(result: Result<Found<T>, RowRefusal>) -> Found<T> {
     result.unwrap_or_else(Found::Unreadable)
 }
 
+/// Shows the progress of a number of things, which the label names in the plural. The function that it returns is called
+/// once for each thing done, and dropped at the end.
+pub type StartProgress = dyn Fn(u64, &'static str) -> Box<dyn FnMut()> + Send + Sync;
+
 /// What looking things up takes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Resolver {
     /// The way to Okta.
     pub client: Arc<Client>,
@@ -44,8 +47,8 @@ pub struct Resolver {
     pub sizes: PageSizes,
     /// Whether a signal came.
     pub stop: ShutdownSignal,
-    /// Where progress is shown.
-    pub console: Console,
+    /// How progress is shown.
+    pub progress: Arc<StartProgress>,
 }
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -166,14 +169,14 @@ impl Resolver {
             });
         }
         drop(answer_in);
-        let mut progress = self.console.change_progress(expected as u64, label);
+        let mut step = (self.progress)(expected as u64, label);
         let mut found = HashMap::with_capacity(expected);
         while found.len() < expected {
             self.stop.check()?;
             match answers.recv_timeout(POLL_INTERVAL) {
                 Ok((key, answer)) => {
                     found.insert(key, answer?);
-                    progress.step();
+                    step();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {

@@ -43,12 +43,16 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
         Some(path) if !config.dry_run => Some(Audit::open(path)?),
         _ => None,
     };
+        let shown_on = *console;
     let resolver = Resolver {
         client: Arc::new(Client::new(&config.connection, stop.clone())?),
         workers: config.connection.concurrency,
         sizes: config.connection.page_sizes,
         stop: stop.clone(),
-        console: *console,
+        progress: Arc::new(move |all, label| {
+            let mut progress = shown_on.change_progress(all, label);
+            Box::new(move || progress.step())
+        }),
     };
     saying_waits(&resolver.client, || {
         act(config, console, stop, &resolver, &origin, log)
