@@ -13,7 +13,8 @@ use super::audit::{Audit, AuditHistory, AuditResult, Sending, change_id};
 use super::decide::{Pair, Reading};
 use super::resolve::{Resolver, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
-use crate::okta::{ChangeResponse, Client, Error, change, pace, read};
+use crate::okta::http::pace;
+use crate::okta::{ChangeResponse, Client, Error, change, read};
 
 /// How a change ended.
 #[derive(Clone, Debug, PartialEq)]

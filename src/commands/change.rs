@@ -43,7 +43,7 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
         Some(path) if !config.dry_run => Some(Audit::open(path)?),
         _ => None,
     };
-        let shown_on = *console;
+    let shown_on = *console;
     let resolver = Resolver {
         client: Arc::new(Client::new(&config.connection, stop.clone())?),
         workers: config.connection.concurrency,

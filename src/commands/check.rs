@@ -16,7 +16,7 @@ use crate::console::{Console, FailureObject};
 use crate::exit::{self, Exit};
 use crate::filter::Scope;
 use crate::model::{Group, User, UserId};
-use crate::okta::pace::Standing;
+use crate::okta::http::pace::Standing;
 use crate::okta::probe::{self, First, answered};
 use crate::okta::read::UserListMethod;
 use crate::okta::role::{May, may_change};

@@ -1,7 +1,7 @@
 //! What is changed: memberships, one at a time. The only file that sends a PUT or a DELETE.
 
-use super::client::{ChangeResponse, Client, MembershipOp};
-use super::error::Error;
+use super::http::Error;
+use super::http::{ChangeResponse, Client, MembershipOp};
 use super::read::path;
 use crate::model::{GroupId, UserId};
 

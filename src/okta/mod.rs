@@ -12,26 +12,19 @@
 //! | a membership | `PUT`, `DELETE /api/v1/groups/{id}/users/{id}` | okta.groups.manage |
 //!
 //! Rules that hold in here:
-//! - [`client`] alone sends, sleeps and retries. What it decides, it asks of [`pace`] and [`page`], which are pure.
-//! - The token goes to the configured origin and nowhere else: links are followed by path and query only, redirects are
-//!   not followed, and the header is marked sensitive.
+//! - [`http`] alone sends and sleeps.
 //! - [`read`] and [`probe`] only GET; [`change`] is the only file that does not. JSON as Okta writes it stays in [`wire`].
 //! - Okta omits what is null, adds fields at will, and lets admins put any JSON type into a profile: absent, null and
 //!   unknown are accepted everywhere but in ids.
 
 pub mod auth;
 pub mod change;
-pub mod client;
-mod error;
+pub mod http;
 pub mod order;
-pub mod pace;
-pub mod page;
 pub mod probe;
-mod proxy;
 pub mod read;
 pub mod role;
 pub mod settings;
 pub mod wire;
 
-pub use client::{ChangeResponse, Client, MembershipOp};
-pub use error::{ApiError, Call, Error};
+pub use http::{ApiError, Call, ChangeResponse, Client, Error, MembershipOp};

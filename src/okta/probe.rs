@@ -1,8 +1,8 @@
 //! One look at each thing that a sync or a change needs: the first page of a listing, or one object. Only GETs.
 
 use super::ApiError;
-use super::client::{Client, PageRequest, Response, request_id};
-use super::error::{Call, Error};
+use super::http::{Call, Error};
+use super::http::{Client, PageRequest, Response, request_id};
 use super::read::{self, UserListMethod, target};
 use super::role::Role;
 use super::wire::{self, Malformed};

@@ -5,10 +5,10 @@
 
 use url::{Url, form_urlencoded};
 
-use super::client::{Client, PageRequest, Response};
-use super::error::{Call, Error};
+use super::http::page::{self, PageTracker, RowKey, RowSummary};
+use super::http::{Call, Error};
+use super::http::{Client, PageRequest, Response};
 use super::order::{End, Position};
-use super::page::{self, PageTracker, RowKey, RowSummary};
 use super::wire::{self, Malformed};
 use crate::model::{Group, GroupId, User, UserId};
 

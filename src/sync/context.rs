@@ -11,7 +11,7 @@ use super::listing::{ListingId, ListingKind, OpenListing};
 use super::objects::{CopySource, LocalId};
 use super::worker::{PageCommit, Shared, Task, UserRow};
 use crate::model::UserId;
-use crate::okta::client::Cost;
+use crate::okta::http::Cost;
 use crate::snapshot::Warning;
 
 /// What the phases of a run share.

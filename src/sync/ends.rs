@@ -12,8 +12,8 @@
 
 use std::time::Duration;
 
+use crate::okta::http::page::RowSummary;
 use crate::okta::order::{End, ORDERS, Position};
-use crate::okta::page::RowSummary;
 
 /// How far the two cursors are.
 #[derive(Clone, Debug)]

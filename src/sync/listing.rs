@@ -3,8 +3,8 @@
 
 use super::objects::LocalId;
 use crate::model::{GroupId, UserId};
+use crate::okta::http::page::RowKey;
 use crate::okta::order::{End, Position};
-use crate::okta::page::RowKey;
 use crate::okta::read::UserSet;
 
 /// The number of a listing in this run.

@@ -2,7 +2,7 @@
 
 use super::plan::Strategy;
 use crate::filter::Domain;
-use crate::okta::client::Cost;
+use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
 use crate::snapshot::Warning;
 

@@ -16,7 +16,7 @@ use super::listing::{ListingId, ListingKind, OpenListing};
 use super::objects::{CopyComparison, CopySource, LocalId, ObjectIndex};
 use crate::filter::{Addresses, Domain, MatchedBy, Scope};
 use crate::model::{Group, GroupId, UserId};
-use crate::okta::page::{RowKey, RowSummary};
+use crate::okta::http::page::{RowKey, RowSummary};
 use crate::okta::read::{self, Start, UserSet};
 use crate::okta::settings::PageSizes;
 use crate::okta::wire::{self, Malformed};

@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use rusqlite::params;
 
 use super::{Checkpoint, count};
+use crate::okta::http::page::{RowKey, RowSummary};
 use crate::okta::order::Position;
-use crate::okta::page::{RowKey, RowSummary};
 use crate::snapshot::Warning;
 use crate::sync::listing::{ListingId, ListingKind, OpenListing};
 

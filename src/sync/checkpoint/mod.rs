@@ -24,7 +24,7 @@ pub use self::objects::UserCopy;
 use self::resume::{ResumeKey, RunProgress};
 use super::listing::ListingId;
 use super::plan::Strategy;
-use crate::okta::client::Cost;
+use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
 
 /// The pages of a run, and how far it is. The file is the caller's to remove.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::okta;
-use crate::okta::client::Cost;
+use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
 use crate::okta::settings::Connection;
 use crate::outcome::ExitError;

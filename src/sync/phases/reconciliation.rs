@@ -8,7 +8,7 @@ use super::memberships::MembershipPhase;
 use super::users::UserPhase;
 use crate::model::{Group, UserId};
 use crate::okta::Error;
-use crate::okta::page::RowKey;
+use crate::okta::http::page::RowKey;
 use crate::sync::checkpoint::Checkpoint;
 use crate::sync::context::Context;
 use crate::sync::listing::ListingKind;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use siphasher::sip::SipHasher13;
 use url::Url;
 
-use super::order::Position;
+use crate::okta::order::Position;
 
 /// Why a `Link` header does not lead on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use super::settings::Proxy;
+use crate::okta::settings::Proxy;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,526 @@
+//! One attempt: sends a request once and reads the whole response.
+//!
+//! - Only this file sends. The token goes to the configured origin; redirects are not followed.
+//! - The token is masked in headers and body before anything else sees them.
+//! - Responses are bounded: in bytes while they are read, in rows and nesting before they are parsed.
+
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use reqwest::blocking::RequestBuilder;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION,
+};
+use reqwest::redirect::Policy;
+use url::Url;
+
+use super::client::MembershipOp;
+use super::error::{ApiError, Call, Error, is_oktas_code};
+use super::pace::{self, ResponseClass, Signals};
+use super::{page, proxy};
+use crate::mask::Mask;
+use crate::okta::auth::Credentials;
+use crate::okta::settings::{Connection, Proxy};
+use crate::okta::wire::{self, Malformed};
+use crate::text;
+
+/// No listing of Okta's is this large; a larger body does not end.
+const LARGEST_BODY: usize = 64 << 20;
+/// Okta's errors have a few hundred bytes; a proxy's page is truncated.
+const LARGEST_ERROR: usize = 64 << 10;
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verb {
+    Get { lean: bool },
+    Change(MembershipOp),
+}
+
+impl Verb {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Get { lean: true } => {
+                "application/json; okta-response=\"omitCredentials,omitCredentialsLinks,omitTransitioningToStatus\""
+            }
+            _ => "application/json",
+        }
+    }
+}
+
+/// A complete response of status 200, or 204 to a change.
+#[derive(Debug)]
+pub struct Response {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body: decompressed, with the token masked and lone surrogates repaired.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// Returns the path and query of the next page, if there is one. The inner error is a link to another host or listing,
+    /// which a retry would not change.
+    ///
+    /// # Errors
+    /// Returns an error if a `Link` header cannot be read: it may hide the next page, so it never counts as the last page.
+    pub fn next_page(&self, asked: &Url) -> Result<Result<Option<String>, String>, Malformed> {
+        let mut lines = Vec::new();
+        for line in self.headers.get_all(LINK) {
+            let line = std::str::from_utf8(line.as_bytes()).ok();
+            let line = line.filter(|line| line.is_ascii()).ok_or_else(|| {
+                Malformed("the Link header holds a byte outside ASCII".to_owned())
+            })?;
+            lines.push(line);
+        }
+        match page::next(lines, asked) {
+            Ok(next) => Ok(Ok(next)),
+            Err(page::BadLink::Unreadable(problem)) => Err(Malformed(problem)),
+            Err(page::BadLink::Elsewhere(problem)) => Ok(Err(problem)),
+        }
+    }
+
+    pub(super) fn request_id(&self) -> Option<String> {
+        request_id(&self.headers)
+    }
+}
+
+/// How one attempt failed.
+pub(super) struct AttemptError {
+    pub(super) problem: String,
+    pub(super) outcome: ResponseClass,
+    pub(super) request_id: Option<String>,
+    /// Whether a smaller page might succeed.
+    pub(super) smaller: bool,
+    pub(super) timed_out: bool,
+    /// The status, if there was a response.
+    pub(super) status: Option<u16>,
+    /// Whether the response contained Okta's own error code.
+    pub(super) by_okta: bool,
+    /// Whether the request certainly never left.
+    pub(super) unsent: bool,
+    /// The error to end with, if a retry is of no use.
+    pub(super) last: Option<Box<Error>>,
+    /// How long the server asks to wait.
+    pub(super) retry_after: Option<Duration>,
+    /// Whether a host name could not be resolved.
+    pub(super) unresolved: bool,
+}
+
+impl AttemptError {
+    pub(super) fn lost(problem: impl Into<String>) -> Self {
+        Self {
+            problem: problem.into(),
+            outcome: ResponseClass::Lost,
+            request_id: None,
+            smaller: false,
+            timed_out: false,
+            status: None,
+            by_okta: false,
+            unsent: false,
+            last: None,
+            retry_after: None,
+            unresolved: false,
+        }
+    }
+
+    pub(super) fn malformed(problem: impl Into<String>, request_id: Option<String>) -> Self {
+        Self {
+            request_id,
+            outcome: ResponseClass::Useful,
+            ..Self::lost(problem)
+        }
+    }
+
+    fn timed_out(timeout: Duration) -> Self {
+        Self {
+            timed_out: true,
+            ..Self::lost(format!(
+                "no complete response within {}",
+                text::span(timeout)
+            ))
+        }
+    }
+
+    fn too_large() -> Self {
+        Self {
+            smaller: true,
+            ..Self::lost("the answer is larger than 64 MiB")
+        }
+    }
+
+    fn final_error(problem: String, error: Error) -> Self {
+        Self {
+            last: Some(Box::new(error)),
+            ..Self::lost(problem)
+        }
+    }
+}
+
+/// The connection to one org.
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::blocking::Client,
+    origin: Url,
+    pub(super) credentials: Credentials,
+    mask: Mask,
+    proxy: Option<Proxy>,
+    pub(super) timeout: Duration,
+}
+
+impl Transport {
+    /// # Errors
+    /// [`Error::Setup`], where TLS or the token cannot be used.
+    pub(super) fn new(connection: &Connection) -> Result<Self, Error> {
+        let setup =
+            |error: &dyn std::fmt::Display| Error::Setup(format!("cannot set up HTTPS: {error}"));
+        let mut http = reqwest::blocking::Client::builder()
+            .user_agent(concat!("okta-ciam/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .timeout(connection.timeout)
+            .pool_max_idle_per_host(connection.concurrency)
+            .tcp_nodelay(true);
+        // The configuration has read the variables; nothing else may add a proxy.
+        http = http.no_proxy();
+        if let Some(proxy) = &connection.proxy {
+            let url = proxy.url.clone();
+            http = http.proxy(reqwest::Proxy::all(url).map_err(|error| setup(&error))?);
+        }
+        if connection.origin.scheme() == "http" {
+            // Without TLS there is nothing to verify, and a small container may have no certificates.
+            http = http.tls_certs_only([]);
+        }
+        if let Some(pem) = &connection.ca_pem {
+            let roots =
+                reqwest::Certificate::from_pem_bundle(pem).map_err(|error| setup(&error))?;
+            http = http.tls_certs_merge(roots);
+        }
+        connection.credentials.authorize().map_err(|_| {
+            Error::Setup("the token holds a character that no header can".to_owned())
+        })?;
+        Ok(Self {
+            http: http.build().map_err(|error| {
+                let why = innermost(&error);
+                setup(&format!(
+                    "{why}; if this machine has no root certificates, install them or set SSL_CERT_FILE or --ca-file"
+                ))
+            })?,
+            origin: connection.origin.clone(),
+            mask: Mask::of(connection.credentials.secret()),
+            credentials: connection.credentials.clone(),
+            proxy: connection.proxy.clone(),
+            timeout: connection.timeout,
+        })
+    }
+
+    /// Returns the configured origin with the path and query of `target`. No URL is built anywhere else.
+    pub(super) fn url(&self, target: &str) -> Result<Url, Error> {
+        page::on_origin(&self.origin, target).ok_or_else(|| {
+            Error::Setup(format!(
+                "internal error: {target:?} is not a path of the org; please report this bug"
+            ))
+        })
+    }
+
+    /// Sends once and reads the whole response. `signals` gets what the headers contain about pacing, also on failure.
+    pub(super) fn attempt(
+        &self,
+        verb: Verb,
+        url: &Url,
+        call: &Call,
+        timeout: Duration,
+        signals: &mut Signals,
+    ) -> Result<Response, AttemptError> {
+        let begun = Instant::now();
+        let mut response = self
+            .request(verb, url)?
+            .timeout(timeout)
+            .send()
+            .map_err(|error| self.not_sent(&error, call, timeout))?;
+        let mut headers = std::mem::take(response.headers_mut());
+        let status = response.status().as_u16();
+        *signals = Signals::of(&headers);
+        self.mask.headers(&mut headers);
+        let body = read_body(&mut response, begun, timeout, status >= 300).map(|mut body| {
+            self.mask.bytes(&mut body);
+            wire::repaired(body)
+        });
+        match (verb, status) {
+            (Verb::Get { .. }, 200) => bounded(
+                Response {
+                    headers,
+                    body: body?,
+                },
+                url,
+            ),
+            // The response to a change has no body.
+            (Verb::Change(_), 204) => Ok(Response {
+                headers,
+                body: Vec::new(),
+            }),
+            // Any other success does not prove that Okta made the change (docs/okta-api.md, Changes to a membership): it may
+            // be a proxy's.
+            (Verb::Change(_), 200..=299) => Err(AttemptError {
+                request_id: request_id(&headers),
+                status: Some(status),
+                ..AttemptError::lost(format!("the answer was {status}, not 204"))
+            }),
+            // The status says enough where the body is lost.
+            _ => Err(self.refused(status, &headers, &body.unwrap_or_default(), call)),
+        }
+    }
+
+    fn request(&self, verb: Verb, url: &Url) -> Result<RequestBuilder, AttemptError> {
+        let request = match verb {
+            Verb::Get { .. } => self.http.get(url.clone()),
+            // Without a length Okta answers 411 (docs/okta-api.md, Requests and responses).
+            Verb::Change(operation) => self
+                .http
+                .request(operation.method(), url.clone())
+                .header(CONTENT_LENGTH, "0")
+                .body(Vec::new()),
+        };
+        let authorization = self
+            .credentials
+            .authorize()
+            .map_err(|error| AttemptError::lost(error.to_string()))?;
+        Ok(request
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, verb.content_type()))
+    }
+
+    fn refused(&self, status: u16, headers: &HeaderMap, body: &[u8], call: &Call) -> AttemptError {
+        let (code, summary) = wire::refusal(body);
+        let by_okta = code.as_deref().is_some_and(is_oktas_code);
+        let request_id = request_id(headers);
+        let failure = AttemptError {
+            request_id: request_id.clone(),
+            status: Some(status),
+            by_okta,
+            retry_after: pace::retry_after(headers),
+            ..AttemptError::lost(refusal_text(status, code.as_deref(), summary.as_deref()))
+        };
+        if status == 429 {
+            return AttemptError {
+                outcome: ResponseClass::Limited,
+                ..failure
+            };
+        }
+        let outcome = if status >= 500 {
+            ResponseClass::ServerError
+        } else {
+            ResponseClass::Useful
+        };
+        if pace::is_retryable(status, code.as_deref()) {
+            return AttemptError {
+                outcome,
+                smaller: pace::wants_smaller_page(status),
+                ..failure
+            };
+        }
+        let call = call.clone();
+        let last = if (300..400).contains(&status) && status != 304 {
+            Error::Redirected {
+                call,
+                status,
+                to: self.redirect_host(headers),
+            }
+        } else {
+            Error::Refused(ApiError {
+                call,
+                status,
+                code,
+                summary,
+                request_id,
+            })
+        };
+        AttemptError {
+            outcome: ResponseClass::Useful,
+            last: Some(Box::new(last)),
+            ..failure
+        }
+    }
+
+    fn redirect_host(&self, headers: &HeaderMap) -> String {
+        headers
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|location| self.origin.join(location).ok())
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_else(|| "nowhere".to_owned())
+    }
+
+    /// Explains why there was no response.
+    fn not_sent(&self, error: &reqwest::Error, call: &Call, timeout: Duration) -> AttemptError {
+        let text = self.mask.text(innermost(error));
+        if error.is_timeout() {
+            return AttemptError::timed_out(timeout);
+        }
+        // The TLS library's own words; its type would need the library as a dependency.
+        if text.contains("certificate") || text.contains("UnknownIssuer") {
+            let last = Error::Certificate {
+                call: call.clone(),
+                problem: text.clone(),
+            };
+            return AttemptError::final_error(text, last);
+        }
+        if !error.is_connect() {
+            return AttemptError::lost(format!("the connection broke ({text})"));
+        }
+        let unresolved = is_unresolved(error);
+        let problem = match &self.proxy {
+            None => self.not_connected(unresolved, &text),
+            Some(proxy) if text.contains("authorization required") => {
+                let problem = format!(
+                    "the proxy {} answered 407; put a user and a password it accepts into its URL",
+                    proxy.shown
+                );
+                let last = Error::Proxy {
+                    call: call.clone(),
+                    problem: problem.clone(),
+                };
+                return AttemptError::final_error(problem, last);
+            }
+            Some(proxy) => self.not_tunneled(proxy, &text),
+        };
+        AttemptError {
+            unsent: true,
+            unresolved,
+            ..AttemptError::lost(problem)
+        }
+    }
+
+    fn not_connected(&self, unresolved: bool, text: &str) -> String {
+        let host = self.origin.host_str().unwrap_or_default();
+        match (unresolved, host.contains('.')) {
+            (false, _) => format!("cannot connect ({text})"),
+            (true, true) => format!("cannot find the host {host} ({text})"),
+            (true, false) => format!(
+                "cannot find the host {host} ({text}); if {host} is the name of the company, use --domain {host}.okta.com"
+            ),
+        }
+    }
+
+    fn not_tunneled(&self, proxy: &Proxy, text: &str) -> String {
+        if !text.contains("tunnel error") {
+            return format!("cannot connect through the proxy {} ({text})", proxy.shown);
+        }
+        // The library keeps the status to itself; a second, plain request shows it.
+        let host = self.origin.host_str().unwrap_or_default();
+        let port = self.origin.port_or_known_default().unwrap_or(443);
+        match proxy::status_of_tunnel(proxy, host, port) {
+            Some(status) => format!("the proxy {} answered {status}", proxy.shown),
+            None => format!("the proxy {} did not connect ({text})", proxy.shown),
+        }
+    }
+}
+
+impl MembershipOp {
+    fn method(self) -> Method {
+        match self {
+            Self::Add => Method::PUT,
+            Self::Remove => Method::DELETE,
+        }
+    }
+}
+
+fn bounded(response: Response, url: &Url) -> Result<Response, AttemptError> {
+    match wire::check_bounds(&response.body, page::rows_asked(url)) {
+        Ok(()) => Ok(response),
+        Err(unbounded) => Err(AttemptError {
+            status: Some(200),
+            smaller: unbounded.smaller,
+            ..AttemptError::malformed(unbounded.problem, response.request_id())
+        }),
+    }
+}
+
+fn refusal_text(status: u16, code: Option<&str>, summary: Option<&str>) -> String {
+    let by_okta = code.is_some_and(is_oktas_code);
+    let mut text = if matches!(status, 401 | 403) && !by_okta {
+        format!("a proxy or firewall answered {status}")
+    } else {
+        format!("Okta answered {status}")
+    };
+    if let Some(code) = code {
+        text += &format!(" {code}");
+    }
+    if let Some(summary) = summary {
+        text += &format!(" ({summary})");
+    }
+    text
+}
+
+/// Returns Okta's id of a request.
+pub(in crate::okta) fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get("x-okta-request-id")
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned)
+}
+
+/// Reads to the end. The clock is ours, since blocking reqwest starts its own anew at each read.
+fn read_body(
+    response: &mut reqwest::blocking::Response,
+    begun: Instant,
+    timeout: Duration,
+    is_error: bool,
+) -> Result<Vec<u8>, AttemptError> {
+    let expected = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    if !is_error && expected.is_some_and(|length| length > LARGEST_BODY) {
+        return Err(AttemptError::too_large());
+    }
+    // What a server announces takes no memory before it arrives.
+    let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10).min(4 << 20));
+    let mut chunk = [0; 32 << 10];
+    loop {
+        match response.read(&mut chunk) {
+            Ok(0) => return Ok(body),
+            Ok(read) => body.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(cut_off(&error, timeout)),
+        }
+        if is_error && body.len() >= LARGEST_ERROR {
+            body.truncate(LARGEST_ERROR);
+            return Ok(body);
+        }
+        if body.len() > LARGEST_BODY {
+            return Err(AttemptError::too_large());
+        }
+        if begun.elapsed() > timeout {
+            return Err(AttemptError::timed_out(timeout));
+        }
+    }
+}
+
+fn cut_off(error: &std::io::Error, timeout: Duration) -> AttemptError {
+    let text = innermost(error);
+    if error.kind() == std::io::ErrorKind::TimedOut || text.contains("timed out") {
+        AttemptError::timed_out(timeout)
+    } else {
+        AttemptError::lost(format!("the response was cut off ({text})"))
+    }
+}
+
+fn is_unresolved(error: &dyn std::error::Error) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if text.contains("dns error") || text.contains("failed to lookup address") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Returns the first cause, without the URL.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,301 @@
+//! Requests and changes with their retries.
+//!
+//! A [`Client`] is made once and passed by reference; code without one cannot reach the network. `turns.rs` decides when a
+//! request may be sent and sleeps, `attempt.rs` sends it.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::attempt::{AttemptError, Response, Transport, Verb};
+use super::error::{Call, Error};
+use super::pace::{self, Bucket, ResponseClass, Signals, Standing};
+use super::page;
+use super::turns::{Cost, Turns};
+use crate::okta::settings::Connection;
+use crate::okta::wire::Malformed;
+use crate::signal::ShutdownSignal;
+use crate::text;
+
+/// A page of a listing to request.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// Path and query.
+    pub target: String,
+    /// Whether Okta may leave out credentials, which halves the size of a user (docs/okta-api.md, Users).
+    pub lean: bool,
+}
+
+/// A change of one membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MembershipOp {
+    /// PUT.
+    Add,
+    /// DELETE.
+    Remove,
+}
+
+impl MembershipOp {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "PUT",
+            Self::Remove => "DELETE",
+        }
+    }
+}
+
+/// What became of a change that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeResponse {
+    /// Okta says that it is made.
+    Answered {
+        /// Okta's id of the request.
+        request_id: Option<String>,
+    },
+    /// It was refused, but not by Okta: what a proxy passed on before it refused is unknown.
+    Doubtful(Error),
+    /// Nobody knows whether it was made.
+    Lost {
+        /// What happened to the answer.
+        problem: String,
+        /// Okta's id of the request, if an answer carried one.
+        request_id: Option<String>,
+    },
+}
+
+/// Access to one org.
+#[derive(Debug)]
+pub struct Client {
+    transport: Transport,
+    turns: Turns,
+}
+
+/// How often an unknown name is looked up: the pauses between take two seconds at most.
+const ATTEMPTS_TO_RESOLVE: u32 = 3;
+/// How often a 403 to a GET is retried: Okta sends some for reads that it permits.
+const FORBIDDEN_RETRIES: u32 = 2;
+/// With less time than this before the deadline, no change is sent any more.
+const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
+/// How often a request was sent, and how often that failed for another reason than a limit.
+#[derive(Debug, Default)]
+struct Tries {
+    sent: u32,
+    failed: u32,
+    forbidden: u32,
+}
+
+impl Client {
+    /// Returns a client for one org.
+    ///
+    /// # Errors
+    /// [`Error::Setup`], where TLS or the token cannot be used.
+    pub fn new(connection: &Connection, stop: ShutdownSignal) -> Result<Self, Error> {
+        Ok(Self {
+            transport: Transport::new(connection)?,
+            turns: Turns::new(connection, stop),
+        })
+    }
+
+    /// Returns what the run cost so far.
+    pub fn cost(&self) -> Cost {
+        self.turns.cost()
+    }
+
+    /// Returns how far the server's clock is ahead of ours, in seconds, after the first response.
+    pub fn clock_skew(&self) -> Option<f64> {
+        self.turns.clock_skew()
+    }
+
+    /// Returns the limit of a bucket and the run's share of it, in requests per minute, after its first response.
+    pub fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
+        self.turns.limit(bucket)
+    }
+
+    /// Returns the rate limits of every bucket that had a response.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.turns.standings()
+    }
+
+    /// Returns what threads are waiting for, in words.
+    pub fn waiting(&self) -> Option<String> {
+        self.turns.waiting()
+    }
+
+    /// Sleeps, unless a signal or the deadline comes first.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], [`Error::Deadline`].
+    pub fn sleep(&self, time: Duration) -> Result<(), Error> {
+        self.turns.sleep(time)
+    }
+
+    /// Requests a page until `read` understands it, or until a retry is of no use.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn get<T>(
+        &self,
+        ask: &PageRequest,
+        read: impl Fn(&Response, &Url) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let mut target = ask.target.clone();
+        let mut tries = Tries::default();
+        loop {
+            let url = self.transport.url(&target)?;
+            let call = call_of("GET", &url);
+            let verb = Verb::Get { lean: ask.lean };
+            let failure =
+                match self.once(verb, &url, &call, &mut tries, |answer| read(answer, &url))? {
+                    Ok(page) => return Ok(page),
+                    // The wait is the next turn's.
+                    Err(failure) if failure.outcome == ResponseClass::Limited => continue,
+                    Err(failure) => failure,
+                };
+            if let Some(last) = failure.last {
+                if failure.status == Some(401) && self.transport.credentials.renew() {
+                    continue;
+                }
+                tries.forbidden += 1;
+                if failure.status != Some(403) || tries.forbidden > FORBIDDEN_RETRIES {
+                    return Err(*last);
+                }
+                tries.failed += 1;
+                let time = pace::backoff(tries.failed, fastrand::f64());
+                self.pause_for(call, &failure.problem, time)?;
+                continue;
+            }
+            if failure.smaller
+                && let Some(smaller) = page::halved(&target)
+            {
+                target = smaller;
+            }
+            self.pause(call, failure, &mut tries)?;
+        }
+    }
+
+    /// Sends a change until Okta responds, or until its outcome is unknown.
+    ///
+    /// It is sent again only if Okta itself says that it was not made: limits and locks. Whether a repeated change is harmless
+    /// is not documented (docs/okta-api.md, Changes to a membership), so the caller checks what a lost response meant.
+    ///
+    /// # Errors
+    /// See [`Error`]; then the change was not made.
+    pub fn change(&self, change: MembershipOp, target: &str) -> Result<ChangeResponse, Error> {
+        let url = self.transport.url(target)?;
+        let mut tries = Tries::default();
+        loop {
+            let call = call_of(change.name(), &url);
+            // The outcome of a change without time for its response would be unknown.
+            if self.turns.ends_within(TIME_FOR_A_CHANGE) {
+                return Err(Error::Deadline {
+                    call,
+                    waiting: None,
+                });
+            }
+            let id = |response: &Response| Ok(response.request_id());
+            let failure = match self.once(Verb::Change(change), &url, &call, &mut tries, id)? {
+                Ok(request_id) => return Ok(ChangeResponse::Answered { request_id }),
+                Err(failure) => failure,
+            };
+            // Without Okta's own code an answer proves nothing, whatever its status: a proxy may have passed the change on.
+            let proves = failure.by_okta && failure.status != Some(408);
+            if let Some(last) = failure.last {
+                return if proves || failure.status.is_none() {
+                    Err(*last)
+                } else {
+                    Ok(ChangeResponse::Doubtful(*last))
+                };
+            }
+            match failure.outcome {
+                ResponseClass::Limited if proves => {}
+                // A lock: Okta says that it did nothing yet.
+                ResponseClass::Useful if proves => self.pause(call, failure, &mut tries)?,
+                ResponseClass::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
+                ResponseClass::Limited
+                | ResponseClass::Useful
+                | ResponseClass::ServerError
+                | ResponseClass::Lost => {
+                    return Ok(ChangeResponse::Lost {
+                        problem: failure.problem,
+                        request_id: failure.request_id,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits for its turn, sends once, and records the cost. The inner error is the attempt's.
+    fn once<T>(
+        &self,
+        verb: Verb,
+        url: &Url,
+        call: &Call,
+        tries: &mut Tries,
+        read: impl FnOnce(&Response) -> Result<T, Malformed>,
+    ) -> Result<Result<T, AttemptError>, Error> {
+        let turn = self.turns.wait(call, Bucket::of(url.path()))?;
+        let sent = turn.sent;
+        let mut signals = Signals::default();
+        let timeout = self.turns.time_for_attempt(self.transport.timeout);
+        let result = self
+            .transport
+            .attempt(verb, url, call, timeout, &mut signals)
+            .and_then(|response| {
+                read(&response).map_err(|malformed| {
+                    AttemptError::malformed(malformed.to_string(), response.request_id())
+                })
+            });
+        let outcome = result
+            .as_ref()
+            .map_or_else(|failure| failure.outcome, |_| ResponseClass::Useful);
+        self.turns.ended(turn, outcome, signals, tries.sent > 0);
+        tries.sent += 1;
+        let took = sent.elapsed().as_millis();
+        match &result {
+            Ok(_) => tracing::debug!("{call} answered in {took} ms"),
+            Err(failure) => tracing::debug!("{call} failed after {took} ms: {}", failure.problem),
+        }
+        Ok(result)
+    }
+
+    /// Sleeps after an attempt that failed, unless it was the last.
+    fn pause(&self, call: Call, failure: AttemptError, tries: &mut Tries) -> Result<(), Error> {
+        tries.failed += 1;
+        let problem = failure.problem;
+        // A name that was never found is misspelled; one that was found before will be found again.
+        let attempts = if failure.unresolved && self.clock_skew().is_none() {
+            ATTEMPTS_TO_RESOLVE
+        } else {
+            pace::ATTEMPTS
+        };
+        if tries.failed >= attempts {
+            return Err(Error::Unavailable {
+                call,
+                problem,
+                attempts: tries.failed,
+                status: failure.status,
+                too_slow: failure.timed_out || failure.smaller,
+                request_id: failure.request_id,
+            });
+        }
+        let time = pace::backoff(tries.failed, fastrand::f64());
+        let asked = failure.retry_after.unwrap_or_default();
+        self.pause_for(call, &problem, time.max(asked))
+    }
+
+    fn pause_for(&self, call: Call, problem: &str, time: Duration) -> Result<(), Error> {
+        if self.turns.ends_within(time) {
+            let waiting = Some(format!("the pause after {problem:?}"));
+            return Err(Error::Deadline { call, waiting });
+        }
+        tracing::info!("{call}: {problem}; retrying in {}", text::span(time));
+        self.turns.sleep(time)
+    }
+}
+
+fn call_of(method: &'static str, url: &Url) -> Call {
+    Call {
+        method,
+        path: url.path().to_owned(),
+    }
+}

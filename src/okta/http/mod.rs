@@ -1,0 +1,19 @@
+//! HTTP to one org: requests, retries, pacing and paging.
+//!
+//! - `attempt` alone sends, and `turns` alone sleeps. What they decide comes from [`pace`] and [`page`], which are pure.
+//! - The token goes to the configured origin and nowhere else: links are followed by path and query only, redirects are not
+//!   followed, and the header is marked sensitive.
+
+mod attempt;
+pub mod client;
+mod error;
+pub mod pace;
+pub mod page;
+mod proxy;
+mod turns;
+
+pub use attempt::Response;
+pub(in crate::okta) use attempt::request_id;
+pub use client::{ChangeResponse, Client, MembershipOp, PageRequest};
+pub use error::{ApiError, Call, Error};
+pub use turns::Cost;

@@ -1,0 +1,317 @@
+//! Whose turn it is to send: the clock, the lock and the waiting around the decisions of [`pace`](super::pace).
+//!
+//! Only this file sleeps. All threads of a run share one [`Turns`], and nothing else.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::{Call, Error};
+use super::pace::{Bucket, Pacing, Permit, ResponseClass, Signals, Standing, Ticket, WaitReason};
+use crate::okta::settings::Connection;
+use crate::signal::ShutdownSignal;
+
+/// How often a sleeping thread checks for a signal.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a run cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Of these, attempts after the first.
+    pub retries: u64,
+    /// Waits for a rate limit; several threads that wait for one bucket wait once.
+    pub waits: u64,
+    /// How long these were.
+    pub waited: Duration,
+    /// The time that responses took, added up.
+    pub answering: Duration,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            retries: self.retries + other.retries,
+            waits: self.waits + other.waits,
+            waited: self.waited + other.waited,
+            answering: self.answering + other.answering,
+        }
+    }
+}
+
+/// The turns of the threads of one run.
+#[derive(Debug)]
+pub(super) struct Turns {
+    stop: ShutdownSignal,
+    deadline: Option<Instant>,
+    start: Instant,
+    started: jiff::Timestamp,
+    state: Mutex<State>,
+    turn: Condvar,
+}
+
+/// Permission to send one request.
+pub(super) struct Turn {
+    ticket: Ticket,
+    /// When it was given.
+    pub(super) sent: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    pacing: Pacing,
+    cost: Cost,
+    /// For each bucket: how many wait, since when, until when and for what.
+    waiting: [Option<Waiting>; Bucket::ALL.len()],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    threads: usize,
+    since: Instant,
+    until: Instant,
+    why: WaitReason,
+}
+
+impl Turns {
+    pub(super) fn new(connection: &Connection, stop: ShutdownSignal) -> Self {
+        let started = jiff::Timestamp::now();
+        let start = Instant::now();
+        Self {
+            stop,
+            deadline: connection.deadline.map(|time| start + time),
+            start,
+            started,
+            state: Mutex::new(State {
+                pacing: Pacing::new(
+                    connection.capacity,
+                    connection.concurrency,
+                    started.as_millisecond() as f64 / 1000.0,
+                ),
+                cost: Cost::default(),
+                waiting: Default::default(),
+            }),
+            turn: Condvar::new(),
+        }
+    }
+
+    /// Returns what the run cost so far.
+    pub(super) fn cost(&self) -> Cost {
+        self.state().cost
+    }
+
+    /// Returns how far the server's clock is ahead of ours, in seconds, after the first response.
+    pub(super) fn clock_skew(&self) -> Option<f64> {
+        let server = self.state().pacing.server_time(Duration::ZERO)?;
+        Some(server - self.started.as_millisecond() as f64 / 1000.0)
+    }
+
+    /// Returns the limit of a bucket and the run's share of it, in requests per minute, after its first response.
+    pub(super) fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
+        let state = self.state();
+        let limit = state.pacing.limit(bucket)?;
+        Some((limit, state.pacing.share(limit)))
+    }
+
+    /// Returns the rate limits of every bucket that had a response.
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        let state = self.state();
+        let all = Bucket::ALL.into_iter();
+        all.filter_map(|bucket| state.pacing.standing(bucket))
+            .collect()
+    }
+
+    /// Returns what threads are waiting for, in words.
+    pub(super) fn waiting(&self) -> Option<String> {
+        let state = self.state();
+        let all = Bucket::ALL.into_iter().zip(&state.waiting);
+        let (bucket, wait) = all
+            .filter_map(|(bucket, wait)| Some((bucket, wait.as_ref()?)))
+            .max_by_key(|(_, wait)| wait.until)?;
+        let left = wait.until.saturating_duration_since(Instant::now());
+        Some(format!(
+            "waiting {} s more for {}",
+            left.as_secs() + 1,
+            reason(bucket, wait.why)
+        ))
+    }
+
+    /// Whether less than this is left before the deadline.
+    pub(super) fn ends_within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        self.deadline.is_some_and(|deadline| until > deadline)
+    }
+
+    /// Returns the time that one attempt may take.
+    pub(super) fn time_for_attempt(&self, timeout: Duration) -> Duration {
+        self.deadline.map_or(timeout, |deadline| {
+            timeout.min(deadline.saturating_duration_since(Instant::now()))
+        })
+    }
+
+    /// Waits until a request of this bucket may be sent.
+    ///
+    /// # Errors
+    /// A signal, the deadline, or a limit that never lets a request through.
+    pub(super) fn wait(&self, call: &Call, bucket: Bucket) -> Result<Turn, Error> {
+        let mut state = self.state();
+        let mut held = false;
+        let result = loop {
+            if let Err(interrupted) = self.stop.check() {
+                break Err(interrupted.into());
+            }
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                break Err(Error::Deadline {
+                    call: call.clone(),
+                    waiting: None,
+                });
+            }
+            let moment = now - self.start;
+            match state.pacing.request_permit(bucket, moment) {
+                Permit::Go => {
+                    break Ok(Turn {
+                        ticket: state.pacing.sent(bucket, moment),
+                        sent: now,
+                    });
+                }
+                Permit::Stuck(waited) => {
+                    break Err(Error::Stuck {
+                        call: call.clone(),
+                        waited,
+                    });
+                }
+                Permit::Wait { until: None, .. } => {
+                    state = self.wait_for_news(state, POLL_INTERVAL);
+                }
+                Permit::Wait {
+                    until: Some(until),
+                    why,
+                } => {
+                    let until = self.start + until;
+                    if self.deadline.is_some_and(|deadline| until > deadline) {
+                        break Err(Error::Deadline {
+                            call: call.clone(),
+                            waiting: Some(format!("the wait for {}", reason(bucket, why))),
+                        });
+                    }
+                    state.wait_begins(bucket, until, why, &mut held);
+                    let left = until
+                        .saturating_duration_since(now)
+                        .max(Duration::from_millis(1));
+                    state = self.wait_for_news(state, left.min(POLL_INTERVAL));
+                }
+            }
+        };
+        if held {
+            state.wait_ends(bucket);
+        }
+        result
+    }
+
+    /// Records how a request ended, and lets others have their turn.
+    pub(super) fn ended(&self, turn: Turn, outcome: ResponseClass, signals: Signals, retry: bool) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state.pacing.ended(
+            turn.ticket,
+            outcome,
+            signals,
+            now - self.start,
+            fastrand::f64(),
+        );
+        state.cost.requests += 1;
+        state.cost.retries += u64::from(retry);
+        state.cost.answering += now - turn.sent;
+        drop(state);
+        self.turn.notify_all();
+    }
+
+    /// Sleeps, unless a signal or the deadline comes first.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], [`Error::Deadline`].
+    pub(super) fn sleep(&self, time: Duration) -> Result<(), Error> {
+        let until = Instant::now() + time;
+        if self.deadline.is_some_and(|deadline| until > deadline) {
+            let call = Call {
+                method: "GET",
+                path: "the state of a change".to_owned(),
+            };
+            return Err(Error::Deadline {
+                call,
+                waiting: None,
+            });
+        }
+        loop {
+            self.stop.check()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(POLL_INTERVAL));
+        }
+    }
+
+    fn wait_for_news<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        time: Duration,
+    ) -> MutexGuard<'a, State> {
+        let woken = self.turn.wait_timeout(state, time);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked here left numbers, not half-made values.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wait_begins(&mut self, bucket: Bucket, until: Instant, why: WaitReason, held: &mut bool) {
+        let slot = &mut self.waiting[bucket as usize];
+        match slot {
+            Some(wait) => {
+                wait.until = until;
+                wait.why = why;
+                wait.threads += usize::from(!*held);
+            }
+            None => {
+                self.cost.waits += 1;
+                *slot = Some(Waiting {
+                    threads: 1,
+                    since: Instant::now(),
+                    until,
+                    why,
+                });
+            }
+        }
+        *held = true;
+    }
+
+    fn wait_ends(&mut self, bucket: Bucket) {
+        let slot = &mut self.waiting[bucket as usize];
+        if let Some(wait) = slot {
+            wait.threads -= 1;
+            if wait.threads == 0 {
+                self.cost.waited += wait.since.elapsed();
+                *slot = None;
+            }
+        }
+    }
+}
+
+fn reason(bucket: Bucket, why: WaitReason) -> String {
+    let bucket = bucket.name();
+    match why {
+        WaitReason::Share => {
+            format!("the next rate-limit window ({bucket}): this run has used its share")
+        }
+        WaitReason::Limit | WaitReason::Turn => format!("Okta's rate limit ({bucket})"),
+        WaitReason::Busy => format!("fewer requests at once ({bucket})"),
+    }
+}
