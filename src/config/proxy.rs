@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::{Environment, Error, is_loopback, wrong};
+use super::{Environment, Error, is_loopback};
 use crate::okta::settings::Proxy;
 
 /// The variables that name a proxy for HTTPS; the first that is set counts.
@@ -38,7 +38,7 @@ pub(super) fn proxy(environment: &Environment, origin: &Url) -> Result<Option<Pr
         return Ok(None);
     };
     let proxy = read(&typed).map_err(|problem| {
-        wrong(
+        Error::about(
             variable,
             format!("{problem}; use http://HOST:PORT, or unset it"),
         )

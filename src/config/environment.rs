@@ -1,0 +1,184 @@
+//! Options and variables as text, before they are checked.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+use super::{Error, proxy};
+use crate::console::Terminal;
+use crate::mask;
+
+/// The variables of the process, read once: `BATON_*`, and those for terminals and proxies.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(pub(super) BTreeMap<String, OsString>);
+
+const TERMINAL_VARIABLES: [&str; 2] = ["NO_COLOR", "TERM"];
+
+impl Environment {
+    /// Reads the variables of this process.
+    pub fn of_process() -> Self {
+        let ours = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let counts = name.starts_with("BATON_")
+                || TERMINAL_VARIABLES.contains(&name.as_str())
+                || proxy::is_variable(&name);
+            (counts && !value.is_empty()).then_some((name, value))
+        });
+        Self(ours.collect())
+    }
+
+    /// Returns the variables for the terminal alone.
+    pub fn without_settings(mut self) -> Self {
+        self.0
+            .retain(|name, _| TERMINAL_VARIABLES.contains(&name.as_str()));
+        self
+    }
+
+    pub(super) fn terminal(&self) -> Terminal {
+        Terminal {
+            color: !self.0.contains_key("NO_COLOR"),
+            moves: self.0.get("TERM").is_none_or(|term| term != "dumb"),
+        }
+    }
+
+    /// Returns an option, or else its variable: `--max-drop` and `BATON_MAX_DROP`.
+    pub(super) fn setting(
+        &self,
+        flag: &str,
+        typed: Option<&String>,
+    ) -> Result<Option<Setting>, Error> {
+        match typed {
+            Some(value) => Ok(Some(Setting::new(flag, value))),
+            None => self.get(&variable_of(flag)),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Option<Setting>, Error> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let value = value
+            .to_str()
+            .ok_or_else(|| Error::about(name, "is not UTF-8"))?;
+        // A file of variables with Windows line ends leaves a carriage return on each.
+        let value = value.trim_end_matches(['\r', '\n']);
+        if name.starts_with("BATON_")
+            && !name.starts_with("BATON_API_TOKEN")
+            && value.chars().any(char::is_control)
+        {
+            return Err(Error::about(
+                name,
+                "contains a control character, such as a line break; remove it",
+            ));
+        }
+        Ok((!value.is_empty()).then(|| Setting::new(name, value)))
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+impl Environment {
+    pub(super) fn of_pairs(pairs: &[(&str, &str)]) -> Self {
+        let pairs = pairs.iter();
+        Self(
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// Returns the variable of an option.
+fn variable_of(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').replace('-', "_");
+    format!("BATON_{}", name.to_uppercase())
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+impl Setting {
+    pub(super) fn new(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    pub(super) fn error(&self, problem: impl fmt::Display) -> Error {
+        Error::about(&self.name, problem)
+    }
+
+    pub(super) fn invalid(&self, expected: impl fmt::Display) -> Error {
+        let value = mask::shown(&self.value);
+        Error(format!(
+            "invalid value {value} for {}: expected {expected}",
+            self.name
+        ))
+    }
+
+    pub(super) fn parse<T>(
+        &self,
+        read: impl Fn(&str) -> Option<T>,
+        expected: impl fmt::Display,
+    ) -> Result<T, Error> {
+        read(self.value.trim()).ok_or_else(|| self.invalid(expected))
+    }
+}
+
+/// Reads a setting, or returns the default of one that is not set.
+pub(super) fn or_default<T>(
+    setting: Option<Setting>,
+    default: T,
+    read: impl Fn(&str) -> Option<T>,
+    expected: impl fmt::Display,
+) -> Result<T, Error> {
+    setting.map_or(Ok(default), |setting| setting.parse(read, expected))
+}
+
+/// Reads `true`, `1`, `false` or `0`.
+pub(super) fn read_switch(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Reads `90s`, `15m` or `2h`; a number without a unit is seconds. Zero is refused.
+pub(super) fn read_duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, "s"),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u32 = digits.parse().ok().filter(|count| *count > 0)?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3600,
+        _ => 1,
+    };
+    Some(Duration::from_secs(u64::from(count) * seconds))
+}
