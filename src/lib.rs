@@ -3,6 +3,12 @@
 //! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it; it
 //! promises nothing to other crates. `docs/architecture.md` has its layers and rules.
 
+#![warn(clippy::too_many_lines)]
+#![cfg_attr(
+    test,
+    allow(clippy::too_many_lines, reason = "tables of cases are long")
+)]
+
 pub mod atomic_file;
 pub mod change;
 pub mod cli;

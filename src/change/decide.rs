@@ -252,9 +252,9 @@ impl Reading {
     }
 }
 
-/// What each row stands for and whether it may be done at all; memberships do not matter yet.
+/// Decides what each row refers to and whether it is permitted, apart from the memberships that exist.
 ///
-/// Rows are compared by what they stand for: a user may be typed in three ways, and a group in three.
+/// Rows are compared by what they refer to: there are three ways to name a user, and three to name a group.
 pub fn check(
     action: Action,
     rows: &[Row],
@@ -262,70 +262,74 @@ pub fn check(
     scope: &Scope,
 ) -> Vec<PlannedRow> {
     let mut seen: HashMap<(UserId, GroupId), usize> = HashMap::new();
-    let mut steps: Vec<PlannedRow> = Vec::with_capacity(rows.len());
+    let mut planned: Vec<PlannedRow> = Vec::with_capacity(rows.len());
     for row in rows {
-        let user = knowledge.users.get(&row.user).unwrap_or(&Found::Nothing);
-        let group = knowledge.groups.get(&row.group).unwrap_or(&Found::Nothing);
-        let refusal = if row.keep {
-            // Scope does not matter to a row that changes nothing; what it stands for does.
-            let user = one(user)
-                .is_none()
-                .then(|| refuse_user(action, &row.user, user, scope));
-            let group = || {
-                one(group)
-                    .is_none()
-                    .then(|| refuse_group(&row.group, group, scope))
-            };
-            let unresolved = user.or_else(group).flatten();
-            unresolved.map(|refusal| RowRefusal {
-                reason: format!("it says keep, but {}", refusal.reason),
-                ..refusal
-            })
-        } else {
-            refuse_user(action, &row.user, user, scope)
-                .or_else(|| refuse_group(&row.group, group, scope))
-        };
-        let verdict = match refusal {
-            Some(refusal) => RowAction::Refused(refusal),
-            None if row.keep => RowAction::Kept,
-            None => RowAction::Change,
-        };
-        let mut step = PlannedRow {
-            row: row.clone(),
-            user: one(user),
-            group: one(group),
-            verdict,
-        };
+        let mut step = check_row(action, row, knowledge, scope);
         if let Some((user, group)) = step.ids() {
             match seen.entry((user.clone(), group.clone())) {
                 Entry::Vacant(first) => {
-                    first.insert(steps.len());
+                    first.insert(planned.len());
                 }
-                Entry::Occupied(first) => {
-                    let first = &mut steps[*first.get()];
-                    if first.row.keep != row.keep {
-                        let contradiction = |other: &Row| {
-                            let line = other
-                                .line
-                                .map_or(String::new(), |line| format!("line {line} "));
-                            RowAction::Refused(RowRefusal {
-                                exit: Exit::Refused,
-                                reason: format!("{line}says otherwise of the same user and group"),
-                            })
-                        };
-                        first.verdict = contradiction(row);
-                        step.verdict = contradiction(&first.row);
-                    } else if step.verdict == RowAction::Change {
-                        step.verdict = RowAction::Duplicate(first.row.line);
-                    }
-                }
+                Entry::Occupied(first) => compare(&mut planned[*first.get()], &mut step),
             }
         }
-        steps.push(step);
+        planned.push(step);
     }
-    steps.retain(|step| step.verdict != RowAction::Kept);
-    protect_what_may_be_meant(&mut steps, knowledge);
-    steps
+    planned.retain(|step| step.verdict != RowAction::Kept);
+    protect_what_may_be_meant(&mut planned, knowledge);
+    planned
+}
+
+/// Decides on one row, without the others.
+fn check_row(action: Action, row: &Row, knowledge: &Knowledge, scope: &Scope) -> PlannedRow {
+    let user = knowledge.users.get(&row.user).unwrap_or(&Found::Nothing);
+    let group = knowledge.groups.get(&row.group).unwrap_or(&Found::Nothing);
+    let refuse_user = || refuse_user(action, &row.user, user, scope);
+    let refuse_group = || refuse_group(&row.group, group, scope);
+    let verdict = if row.keep {
+        // Nothing is sent for it, so its scope does not matter; what it refers to does.
+        let unresolved = match (one(user), one(group)) {
+            (None, _) => refuse_user(),
+            (_, None) => refuse_group(),
+            _ => None,
+        };
+        unresolved.map_or(RowAction::Kept, |refusal| {
+            RowAction::Refused(RowRefusal {
+                reason: format!("it says keep, but {}", refusal.reason),
+                ..refusal
+            })
+        })
+    } else {
+        refuse_user()
+            .or_else(refuse_group)
+            .map_or(RowAction::Change, RowAction::Refused)
+    };
+    PlannedRow {
+        row: row.clone(),
+        user: one(user),
+        group: one(group),
+        verdict,
+    }
+}
+
+/// Compares two rows that refer to the same membership: the second is a duplicate, or they contradict each other.
+fn compare(first: &mut PlannedRow, second: &mut PlannedRow) {
+    if first.row.keep != second.row.keep {
+        first.verdict = contradicted_by(&second.row);
+        second.verdict = contradicted_by(&first.row);
+    } else if second.verdict == RowAction::Change {
+        second.verdict = RowAction::Duplicate(first.row.line);
+    }
+}
+
+fn contradicted_by(other: &Row) -> RowAction {
+    let line = other
+        .line
+        .map_or(String::new(), |line| format!("line {line} "));
+    RowAction::Refused(RowRefusal {
+        exit: Exit::Refused,
+        reason: format!("{line}says otherwise of the same user and group"),
+    })
 }
 
 /// Refuses each change that a row to keep may mean where it is not clear which membership that row means: a name that

@@ -148,14 +148,27 @@ fn in_flight(resolver: &Resolver, action: Action, item: &Item) -> ChangeOutcome 
     }
 }
 
+/// One change, and what it takes to find out about it.
+struct Attempt<'a> {
+    client: &'a Client,
+    action: Action,
+    group: &'a GroupId,
+    user: &'a UserId,
+}
+
 fn try_until_known(
     client: &Client,
     action: Action,
     group: &GroupId,
     user: &UserId,
 ) -> ChangeOutcome {
-    let mut lost_before = false;
-    let mut attempts = 0;
+    let attempt = Attempt {
+        client,
+        action,
+        group,
+        user,
+    };
+    let mut lost = 0;
     loop {
         let problem = match change::membership(client, action.change(), group, user) {
             Ok(ChangeResponse::Answered { request_id }) => {
@@ -165,64 +178,14 @@ fn try_until_known(
                 };
             }
             Ok(ChangeResponse::Lost { problem, .. }) => problem,
-            // The same proxy would refuse it again, so it is looked for and not sent again.
-            Ok(ChangeResponse::Doubtful(error)) => {
-                tracing::warn!(
-                    "a change was refused without an error code of Okta's, so it may have been made ({error}); checking the membership"
-                );
-                return match look_for(client, action, group, user, READ_LAG) {
-                    Ok(true) => ChangeOutcome::Done {
-                        answer_lost: true,
-                        request_id: error.request_id().map(str::to_owned),
-                    },
-                    Ok(false) => ChangeOutcome::NotDone {
-                        error,
-                        looked: true,
-                    },
-                    Err(failed) => ChangeOutcome::Unknown(failed),
-                };
-            }
-            // Not a member any more is what a revoke wants; but the group may be what is missing (docs/okta-api.md,
-            // Changes to a membership).
-            Err(error) if action == Action::Revoke && error.is_gone() => {
-                return match read::group(client, group.as_str()) {
-                    Ok(Some(_)) => ChangeOutcome::Done {
-                        answer_lost: lost_before,
-                        request_id: error.request_id().map(str::to_owned),
-                    },
-                    Err(failed) if lost_before => ChangeOutcome::Unknown(failed),
-                    _ => ChangeOutcome::NotDone {
-                        error,
-                        looked: false,
-                    },
-                };
-            }
-            // The one before may have been made after all.
-            Err(error) if lost_before => {
-                return match look_for(client, action, group, user, READ_LAG) {
-                    Ok(true) => ChangeOutcome::Done {
-                        answer_lost: true,
-                        request_id: None,
-                    },
-                    Ok(false) if error.status().is_some() => ChangeOutcome::NotDone {
-                        error,
-                        looked: true,
-                    },
-                    _ => ChangeOutcome::Unknown(error),
-                };
-            }
-            Err(error) => {
-                return ChangeOutcome::NotDone {
-                    error,
-                    looked: false,
-                };
-            }
+            // The same proxy would refuse it again, so it is checked and not sent again.
+            Ok(ChangeResponse::Doubtful(error)) => return attempt.after_proxy(error),
+            Err(error) => return attempt.after_refusal(error, lost > 0),
         };
         tracing::warn!(
             "the response to a change was lost ({problem}); checking whether the change was applied"
         );
-        lost_before = true;
-        match look_for(client, action, group, user, READ_LAG) {
+        match attempt.is_visible() {
             Ok(true) => {
                 return ChangeOutcome::Done {
                     answer_lost: true,
@@ -232,23 +195,86 @@ fn try_until_known(
             Ok(false) => {}
             Err(error) => return ChangeOutcome::Unknown(error),
         }
-        attempts += 1;
-        if attempts >= pace::ATTEMPTS {
-            let call = crate::okta::Call {
-                method: "PUT or DELETE",
-                path: format!("/api/v1/groups/{group}/users/{user}"),
-            };
-            return ChangeOutcome::Unknown(Error::Unavailable {
-                call,
-                problem,
-                attempts,
-                status: None,
-                too_slow: false,
-                request_id: None,
-            });
+        lost += 1;
+        if lost >= pace::ATTEMPTS {
+            return ChangeOutcome::Unknown(attempt.unavailable(problem));
         }
-        if let Err(error) = client.sleep(pace::backoff(attempts, fastrand::f64())) {
+        if let Err(error) = client.sleep(pace::backoff(lost, fastrand::f64())) {
             return ChangeOutcome::Unknown(error);
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Whether the membership is as wanted, within the time that reads lag behind.
+    fn is_visible(&self) -> Result<bool, Error> {
+        look_for(self.client, self.action, self.group, self.user, READ_LAG)
+    }
+
+    fn after_proxy(&self, error: Error) -> ChangeOutcome {
+        tracing::warn!(
+            "a change was refused without an error code of Okta's, so it may have been made ({error}); checking the membership"
+        );
+        match self.is_visible() {
+            Ok(true) => ChangeOutcome::Done {
+                answer_lost: true,
+                request_id: error.request_id().map(str::to_owned),
+            },
+            Ok(false) => ChangeOutcome::NotDone {
+                error,
+                looked: true,
+            },
+            Err(failed) => ChangeOutcome::Unknown(failed),
+        }
+    }
+
+    /// The outcome if Okta refuses a change, perhaps one that an earlier attempt made.
+    fn after_refusal(&self, error: Error, lost_before: bool) -> ChangeOutcome {
+        // A revoke wants the user not to be a member; but the group may be what is missing (docs/okta-api.md, Changes to a
+        // membership).
+        if self.action == Action::Revoke && error.is_gone() {
+            return match read::group(self.client, self.group.as_str()) {
+                Ok(Some(_)) => ChangeOutcome::Done {
+                    answer_lost: lost_before,
+                    request_id: error.request_id().map(str::to_owned),
+                },
+                Err(failed) if lost_before => ChangeOutcome::Unknown(failed),
+                _ => ChangeOutcome::NotDone {
+                    error,
+                    looked: false,
+                },
+            };
+        }
+        if !lost_before {
+            return ChangeOutcome::NotDone {
+                error,
+                looked: false,
+            };
+        }
+        match self.is_visible() {
+            Ok(true) => ChangeOutcome::Done {
+                answer_lost: true,
+                request_id: None,
+            },
+            Ok(false) if error.status().is_some() => ChangeOutcome::NotDone {
+                error,
+                looked: true,
+            },
+            _ => ChangeOutcome::Unknown(error),
+        }
+    }
+
+    fn unavailable(&self, problem: String) -> Error {
+        Error::Unavailable {
+            call: crate::okta::Call {
+                method: "PUT or DELETE",
+                path: format!("/api/v1/groups/{}/users/{}", self.group, self.user),
+            },
+            problem,
+            attempts: pace::ATTEMPTS,
+            status: None,
+            too_slow: false,
+            request_id: None,
         }
     }
 }

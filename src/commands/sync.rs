@@ -7,6 +7,7 @@
 mod checkpoint;
 mod summary;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,30 +63,22 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
         resumed,
         checkpoint,
     } = RunCheckpoint::open_or_create(config, &checkpoint_file, &target)?;
-    let published = OrgReader {
+    let reader = OrgReader {
         config,
         console,
         stop,
         client,
         target: &target,
-    }
-    .write(checkpoint)
-    .and_then(|(files, packed)| {
+    };
+    let published = reader.write(checkpoint).and_then(|(files, packed)| {
         let refusal = Refusal::of(&packed, config, before.as_ref());
-        let file = match refusal {
-            None => target.path().to_owned(),
-            Some(Refusal::Incomplete) => target.partial(),
-            Some(Refusal::Dropped(_)) => target.rejected(),
-        };
+        let file = refusal
+            .as_ref()
+            .map_or_else(|| target.path().to_owned(), |refusal| refusal.file(&target));
         Ok((files.publish(packed, file)?, refusal))
     });
-    let (published, refusal) = match published {
-        Ok(published) => published,
-        Err(error) => {
-            keep_or_remove(&checkpoint_file, resumed, &error);
-            return Err(error);
-        }
-    };
+    let (published, refusal) =
+        published.inspect_err(|error| keep_or_remove(&checkpoint_file, resumed, error))?;
     checkpoint_file.remove_all();
     let metadata = &published.snapshot.metadata;
     if metadata.complete && refusal.is_none() {
@@ -100,7 +93,11 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
         printed.context("the snapshot was written, but printing its summary failed")?;
         return Ok(Exit::Done);
     };
-    let error = refusal.to_error(&published, &target);
+    report_refusal(console, summary, refusal.to_error(&published, &target))
+}
+
+/// Ends with the refusal; with `--output json`, the summary contains it.
+fn report_refusal(console: &Console, summary: Summary, error: ExitError) -> anyhow::Result<Exit> {
     if !console.json() {
         return Err(error.into());
     }
@@ -123,6 +120,14 @@ impl Refusal {
             return Some(Self::Incomplete);
         }
         before?.dropped(&snapshot.counts).map(Self::Dropped)
+    }
+
+    /// Returns where the snapshot goes instead.
+    fn file(&self, target: &Target) -> PathBuf {
+        match self {
+            Self::Incomplete => target.partial(),
+            Self::Dropped(_) => target.rejected(),
+        }
     }
 
     fn to_error(&self, published: &Published, target: &Target) -> ExitError {

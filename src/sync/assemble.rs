@@ -52,12 +52,39 @@ impl Places {
     fn of(&self, local_id: LocalId) -> Option<u32> {
         self.by_local_id.get(local_id as usize).copied().flatten()
     }
+
+    /// Returns the members of Everyone: all users, or all but the deprovisioned ones.
+    fn of_everyone(&self, with_deprovisioned: bool) -> Vec<u32> {
+        let all = 0..self.ids.len() as u32;
+        all.filter(|place| with_deprovisioned || self.active[*place as usize])
+            .collect()
+    }
 }
 
-/// Writes users, groups and memberships. `all_in_everyone`: whether deprovisioned users are members of Everyone too.
+impl Counts {
+    fn add_group(
+        &mut self,
+        kept: u64,
+        learned: Learned,
+        listed: Option<u64>,
+        reported: Option<u64>,
+    ) {
+        self.groups += 1;
+        self.memberships += kept;
+        if learned != Learned::Forbidden
+            && let Some(seen) = listed.or(reported)
+        {
+            self.memberships_seen += seen.max(kept);
+            self.hidden += seen.saturating_sub(kept);
+            self.hidden_is_estimate |= listed.is_none() && seen > kept;
+        }
+    }
+}
+
+/// Writes users, groups and memberships. `all_in_everyone` is whether deprovisioned users are members of Everyone too.
 ///
 /// # Errors
-/// What either database says.
+/// Returns an error if either database fails.
 pub fn assemble(
     checkpoint: &Checkpoint,
     strategy: Strategy,
@@ -93,31 +120,16 @@ pub fn assemble(
     };
     checkpoint.each_group(|local_id, group, learned, members_listed| {
         let members: Vec<u32> = match learned {
-            Learned::Listed => in_order(
-                checkpoint
-                    .others_of(local_id)?
-                    .into_iter()
-                    .filter_map(|user| places.of(user))
-                    .collect(),
-            ),
-            Learned::ByUser => by_user.take(local_id),
-            Learned::Implied => {
-                let all = 0..places.ids.len() as u32;
-                all.filter(|place| all_in_everyone || places.active[*place as usize])
-                    .collect()
+            Learned::Listed => {
+                let listed = checkpoint.others_of(local_id)?.into_iter();
+                in_order(listed.filter_map(|user| places.of(user)).collect())
             }
+            Learned::ByUser => by_user.take(local_id),
+            Learned::Implied => places.of_everyone(all_in_everyone),
             Learned::ReportedEmpty | Learned::Forbidden => Vec::new(),
         };
         let kept = members.len() as u64;
-        counts.groups += 1;
-        counts.memberships += kept;
-        if learned != Learned::Forbidden
-            && let Some(seen) = members_listed.or(group.members_reported)
-        {
-            counts.memberships_seen += seen.max(kept);
-            counts.hidden += seen.saturating_sub(kept);
-            counts.hidden_is_estimate |= members_listed.is_none() && seen > kept;
-        }
+        counts.add_group(kept, learned, members_listed, group.members_reported);
         let read = GroupMembers {
             learned,
             seen: members_listed,

@@ -107,6 +107,27 @@ impl Summary {
     }
 
     pub(super) fn text(&self) -> String {
+        let state = if self.complete {
+            "complete"
+        } else {
+            "INCOMPLETE"
+        };
+        let mut lines = vec![format!("{}  {state}", clean(&self.file))];
+        lines.extend(self.contents());
+        lines.extend(self.course());
+        let warnings = number(self.warnings.len() as u64);
+        lines.push(format!("  warnings     {warnings}"));
+        lines.extend(self.warnings.iter().map(|warning| {
+            let object = warning.object_id.as_deref();
+            let object = object.map_or(String::new(), |id| format!(" {id}"));
+            let line = format!("{}{object}: {}", warning.code, warning.message);
+            format!("    {}", clean(&line))
+        }));
+        lines.join("\n") + "\n"
+    }
+
+    /// What the snapshot contains.
+    fn contents(&self) -> Vec<String> {
         let of = |kept: &ScopeCount| match kept.seen {
             Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
             None => number(kept.kept),
@@ -117,33 +138,25 @@ impl Summary {
         } else {
             ""
         };
-        let mut lines = vec![
-            format!(
-                "{}  {}",
-                clean(&self.file),
-                if self.complete {
-                    "complete"
-                } else {
-                    "INCOMPLETE"
-                }
-            ),
-            format!("  users        {}", of(&self.users)),
-        ];
+        let mut lines = vec![format!("  users        {}", of(&self.users))];
         lines.extend(domain_lines(&self.domains));
-        lines.extend([
-            format!("  groups       {}", of(&self.groups)),
-            format!(
-                "  memberships  {}, {about}{} out of scope",
-                number(memberships.kept),
-                number(memberships.hidden)
-            ),
-            format!(
-                "  requests     {}{}, memberships read by {}",
-                number(self.requests),
-                retried(self.retries),
-                self.strategy
-            ),
-        ]);
+        lines.push(format!("  groups       {}", of(&self.groups)));
+        lines.push(format!(
+            "  memberships  {}, {about}{} out of scope",
+            number(memberships.kept),
+            number(memberships.hidden)
+        ));
+        lines
+    }
+
+    /// What the run cost.
+    fn course(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "  requests     {}{}, memberships read by {}",
+            number(self.requests),
+            retried(self.retries),
+            self.strategy
+        )];
         if self.waits > 0 {
             lines.push(format!(
                 "  waited       {} for rate limits, {}",
@@ -162,17 +175,7 @@ impl Summary {
             span(Duration::from_secs_f64(self.seconds))
         ));
         lines.push(format!("  size         {} bytes", number(self.bytes)));
-        lines.push(format!(
-            "  warnings     {}",
-            number(self.warnings.len() as u64)
-        ));
-        lines.extend(self.warnings.iter().map(|warning| {
-            let object = warning.object_id.as_deref();
-            let object = object.map_or(String::new(), |id| format!(" {id}"));
-            let line = format!("{}{object}: {}", warning.code, warning.message);
-            format!("    {}", clean(&line))
-        }));
-        lines.join("\n") + "\n"
+        lines
     }
 }
 
