@@ -3,6 +3,7 @@
 use okta_fake::{Action, Endpoint, Fault, Group, Org, User};
 
 use crate::support::{Folder, Okta, Run};
+use crate::terminal::Terminal;
 
 /// Six people in `team`.
 fn org() -> Org {
@@ -355,37 +356,13 @@ fn a_group_that_cannot_be_listed_is_read_by_its_users() {
 
 #[test]
 fn the_look_up_before_a_list_shows_progress_on_a_terminal_only() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use std::io::Read as _;
     let folder = Folder::new();
     let okta = Okta::with(many(30, &folder));
     let arguments = ["grant", "--from", "many.csv", "--dry-run"];
     let ran = change(&folder, &okta, &arguments).ok();
     assert_eq!(ran.stderr, "");
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new())
-        .unwrap()
-        .into_string()
-        .unwrap();
-    // The other end stays open here, so that what is printed can be read until the run has ended.
-    let other_end = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&name)
-        .unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = std::fs::File::from(terminal).read_to_end(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    change(&folder, &okta, &arguments)
-        .env("TERM", "xterm")
-        .under(&format!("exec 2>{name}"))
-        .ok();
-    drop(other_end);
-    let shown = reader.join().unwrap();
+    let (code, shown) = Terminal::start(change(&folder, &okta, &arguments), 80).end();
+    assert_eq!(code, Some(0));
     assert!(
         shown.contains("users ") && shown.contains(" of 30"),
         "{shown}"

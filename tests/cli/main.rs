@@ -25,5 +25,6 @@ mod scope;
 mod show;
 mod support;
 mod sync;
+mod terminal;
 mod tls;
 mod trust;

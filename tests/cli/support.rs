@@ -165,12 +165,12 @@ pub fn wait_for_file(path: &Path) {
 /// A run to be.
 #[must_use]
 pub struct Run {
-    command: Command,
+    pub command: Command,
     stdin: Option<Vec<u8>>,
 }
 
 /// What takes this long hangs. No test asks for less: machines are slow, and busy with other things.
-const LONGEST: Duration = Duration::from_secs(900);
+pub const LONGEST: Duration = Duration::from_secs(900);
 
 impl Run {
     /// Sets a variable; an empty one is set to nothing.
