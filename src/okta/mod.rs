@@ -29,6 +29,8 @@ pub mod page;
 pub mod probe;
 mod proxy;
 pub mod read;
+#[cfg(test)]
+mod recorded;
 pub mod role;
 pub mod settings;
 pub mod wire;
