@@ -23,6 +23,8 @@ pub mod http;
 pub mod order;
 pub mod probe;
 pub mod read;
+#[cfg(test)]
+mod recorded;
 pub mod role;
 pub mod settings;
 pub mod wire;

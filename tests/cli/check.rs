@@ -257,7 +257,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
     let ran = check(&Folder::new(), &okta, &["--provisioning"]).ok();
     for part in [
         "warning  everyone       missing: ",
-        "warning  org            hidden (GET /api/v1/org: 403 E0000006 No permission for this action [request req",
+        "warning  org            hidden (GET /api/v1/org: 403 E0000006 You do not have permission to perform the requested action [request req",
         "warning  rules          hidden, ",
         "revoke always asks for --yes",
         "warning  changes        it is not known which groups this token can change (the owner's roles are hidden, ",

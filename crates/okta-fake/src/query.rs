@@ -82,9 +82,8 @@ impl<'a> Query<'a> {
             next.append_pair("after", after);
         }
         next.append_pair("limit", &limit.to_string());
-        // As Okta writes a space.
-        let next = next.finish().replace('+', "%20");
-        format!("{base}{}?{next}", self.ask.path)
+        // A space is a `+`, as in Okta's links, however it was sent.
+        format!("{base}{}?{}", self.ask.path, next.finish())
     }
 }
 
@@ -92,8 +91,8 @@ pub(crate) fn bad_paging() -> Response {
     Response::error(
         400,
         "E0000029",
-        "The cursor or the limit is not valid.",
-        &[],
+        "Invalid paging request.",
+        &["Invalid cursor."],
     )
 }
 

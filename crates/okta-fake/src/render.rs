@@ -34,7 +34,7 @@ pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts)
     time(out, user.password_changed);
     put(
         out,
-        ",\"type\":{\"id\":\"oty1demo000000000h7\"},\"profile\":",
+        ",\"type\":{\"id\":\"oty1demo0000000000h7\"},\"profile\":",
     );
     put(out, &user.profile);
     if parts.credentials {
@@ -56,10 +56,10 @@ pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts)
         put(out, base);
         put(
             out,
-            "/api/v1/meta/schemas/user/osc1demo000000000h7\"},\"type\":{\"href\":\"",
+            "/api/v1/meta/schemas/user/osc1demo0000000000h7\"},\"type\":{\"href\":\"",
         );
         put(out, base);
-        put(out, "/api/v1/meta/types/user/oty1demo000000000h7\"}");
+        put(out, "/api/v1/meta/types/user/oty1demo0000000000h7\"}");
         for (name, path) in [
             ("suspend", "lifecycle/suspend"),
             ("deactivate", "lifecycle/deactivate"),
@@ -145,7 +145,7 @@ pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, sta
 /// Appends an admin role of a user.
 pub(super) fn role(out: &mut Vec<u8>, role: &Role, user: &str, base: &str) {
     // Okta's own ids recur from user to user (docs/okta-api.md, Admin roles).
-    put(out, "{\"id\":\"ra1demo0000000000h7\",\"label\":");
+    put(out, "{\"id\":\"ra1demo00000000000h7\",\"label\":");
     string(out, &role.label);
     put(out, ",\"type\":");
     string(out, &role.kind);
@@ -158,7 +158,7 @@ pub(super) fn role(out: &mut Vec<u8>, role: &Role, user: &str, base: &str) {
     if role.kind == "CUSTOM" {
         put(
             out,
-            ",\"resource-set\":\"iam1demo000000000h7\",\"role\":\"cr01demo000000000h7\"",
+            ",\"resource-set\":\"iam1demo0000000000h7\",\"role\":\"cr01demo0000000000h7\"",
         );
     }
     put(

@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::org::{Millis, Org, User};
 use super::query::{Incoming, Query, bad_paging, to_cursor};
 use super::render::{self, UserParts};
-use super::response::{Response, forbidden, not_found};
+use super::response::{Response, forbidden, method_not_allowed, not_found};
 use super::search::{Bad, Operator, Place, Search};
 use super::server::{Options, Refused};
 
@@ -48,12 +48,7 @@ pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Resp
         Endpoint::Users => reader.users(),
         Endpoint::Me => reader.user(org.token_owner(), "me"),
         // Okta has no path for a login with a slash, however it is encoded.
-        Endpoint::User if id.contains('/') => Err(Response::error(
-            405,
-            "E0000022",
-            "The endpoint does not support the provided HTTP method",
-            &[],
-        )),
+        Endpoint::User if id.contains('/') => Err(method_not_allowed()),
         Endpoint::User => reader.user(org.find_user(id), id),
         Endpoint::UserGroups => reader.user_groups(id),
         Endpoint::UserRoles => reader.user_roles(id),
@@ -98,7 +93,8 @@ pub fn change(
 }
 
 fn unknown_path() -> Response {
-    Response::error(404, "E0000008", "The path is not known", &[]).unexpected("unknown path")
+    Response::error(404, "E0000008", "The requested path was not found", &[])
+        .unexpected("unknown path")
 }
 
 /// What every endpoint checks first. The text is what is wrong without being refused.
@@ -118,8 +114,7 @@ fn admit<'a>(
         return Err(unknown_path());
     }
     if !endpoint.methods().contains(&ask.method.as_str()) {
-        let refusal = Response::error(405, "E0000022", "The method is not supported here", &[]);
-        return Err(refusal.unexpected("method"));
+        return Err(method_not_allowed().unexpected("method"));
     }
     Ok(Query::read(ask, endpoint))
 }
@@ -143,10 +138,10 @@ fn apply(
         };
     }
     let Some(group) = org.group(group_id).filter(|group| visible(options, group)) else {
-        return not_found("group");
+        return not_found(group_id, "UserGroup");
     };
     if org.user(user_id).is_none() {
-        return not_found("user");
+        return not_found(user_id, "User");
     }
     if options.forbid_changes {
         return forbidden();
@@ -159,7 +154,7 @@ fn apply(
     }
     let was = org.is_member(group_id, user_id);
     if !put && !was && options.absent_delete_answers_404 {
-        return not_found("membership");
+        return not_found(user_id, "User");
     }
     if was != put {
         if options.read_lag.is_zero() {
@@ -369,7 +364,7 @@ impl Reader<'_> {
     }
 
     fn user(&self, user: Option<&User>, name: &str) -> Result<Response, Response> {
-        let user = user.ok_or_else(|| not_found(&format!("user {name}")))?;
+        let user = user.ok_or_else(|| not_found(name, "User"))?;
         let parts = UserParts {
             credentials: true,
             all_links: true,
@@ -382,7 +377,10 @@ impl Reader<'_> {
     fn user_groups(&self, id: &str) -> Result<Response, Response> {
         let cap = self.options.page_cap.user_groups;
         let (limit, after) = self.query.page(200.min(cap), cap)?;
-        let user = self.org.find_user(id).ok_or_else(|| not_found("user"))?;
+        let user = self
+            .org
+            .find_user(id)
+            .ok_or_else(|| not_found(id, "User"))?;
         if user.groups_forbidden {
             return Err(forbidden());
         }
@@ -404,7 +402,10 @@ impl Reader<'_> {
         if self.options.forbid_roles {
             return Err(forbidden());
         }
-        let user = self.org.find_user(id).ok_or_else(|| not_found("user"))?;
+        let user = self
+            .org
+            .find_user(id)
+            .ok_or_else(|| not_found(id, "User"))?;
         let roles = self.org.roles.get(&user.id).into_iter().flatten();
         let mut body = vec![b'['];
         for (number, role) in roles.enumerate() {
@@ -465,7 +466,7 @@ impl Reader<'_> {
             .org
             .group(id)
             .filter(|group| visible(self.options, group));
-        let group = group.ok_or_else(|| not_found("group"))?;
+        let group = group.ok_or_else(|| not_found(id, "UserGroup"))?;
         let mut body = Vec::new();
         let stats = self.query.get("expand").is_some();
         render::group(&mut body, self.org, group, self.base, stats);
@@ -479,7 +480,7 @@ impl Reader<'_> {
             .org
             .group(id)
             .filter(|group| visible(self.options, group));
-        let group = group.ok_or_else(|| not_found("group"))?;
+        let group = group.ok_or_else(|| not_found(id, "UserGroup"))?;
         if group.members_forbidden {
             return Err(forbidden());
         }
@@ -700,9 +701,9 @@ mod tests {
     #[test]
     fn links_are_whole_addresses_that_keep_every_parameter() {
         let org = many(9);
-        let target = "/api/v1/users?search=profile.email+co+%22%40example.com%22&limit=4";
+        let target = "/api/v1/users?search=profile.email%20co%20%22%40example.com%22&limit=4";
         let page = get(&org, &Options::default(), target);
-        let search = "search=profile.email%20co%20%22%40example.com%22";
+        let search = "search=profile.email+co+%22%40example.com%22";
         let own = format!("{BASE}/api/v1/users?{search}&limit=4");
         assert_eq!(page.this, Some(own));
         let cursor = to_cursor("u003");

@@ -39,7 +39,8 @@ impl Response {
             "errorCode": code,
             "errorSummary": summary,
             "errorLink": code,
-            "errorId": format!("oae{code}demo"),
+            // 25 characters, as in every recorded error.
+            "errorId": format!("oae{code:0<22}"),
             "errorCauses": causes,
         });
         Self {
@@ -54,10 +55,18 @@ impl Response {
     }
 }
 
-pub(crate) fn not_found(what: &str) -> Response {
-    Response::error(404, "E0000007", &format!("Not found: {what}"), &[])
+/// `kind` is Okta's name for it: `User`, `UserGroup`.
+pub(crate) fn not_found(id: &str, kind: &str) -> Response {
+    let summary = format!("Not found: Resource not found: {id} ({kind})");
+    Response::error(404, "E0000007", &summary, &[])
+}
+
+pub(crate) fn method_not_allowed() -> Response {
+    let summary = "The endpoint does not support the provided HTTP method";
+    Response::error(405, "E0000022", summary, &[])
 }
 
 pub(crate) fn forbidden() -> Response {
-    Response::error(403, "E0000006", "No permission for this action", &[])
+    let summary = "You do not have permission to perform the requested action";
+    Response::error(403, "E0000006", summary, &[])
 }

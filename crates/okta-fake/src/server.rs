@@ -774,9 +774,12 @@ fn response_head(transmission: &Transmission, number: u64, date: i64) -> Vec<u8>
     if let Some(kind) = &answer.content_type {
         add("Content-Type", kind);
     }
-    add("X-Okta-Request-Id", &format!("req{number:017}"));
-    for (name, value) in &transmission.limits {
-        add(name, value);
+    // What answers a wrong method counts no requests and gives them no id.
+    if answer.status != 405 {
+        add("X-Okta-Request-Id", &format!("req{number:024}"));
+        for (name, value) in &transmission.limits {
+            add(name, value);
+        }
     }
     for (name, value) in &answer.headers {
         add(name, value);
@@ -930,7 +933,10 @@ mod tests {
         assert!(page.all("Link")[0].ends_with("/api/v1/users?limit=2>; rel=\"self\""));
         assert!(page.all("Date")[0].ends_with(" GMT"));
         assert_eq!(page.all("X-Rate-Limit-Remaining"), ["599"]);
-        assert_eq!(page.all("X-Okta-Request-Id"), ["req00000000000000000"]);
+        assert_eq!(
+            page.all("X-Okta-Request-Id"),
+            ["req000000000000000000000000"]
+        );
         client.send(
             &server,
             "PUT /api/v1/groups/g/users/a",

@@ -62,5 +62,6 @@ pub(crate) fn limits(limit: &str, remaining: &str, reset: i64) -> Vec<(&'static 
 
 /// Returns the response to a request over a limit.
 pub(crate) fn too_many() -> Response {
-    Response::error(429, "E0000047", "Too many requests", &[])
+    let summary = "API call exceeded rate limit due to too many requests.";
+    Response::error(429, "E0000047", summary, &[])
 }
