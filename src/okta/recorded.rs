@@ -9,8 +9,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use super::client::{self, Response};
-use super::pace::Signals;
+use super::http::pace::Signals;
+use super::http::{self, Response};
 use super::wire;
 use crate::model::{Group, User};
 
@@ -195,7 +195,7 @@ fn every_response_is_read_as_it_stands() {
                 assert!(name.contains(&fixture.status.to_string()), "{name}");
                 let (code, words) = wire::refusal(&body);
                 assert_eq!(code.as_deref(), text(&fixture.body, "/errorCode"), "{name}");
-                assert!(code.is_some_and(|code| super::error::is_oktas_code(&code)));
+                assert!(code.is_some_and(|code| http::error::is_oktas_code(&code)));
                 let words = words.unwrap();
                 assert!(words.starts_with(text(&fixture.body, "/errorSummary").unwrap()));
                 let cause = text(&fixture.body, "/errorCauses/0/errorSummary").unwrap_or_default();
@@ -221,14 +221,14 @@ fn the_headers_of_every_response_are_read() {
         );
         assert_eq!(signals.reset, number("x-rate-limit-reset"), "{name}");
         assert_eq!(signals.date.is_some(), header("date").is_some(), "{name}");
-        let id = client::request_id(&fixture.headers);
+        let id = http::request_id(&fixture.headers);
         assert_eq!(id.as_deref(), header("x-okta-request-id"), "{name}");
         let next = fixture.next_page();
         let has_next = name == "recorded/users.json";
         assert_eq!(next.is_some(), has_next, "{name}: {next:?}");
         if let Some(next) = next {
             let first = fixture.request.split_once(' ').unwrap().1;
-            assert!(super::page::is_page_of(first, &next), "{next}");
+            assert!(http::page::is_page_of(first, &next), "{next}");
         }
     }
 }

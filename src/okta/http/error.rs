@@ -46,7 +46,7 @@ impl ApiError {
 }
 
 /// Whether a text is a code of Okta's: `E` and seven digits.
-pub(super) fn is_oktas_code(code: &str) -> bool {
+pub(in crate::okta) fn is_oktas_code(code: &str) -> bool {
     code.strip_prefix('E')
         .is_some_and(|digits| digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

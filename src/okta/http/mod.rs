@@ -6,7 +6,7 @@
 
 mod attempt;
 pub mod client;
-mod error;
+pub(in crate::okta) mod error;
 pub mod pace;
 pub mod page;
 mod proxy;
