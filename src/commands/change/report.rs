@@ -1,0 +1,398 @@
+//! The report of a `grant` or `revoke`: one row per planned row, as text, JSON, exit code and records of the audit log.
+
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::plan::Plan;
+use crate::change::Action;
+use crate::change::audit::{Audit, Unsent};
+use crate::change::decide::{PlannedRow, RowAction};
+use crate::config::Change;
+use crate::console::{Console, FailureObject};
+use crate::exit::{self, Exit};
+use crate::okta::Error;
+use crate::text::{clean, count, one_line};
+
+/// The outcome of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RowResult {
+    /// The change will be sent.
+    Planned,
+    /// The change was sent and is visible.
+    Changed,
+    /// There was nothing to change.
+    Unchanged,
+    /// An earlier row asks for the same change.
+    Duplicate,
+    /// okta-ciam refused it.
+    Refused,
+    /// Okta refused it.
+    Failed,
+    /// The change was sent, and is not visible when read back.
+    Unseen,
+    /// The change was sent, and its outcome is unknown.
+    Unknown,
+    /// The run stopped before it.
+    NotAttempted,
+}
+
+impl RowResult {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Duplicate => "duplicate",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unseen => "not visible",
+            Self::Unknown => "unknown",
+            Self::NotAttempted => "not attempted",
+        }
+    }
+
+    fn is_as_wanted(self) -> bool {
+        // A duplicate has the outcome of its first row.
+        matches!(self, Self::Changed | Self::Unchanged | Self::Planned)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ReportRow {
+    line: Option<u64>,
+    user: Named,
+    group: Named,
+    result: RowResult,
+    pub(super) message: Option<String>,
+    request_id: Option<String>,
+    #[serde(skip)]
+    exit: Exit,
+    /// Whether the audit log already contains its change.
+    #[serde(skip)]
+    pub(super) is_recorded: bool,
+}
+
+/// A user or a group, as typed and as found.
+#[derive(Debug, Serialize)]
+struct Named {
+    asked: String,
+    id: Option<String>,
+    name: Option<String>,
+}
+
+impl Named {
+    fn text(&self) -> &str {
+        self.name
+            .as_deref()
+            .or(self.id.as_deref())
+            .unwrap_or(&self.asked)
+    }
+}
+
+impl ReportRow {
+    fn new(step: &PlannedRow) -> Self {
+        let user = step.user.as_deref();
+        let group = step.group.as_deref();
+        let (result, exit, message) = match &step.verdict {
+            RowAction::Change | RowAction::Kept => (RowResult::Planned, Exit::Done, None),
+            RowAction::Unchanged => (RowResult::Unchanged, Exit::Done, None),
+            RowAction::Duplicate(line) => {
+                let line = line.map_or(String::new(), |line| format!("the same as line {line}"));
+                (RowResult::Duplicate, Exit::Done, Some(line))
+            }
+            RowAction::Refused(refusal) => (
+                RowResult::Refused,
+                refusal.exit,
+                Some(refusal.reason.clone()),
+            ),
+        };
+        Self {
+            line: step.row.line,
+            user: Named {
+                asked: step.row.user.clone(),
+                id: user.map(|user| user.id.to_string()),
+                name: user.and_then(|user| user.login()).map(str::to_owned),
+            },
+            group: Named {
+                asked: step.row.group.clone(),
+                id: group.map(|group| group.id.to_string()),
+                name: group.and_then(|group| group.name()).map(str::to_owned),
+            },
+            result,
+            message,
+            request_id: None,
+            exit,
+            is_recorded: false,
+        }
+    }
+
+    pub(super) fn set(
+        &mut self,
+        result: RowResult,
+        message: Option<&str>,
+        request_id: Option<String>,
+    ) {
+        self.result = result;
+        self.message = message.map(str::to_owned);
+        self.request_id = request_id.or(self.request_id.take());
+        self.exit = match result {
+            RowResult::Unseen => Exit::Unseen,
+            RowResult::Unknown | RowResult::NotAttempted => Exit::Unavailable,
+            _ => Exit::Done,
+        };
+    }
+
+    pub(super) fn fail(&mut self, result: RowResult, error: &Error) {
+        self.set(
+            result,
+            Some(&error.to_string()),
+            error.request_id().map(str::to_owned),
+        );
+        self.exit = match error {
+            // Okta's code for a group that cannot be edited (docs/okta-api.md, Changes to a membership and Errors).
+            Error::Refused(refusal)
+                if refusal.status == 501 || refusal.code.as_deref() == Some("E0000060") =>
+            {
+                Exit::Refused
+            }
+            error => exit::of_okta(error),
+        };
+    }
+
+    fn line_of_text(&self) -> String {
+        let line = self
+            .line
+            .map_or(String::new(), |line| format!("line {line:<5} "));
+        let message = self
+            .message
+            .as_ref()
+            .map_or(String::new(), |message| format!("  {message}"));
+        let text = format!(
+            "{line}{:<9}  {}  {}{message}",
+            self.result.word(),
+            self.user.text(),
+            self.group.text()
+        );
+        clean(&text).into_owned()
+    }
+}
+
+/// Whether an exit code counts even if other rows succeeded.
+fn takes_precedence(exit: Exit) -> bool {
+    (4..=8).contains(&exit.code())
+}
+
+/// The outcome of all rows.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    failure: Option<OwnedFailure>,
+    action: Action,
+    dry_run: bool,
+    warnings: Vec<String>,
+    pub(super) rows: Vec<ReportRow>,
+}
+
+/// A failure that is a part of a larger object.
+#[derive(Debug, Serialize)]
+struct OwnedFailure {
+    error: &'static str,
+    exit_code: u8,
+    message: String,
+    request_id: Option<String>,
+}
+
+impl Report {
+    pub(super) fn new(config: &Change, plan: &Plan) -> Self {
+        Self {
+            failure: None,
+            action: config.action,
+            dry_run: config.dry_run,
+            warnings: plan.cautions.clone(),
+            rows: plan.steps.iter().map(ReportRow::new).collect(),
+        }
+    }
+
+    /// Appends the rows with these outcomes to the audit log; nothing was sent for them.
+    pub(super) fn record(
+        &self,
+        states: &[RowResult],
+        origin: &str,
+        audit: &mut Option<Audit>,
+    ) -> anyhow::Result<()> {
+        let Some(audit) = audit else {
+            return Ok(());
+        };
+        let is_wanted = |row: &&ReportRow| states.contains(&row.result) && !row.is_recorded;
+        let rows = self.rows.iter().filter(is_wanted);
+        let unsent: Vec<Unsent<'_>> = rows
+            .map(|row| Unsent {
+                outcome: row.result.word(),
+                action: self.action.as_str(),
+                origin,
+                asked_user: &row.user.asked,
+                user_id: row.user.id.as_deref(),
+                user: row.user.name.as_deref(),
+                asked_group: &row.group.asked,
+                group_id: row.group.id.as_deref(),
+                group: row.group.name.as_deref(),
+                line: row.line,
+                message: row.message.as_deref(),
+            })
+            .collect();
+        audit.unsent(&unsent)
+    }
+
+    /// Returns one line per row, and the counts below several.
+    pub(super) fn table(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            let _ = writeln!(text, "{} {}", self.action.as_str(), row.line_of_text());
+        }
+        if self.rows.is_empty() {
+            text += "nothing to do\n";
+        } else if self.rows.len() > 1 {
+            let _ = writeln!(text, "{}", self.counts());
+        }
+        text
+    }
+
+    fn counts(&self) -> String {
+        let mut counts: Vec<(RowResult, u64)> = Vec::new();
+        for row in &self.rows {
+            match counts.iter_mut().find(|(result, _)| *result == row.result) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((row.result, 1)),
+            }
+        }
+        let parts: Vec<String> = counts
+            .iter()
+            .map(|(result, count)| format!("{count} {}", result.word()))
+            .collect();
+        let dry = if self.dry_run {
+            " (dry run: nothing was sent)"
+        } else {
+            ""
+        };
+        format!(
+            "{}: {}{dry}",
+            count(self.rows.len() as u64, "row"),
+            parts.join(", ")
+        )
+    }
+
+    /// Returns how the run ended, by the first of these that applies: what stopped it, a change that is not visible, the
+    /// first row with an exit code from 4 to 8, partial if some rows succeeded, the first row's failure.
+    fn exit(&self, stopped: Option<&anyhow::Error>) -> Exit {
+        if let Some(error) = stopped {
+            return exit::of(error);
+        }
+        match self.decisive() {
+            None => Exit::Done,
+            Some(row) if takes_precedence(row.exit) => row.exit,
+            Some(_) if self.rows.iter().any(|row| row.result.is_as_wanted()) => Exit::Partial,
+            Some(row) => row.exit,
+        }
+    }
+
+    /// Returns the row that decides how the run ended, if not every row succeeded.
+    fn decisive(&self) -> Option<&ReportRow> {
+        let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
+        let first = |is: fn(Exit) -> bool| failed().find(|row| is(row.exit));
+        first(|exit| exit == Exit::Unseen)
+            .or_else(|| first(takes_precedence))
+            .or_else(|| failed().next())
+    }
+
+    /// Prints the report and, unless all succeeded, one line that says why.
+    pub(super) fn end(
+        mut self,
+        console: &Console,
+        stopped: Option<anyhow::Error>,
+    ) -> anyhow::Result<Exit> {
+        let exit = self.exit(stopped.as_ref());
+        let mut message = self.message(stopped.as_ref());
+        // The table ends with the counts; they are not printed twice.
+        if self.rows.len() > 1 && console.is_quiet() {
+            message = format!("{}; {message}", self.counts());
+        }
+        let request_id = match &stopped {
+            Some(error) => exit::request_id(error).map(str::to_owned),
+            None => self.decisive().and_then(|row| row.request_id.clone()),
+        };
+        if exit != Exit::Done && console.json() {
+            self.failure = Some(OwnedFailure {
+                error: exit.word(),
+                exit_code: exit.code(),
+                message: message.clone(),
+                request_id: request_id.clone(),
+            });
+        }
+        if let Some(lost) = self.print(console, exit)? {
+            return Ok(lost);
+        }
+        if exit == Exit::Done {
+            return Ok(exit);
+        }
+        if console.json() {
+            tracing::error!("{message}");
+        } else {
+            console.failure(&FailureObject {
+                error: exit.word(),
+                exit_code: exit.code(),
+                message: &message,
+                request_id: request_id.as_deref(),
+            });
+        }
+        Ok(exit)
+    }
+
+    /// Returns the line that says why the run did not succeed.
+    fn message(&self, stopped: Option<&anyhow::Error>) -> String {
+        match (stopped, self.decisive()) {
+            (Some(error), _) => one_line(error),
+            (None, Some(row)) => {
+                let line = row
+                    .line
+                    .map_or(String::new(), |line| format!("line {line}: "));
+                line + row.message.as_deref().unwrap_or_default()
+            }
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Prints the rows to stdout. If that fails after changes were sent, prints them to stderr and returns the exit code.
+    fn print(&self, console: &Console, exit: Exit) -> anyhow::Result<Option<Exit>> {
+        if exit != Exit::Done && !console.json() && self.rows.len() <= 1 {
+            return Ok(None);
+        }
+        let is_sent = |row: &ReportRow| {
+            matches!(
+                row.result,
+                RowResult::Changed | RowResult::Unseen | RowResult::Unknown
+            )
+        };
+        match console.report(self, || self.table()) {
+            Ok(()) => Ok(None),
+            Err(error) if self.rows.iter().any(is_sent) => {
+                // Without the report, nobody may believe that the changes were not made.
+                console.print_notice(&self.table(), true);
+                tracing::error!(
+                    "cannot write the report to standard output ({error}), but changes were sent: {}",
+                    self.counts()
+                );
+                Ok(Some(if exit == Exit::Done {
+                    Exit::Failed
+                } else {
+                    exit
+                }))
+            }
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(None),
+            Err(error) => Err(error).context("cannot write to standard output"),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Sends the planned changes one at a time, and enters their outcomes into the report.
+
+use std::sync::Arc;
+
+use super::plan::Plan;
+use super::report::{Report, RowResult};
+use crate::change::Action;
+use crate::change::audit::Audit;
+use crate::change::decide::{Pair, PlannedRow, RowAction};
+use crate::change::resolve::Resolver;
+use crate::change::send::{self, ChangeOutcome, Item};
+use crate::console::Console;
+use crate::okta::Error;
+use crate::text::one_line;
+
+/// What sending takes, and how far it is.
+pub(super) struct Sender<'a> {
+    pub(super) resolver: &'a Resolver,
+    pub(super) origin: &'a str,
+    pub(super) audit: &'a mut Option<Audit>,
+    pub(super) action: Action,
+    pub(super) report: &'a mut Report,
+    /// The changes that were made, with their places in the report.
+    made: Vec<(usize, Pair)>,
+    /// The error after which nothing is sent.
+    stopped: Option<anyhow::Error>,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(
+        resolver: &'a Resolver,
+        origin: &'a str,
+        audit: &'a mut Option<Audit>,
+        action: Action,
+        report: &'a mut Report,
+    ) -> Self {
+        Self {
+            resolver,
+            origin,
+            audit,
+            action,
+            report,
+            made: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    /// Sends the planned changes. The error is what stopped the run; the report names the rows that were not attempted.
+    pub(super) fn send(mut self, plan: &Plan, console: &Console) -> Option<anyhow::Error> {
+        let mut progress = console.change_progress(plan.changes() as u64, "changes");
+        for (place, step) in plan.steps.iter().enumerate() {
+            if step.verdict != RowAction::Change {
+                continue;
+            }
+            if self.stopped.is_some() {
+                self.report.rows[place].set(
+                    RowResult::NotAttempted,
+                    Some("the run was stopped before it"),
+                    None,
+                );
+                continue;
+            }
+            self.send_one(place, step);
+            progress.step();
+        }
+        progress.clear();
+        self.read_back();
+        self.stopped
+    }
+
+    fn send_one(&mut self, place: usize, step: &PlannedRow) {
+        let (Some(user), Some(group)) = (&step.user, &step.group) else {
+            return;
+        };
+        let item = Item {
+            user: Arc::clone(user),
+            group: Arc::clone(group),
+            line: step.row.line,
+        };
+        let row = &mut self.report.rows[place];
+        match send::send(self.resolver, self.origin, self.audit, self.action, &item) {
+            Ok((outcome, recorded)) => {
+                // Nothing more may be changed without a record.
+                self.stopped = recorded.err();
+                row.is_recorded = true;
+                self.enter(place, (item.user, item.group), outcome);
+            }
+            Err(error) => {
+                row.set(RowResult::NotAttempted, Some(&one_line(&error)), None);
+                self.stopped = Some(error);
+            }
+        }
+    }
+
+    fn enter(&mut self, place: usize, pair: Pair, outcome: ChangeOutcome) {
+        let row = &mut self.report.rows[place];
+        match outcome {
+            ChangeOutcome::Done {
+                answer_lost,
+                request_id,
+            } => {
+                self.made.push((place, pair));
+                let message =
+                    answer_lost.then_some("Okta's answer was lost; the change could be seen");
+                row.set(RowResult::Changed, message, request_id);
+            }
+            ChangeOutcome::NotDone { error, looked } => {
+                let stop = stops_the_rest(&error);
+                let result = match error {
+                    Error::Interrupted(_) | Error::Deadline { .. } => RowResult::NotAttempted,
+                    _ => RowResult::Failed,
+                };
+                row.fail(result, &error);
+                let mut error = anyhow::Error::new(error);
+                if looked {
+                    let seconds = send::READ_LAG.as_secs();
+                    error = error.context(format!("not visible when read back for {seconds} s"));
+                    row.message = Some(one_line(&error));
+                }
+                if stop && self.stopped.is_none() {
+                    self.stopped = Some(error);
+                }
+            }
+            ChangeOutcome::Unknown(error) => {
+                row.fail(RowResult::Unknown, &error);
+                self.stopped = Some(error.into());
+            }
+        }
+    }
+
+    /// Checks that the changes that were made are visible, unless the run was stopped.
+    fn read_back(&mut self) {
+        let made = std::mem::take(&mut self.made);
+        if self.stopped.is_some() {
+            for (place, _) in made {
+                self.report.rows[place].message.get_or_insert(
+                    "sent and answered; not looked at again, since the run was stopped".to_owned(),
+                );
+            }
+            return;
+        }
+        if made.is_empty() {
+            return;
+        }
+        let pairs = made.iter().map(|(_, pair)| pair.clone()).collect();
+        let (message, not_visible) = match send::not_visible(self.resolver, self.action, pairs) {
+            Ok(not_visible) => {
+                let seconds = send::READ_LAG.as_secs();
+                let message = format!("sent, but not visible when read back for {seconds} s");
+                (message, Some(not_visible))
+            }
+            Err(error) => {
+                self.stopped =
+                    Some(anyhow::Error::new(error).context("reading back what was changed"));
+                ("sent, but reading it back failed".to_owned(), None)
+            }
+        };
+        for (place, (user, group)) in made {
+            let key = (user.id.clone(), group.id.clone());
+            if not_visible.as_ref().is_none_or(|keys| keys.contains(&key)) {
+                self.report.rows[place].set(RowResult::Unseen, Some(&message), None);
+            }
+        }
+    }
+}
+
+/// Whether an error would stop the next change too.
+fn stops_the_rest(error: &Error) -> bool {
+    match error {
+        // What a proxy does to one change, it does to all.
+        Error::Refused(refusal) => refusal.status == 401 || !refusal.has_oktas_code(),
+        // A lock on one user or group, such as one that is still being activated (docs/okta-api.md, Errors).
+        Error::Unavailable { status, .. } => !matches!(status, Some(409 | 423)),
+        _ => true,
+    }
+}
