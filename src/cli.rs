@@ -253,12 +253,12 @@ pub struct Provisioning {
 /// What `grant` and `revoke` have in common.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Change {
-    /// Select the user by id, login or email
+    /// Select a user by id, login or email; repeat it for several
     #[arg(long, value_name = "USER")]
-    pub user: Option<String>,
-    /// Select the group by id, exact name or Baton entitlement id
+    pub user: Vec<String>,
+    /// Select a group by id, exact name or Baton entitlement id; repeat it for several
     #[arg(long, value_name = "GROUP")]
-    pub group: Option<String>,
+    pub group: Vec<String>,
     /// Read memberships from this CSV file with columns user and group; - is standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<String>,
@@ -308,6 +308,10 @@ Examples:
     okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
       --group \"VPN users\"
 
+  Add a joiner to several groups:
+    okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
+      --group \"VPN users\" --group Engineering
+
   Preview the changes of a CSV file, then make them and log them:
     okta-ciam grant --from joiners.csv --dry-run
     okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
@@ -321,8 +325,9 @@ pub struct Grant {
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 revoke asks for confirmation, and needs --yes without a terminal. A group that a group
-rule assigns users to always needs --yes. If the file of --from has a column decision,
-as from an access review, only rows that say revoke are removed.
+rule assigns users to always needs --yes. --all-groups skips such groups and those that
+Okta does not let you edit, and says so. If the file of --from has a column decision, as
+from an access review, only rows that say revoke are removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has
@@ -339,11 +344,19 @@ Examples:
     okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
       --group \"VPN users\"
 
+  Preview the groups that a leaver is removed from, then remove them:
+    okta-ciam revoke --user mira.okonjo@example.com --all-groups --dry-run
+    okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
+      --all-groups
+
   Preview the removals of a CSV file, then make them and log them:
     okta-ciam revoke --from leavers.csv --dry-run
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
 pub struct Revoke {
+    /// Select every group in scope that the users are in and that Okta lets you edit
+    #[arg(long)]
+    pub all_groups: bool,
     /// Select the membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
     #[arg(long, value_name = "ID")]
     pub grant_id: Option<String>,

@@ -20,7 +20,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use self::change::Change;
+pub use self::change::{Change, RevokeOnly};
 pub use self::check::Check;
 pub use self::connection::is_loopback;
 pub use self::environment::Environment;

@@ -46,12 +46,16 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             commands::sync::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Grant(typed) => {
-            let config = config::Change::new(Action::Grant, &typed.change, None, environment)?;
+            let revoke = config::RevokeOnly::default();
+            let config = config::Change::new(Action::Grant, &typed.change, revoke, environment)?;
             commands::change::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Revoke(typed) => {
-            let grant_id = typed.grant_id.as_ref();
-            let config = config::Change::new(Action::Revoke, &typed.change, grant_id, environment)?;
+            let revoke = config::RevokeOnly {
+                grant_id: typed.grant_id.as_ref(),
+                all_groups: typed.all_groups,
+            };
+            let config = config::Change::new(Action::Revoke, &typed.change, revoke, environment)?;
             commands::change::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Check(typed) => {

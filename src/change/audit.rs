@@ -66,7 +66,7 @@ pub struct AuditResult<'a> {
 /// A row that nothing was sent for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unsent<'a> {
-    /// `unchanged`, `refused` or `not attempted`.
+    /// `unchanged`, `skipped`, `refused` or `not attempted`.
     pub outcome: &'a str,
     /// `grant` or `revoke`.
     pub action: &'a str,

@@ -125,6 +125,8 @@ pub enum RowAction {
     Change,
     /// Nothing is done, as the row says.
     Kept,
+    /// Nothing can be done, for this reason, and nobody asked for this membership in particular.
+    Skipped(String),
 }
 
 /// A row, what it stands for, and what becomes of it.
@@ -396,7 +398,7 @@ pub fn leave_out_what_is_done(action: Action, steps: &mut [PlannedRow], knowledg
     }
 }
 
-fn one<T>(found: &Found<T>) -> Option<Arc<T>> {
+pub(super) fn one<T>(found: &Found<T>) -> Option<Arc<T>> {
     match found {
         Found::One(it) => Some(Arc::clone(it)),
         _ => None,
@@ -407,7 +409,7 @@ fn refuse(exit: Exit, reason: String) -> Option<RowRefusal> {
     Some(RowRefusal { exit, reason })
 }
 
-fn refuse_user(
+pub(super) fn refuse_user(
     action: Action,
     asked: &str,
     found: &Found<User>,
@@ -569,12 +571,13 @@ pub fn caution(action: Action, group: &Group, rules: &Rules) -> (Vec<String>, bo
             ));
             needs_yes |= action == Action::Grant;
         }
-        None => {
+        None if action == Action::Grant => {
             notes.push(format!(
                 "Okta does not say whether {name} carries an admin role"
             ));
-            needs_yes |= action == Action::Grant;
+            needs_yes = true;
         }
+        None => {}
     }
     (notes, needs_yes)
 }

@@ -11,6 +11,7 @@
 //!
 //! [`rows`] and [`plan`] are pure; [`resolve`] reads; [`run`] sends, through `okta::change`, the only file that does.
 
+pub mod all_groups;
 pub mod audit;
 pub mod decide;
 pub mod resolve;

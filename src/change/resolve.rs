@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 
+use super::all_groups::GroupsOfUsers;
 use super::decide::{self, Found, Memberships, Pair, Reading, RowRefusal, Rules};
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::read::Start;
@@ -73,6 +74,26 @@ impl Resolver {
         let size = self.sizes.groups;
         self.each("groups", names, move |client, name| {
             readable(find_group(client, size, name)).map(found)
+        })
+    }
+
+    /// Returns all groups of users.
+    ///
+    /// # Errors
+    /// Returns the first error of a look-up that concerns more than one user.
+    pub fn groups_of_users(&self, users: &[Arc<User>]) -> Result<GroupsOfUsers, Error> {
+        let ids = users.iter().map(|user| user.id.clone()).collect();
+        self.each("groups", ids, |client, user| {
+            let mut groups = Vec::new();
+            let read = read::groups_of(client, user, Start::default(), |page| {
+                groups.extend(page.kept.into_iter().map(Arc::new));
+                true
+            });
+            match read {
+                // A user who was deleted is in no group.
+                Err(error) if error.is_gone() => Ok(Ok(Vec::new())),
+                read => readable(read.map(|()| groups)),
+            }
         })
     }
 

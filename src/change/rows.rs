@@ -27,6 +27,15 @@ pub struct Row {
     pub keep: bool,
 }
 
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// These pairs.
+    Rows(Vec<Row>),
+    /// To remove these users, by id, login or email, from every group.
+    AllGroups(Vec<String>),
+}
+
 /// What is wrong with a file or a grant id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {

@@ -354,7 +354,7 @@ pub fn resolve_pending(
             GroupId::from(sending.group_id.as_str()),
             UserId::from(sending.user_id.as_str()),
         );
-        wait_for_read_lag(resolver, past, &user, &group)?;
+        wait_for_read_lag(resolver, past, &user, Some(&group))?;
         let done = match groups_of(&resolver.client, &user) {
             Ok(groups) => action.is_done(groups.contains(&group)),
             Err(Error::Refused(refusal)) if refusal.status != 401 => {
@@ -385,7 +385,7 @@ fn lag_left(sent: Timestamp, now: Timestamp, read_for: Duration) -> Duration {
     READ_LAG.saturating_sub(age.max(read_for))
 }
 
-/// Waits until a change that the log says was sent can be seen, if it was made.
+/// Waits until the changes of a user that the log contains can be seen, if they were made: of one group, or of all.
 ///
 /// # Errors
 /// A signal, or the deadline.
@@ -393,10 +393,13 @@ pub fn wait_for_read_lag(
     resolver: &Resolver,
     past: &AuditHistory,
     user: &UserId,
-    group: &GroupId,
+    group: Option<&GroupId>,
 ) -> Result<(), Error> {
-    let pair = (user.to_string(), group.to_string());
-    let Some(sent) = past.sent.get(&pair) else {
+    let is_one = |(of_user, of_group): &(String, String)| {
+        of_user == user.as_str() && group.is_none_or(|group| of_group == group.as_str())
+    };
+    let sent = past.sent.iter().filter(|(pair, _)| is_one(pair));
+    let Some(sent) = sent.map(|(_, sent)| sent).max() else {
         return Ok(());
     };
     let read_for = past.read.map_or(Duration::ZERO, |read| read.elapsed());

@@ -89,7 +89,7 @@ impl Runner<'_> {
             plan.confirm(self.config, self.console, self.stop, &report)?;
         }
         // Before the first change, so that nothing is done without a record.
-        let unsent = [RowResult::Unchanged, RowResult::Refused];
+        let unsent = [RowResult::Unchanged, RowResult::Skipped, RowResult::Refused];
         report.record(&unsent, self.origin, &mut audit)?;
         if !plan.changes_anything() {
             return report.end(self.console, None);

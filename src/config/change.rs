@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::environment::{Environment, Setting, or_default, read_switch};
 use super::{Error, scope};
 use crate::change::Action;
-use crate::change::rows::{self, Row};
+use crate::change::rows::{self, Request, Row};
 use crate::cli;
 use crate::filter::Scope;
 use crate::mask;
@@ -24,7 +24,7 @@ pub struct Change {
     /// Whether changes are allowed.
     pub provisioning: bool,
     /// The requested changes.
-    pub rows: Vec<Row>,
+    pub request: Request,
     /// The file that the rows are from.
     pub from: Option<String>,
     /// Whether only to show the planned changes.
@@ -46,7 +46,7 @@ impl Change {
     pub fn new(
         action: Action,
         typed: &cli::Change,
-        grant_id: Option<&String>,
+        revoke: RevokeOnly<'_>,
         environment: &Environment,
     ) -> Result<Self, Error> {
         let scope = scope::scope(&typed.scope, environment)?;
@@ -66,7 +66,7 @@ impl Change {
             connection,
             scope,
             provisioning,
-            rows: rows(action, typed, grant_id)?,
+            request: request(action, typed, revoke)?,
             from: typed.from.clone(),
             dry_run: typed.dry_run,
             yes: typed.yes,
@@ -75,42 +75,69 @@ impl Change {
     }
 }
 
-fn rows(action: Action, typed: &cli::Change, grant_id: Option<&String>) -> Result<Vec<Row>, Error> {
+/// The options that only `revoke` has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RevokeOnly<'a> {
+    /// `--grant-id`.
+    pub grant_id: Option<&'a String>,
+    /// `--all-groups`.
+    pub all_groups: bool,
+}
+
+fn request(action: Action, typed: &cli::Change, revoke: RevokeOnly<'_>) -> Result<Request, Error> {
     let ways = [
-        typed.user.is_some() || typed.group.is_some(),
+        !typed.user.is_empty() || !typed.group.is_empty() || revoke.all_groups,
         typed.from.is_some(),
-        grant_id.is_some(),
+        revoke.grant_id.is_some(),
     ];
     let ask = match action {
         Action::Grant => "pass --user and --group, or --from",
-        Action::Revoke => "pass --user and --group, or --from, or --grant-id",
+        Action::Revoke => {
+            "pass --user and --group, or --user and --all-groups, or --from, or --grant-id"
+        }
     };
     if ways.iter().filter(|way| **way).count() != 1 {
         return Err(Error::about(action.as_str(), format!("{ask}; one of them")));
     }
-    if let Some(id) = grant_id {
-        return Ok(vec![
-            rows::of_grant_id(id).map_err(|error| Error::about("--grant-id", error))?,
-        ]);
+    if let Some(id) = revoke.grant_id {
+        let row = rows::of_grant_id(id).map_err(|error| Error::about("--grant-id", error))?;
+        return Ok(Request::Rows(vec![row]));
     }
     if let Some(from) = &typed.from {
-        return list(action, &Setting::new("--from", from));
+        return list(action, &Setting::new("--from", from)).map(Request::Rows);
     }
-    match (&typed.user, &typed.group) {
-        (Some(user), Some(group)) if !user.trim().is_empty() && !group.is_empty() => {
-            Ok(vec![Row {
-                line: None,
-                user: user.trim().to_owned(),
-                group: group.clone(),
-                keep: false,
-            }])
-        }
-        (Some(_), Some(_)) => Err(Error::about("--user and --group", "must not be empty")),
-        _ => Err(Error::about(
+    let users: Vec<String> = typed
+        .user
+        .iter()
+        .map(|user| user.trim().to_owned())
+        .collect();
+    if users.iter().chain(&typed.group).any(String::is_empty) {
+        return Err(Error::about("--user and --group", "must not be empty"));
+    }
+    match (revoke.all_groups, users.is_empty(), typed.group.is_empty()) {
+        (true, false, true) => Ok(Request::AllGroups(users)),
+        (true, true, _) => Err(Error::about("--all-groups", "requires --user")),
+        (true, false, false) => Err(Error("--all-groups cannot be used with --group".to_owned())),
+        (false, false, false) => Ok(Request::Rows(pairs(&users, &typed.group))),
+        (false, ..) => Err(Error::about(
             "--user and --group",
             format!("go together; {ask}"),
         )),
     }
+}
+
+/// Returns a row for every pair.
+fn pairs(users: &[String], groups: &[String]) -> Vec<Row> {
+    let rows_of = |user: &String| {
+        let user = user.clone();
+        groups.iter().map(move |group| Row {
+            line: None,
+            user: user.clone(),
+            group: group.clone(),
+            keep: false,
+        })
+    };
+    users.iter().flat_map(rows_of).collect()
 }
 
 fn list(action: Action, from: &Setting) -> Result<Vec<Row>, Error> {

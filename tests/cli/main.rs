@@ -18,6 +18,7 @@ mod matrix;
 mod moving;
 mod output;
 mod outside;
+mod pairs;
 mod plan;
 mod readme;
 mod resume;

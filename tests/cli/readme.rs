@@ -131,6 +131,8 @@ fn changes_work_as_the_readme_shows() {
     let (okta, folder) = sample();
     let (command, shown) = pair("okta-ciam grant --provisioning --user");
     assert_eq!(steady(&run(&command, &okta, &folder)), steady(&shown));
+    let (command, shown) = pair("okta-ciam revoke --provisioning --yes --user");
+    assert_eq!(steady(&run(&command, &okta, &folder)), steady(&shown));
     let (list, command) = pair("user,group");
     std::fs::write(folder.path("joiners.csv"), list).unwrap();
     let (_, shown) = pair(&command);

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::Report;
+use crate::change::all_groups::AskedUsers;
 use crate::change::audit::AuditHistory;
 use crate::change::decide::{self, Knowledge, Pair, PlannedRow, Reading, RowAction, Rules};
 use crate::change::resolve::Resolver;
-use crate::change::{Action, rows, send};
+use crate::change::rows::{Request, Row};
+use crate::change::{Action, all_groups, send};
 use crate::config::Change;
 use crate::console::{Confirmation, Console};
 use crate::exit::ExitError;
-use crate::model::GroupId;
+use crate::model::{Group, GroupId};
 use crate::okta::Error;
 use crate::signal::ShutdownSignal;
 use crate::text::count;
@@ -31,22 +33,32 @@ impl Plan {
         resolver: &Resolver,
         past: &AuditHistory,
     ) -> Result<Self, Error> {
+        match &config.request {
+            Request::Rows(rows) => Self::of_rows(config, rows, resolver, past),
+            Request::AllGroups(users) => Self::of_all_groups(config, users, resolver, past),
+        }
+    }
+
+    fn of_rows(
+        config: &Change,
+        rows: &[Row],
+        resolver: &Resolver,
+        past: &AuditHistory,
+    ) -> Result<Self, Error> {
         let action = config.action;
-        let names = |of: fn(&rows::Row) -> &String| {
-            config.rows.iter().map(of).cloned().collect::<HashSet<_>>()
-        };
+        let names = |of: fn(&Row) -> &String| rows.iter().map(of).cloned().collect::<HashSet<_>>();
         let mut knowledge = Knowledge {
             users: resolver.users(names(|row| &row.user))?,
             groups: resolver.groups(names(|row| &row.group))?,
             memberships: HashMap::new(),
         };
-        let mut steps = decide::check(action, &config.rows, &knowledge, &config.scope);
+        let mut steps = decide::check(action, rows, &knowledge, &config.scope);
         for (user, group) in steps
             .iter()
             .filter(|step| step.verdict == RowAction::Change)
             .filter_map(PlannedRow::ids)
         {
-            send::wait_for_read_lag(resolver, past, user, group)?;
+            send::wait_for_read_lag(resolver, past, user, Some(group))?;
         }
         let pairs = pairs_of(&steps, &RowAction::Change);
         let reading = Reading::cheapest(&pairs, resolver.sizes.members);
@@ -71,33 +83,85 @@ impl Plan {
             cautions: Vec::new(),
             needs_yes: false,
         };
-        plan.find_cautions(resolver)?;
+        let groups = plan.groups_to_change();
+        if !groups.is_empty() {
+            // The rules are read once a run, and only if there is something to change.
+            let rules = resolver.rules(&groups.keys().cloned().collect())?;
+            plan.add_cautions(&groups, &rules);
+        }
         Ok(plan)
     }
 
-    /// Reads the group rules, once a run, and only if there is something to change.
-    fn find_cautions(&mut self, resolver: &Resolver) -> Result<(), Error> {
+    /// Plans the removal of users from every group in scope that can be edited and that no rule fills.
+    fn of_all_groups(
+        config: &Change,
+        names: &[String],
+        resolver: &Resolver,
+        past: &AuditHistory,
+    ) -> Result<Self, Error> {
+        let found = resolver.users(names.iter().cloned().collect())?;
+        let asked = AskedUsers {
+            names,
+            found: &found,
+        };
+        let (mut steps, users) = asked.check(&config.scope);
+        for user in &users {
+            send::wait_for_read_lag(resolver, past, &user.id, None)?;
+        }
+        let groups = resolver.groups_of_users(&users)?;
+        let editable: HashSet<GroupId> = all_groups::editable(&groups, &config.scope)
+            .into_iter()
+            .cloned()
+            .collect();
+        let rules = if editable.is_empty() {
+            HashMap::new()
+        } else {
+            resolver.rules(&editable)?
+        };
+        let mut cautions = Vec::new();
+        for user in &users {
+            let Some(groups) = groups.get(&user.id) else {
+                continue;
+            };
+            let (rows, note) = all_groups::plan(user, groups, &rules, &config.scope);
+            steps.extend(rows);
+            cautions.extend(note);
+        }
+        let mut plan = Self {
+            action: config.action,
+            steps,
+            cautions,
+            needs_yes: false,
+        };
+        let groups = plan.groups_to_change();
+        plan.add_cautions(&groups, &rules);
+        Ok(plan)
+    }
+
+    fn groups_to_change(&self) -> HashMap<GroupId, Arc<Group>> {
         let changing = self
             .steps
             .iter()
             .filter(|step| step.verdict == RowAction::Change);
-        let groups: HashMap<&GroupId, _> = changing
+        changing
             .filter_map(|step| step.group.as_ref())
-            .map(|group| (&group.id, group))
-            .collect();
-        if groups.is_empty() {
-            return Ok(());
-        }
-        let rules = resolver.rules(&groups.keys().copied().cloned().collect())?;
-        let mut ids: Vec<_> = groups.keys().copied().collect();
+            .map(|group| (group.id.clone(), Arc::clone(group)))
+            .collect()
+    }
+
+    fn add_cautions(
+        &mut self,
+        groups: &HashMap<GroupId, Arc<Group>>,
+        rules: &HashMap<GroupId, Rules>,
+    ) {
+        let mut ids: Vec<_> = groups.keys().collect();
         ids.sort();
         for id in ids {
             let rules = rules.get(id).unwrap_or(&Rules::Unknown);
-            let (notes, needs_yes) = decide::caution(self.action, groups[id], rules);
+            let (notes, needs_yes) = decide::caution(self.action, &groups[id], rules);
             self.cautions.extend(notes);
             self.needs_yes |= needs_yes;
         }
-        Ok(())
     }
 
     pub(super) fn changes(&self) -> usize {

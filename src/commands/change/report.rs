@@ -28,6 +28,8 @@ pub(super) enum RowResult {
     Unchanged,
     /// An earlier row asks for the same change.
     Duplicate,
+    /// It cannot be changed, and nobody asked for it in particular.
+    Skipped,
     /// okta-ciam refused it.
     Refused,
     /// Okta refused it.
@@ -47,6 +49,7 @@ impl RowResult {
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
             Self::Duplicate => "duplicate",
+            Self::Skipped => "skipped",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Unseen => "not visible",
@@ -100,9 +103,11 @@ impl ReportRow {
         let (result, exit, message) = match &step.verdict {
             RowAction::Change | RowAction::Kept => (RowResult::Planned, Exit::Done, None),
             RowAction::Unchanged => (RowResult::Unchanged, Exit::Done, None),
+            RowAction::Skipped(reason) => (RowResult::Skipped, Exit::Done, Some(reason.clone())),
             RowAction::Duplicate(line) => {
-                let line = line.map_or(String::new(), |line| format!("the same as line {line}"));
-                (RowResult::Duplicate, Exit::Done, Some(line))
+                let first = line.map_or("an earlier row".to_owned(), |line| format!("line {line}"));
+                let message = format!("the same as {first}");
+                (RowResult::Duplicate, Exit::Done, Some(message))
             }
             RowAction::Refused(refusal) => (
                 RowResult::Refused,
