@@ -4,8 +4,12 @@
 //! Help texts start with a verb. A command's own options come first, the others under headings. Only options that other
 //! tools abbreviate too have a letter.
 
+mod diff;
+
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+pub use self::diff::Diff;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -30,6 +34,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success, also if nothing had to change
+  1  diff found differences
   2  usage or configuration error, or any failure not listed below
   3  partial: the snapshot is incomplete and the file is unchanged, or only some rows
      of --from succeeded
@@ -69,6 +74,7 @@ pub enum Command {
     Revoke(Box<Revoke>),
     Check(Box<Check>),
     Show(Show),
+    Diff(Box<Diff>),
     Demo(Demo),
 }
 

@@ -7,6 +7,7 @@
 mod change;
 mod check;
 mod connection;
+mod diff;
 mod environment;
 mod file;
 mod output;
@@ -23,6 +24,7 @@ use thiserror::Error;
 pub use self::change::{Change, RevokeOnly};
 pub use self::check::Check;
 pub use self::connection::is_loopback;
+pub use self::diff::{Diff, Format as DiffFormat, RunFile};
 pub use self::environment::Environment;
 use self::environment::Setting;
 pub use self::file::{format_of, snapshot_to_read};

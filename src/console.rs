@@ -156,6 +156,21 @@ impl Console {
         unless_closed(write_out(text))
     }
 
+    /// Lets a function write data to stdout piece by piece.
+    ///
+    /// # Errors
+    /// Returns an error if stdout fails for another reason than that its reader closed it.
+    pub fn stream(
+        &self,
+        write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let written = screen().suspend(|| {
+            let mut out = io::stdout().lock();
+            write(&mut out).and_then(|()| out.flush())
+        });
+        unless_closed(written)
+    }
+
     /// Whether a person who wants quiet gets no text of results.
     pub fn is_quiet(&self) -> bool {
         self.quiet

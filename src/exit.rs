@@ -11,6 +11,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Different => 1,
             Self::Failed => 2,
             Self::Partial => 3,
             Self::Refused => 4,
@@ -28,6 +29,7 @@ impl Exit {
     pub fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Different => "different",
             Self::Failed => "failed",
             Self::Partial => "partial",
             Self::Refused => "refused",

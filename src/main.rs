@@ -66,6 +66,7 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;
             commands::show::run(&file, typed.what.as_ref(), console)
         }
+        Command::Diff(typed) => commands::diff::run(&config::Diff::new(typed)?, console),
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }

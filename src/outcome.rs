@@ -10,6 +10,8 @@ use crate::signal::Interrupted;
 pub enum Exit {
     /// All of it was done.
     Done,
+    /// Two snapshots differ.
+    Different,
     /// Usage, configuration, or anything that has no code of its own.
     Failed,
     /// The snapshot is incomplete.

@@ -61,6 +61,17 @@ fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Returns the name that was probably meant: the nearest by edit distance without case, if at most a third of the characters
+/// differ.
+pub fn closest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = typed.to_lowercase();
+    let far = folded.chars().count() / 3;
+    let distance = |name: &str| strsim::damerau_levenshtein(&folded, &name.to_lowercase());
+    let near = names.into_iter().map(|name| (distance(name), name));
+    let (distance, name) = near.min_by_key(|(distance, _)| *distance)?;
+    (distance <= far).then_some(name)
+}
+
 /// A number as people read it: 1,234,567.
 pub fn number(count: u64) -> String {
     let digits = count.to_string();
@@ -112,6 +123,20 @@ mod tests {
         );
         let read: Vec<String> = serde_json::from_str(&printed).unwrap();
         assert_eq!(read, [text]);
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_if_it_is_near() {
+        let names = ["VPN users", "Engineering", "Équipe"];
+        for (typed, name) in [
+            ("vpn user", Some("VPN users")),
+            ("enginering", Some("Engineering")),
+            ("equipe", Some("Équipe")),
+            ("Finance", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(typed, names), name, "{typed}");
+        }
     }
 
     #[test]

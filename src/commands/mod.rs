@@ -3,6 +3,7 @@
 pub mod change;
 pub mod check;
 pub mod demo;
+pub mod diff;
 mod estimate;
 pub mod show;
 pub mod sync;

@@ -34,6 +34,11 @@ impl ProfileText {
         serde_json::to_string(profile).map(Self)
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_json(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Returns the text. Its keys are sorted if this program wrote it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -10,8 +10,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use rusqlite::Row;
-use rusqlite::types::ToSqlOutput;
+use rusqlite::types::{ToSql as _, ToSqlOutput, ValueRef};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::cell::{Cell, ProfileText};
 use super::metadata::RunMetadata;
@@ -73,6 +74,33 @@ pub(super) trait Table: Sized {
     fn values(&self) -> Vec<ToSqlOutput<'_>>;
     /// Reads a row whose columns start at number `first`.
     fn from_row(row: &Row<'_>, first: usize) -> Result<Self, BadValue>;
+}
+
+/// A row of a table, with its values as JSON: numbers as numbers, times and profiles as text.
+pub trait Record {
+    /// Returns the columns.
+    fn columns() -> &'static [Column];
+    /// Returns the values, one for each column.
+    fn cells(&self) -> Vec<Value>;
+}
+
+impl<T: Table> Record for T {
+    fn columns() -> &'static [Column] {
+        T::COLUMNS
+    }
+
+    fn cells(&self) -> Vec<Value> {
+        let json = |value: &ToSqlOutput<'_>| match value.to_sql() {
+            Ok(ToSqlOutput::Borrowed(value)) => match value {
+                ValueRef::Integer(number) => Value::from(number),
+                ValueRef::Real(number) => Value::from(number),
+                ValueRef::Text(text) => Value::from(String::from_utf8_lossy(text).as_ref()),
+                ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+            },
+            _ => Value::Null,
+        };
+        self.values().iter().map(json).collect()
+    }
 }
 
 /// Reads one value, and moves on to the next column.
@@ -176,11 +204,32 @@ table! {
 }
 
 impl UserRow {
+    /// Returns a row of which only the id is known.
+    pub fn empty(id: impl Into<UserId>) -> Self {
+        Self {
+            id: id.into(),
+            status: None,
+            login: None,
+            email: None,
+            second_email: None,
+            first_name: None,
+            last_name: None,
+            display_name: None,
+            created: None,
+            activated: None,
+            status_changed: None,
+            last_login: None,
+            last_updated: None,
+            password_changed: None,
+            matched_by: None,
+            profile: ProfileText::default(),
+        }
+    }
+
     /// Returns the row of a user, without what only the run knows.
     pub(super) fn of(user: &User) -> serde_json::Result<Self> {
         let attribute = |key| attribute(&user.profile, key);
         Ok(Self {
-            id: user.id.clone(),
             status: user.status.clone(),
             login: attribute("login"),
             email: attribute("email"),
@@ -194,8 +243,8 @@ impl UserRow {
             last_login: user.last_login,
             last_updated: user.last_updated,
             password_changed: user.password_changed,
-            matched_by: None,
             profile: ProfileText::of(&user.profile)?,
+            ..Self::empty(user.id.clone())
         })
     }
 
@@ -241,10 +290,28 @@ table! {
 }
 
 impl GroupRow {
+    /// Returns a row of which only the id is known.
+    pub fn empty(id: impl Into<GroupId>) -> Self {
+        Self {
+            id: id.into(),
+            name: None,
+            description: None,
+            kind: None,
+            source_id: None,
+            created: None,
+            last_updated: None,
+            last_membership_updated: None,
+            members_reported: None,
+            members_seen: None,
+            members_kept: None,
+            learned: None,
+            profile: ProfileText::default(),
+        }
+    }
+
     /// Returns the row of a group, without what only the run knows.
     pub(super) fn of(group: &Group) -> serde_json::Result<Self> {
         Ok(Self {
-            id: group.id.clone(),
             name: attribute(&group.profile, "name"),
             description: attribute(&group.profile, "description"),
             kind: group.kind.clone(),
@@ -253,10 +320,8 @@ impl GroupRow {
             last_updated: group.last_updated,
             last_membership_updated: group.last_membership_updated,
             members_reported: group.members_reported,
-            members_seen: None,
-            members_kept: None,
-            learned: None,
             profile: ProfileText::of(&group.profile)?,
+            ..Self::empty(group.id.clone())
         })
     }
 

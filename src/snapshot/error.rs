@@ -43,6 +43,14 @@ pub enum Error {
         /// When the newest of the runs that did not finish was started, as the file says it.
         newest_unfinished: Option<String>,
     },
+    /// A run that was asked for by its id is not in the file, or is not finished.
+    #[error("{path} contains no finished run {sync_id:?}")]
+    NoSuchRun {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        sync_id: String,
+    },
     /// Someone has the database open, or a program that had it open was killed.
     #[error(
         "{path} has changes that are still in {beside}; close the program that has it open, or make a copy with \

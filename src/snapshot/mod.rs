@@ -64,7 +64,7 @@ use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid};
 
 pub use cell::ProfileText;
-pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, TABLES, UserRow, Warning};
+pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, Record, TABLES, UserRow, Warning};
 pub use error::Error;
 pub use metadata::RunMetadata;
 pub use reader::{Reader, SortedQuery, SortedRows};

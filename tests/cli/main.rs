@@ -6,6 +6,7 @@ mod change;
 mod check;
 mod complete;
 mod demo;
+mod diff;
 mod exits;
 mod faults;
 mod guards;

@@ -214,6 +214,14 @@ impl Reader {
     /// # Errors
     /// A file that cannot be read, is not a snapshot, is damaged, is too new, or holds no finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_run(path, None)
+    }
+
+    /// Opens one run of a snapshot file: the one with this id, or the newest finished full one.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also if there is no finished run with this id.
+    pub fn open_run(path: &Path, sync_id: Option<&str>) -> Result<Self, Error> {
         match c1z::form(path)? {
             Form::Empty => Err(Error::NoFinishedRun {
                 path: path.to_owned(),
@@ -240,12 +248,12 @@ impl Reader {
                     });
                 }
                 allowance.grow(size);
-                Self::new(path, db, allowance, FileFormat::C1z)
+                Self::new(path, db, allowance, FileFormat::C1z, sync_id)
             }
             Form::Sqlite => {
                 let allowance = Allowance::new(at_rest(path)?);
                 let db = connect(path, path, THEIRS, &allowance)?;
-                Self::new(path, db, allowance, FileFormat::Sqlite)
+                Self::new(path, db, allowance, FileFormat::Sqlite, sync_id)
             }
         }
     }
@@ -255,10 +263,11 @@ impl Reader {
         db: Connection,
         allowance: Allowance,
         format: FileFormat,
+        sync_id: Option<&str>,
     ) -> Result<Self, Error> {
         prepare(path, &db)?;
         let collation = collation(path, &db)?;
-        let info = info(path, &db, format)?;
+        let info = info(path, &db, format, sync_id)?;
         let (user_query, group_query) = match &info.metadata {
             Some(metadata) => (
                 format!(
@@ -1004,7 +1013,12 @@ fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<Strin
 }
 
 /// Picks the run.
-fn info(path: &Path, db: &Connection, format: FileFormat) -> Result<FileInfo, Error> {
+fn info(
+    path: &Path,
+    db: &Connection,
+    format: FileFormat,
+    wanted: Option<&str>,
+) -> Result<FileInfo, Error> {
     let failed = |error| Error::reading(path, MAX_ID, error);
     let known = columns(path, db, "v1_sync_runs")?.unwrap_or_default();
     limit(db, MAX_ID).map_err(failed)?;
@@ -1021,16 +1035,22 @@ fn info(path: &Path, db: &Connection, format: FileFormat) -> Result<FileInfo, Er
         })
         .map_err(failed)?;
     let newest = format!(
-        "select sync_id, started_at, ended_at from v1_sync_runs where ended_at is not null and {full}
-            order by ended_at desc, sync_id desc limit 1"
+        "select sync_id, started_at, ended_at from v1_sync_runs where ended_at is not null
+            and iif(?1 is null, {full}, sync_id = ?1) order by ended_at desc, sync_id desc limit 1"
     );
     let run: Option<(String, String, String)> = db
-        .query_row(&newest, [], |row| {
+        .query_row(&newest, [wanted], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()
         .map_err(failed)?;
     let Some((sync_id, started_at, ended_at)) = run else {
+        if let Some(sync_id) = wanted {
+            return Err(Error::NoSuchRun {
+                path: path.to_owned(),
+                sync_id: sync_id.to_owned(),
+            });
+        }
         let unfinished = "select max(started_at) from v1_sync_runs where ended_at is null";
         return Err(Error::NoFinishedRun {
             path: path.to_owned(),

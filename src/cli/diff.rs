@@ -1,0 +1,69 @@
+//! The command line of `diff`.
+
+use clap::Args;
+
+/// Compare two snapshots
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+diff compares users, groups and memberships by id. It reads .c1z and plain SQLite
+files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one run of
+a file that contains several.
+
+Exit codes: 0 no differences, 1 differences, 2 an error.
+
+Examples:
+  Take two snapshots of the sample org, and compare them:
+    okta-ciam demo -f monday.c1z
+    okta-ciam demo -f friday.c1z
+    okta-ciam diff monday.c1z friday.c1z
+
+  Show only the memberships that were added or removed, as CSV:
+    okta-ciam diff monday.c1z friday.c1z --only memberships \\
+      --change added,removed --format csv
+
+  Write the comment of a pull request, and succeed whatever differs:
+    okta-ciam diff monday.c1z friday.c1z --format markdown --exit-zero")]
+pub struct Diff {
+    /// The earlier snapshot
+    #[arg(value_name = "OLD")]
+    pub old: String,
+    /// The later snapshot
+    #[arg(value_name = "NEW")]
+    pub new: String,
+    /// Compare only these tables: users, groups, memberships
+    #[arg(long, value_name = "TABLES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Report only these kinds of change: added, removed, changed
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub change: Vec<String>,
+    /// Report only this user and their memberships; repeat it for several
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+    /// Report only this group and its memberships; repeat it for several
+    #[arg(long, value_name = "GROUP")]
+    pub group: Vec<String>,
+    /// Also compare times of use and the numbers of members
+    #[arg(long)]
+    pub all_fields: bool,
+    /// Do not compare these columns or attributes, such as status or profile.title
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// Compare snapshots of different orgs
+    #[arg(long)]
+    pub allow_different_org: bool,
+    /// Print the result as text, json, csv or markdown [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<String>,
+    /// Print only the number of changes
+    #[arg(long, help_heading = "Output")]
+    pub stat: bool,
+    /// Print at most N changes of each table
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub limit: Option<String>,
+    /// End Markdown before N bytes [default: 60000]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub max_bytes: Option<String>,
+    /// Exit with 0 even if there are differences
+    #[arg(long, help_heading = "Output")]
+    pub exit_zero: bool,
+}

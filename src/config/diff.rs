@@ -1,0 +1,198 @@
+//! The options of `diff`. They have no variables: what is compared is different each time.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::environment::Setting;
+use crate::cli;
+use crate::evidence::diff::compare::{self, Fields};
+use crate::evidence::diff::render::View;
+use crate::evidence::diff::{Kind, Table};
+
+/// A checked `diff`.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// The earlier snapshot.
+    pub old: RunFile,
+    /// The later snapshot.
+    pub new: RunFile,
+    /// The tables to compare.
+    pub tables: BTreeSet<Table>,
+    /// The kinds of change to report.
+    pub kinds: BTreeSet<Kind>,
+    /// The fields to compare.
+    pub fields: Fields,
+    /// The users to report, as typed; all if there are none.
+    pub users: Vec<String>,
+    /// The groups to report, as typed; all if there are none.
+    pub groups: Vec<String>,
+    /// Whether the snapshots may be of different orgs.
+    pub allow_different_org: bool,
+    /// The format, unless `--output` decides.
+    pub format: Option<Format>,
+    /// What is written.
+    pub view: View,
+    /// Whether differences are no failure.
+    pub exit_zero: bool,
+}
+
+/// A run in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The run; the newest finished one if there is none.
+    pub sync_id: Option<String>,
+}
+
+/// The format of a diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    Text,
+    Json,
+    Csv,
+    Markdown,
+}
+
+const DEFAULT_MAX_BYTES: u64 = 60_000;
+
+impl Diff {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Returns an error for the first invalid option.
+    pub fn new(typed: &cli::Diff) -> Result<Self, Error> {
+        let number = |flag: &str, typed: &Option<String>| {
+            let setting = typed.as_ref().map(|value| Setting::new(flag, value));
+            let number = setting.map(|setting| {
+                let read = |text: &str| text.parse().ok().filter(|number| *number > 0);
+                setting.parse(read, "a whole number above 0")
+            });
+            number.transpose()
+        };
+        let format = typed.format.as_ref().map(|value| {
+            let read = |text: &str| match text {
+                "text" => Some(Format::Text),
+                "json" => Some(Format::Json),
+                "csv" => Some(Format::Csv),
+                "markdown" => Some(Format::Markdown),
+                _ => None,
+            };
+            Setting::new("--format", value).parse(read, "text, json, csv or markdown")
+        });
+        Ok(Self {
+            old: run_file(&typed.old),
+            new: run_file(&typed.new),
+            tables: chosen("--only", &typed.only, &Table::ALL, Table::as_str)?,
+            kinds: chosen("--change", &typed.change, &Kind::ALL, Kind::as_str)?,
+            fields: Fields {
+                all: typed.all_fields,
+                ignored: ignored(&typed.ignore)?,
+            },
+            users: typed.user.clone(),
+            groups: typed.group.clone(),
+            allow_different_org: typed.allow_different_org,
+            format: format.transpose()?,
+            view: View {
+                stat: typed.stat,
+                limit: number("--limit", &typed.limit)?,
+                max_bytes: number("--max-bytes", &typed.max_bytes)?.unwrap_or(DEFAULT_MAX_BYTES),
+            },
+            exit_zero: typed.exit_zero,
+        })
+    }
+}
+
+/// Splits `FILE#SYNC_ID`. A file that has this very name comes first.
+fn run_file(typed: &str) -> RunFile {
+    match typed.rsplit_once('#') {
+        Some((file, sync_id)) if !Path::new(typed).exists() && !file.is_empty() => RunFile {
+            path: file.into(),
+            sync_id: Some(sync_id.to_owned()),
+        },
+        _ => RunFile {
+            path: typed.into(),
+            sync_id: None,
+        },
+    }
+}
+
+/// Returns the values that were chosen by name, or all.
+fn chosen<T: Copy + Ord>(
+    flag: &str,
+    typed: &[String],
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<BTreeSet<T>, Error> {
+    if typed.is_empty() {
+        return Ok(all.iter().copied().collect());
+    }
+    let names: Vec<&str> = all.iter().map(|value| name(*value)).collect();
+    let one = |text: &String| {
+        let find = |text: &str| all.iter().copied().find(|value| name(*value) == text);
+        Setting::new(flag, text).parse(find, names.join(", "))
+    };
+    typed.iter().map(one).collect()
+}
+
+/// Returns the fields to ignore: columns of any table, and attributes as `profile.NAME`.
+fn ignored(typed: &[String]) -> Result<BTreeSet<String>, Error> {
+    let columns: Vec<&str> = Table::ALL
+        .into_iter()
+        .flat_map(|table| compare::columns(table).iter().map(|column| column.name))
+        .collect();
+    for name in typed {
+        if !columns.contains(&name.as_str()) && !name.starts_with("profile.") {
+            let near = crate::text::closest(name, columns.iter().copied());
+            let hint = near.map_or_else(
+                || "a column of the tables, or profile.ATTRIBUTE".to_owned(),
+                |near| format!("a column of the tables; did you mean {near}?"),
+            );
+            return Err(Setting::new("--ignore", name).invalid(hint));
+        }
+    }
+    Ok(typed.iter().cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_after_a_number_sign_unless_a_file_has_that_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join("a#b.c1z");
+        std::fs::write(&odd, "").unwrap();
+        let odd = odd.to_str().unwrap();
+        for (typed, path, sync_id) in [
+            ("a.c1z", "a.c1z", None),
+            ("a.c1z#2x", "a.c1z", Some("2x")),
+            ("#2x", "#2x", None),
+            (odd, odd, None),
+        ] {
+            let run = run_file(typed);
+            assert_eq!(run.path, Path::new(path));
+            assert_eq!(run.sync_id.as_deref(), sync_id);
+        }
+    }
+
+    #[test]
+    fn words_that_no_option_knows_are_refused_with_those_that_it_does() {
+        let with = |change: fn(&mut cli::Diff)| {
+            let mut typed = cli::Diff::default();
+            change(&mut typed);
+            Diff::new(&typed).unwrap_err().to_string()
+        };
+        assert!(
+            with(|diff| diff.only = vec!["user".into()]).contains("users, groups, memberships")
+        );
+        assert!(with(|diff| diff.change = vec!["new".into()]).contains("added, removed, changed"));
+        assert!(with(|diff| diff.ignore = vec!["statuss".into()]).contains("did you mean status?"));
+        assert!(
+            with(|diff| diff.format = Some("xml".into())).contains("text, json, csv or markdown")
+        );
+        assert!(with(|diff| diff.limit = Some("0".into())).contains("a whole number above 0"));
+    }
+}

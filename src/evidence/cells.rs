@@ -1,0 +1,98 @@
+//! Values of a snapshot as they are written to CSV, Markdown and text.
+//!
+//! Names come from Okta, where anybody may have written them: a spreadsheet must not run them, Markdown must not render
+//! them, and a terminal must not obey them.
+
+use serde_json::Value;
+
+/// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
+const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// Returns a text as a CSV cell: a leading apostrophe keeps a spreadsheet from running it.
+pub fn csv_text(text: &str) -> String {
+    if text.starts_with(FORMULA_STARTS) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Returns a value as text: nothing for null, a string as it is, anything else as JSON.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a value as a CSV cell. Only texts can be formulas; a negative number stays a number.
+pub fn csv_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => csv_text(text),
+        other => plain(other),
+    }
+}
+
+/// Returns a text as a Markdown code span on one line, in which nothing is markup. Pipes are escaped too, since the span may
+/// be in a table.
+pub fn code_span(text: &str) -> String {
+    let text = crate::text::clean(text).replace('|', "\\|");
+    if text.is_empty() {
+        return String::new();
+    }
+    let mut longest = 0;
+    let mut run = 0;
+    for c in text.chars() {
+        run = if c == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    let fence = "`".repeat(longest + 1);
+    // A space keeps backticks at the ends apart from the fence; Markdown removes it again.
+    let pad = if text.starts_with('`') || text.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spreadsheet_runs_no_text_and_numbers_stay_numbers() {
+        for (text, cell) in [
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@x", "'@x"),
+            ("\tx", "'\tx"),
+            ("\rx", "'\rx"),
+            ("a=b", "a=b"),
+            ("'x", "'x"),
+            ("", ""),
+        ] {
+            assert_eq!(csv_text(text), cell);
+            assert_eq!(csv_value(&Value::from(text)), cell);
+        }
+        assert_eq!(csv_value(&Value::from(-7)), "-7");
+        assert_eq!(csv_value(&Value::Null), "");
+        assert_eq!(csv_value(&Value::from(vec!["=a"])), "[\"=a\"]");
+    }
+
+    #[test]
+    fn nothing_in_a_code_span_is_markup() {
+        for (text, span) in [
+            ("plain", "`plain`"),
+            ("a`b", "``a`b``"),
+            ("``", "``` `` ```"),
+            ("a|b", "`a\\|b`"),
+            ("a\nb", "`a\\u{a}b`"),
+            ("", ""),
+        ] {
+            assert_eq!(code_span(text), span);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Which fields of a row differ; pure.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{FieldChange, Table};
+use crate::snapshot::{Column, Record, TABLES};
+
+/// The column that holds all attributes; it is compared attribute by attribute.
+const PROFILE: &str = "profile";
+
+/// Columns that change without a change of access: times of use, and what only says how the snapshot was read.
+const LEFT_OUT: [(Table, &str); 9] = [
+    (Table::Users, "last_login"),
+    (Table::Users, "last_updated"),
+    (Table::Groups, "last_updated"),
+    (Table::Groups, "last_membership_updated"),
+    (Table::Groups, "members_reported"),
+    (Table::Groups, "members_seen"),
+    (Table::Groups, "members_kept"),
+    (Table::Groups, "learned"),
+    (Table::Memberships, "learned"),
+];
+
+/// Which fields count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// Also those that are left out by default.
+    pub all: bool,
+    /// Further columns and attributes (`profile.NAME`) to leave out.
+    pub ignored: BTreeSet<String>,
+}
+
+impl Fields {
+    fn counts(&self, table: Table, field: &str) -> bool {
+        !self.ignored.contains(field) && (self.all || !LEFT_OUT.contains(&(table, field)))
+    }
+
+    /// Returns the fields that are left out, for a message.
+    pub fn left_out(&self) -> Vec<&str> {
+        let by_default = LEFT_OUT.iter().filter(|_| !self.all).map(|(_, name)| *name);
+        let all: BTreeSet<&str> = by_default
+            .chain(self.ignored.iter().map(String::as_str))
+            .collect();
+        all.into_iter().collect()
+    }
+}
+
+/// Returns the columns of a table.
+pub fn columns(table: Table) -> &'static [Column] {
+    let found = TABLES.iter().find(|(name, _)| *name == table.as_str());
+    found.map_or(&[], |(_, columns)| columns)
+}
+
+/// Returns a row as a JSON object, with the profile as an object.
+pub fn object<R: Record>(row: &R) -> Map<String, Value> {
+    let cells = R::columns().iter().zip(row.cells());
+    cells
+        .map(|(column, value)| (column.name.to_owned(), unpacked(column.name, value)))
+        .collect()
+}
+
+fn unpacked(name: &str, value: Value) -> Value {
+    match value {
+        // A profile that is no JSON stays a text; it is compared as one.
+        Value::String(text) if name == PROFILE => {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        }
+        other => other,
+    }
+}
+
+/// Returns the fields that differ and count.
+pub fn differences<R: Record>(table: Table, old: &R, new: &R, fields: &Fields) -> Vec<FieldChange> {
+    let mut found = Vec::new();
+    let cells = old.cells().into_iter().zip(new.cells());
+    for (column, (old, new)) in R::columns().iter().zip(cells) {
+        if old == new || !fields.counts(table, column.name) {
+            continue;
+        }
+        let (old, new) = (unpacked(column.name, old), unpacked(column.name, new));
+        match (&old, &new) {
+            (Value::Object(old), Value::Object(new)) => {
+                found.extend(attributes(table, old, new, fields));
+            }
+            _ => found.push(FieldChange {
+                field: column.name.to_owned(),
+                old,
+                new,
+            }),
+        }
+    }
+    found
+}
+
+fn attributes(
+    table: Table,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    fields: &Fields,
+) -> Vec<FieldChange> {
+    // Okta omits attributes that are null.
+    let value = |profile: &Map<String, Value>, name: &str| {
+        profile.get(name).cloned().unwrap_or(Value::Null)
+    };
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| !has_column(table, name))
+        .map(|name| FieldChange {
+            field: format!("{PROFILE}.{name}"),
+            old: value(old, name),
+            new: value(new, name),
+        })
+        .filter(|change| change.old != change.new && !fields.ignored.contains(&change.field))
+        .collect()
+}
+
+/// Whether an attribute has a column of its own, so that one change is not reported twice.
+fn has_column(table: Table, attribute: &str) -> bool {
+    match table {
+        Table::Users => matches!(
+            attribute,
+            "login" | "email" | "secondEmail" | "firstName" | "lastName" | "displayName"
+        ),
+        Table::Groups => matches!(attribute, "name" | "description"),
+        Table::Memberships => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::snapshot::{GroupRow, ProfileText, UserRow};
+
+    fn user(status: &str, last_login: i64, profile: &str) -> UserRow {
+        let mut row = UserRow::empty("00u1");
+        row.status = Some(status.to_owned());
+        row.last_login = Timestamp::from_second(last_login).ok();
+        row.profile = ProfileText::from_json(profile);
+        row
+    }
+
+    fn names(changes: &[FieldChange]) -> Vec<&str> {
+        changes.iter().map(|change| change.field.as_str()).collect()
+    }
+
+    #[test]
+    fn times_of_use_count_only_if_asked_for_and_attributes_count_one_by_one() {
+        let old = user(
+            "ACTIVE",
+            1,
+            r#"{"login":"a","department":"Sales","tags":["x"],"gone":1}"#,
+        );
+        let new = user(
+            "SUSPENDED",
+            2,
+            r#"{"login":"b","department":"HR","tags":["x","y"],"new":null}"#,
+        );
+        let by = |fields: &Fields| differences(Table::Users, &old, &new, fields);
+        let usual = by(&Fields::default());
+        assert_eq!(
+            names(&usual),
+            [
+                "status",
+                "profile.department",
+                "profile.gone",
+                "profile.tags"
+            ]
+        );
+        assert_eq!(usual[2].old, 1);
+        assert_eq!(usual[2].new, Value::Null);
+        let all = Fields {
+            all: true,
+            ignored: ["status", "profile.tags"].map(str::to_owned).into(),
+        };
+        assert_eq!(
+            names(&by(&all)),
+            ["last_login", "profile.department", "profile.gone"]
+        );
+    }
+
+    #[test]
+    fn counts_of_members_and_ways_of_reading_are_left_out() {
+        let mut old = GroupRow::empty("00g1");
+        old.name = Some("team".to_owned());
+        let mut new = old.clone();
+        new.members_kept = Some(7);
+        new.learned = Some("by_user".to_owned());
+        assert_eq!(
+            differences(Table::Groups, &old, &new, &Fields::default()),
+            []
+        );
+        new.name = Some("crew".to_owned());
+        let changes = differences(Table::Groups, &old, &new, &Fields::default());
+        assert_eq!(names(&changes), ["name"]);
+    }
+}

@@ -1,0 +1,185 @@
+//! The differences between two snapshots.
+//!
+//! - [`walk`](walk::walk) reads both side by side, in the order of ids, and keeps no memberships in memory: the changes go
+//!   to a temporary file, from which [`render`] writes every format.
+//! - Users and groups are the same if their ids are. The same login or name under a new id is `recreated`.
+//! - A membership is `unknown`, not added or removed, if one of the snapshots could not read the members of its group.
+
+pub mod compare;
+pub mod render;
+mod spool;
+pub mod walk;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use spool::Spool;
+
+/// A table that is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names are the tables'")]
+pub enum Table {
+    Users,
+    Groups,
+    Memberships,
+}
+
+impl Table {
+    /// All tables, in the order of the output.
+    pub const ALL: [Self; 3] = [Self::Users, Self::Groups, Self::Memberships];
+
+    /// Returns the table's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Groups => "groups",
+            Self::Memberships => "memberships",
+        }
+    }
+}
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It is only in the new snapshot.
+    Added,
+    /// It is only in the old snapshot.
+    Removed,
+    /// Some of its fields differ.
+    Changed,
+    /// It is in one snapshot, and the other could not read the group's members.
+    Unknown,
+}
+
+impl Kind {
+    /// All kinds, in the order of the output.
+    pub const ALL: [Self; 4] = [Self::Added, Self::Removed, Self::Changed, Self::Unknown];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A field that differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The column, or `profile.` and the attribute.
+    pub field: String,
+    /// The value in the old snapshot.
+    pub old: Value,
+    /// The value in the new snapshot.
+    pub new: Value,
+}
+
+/// One row that differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// What happened.
+    pub kind: Kind,
+    /// The row's id; for a membership the group's and the user's.
+    pub key: Key,
+    /// What to call it, for people.
+    pub label: Label,
+    /// All columns of a row that was added or removed.
+    pub row: Map<String, Value>,
+    /// What differs in a row that changed.
+    pub fields: Vec<FieldChange>,
+}
+
+/// What identifies a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Key {
+    /// A user or a group.
+    Id {
+        /// Okta's id.
+        id: String,
+    },
+    /// A membership.
+    Pair {
+        /// The group's id.
+        group_id: String,
+        /// The user's id.
+        user_id: String,
+    },
+}
+
+/// Names of a row, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// The user's login, if the row is about a user.
+    pub user: Option<String>,
+    /// The group's name, if the row is about a group.
+    pub group: Option<String>,
+}
+
+/// A user or group that disappeared and came back under another id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recreated {
+    /// The login, or the name of the group.
+    pub name: String,
+    /// The id in the old snapshot.
+    pub old_id: String,
+    /// The id in the new snapshot.
+    pub new_id: String,
+}
+
+/// How many rows of a table changed in which way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the kinds")]
+pub struct Counts {
+    pub added: u64,
+    pub removed: u64,
+    pub changed: u64,
+    pub unknown: u64,
+    pub recreated: u64,
+    pub unchanged: u64,
+}
+
+impl Counts {
+    fn add(&mut self, kind: Kind) {
+        *match kind {
+            Kind::Added => &mut self.added,
+            Kind::Removed => &mut self.removed,
+            Kind::Changed => &mut self.changed,
+            Kind::Unknown => &mut self.unknown,
+        } += 1;
+    }
+
+    /// Returns how many rows differ, or may differ.
+    pub fn different(&self) -> u64 {
+        self.added + self.removed + self.changed + self.unknown
+    }
+}
+
+/// What two snapshots differ in.
+pub struct Diff {
+    /// The counts of each table that is compared.
+    pub summary: BTreeMap<Table, Counts>,
+    /// The changes of each of these tables, in the order of their keys.
+    pub changes: BTreeMap<Table, Spool>,
+    /// How many groups have members that one of the snapshots could not read.
+    pub unreadable_groups: u64,
+    /// The recreated users and groups.
+    pub recreated: BTreeMap<Table, Vec<Recreated>>,
+}
+
+impl Diff {
+    /// Returns whether no row differs.
+    pub fn is_empty(&self) -> bool {
+        self.summary.values().all(|counts| counts.different() == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

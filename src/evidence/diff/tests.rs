@@ -1,0 +1,212 @@
+//! The property that makes a diff trustworthy: applied to the old snapshot, it gives the new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use jiff::Timestamp;
+use proptest::collection::{btree_map, btree_set};
+use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
+use serde_json::{Map, Value, json};
+
+use super::compare::{self, Fields};
+use super::walk::{Options, walk};
+use super::{Key, Kind, Table};
+use crate::filter::MatchedBy;
+use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
+use crate::snapshot::{GroupMembers, Reader, Record, Run, RunMetadata, Writer};
+
+/// An org: users and groups by number with an attribute, and pairs of their numbers.
+#[derive(Clone, Debug)]
+struct Sample {
+    users: BTreeMap<u8, (bool, Option<String>)>,
+    groups: BTreeMap<u8, String>,
+    memberships: BTreeSet<(u8, u8)>,
+}
+
+fn samples() -> impl Strategy<Value = Sample> {
+    let text = "[a-c=\\-\"]{0,2}";
+    (
+        btree_map(0..6u8, (any::<bool>(), proptest::option::of(text)), 0..6),
+        btree_map(0..4u8, text, 0..4),
+        btree_set((0..4u8, 0..6u8), 0..12),
+    )
+        .prop_map(|(users, groups, memberships)| Sample {
+            memberships: memberships
+                .into_iter()
+                .filter(|(group, user)| groups.contains_key(group) && users.contains_key(user))
+                .collect(),
+            users,
+            groups,
+        })
+}
+
+fn user(number: u8, suspended: bool, title: Option<&String>) -> User {
+    let mut profile = Profile::new();
+    profile.insert("login".to_owned(), format!("{number}@example.com").into());
+    if let Some(title) = title {
+        profile.insert("title".to_owned(), title.as_str().into());
+    }
+    User {
+        status: Some(if suspended { "SUSPENDED" } else { "ACTIVE" }.to_owned()),
+        profile,
+        ..User::new(UserId::from(format!("00u{number}").as_str()))
+    }
+}
+
+fn group(number: u8, name: &str) -> Group {
+    let mut profile = Profile::new();
+    profile.insert("name".to_owned(), name.into());
+    Group {
+        id: GroupId::from(format!("00g{number}").as_str()),
+        kind: Some("OKTA_GROUP".to_owned()),
+        source_id: None,
+        created: None,
+        last_updated: None,
+        last_membership_updated: None,
+        members_reported: None,
+        has_admin_privilege: None,
+        profile,
+    }
+}
+
+fn write(sample: &Sample, path: &Path) {
+    let run = Run {
+        sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let mut writer = Writer::create(path, &run).unwrap();
+    for (number, (suspended, title)) in &sample.users {
+        let user = user(*number, *suspended, title.as_ref());
+        writer.user(&user, MatchedBy::Email).unwrap();
+    }
+    for (number, name) in &sample.groups {
+        let group = group(*number, name);
+        let of_group = sample.memberships.iter().filter(|(of, _)| of == number);
+        let members: Vec<UserId> = of_group
+            .map(|(_, user)| UserId::from(format!("00u{user}").as_str()))
+            .collect();
+        let count = Some(members.len() as u64);
+        let read = GroupMembers {
+            learned: Learned::Listed,
+            seen: count,
+            kept: count,
+        };
+        writer.group(&group, &read).unwrap();
+        writer.memberships(&group.id, &members).unwrap();
+    }
+    let metadata = RunMetadata {
+        sync_id: run.sync_id,
+        ..RunMetadata::default()
+    };
+    writer.finish(&metadata, &[], &[]).unwrap();
+}
+
+type Rows = BTreeMap<Key, Map<String, Value>>;
+
+fn rows<R: Record>(of: impl Iterator<Item = R>, key: fn(&Map<String, Value>) -> Key) -> Rows {
+    let objects = of.map(|row| compare::object(&row));
+    objects.map(|object| (key(&object), object)).collect()
+}
+
+fn text(row: &Map<String, Value>, column: &str) -> String {
+    row[column].as_str().unwrap().to_owned()
+}
+
+/// All rows of a snapshot.
+fn everything(reader: &Reader) -> BTreeMap<Table, Rows> {
+    let by_id = |row: &Map<String, Value>| Key::Id {
+        id: text(row, "id"),
+    };
+    let by_pair = |row: &Map<String, Value>| Key::Pair {
+        group_id: text(row, "group_id"),
+        user_id: text(row, "user_id"),
+    };
+    let (mut users, mut groups) = (reader.users().unwrap(), reader.groups().unwrap());
+    let mut memberships = reader.memberships().unwrap();
+    [
+        (
+            Table::Users,
+            rows(users.rows().unwrap().map(Result::unwrap), by_id),
+        ),
+        (
+            Table::Groups,
+            rows(groups.rows().unwrap().map(Result::unwrap), by_id),
+        ),
+        (
+            Table::Memberships,
+            rows(memberships.rows().unwrap().map(Result::unwrap), by_pair),
+        ),
+    ]
+    .into()
+}
+
+fn apply(field: &str, value: &Value, row: &mut Map<String, Value>) {
+    match field.strip_prefix("profile.") {
+        None => {
+            // A column that shows an attribute stands for the attribute too.
+            if let Some(profile) = row["profile"].as_object_mut()
+                && matches!(field, "login" | "name")
+            {
+                profile.insert(field.to_owned(), value.clone());
+            }
+            row.insert(field.to_owned(), value.clone());
+        }
+        Some(name) => {
+            let profile = row["profile"].as_object_mut().unwrap();
+            if value.is_null() {
+                profile.remove(name);
+            } else {
+                profile.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_diff_applied_to_the_old_snapshot_gives_the_new_one(before in samples(), after in samples()) {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+        write(&before, &old);
+        write(&after, &new);
+        let (old, new) = (Reader::open(&old).unwrap(), Reader::open(&new).unwrap());
+        let options = Options {
+            fields: Fields { all: true, ..Fields::default() },
+            ..Options::default()
+        };
+        let mut diff = walk(&old, &new, &options).unwrap();
+        let mut applied = everything(&old);
+        for (table, spool) in &mut diff.changes {
+            let rows = applied.get_mut(table).unwrap();
+            for change in spool.changes().unwrap() {
+                let change = change.unwrap();
+                match change.kind {
+                    Kind::Added => prop_assert_eq!(rows.insert(change.key, change.row), None),
+                    Kind::Removed => prop_assert_eq!(rows.remove(&change.key), Some(change.row)),
+                    Kind::Changed => {
+                        let row = rows.get_mut(&change.key).unwrap();
+                        for field in &change.fields {
+                            apply(&field.field, &field.new, row);
+                        }
+                    }
+                    Kind::Unknown => panic!("every group could be read"),
+                }
+            }
+        }
+        let wanted = everything(&new);
+        for table in Table::ALL {
+            let unchanged = wanted[&table].len() as u64;
+            let counts = &diff.summary[&table];
+            prop_assert_eq!(counts.added + counts.changed + counts.unchanged, unchanged);
+        }
+        prop_assert_eq!(applied, wanted);
+        prop_assert_eq!(diff.is_empty(), json!(everything_of(&before)) == json!(everything_of(&after)));
+    }
+}
+
+/// What a sample holds, for a comparison without the reader.
+fn everything_of(sample: &Sample) -> (Vec<String>, Vec<String>, &BTreeSet<(u8, u8)>) {
+    let users = sample.users.iter().map(|user| format!("{user:?}"));
+    let groups = sample.groups.iter().map(|group| format!("{group:?}"));
+    (users.collect(), groups.collect(), &sample.memberships)
+}

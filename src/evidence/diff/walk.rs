@@ -1,0 +1,363 @@
+//! Reads two snapshots side by side.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::iter::Peekable;
+
+use anyhow::Context as _;
+use serde_json::Map;
+
+use super::compare::{self, Fields};
+use super::spool::SpoolWriter;
+use super::{Change, Counts, Diff, Key, Kind, Label, Recreated, Table};
+use crate::model::{GroupId, UserId};
+use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, Record, UserRow};
+
+/// What is compared and reported.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The tables.
+    pub tables: BTreeSet<Table>,
+    /// The kinds of change.
+    pub kinds: BTreeSet<Kind>,
+    /// The fields.
+    pub fields: Fields,
+    /// Only these users, and their memberships.
+    pub users: Option<HashSet<UserId>>,
+    /// Only these groups, and their memberships.
+    pub groups: Option<HashSet<GroupId>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tables: Table::ALL.into(),
+            kinds: Kind::ALL.into(),
+            fields: Fields::default(),
+            users: None,
+            groups: None,
+        }
+    }
+}
+
+/// The same row on both sides, or on one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sides<T> {
+    Old(T),
+    New(T),
+    Both(T, T),
+}
+
+/// Pairs the rows of two sorted sequences by their keys. An error ends it.
+struct Merge<O: Iterator, N: Iterator, F> {
+    old: Peekable<O>,
+    new: Peekable<N>,
+    compare: F,
+}
+
+fn merge<T, O, N, F>(old: O, new: N, compare: F) -> Merge<O, N, F>
+where
+    O: Iterator<Item = Result<T, Error>>,
+    N: Iterator<Item = Result<T, Error>>,
+    F: Fn(&T, &T) -> Ordering,
+{
+    Merge {
+        old: old.peekable(),
+        new: new.peekable(),
+        compare,
+    }
+}
+
+impl<T, O, N, F> Iterator for Merge<O, N, F>
+where
+    O: Iterator<Item = Result<T, Error>>,
+    N: Iterator<Item = Result<T, Error>>,
+    F: Fn(&T, &T) -> Ordering,
+{
+    type Item = Result<Sides<T>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.old.peek(), self.new.peek()) {
+            (None, None) => return None,
+            (Some(Err(_)), _) | (_, None) => Ordering::Less,
+            (_, Some(Err(_))) | (None, _) => Ordering::Greater,
+            (Some(Ok(old)), Some(Ok(new))) => (self.compare)(old, new),
+        };
+        match order {
+            Ordering::Less => self.old.next().map(|row| row.map(Sides::Old)),
+            Ordering::Greater => self.new.next().map(|row| row.map(Sides::New)),
+            Ordering::Equal => {
+                let (old, new) = (self.old.next()?, self.new.next()?);
+                Some(old.and_then(|old| Ok(Sides::Both(old, new?))))
+            }
+        }
+    }
+}
+
+/// Compares two snapshots.
+///
+/// # Errors
+/// Returns an error if a snapshot is damaged, or if the temporary file of the changes cannot be written.
+pub fn walk(old: &Reader, new: &Reader, options: &Options) -> anyhow::Result<Diff> {
+    let mut walk = Walk {
+        options,
+        diff: Diff {
+            summary: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            recreated: BTreeMap::new(),
+            unreadable_groups: 0,
+        },
+        logins: HashMap::new(),
+        names: HashMap::new(),
+        unreadable: HashSet::new(),
+    };
+    walk.users(old, new)?;
+    walk.groups(old, new)?;
+    if options.tables.contains(&Table::Memberships) {
+        walk.memberships(old, new)?;
+    }
+    walk.diff.unreadable_groups = walk.unreadable.len() as u64;
+    Ok(walk.diff)
+}
+
+struct Walk<'a> {
+    options: &'a Options,
+    diff: Diff,
+    logins: HashMap<UserId, Box<str>>,
+    names: HashMap<GroupId, Box<str>>,
+    /// The groups whose members one of the snapshots could not read.
+    unreadable: HashSet<GroupId>,
+}
+
+impl Walk<'_> {
+    fn users(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
+        let mut table = Collected::new(Table::Users, self.options);
+        let (mut old_rows, mut new_rows) = (old.users()?, new.users()?);
+        let rows = merge(old_rows.rows()?, new_rows.rows()?, |a: &UserRow, b| {
+            a.id.cmp(&b.id)
+        });
+        for sides in rows {
+            let sides = sides?;
+            let (Sides::Old(row) | Sides::New(row) | Sides::Both(_, row)) = &sides;
+            let login = row.login.as_deref().unwrap_or(row.id.as_str());
+            self.logins.insert(row.id.clone(), login.into());
+            let users = &self.options.users;
+            let is_asked = users.as_ref().map_or_else(
+                // A group was asked for, and so its memberships.
+                || self.options.groups.is_none(),
+                |users| users.contains(&row.id),
+            );
+            if is_asked {
+                let label = Label {
+                    user: Some(login.to_owned()),
+                    group: None,
+                };
+                let id = row.id.to_string();
+                table.add(Key::Id { id }, label, sides)?;
+            }
+        }
+        self.finish(table)
+    }
+
+    fn groups(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
+        let mut table = Collected::new(Table::Groups, self.options);
+        let (mut old_rows, mut new_rows) = (old.groups()?, new.groups()?);
+        let rows = merge(old_rows.rows()?, new_rows.rows()?, |a: &GroupRow, b| {
+            a.id.cmp(&b.id)
+        });
+        for sides in rows {
+            let sides = sides?;
+            if let Sides::Both(old, new) = &sides
+                && (is_unreadable(old) || is_unreadable(new))
+            {
+                self.unreadable.insert(new.id.clone());
+            }
+            let (Sides::Old(row) | Sides::New(row) | Sides::Both(_, row)) = &sides;
+            let name = row.display_name().to_owned();
+            self.names.insert(row.id.clone(), name.as_str().into());
+            let groups = &self.options.groups;
+            let is_asked = groups.as_ref().map_or_else(
+                || self.options.users.is_none(),
+                |groups| groups.contains(&row.id),
+            );
+            if is_asked {
+                let label = Label {
+                    user: None,
+                    group: Some(name),
+                };
+                let id = row.id.to_string();
+                table.add(Key::Id { id }, label, sides)?;
+            }
+        }
+        self.finish(table)
+    }
+
+    fn memberships(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
+        let mut table = Collected::new(Table::Memberships, self.options);
+        let (mut old_rows, mut new_rows) = (old.memberships()?, new.memberships()?);
+        let key = |row: &MembershipRow| (row.group_id.clone(), row.user_id.clone());
+        let rows = merge(
+            old_rows.rows()?,
+            new_rows.rows()?,
+            |a: &MembershipRow, b| (&a.group_id, &a.user_id).cmp(&(&b.group_id, &b.user_id)),
+        );
+        for sides in rows {
+            let sides = sides?;
+            let (Sides::Old(row) | Sides::New(row) | Sides::Both(_, row)) = &sides;
+            let Options { users, groups, .. } = self.options;
+            if users
+                .as_ref()
+                .is_some_and(|ids| !ids.contains(&row.user_id))
+                || groups
+                    .as_ref()
+                    .is_some_and(|ids| !ids.contains(&row.group_id))
+            {
+                continue;
+            }
+            // Most memberships are on both sides and need no key and no names.
+            if let Sides::Both(old, new) = &sides
+                && (old == new || !self.options.fields.all)
+            {
+                table.counts.unchanged += 1;
+                continue;
+            }
+            let (group, user) = key(row);
+            table.is_unreadable = self.unreadable.contains(&group);
+            let label = Label {
+                user: self
+                    .logins
+                    .get(&user)
+                    .map(|login| login.as_ref().to_owned()),
+                group: self.names.get(&group).map(|name| name.as_ref().to_owned()),
+            };
+            let key = Key::Pair {
+                group_id: group.to_string(),
+                user_id: user.to_string(),
+            };
+            table.add(key, label, sides)?;
+        }
+        self.finish(table)
+    }
+
+    fn finish(&mut self, table: Collected<'_>) -> anyhow::Result<()> {
+        let name = table.table;
+        if !self.options.tables.contains(&name) {
+            return Ok(());
+        }
+        let recreated = table.recreated();
+        let mut counts = table.counts;
+        counts.recreated = recreated.len() as u64;
+        self.diff.summary.insert(name, counts);
+        let spool = table.spool.finish().context(CANNOT_SPOOL)?;
+        self.diff.changes.insert(name, spool);
+        self.diff.recreated.insert(name, recreated);
+        Ok(())
+    }
+}
+
+const CANNOT_SPOOL: &str = "cannot write the changes to a temporary file; TMPDIR names its folder";
+
+/// Whether Okta denied access to the members of a group.
+fn is_unreadable(group: &GroupRow) -> bool {
+    group.learned.as_deref() == Some("forbidden")
+}
+
+/// The changes of one table.
+struct Collected<'a> {
+    table: Table,
+    options: &'a Options,
+    counts: Counts,
+    spool: SpoolWriter,
+    /// Whether the memberships of the current group may be missing on one side.
+    is_unreadable: bool,
+    /// Names of rows that are on one side only, with their ids.
+    only_old: BTreeMap<String, String>,
+    only_new: BTreeMap<String, String>,
+}
+
+impl<'a> Collected<'a> {
+    fn new(table: Table, options: &'a Options) -> Self {
+        Self {
+            table,
+            options,
+            counts: Counts::default(),
+            spool: SpoolWriter::new(),
+            is_unreadable: false,
+            only_old: BTreeMap::new(),
+            only_new: BTreeMap::new(),
+        }
+    }
+
+    fn add<R: Record + PartialEq>(
+        &mut self,
+        key: Key,
+        label: Label,
+        sides: Sides<R>,
+    ) -> anyhow::Result<()> {
+        let (kind, row, fields) = match sides {
+            Sides::Old(row) => (
+                self.missing(Kind::Removed),
+                compare::object(&row),
+                Vec::new(),
+            ),
+            Sides::New(row) => (self.missing(Kind::Added), compare::object(&row), Vec::new()),
+            Sides::Both(old, new) => {
+                let fields = if old == new {
+                    Vec::new()
+                } else {
+                    compare::differences(self.table, &old, &new, &self.options.fields)
+                };
+                if fields.is_empty() {
+                    self.counts.unchanged += 1;
+                    return Ok(());
+                }
+                (Kind::Changed, Map::new(), fields)
+            }
+        };
+        self.remember(kind, &key, &label);
+        if !self.options.kinds.contains(&kind) {
+            return Ok(());
+        }
+        self.counts.add(kind);
+        let change = Change {
+            kind,
+            key,
+            label,
+            row,
+            fields,
+        };
+        self.spool.push(&change).context(CANNOT_SPOOL)
+    }
+
+    fn missing(&self, kind: Kind) -> Kind {
+        if self.is_unreadable {
+            Kind::Unknown
+        } else {
+            kind
+        }
+    }
+
+    fn remember(&mut self, kind: Kind, key: &Key, label: &Label) {
+        let (Key::Id { id }, Some(name)) = (key, label.user.as_ref().or(label.group.as_ref()))
+        else {
+            return;
+        };
+        let names = match kind {
+            Kind::Added => &mut self.only_new,
+            Kind::Removed => &mut self.only_old,
+            _ => return,
+        };
+        names.insert(name.clone(), id.clone());
+    }
+
+    fn recreated(&self) -> Vec<Recreated> {
+        let both = self.only_old.iter().filter_map(|(name, old_id)| {
+            Some(Recreated {
+                name: name.clone(),
+                old_id: old_id.clone(),
+                new_id: self.only_new.get(name)?.clone(),
+            })
+        });
+        both.collect()
+    }
+}
