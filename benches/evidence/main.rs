@@ -1,0 +1,136 @@
+//! The commands over snapshots: `cargo bench --bench evidence`. Each process is measured apart; medians of five.
+//!
+//! `diff` compares 1,000,000 memberships a side, of which 1 % changed, from plain SQLite files; SQLite's own `sqldiff`
+//! compares the same rows, where it is installed.
+
+#![allow(clippy::print_stdout, reason = "the result")]
+#![allow(missing_docs, reason = "a program")]
+
+#[path = "../sync/measure.rs"]
+mod measure;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use okta_ciam::filter::MatchedBy;
+use okta_ciam::model::{Group, GroupId, Learned, Profile, User, UserId};
+use okta_ciam::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+
+const TIMES: usize = 5;
+const USERS: u32 = 100_000;
+const GROUPS: u32 = 2_000;
+/// Members of each group.
+const MEMBERS: u32 = 500;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "__measure"
+    {
+        return measure::measure(rest);
+    }
+    let folder = tempfile::tempdir()?;
+    let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+    write(&old, false)?;
+    write(&new, true)?;
+    let program = env!("CARGO_BIN_EXE_okta-ciam");
+    let (old, new) = (text(&old)?, text(&new)?);
+    case("diff", program, &["diff", old, new, "--exit-zero"])?;
+    // Its tables, not the view that joins them.
+    let table = ["--primarykey", "--summary", "--table", "v1_grants", old, new];
+    if std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|folder| folder.join("sqldiff").exists())
+    {
+        case("sqldiff, memberships only", "sqldiff", &table)?;
+    } else {
+        println!("sqldiff, memberships only: not installed");
+    }
+    Ok(())
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path that is not UTF-8")
+}
+
+fn case(name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut runs = Vec::new();
+    for _ in 0..TIMES {
+        runs.push(measure::run(program, arguments, &[("PATH", &path)])?);
+    }
+    let median = |value: fn(&measure::Measured) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[TIMES / 2]
+    };
+    println!(
+        "{name}: {:.2} s, {:.2} s of processors, {:.1} MB",
+        median(|run| run.wall),
+        median(|run| run.processor),
+        median(|run| run.peak as f64 / 1e6)
+    );
+    Ok(())
+}
+
+/// Writes a snapshot. In the changed one, one member in a hundred of each group is another user.
+fn write(path: &Path, changed: bool) -> anyhow::Result<()> {
+    let run = Run {
+        sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let user_id = |number: u32| UserId::from(format!("00u{number:017}").as_str());
+    let mut writer = Writer::create(path, &run)?;
+    for number in 0..USERS {
+        let mut profile = Profile::new();
+        for (name, value) in [
+            ("login", format!("user.{number}@example.com")),
+            ("email", format!("user.{number}@example.com")),
+            ("firstName", format!("First {number}")),
+            ("lastName", format!("Last {}", number % 977)),
+            ("department", format!("Department {}", number % 31)),
+        ] {
+            profile.insert(name.to_owned(), value.into());
+        }
+        let user = User {
+            status: Some("ACTIVE".to_owned()),
+            profile,
+            ..User::new(user_id(number))
+        };
+        writer.user(&user, MatchedBy::Email)?;
+    }
+    for number in 0..GROUPS {
+        let mut profile = Profile::new();
+        profile.insert("name".to_owned(), format!("Group {number}").into());
+        let group = Group {
+            id: GroupId::from(format!("00g{number:017}").as_str()),
+            kind: Some("OKTA_GROUP".to_owned()),
+            source_id: None,
+            created: None,
+            last_updated: None,
+            last_membership_updated: None,
+            members_reported: Some(u64::from(MEMBERS)),
+            has_admin_privilege: Some(false),
+            profile,
+        };
+        let count = Some(u64::from(MEMBERS));
+        let read = GroupMembers {
+            learned: Learned::Listed,
+            seen: count,
+            kept: count,
+        };
+        writer.group(&group, &read)?;
+        let step = USERS / MEMBERS;
+        let members = (0..MEMBERS).map(|place| {
+            let shift = u32::from(changed && place % 100 == 0);
+            user_id(place * step + number % (step - 1) + shift)
+        });
+        writer.memberships(&group.id, members.collect::<Vec<_>>().iter())?;
+    }
+    let metadata = RunMetadata {
+        sync_id: run.sync_id,
+        ..RunMetadata::default()
+    };
+    writer.finish(&metadata, &[], &[])?;
+    Ok(())
+}
