@@ -4,6 +4,7 @@
 //! - Every error names the option or the variable and what to write instead. None repeats a secret.
 //! - Only the files of secrets and the list of `--from` are read.
 
+mod arguments;
 mod change;
 mod check;
 mod connection;

@@ -70,13 +70,9 @@ fn act(
     let (mut audit, past) = log.unzip();
     let past = past.unwrap_or_default();
     if let Some(audit) = &mut audit {
-        match probe::owner(&resolver.client) {
-            Ok(owner) => audit.set_token_owner(&owner.user),
-            // A token without a user behind it, or a proxy that lets this path not through.
-            Err(Error::Refused(refusal)) if refusal.status != 401 => {
-                tracing::debug!("the token's owner is not known: {refusal}");
-            }
-            Err(error) => return Err(error.into()),
+        match probe::owner_if_visible(&resolver.client)? {
+            Ok(owner) => audit.set_token_owner(&owner),
+            Err(refusal) => tracing::debug!("the token's owner is not known: {refusal}"),
         }
         send::resolve_pending(resolver, origin, audit, &past)?;
     }

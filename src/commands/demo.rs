@@ -76,6 +76,9 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         allow_empty: false,
         max_drop: None,
         fresh: false,
+        run_id: None,
+        note: None,
+        arguments: file_argument(typed),
         now: None,
         command: COMMAND,
     };
@@ -84,6 +87,11 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         server.origin()
     );
     commands::sync::run(&config, console, stop)
+}
+
+fn file_argument(typed: &cli::Demo) -> Vec<String> {
+    let file = typed.file.iter();
+    file.map(|file| format!("--file={file}")).collect()
 }
 
 fn start(options: Options) -> anyhow::Result<Server> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::sync::ScopeCount;
+use super::sync::{ScopeCount, TokenOwner};
 use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -26,6 +26,7 @@ use crate::text::{count, number, span};
 /// Whatever ends a sync's listings; [`crate::exit`] says with which code.
 pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
+    let owner = TokenOwner::read(&client)?;
     let mut progress = console.progress();
     let options = config.options();
     let key = ResumeKey::of(&config.connection, &options);
@@ -35,7 +36,8 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
         progress.show(tally)
     });
     progress.clear();
-    let plan = Plan::new(config, &client, &report?);
+    let mut plan = Plan::new(config, &client, &report?);
+    plan.warnings.extend(owner.warning());
     for warning in &plan.warnings {
         if warning.code == DOMAIN_UNUSED {
             tracing::warn!("{}", warning.message);
@@ -50,7 +52,7 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
 struct Plan {
     users: ScopeCount,
     groups: ScopeCount,
-    /// What reading users and groups cost.
+    /// What the token's owner, users and groups cost.
     spent_requests: u64,
     by_group: Way,
     by_user: Way,

@@ -4,6 +4,7 @@ pub mod change;
 pub mod check;
 pub mod demo;
 mod estimate;
+mod provenance;
 pub mod show;
 pub mod sync;
 

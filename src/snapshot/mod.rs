@@ -46,6 +46,7 @@ mod baton;
 pub mod c1z;
 mod cell;
 mod columns;
+mod content;
 mod error;
 mod limits;
 mod metadata;
@@ -63,8 +64,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid};
 
-pub use cell::ProfileText;
+pub use cell::{Arguments, ProfileText};
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, TABLES, UserRow, Warning};
+pub use content::ContentHash;
 pub use error::Error;
 pub use metadata::RunMetadata;
 pub use reader::{Reader, SortedQuery, SortedRows};
