@@ -15,10 +15,7 @@ fn main() {
         return;
     }
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
-    for name in ["HEAD", "packed-refs"]
-        .into_iter()
-        .chain(branch.as_deref())
-    {
+    for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
         let file = git(&["rev-parse", "--git-path", name]);
         // Cargo would run this script each time for a file that is not there.
         if let Some(file) = file.filter(|file| std::path::Path::new(file).exists()) {

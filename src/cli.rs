@@ -4,8 +4,12 @@
 //! Help texts start with a verb. A command's own options come first, the others under headings. Only options that other
 //! tools abbreviate too have a letter.
 
+mod verify;
+
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+pub use self::verify::Verify;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -69,6 +73,7 @@ pub enum Command {
     Revoke(Box<Revoke>),
     Check(Box<Check>),
     Show(Show),
+    Verify(Verify),
     Demo(Demo),
 }
 

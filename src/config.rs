@@ -16,6 +16,7 @@ mod scope;
 mod secrets;
 mod sync;
 mod unknown;
+mod verify;
 
 use std::fmt;
 
@@ -29,6 +30,7 @@ use self::environment::Setting;
 pub use self::file::{format_of, snapshot_to_read};
 pub use self::sync::Sync;
 pub use self::unknown::notes;
+pub use self::verify::Verify;
 
 /// An invalid option or variable, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

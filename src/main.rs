@@ -62,6 +62,10 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;
             commands::show::run(&file, typed.what.as_ref(), console)
         }
+        Command::Verify(typed) => {
+            let config = config::Verify::new(typed, environment)?;
+            commands::verify::run(&config, console)
+        }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }

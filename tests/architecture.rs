@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 11] = [
     &["okta", "snapshot"],
     &["outcome"],
     &["sync"],
-    &["change"],
+    &["change", "evidence"],
     &["console"],
     &["cli"],
     &["config"],

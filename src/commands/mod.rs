@@ -7,6 +7,7 @@ mod estimate;
 mod provenance;
 pub mod show;
 pub mod sync;
+pub mod verify;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;

@@ -44,7 +44,10 @@ impl Provenance {
         ];
         let arguments = self.arguments.as_ref().map(|list| list.0.join(" "));
         let facts = [
-            ("read as", joined([&self.read_as_login, &self.read_as_id], ", ")),
+            (
+                "read as",
+                joined([&self.read_as_login, &self.read_as_id], ", "),
+            ),
             ("run by", joined([&by[0], &by[1]], " ")),
             ("run", self.run_id.clone()),
             ("note", self.note.clone()),

@@ -152,7 +152,9 @@ fn checked_text(setting: Setting) -> Result<Option<String>, Error> {
         return Err(setting.error("contains a control character, such as a line break; remove it"));
     }
     if setting.value.chars().count() > LONGEST_TEXT {
-        return Err(setting.error(format!("is longer than {LONGEST_TEXT} characters; shorten it")));
+        return Err(setting.error(format!(
+            "is longer than {LONGEST_TEXT} characters; shorten it"
+        )));
     }
     Ok(Some(setting.value.trim().to_owned()).filter(|text| !text.is_empty()))
 }

@@ -66,6 +66,17 @@ impl ContentHash {
     }
 }
 
+/// A row that the hash covers.
+#[derive(Clone, Copy, Debug)]
+pub enum ContentRow<'r> {
+    /// A user.
+    User(&'r UserRow),
+    /// A group.
+    Group(&'r GroupRow),
+    /// A membership.
+    Membership(&'r MembershipRow),
+}
+
 /// Replaces `into` with the columns of a row that count.
 fn encode<T: Table>(row: &T, into: &mut Vec<u8>) {
     into.clear();
@@ -107,18 +118,29 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn content_sha256(&self) -> Result<String, Error> {
+        self.content(|_| {})
+    }
+
+    /// Does the same, and passes every row on.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn content(&self, mut see: impl FnMut(ContentRow<'_>)) -> Result<String, Error> {
         let mut hash = ContentHash::default();
         for user in self.users()?.rows()? {
-            hash.user(&user?);
+            let user = user?;
+            hash.user(&user);
+            see(ContentRow::User(&user));
         }
         for group in self.groups()?.rows()? {
-            hash.group(&group?);
+            let group = group?;
+            hash.group(&group);
+            see(ContentRow::Group(&group));
         }
         for membership in self.memberships()?.rows()? {
-            let MembershipRow {
-                user_id, group_id, ..
-            } = membership?;
-            hash.membership(user_id.as_str(), group_id.as_str());
+            let membership = membership?;
+            hash.membership(membership.user_id.as_str(), membership.group_id.as_str());
+            see(ContentRow::Membership(&membership));
         }
         Ok(hash.finish())
     }
@@ -234,7 +256,10 @@ mod tests {
     fn the_hash_of_an_example_is_that_of_the_versions_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        assert_eq!(example(&path), "73e83696b5d51b25c573064269e1cf6f923e6cd911bcff36767561a3c59cabab");
+        assert_eq!(
+            example(&path),
+            "73e83696b5d51b25c573064269e1cf6f923e6cd911bcff36767561a3c59cabab"
+        );
     }
 
     #[test]

@@ -66,10 +66,10 @@ use svix_ksuid::{KSUID_EPOCH, Ksuid};
 
 pub use cell::{Arguments, ProfileText};
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, TABLES, UserRow, Warning};
-pub use content::ContentHash;
+pub use content::{ContentHash, ContentRow};
 pub use error::Error;
 pub use metadata::RunMetadata;
-pub use reader::{Reader, SortedQuery, SortedRows};
+pub use reader::{Grants, Reader, Recount, SortedQuery, SortedRows};
 pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};

@@ -8,6 +8,7 @@
 //! - Lists of users and groups hold their names, not their profiles.
 
 mod iterate;
+mod verify;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,11 +25,12 @@ use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 pub use self::iterate::{SortedQuery, SortedRows};
+pub use self::verify::{Grants, Recount};
 use crate::model::{GroupId, Profile, UserId};
 use crate::snapshot::c1z::{self, Form};
 use crate::snapshot::columns::{BadValue, Table};
@@ -214,6 +216,12 @@ impl Reader {
     /// # Errors
     /// A file that cannot be read, is not a snapshot, is damaged, is too new, or holds no finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let reader = Self::open_uncounted(path)?;
+        reader.recount()?;
+        Ok(reader)
+    }
+
+    fn open_uncounted(path: &Path) -> Result<Self, Error> {
         match c1z::form(path)? {
             Form::Empty => Err(Error::NoFinishedRun {
                 path: path.to_owned(),
@@ -274,7 +282,7 @@ impl Reader {
             ),
             None => (PROTO_USER.to_owned(), PROTO_GROUP.to_owned()),
         };
-        let reader = Self {
+        Ok(Self {
             path: path.to_owned(),
             db,
             allowance,
@@ -282,50 +290,20 @@ impl Reader {
             user_query,
             group_query,
             collation,
-        };
-        reader.recount()?;
-        Ok(reader)
+        })
     }
 
     /// Compares the rows with what the run recorded, where this program wrote it: a file that lost some is damaged.
     fn recount(&self) -> Result<(), Error> {
-        let Some(metadata) = &self.info.metadata else {
-            return Ok(());
-        };
-        let resources =
-            "select count(external_id) from v1_resources where sync_id = ?1 and resource_type_id =";
-        let (users, groups) = (
-            format!("{resources} 'user'"),
-            format!("{resources} 'group'"),
-        );
-        let grants = "select count(sync_id) from v1_grants where sync_id = ?1";
-        let id = Some(&self.info.sync_id);
-        for (what, recorded, sql, parameter) in [
-            ("users", metadata.users_kept, users.as_str(), id),
-            (
-                "users",
-                metadata.users_kept,
-                "select count(id) from users",
-                None,
-            ),
-            ("groups", metadata.groups_kept, &groups, id),
-            (
-                "groups",
-                metadata.groups_kept,
-                "select count(id) from groups",
-                None,
-            ),
-            ("memberships", metadata.memberships_kept, grants, id),
-        ] {
-            let mut there = 0;
-            self.each(Of::Ids, sql, params_from_iter(parameter), |row| {
-                there = unsigned(row, 0)?;
-                Ok(())
-            })?;
-            if there != recorded {
-                let why = format!("its run recorded {recorded} {what}, and it holds {there}");
-                return Err(Error::damaged(&self.path, why));
-            }
+        for recount in self.recounts()?.iter().filter(|recount| recount.is_wrong()) {
+            let Recount {
+                what,
+                recorded,
+                found,
+                ..
+            } = recount;
+            let why = format!("its run recorded {recorded} {what}, and it holds {found}");
+            return Err(Error::damaged(&self.path, why));
         }
         Ok(())
     }

@@ -1,0 +1,4 @@
+//! What snapshots prove: offline work on files that exist. Nothing here sends a request, prints or reads the environment;
+//! decisions are pure functions over rows.
+
+pub mod verify;
