@@ -78,7 +78,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         fresh: false,
         run_id: None,
         note: None,
-        arguments: file_argument(typed),
+        arguments: Vec::new(),
         now: None,
         command: COMMAND,
     };
@@ -87,11 +87,6 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         server.origin()
     );
     commands::sync::run(&config, console, stop)
-}
-
-fn file_argument(typed: &cli::Demo) -> Vec<String> {
-    let file = typed.file.iter();
-    file.map(|file| format!("--file={file}")).collect()
 }
 
 fn start(options: Options) -> anyhow::Result<Server> {

@@ -1,8 +1,8 @@
 //! What a snapshot records about its own command line: the options and variables that were given and can affect what it
-//! contains, where it goes or whether it is accepted.
+//! contains or whether it is accepted.
 //!
 //! An option hides its variable, as everywhere. The token is left out; so are the options of pace and of output, which have
-//! no effect on a snapshot: equal runs give equal bytes however fast they are.
+//! no effect on the contents: equal runs give equal bytes however fast they are and whatever the file is called.
 
 use super::environment::{Environment, ROOT_VARIABLES, Setting, variable_of};
 use super::{Error, proxy};
@@ -11,8 +11,10 @@ use crate::okta::settings::Connection;
 
 /// The options that are not recorded.
 #[cfg(test)]
-const NOT_RECORDED: [&str; 9] = [
+const NOT_RECORDED: [&str; 11] = [
     "plan",
+    "file",
+    "manifest",
     "max-api-capacity",
     "concurrency",
     "timeout",
@@ -42,8 +44,6 @@ pub(super) fn of_sync(
         ),
         ("--group-name-filter", &typed.scope.group_name_filter),
         ("--memberships-by", &typed.memberships_by),
-        ("--file", &typed.file),
-        ("--manifest", &typed.manifest),
         ("--max-drop", &typed.max_drop),
         ("--run-id", &typed.run_id),
         ("--note", &typed.note),
@@ -119,7 +119,8 @@ mod tests {
             ("BATON_CONCURRENCY", "3"),
             ("HTTPS_PROXY", "http://ada:secret@proxy.example:3128"),
             ("SSL_CERT_FILE", "/etc/roots.pem"),
-            ("BATON_FILE", ""),
+            ("BATON_FILE", "a.db"),
+            ("BATON_MAX_DROP", ""),
         ]);
         let sync = Sync::new(
             &typed(&[

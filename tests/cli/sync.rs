@@ -66,11 +66,11 @@ fn an_org_of_many_pages_is_read_whole_both_ways() {
 #[test]
 fn the_same_org_and_clock_give_the_same_bytes() {
     let okta = Okta::with(Org::generated(&shape(900, 300, 40, 3_000, 250)));
+    let folder = Folder::new();
     for by in ["auto", "group", "user"] {
-        // The name of the file is recorded, and how fast it was written is not.
-        for name in ["sync.c1z", "sync.db"] {
-            let bytes = ["8", "3"].map(|workers| {
-                let folder = Folder::new();
+        for ending in ["c1z", "db"] {
+            let names = [format!("one.{ending}"), format!("two.{ending}")];
+            for (name, workers) in names.iter().zip(["8", "3"]) {
                 let arguments = [
                     "-f",
                     name,
@@ -82,10 +82,9 @@ fn the_same_org_and_clock_give_the_same_bytes() {
                     workers,
                 ];
                 folder.sync(&okta, &arguments).ok();
-                std::fs::read(folder.path(name)).unwrap()
-            });
-            let [one, two] = bytes;
-            assert!(one == two, "by {by}, {name}");
+            }
+            let [one, two] = names.map(|name| std::fs::read(folder.path(&name)).unwrap());
+            assert!(one == two, "by {by}, {ending}");
         }
     }
 }
