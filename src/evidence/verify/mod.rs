@@ -145,17 +145,7 @@ pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Erro
         metadata,
         content_sha256: hashes.computed.as_deref(),
     };
-    let compared = match manifest {
-        None => (
-            CheckState::Skipped,
-            "no --manifest to compare with".to_owned(),
-        ),
-        Some(path) => match Manifest::read(path) {
-            Ok(manifest) => manifest.compare(&path.display().to_string(), &facts),
-            Err(problem) => (CheckState::Failure, problem),
-        },
-    };
-    checks.push(Check::new("manifest", compared));
+    checks.push(Check::new("manifest", compared(manifest, &facts)));
     Ok(Verification {
         file: file.display().to_string(),
         container: info.format,
@@ -165,6 +155,18 @@ pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Erro
         content_sha256: hashes,
         checks,
     })
+}
+
+/// Compares the file with a manifest, if one is given.
+fn compared(manifest: Option<&Path>, facts: &Facts<'_>) -> (CheckState, String) {
+    let Some(path) = manifest else {
+        let message = "no --manifest to compare with";
+        return (CheckState::Skipped, message.to_owned());
+    };
+    match Manifest::read(path) {
+        Ok(manifest) => manifest.compare(&path.display().to_string(), facts),
+        Err(problem) => (CheckState::Failure, problem),
+    }
 }
 
 /// Reads all rows once.

@@ -295,17 +295,15 @@ impl Reader {
 
     /// Compares the rows with what the run recorded, where this program wrote it: a file that lost some is damaged.
     fn recount(&self) -> Result<(), Error> {
-        for recount in self.recounts()?.iter().filter(|recount| recount.is_wrong()) {
-            let Recount {
-                what,
-                recorded,
-                found,
-                ..
-            } = recount;
-            let why = format!("its run recorded {recorded} {what}, and it holds {found}");
-            return Err(Error::damaged(&self.path, why));
-        }
-        Ok(())
+        let recounts = self.recounts()?;
+        let Some(wrong) = recounts.iter().find(|recount| recount.is_wrong()) else {
+            return Ok(());
+        };
+        let why = format!(
+            "its run recorded {} {}, and it holds {}",
+            wrong.recorded, wrong.what, wrong.found
+        );
+        Err(Error::damaged(&self.path, why))
     }
 
     /// What the file is, and which of its runs is read.
