@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::sync::{ScopeCount, TokenOwner};
+use super::sync::{ScopeCount, token_owner};
 use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -26,12 +26,12 @@ use crate::text::{count, number, span};
 /// Whatever ends a sync's listings; [`crate::exit`] says with which code.
 pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
-    let owner = TokenOwner::read(&client)?;
     let mut progress = console.progress();
     let options = config.options();
     let key = ResumeKey::of(&config.connection, &options);
     let now = Timestamp::now();
     let mut checkpoint = Checkpoint::in_memory(RunProgress::new(key, now, now))?;
+    let owner = token_owner(&client, &mut checkpoint)?;
     let report = engine::read_org(&options, &client, stop, &mut checkpoint, |tally| {
         progress.show(tally)
     });

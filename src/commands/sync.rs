@@ -5,7 +5,6 @@
 //! can be resumed.
 
 mod checkpoint;
-mod owner;
 mod summary;
 
 use std::path::PathBuf;
@@ -17,17 +16,17 @@ use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
 
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
-pub(super) use self::owner::TokenOwner;
 use self::summary::{Manifest, Summary};
 pub(in crate::commands) use self::summary::{ScopeCount, domain_lines};
+use super::saying_waits;
 use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::{Exit, ExitError};
-use crate::model::User;
 use crate::okta::Client;
 use crate::signal::ShutdownSignal;
 use crate::snapshot::target::{ReservedPath, Target};
 use crate::snapshot::{self, Arguments, FileFormat, Reader, Run, RunMetadata, Warning};
+use crate::sync::TokenOwner;
 use crate::sync::assemble::Counts;
 use crate::sync::checkpoint::{Checkpoint, resume};
 use crate::sync::drop_guard::{self, SnapshotSize};
@@ -171,7 +170,7 @@ impl OrgReader<'_> {
             target,
         } = self;
         let options = config.options();
-        let owner = TokenOwner::read(&client)?;
+        let owner = token_owner(&client, &mut checkpoint)?;
         let mut shown = console.progress();
         let report = engine::read_org(&options, &client, stop, &mut checkpoint, |tally| {
             shown.show(tally)
@@ -194,6 +193,29 @@ impl OrgReader<'_> {
         .map_err(|error| with_checkpoint_path(resume::after_reading(error), &checkpoint_file))?;
         Ok((files, packed))
     }
+}
+
+/// Returns whose token it is: as the checkpoint says, or else as Okta says.
+pub(super) fn token_owner(
+    client: &Client,
+    checkpoint: &mut Checkpoint,
+) -> anyhow::Result<TokenOwner> {
+    let owner = match &checkpoint.progress.token_owner {
+        Some(owner) => owner.clone(),
+        None => match saying_waits(client, || TokenOwner::read(client)) {
+            Ok(owner) => owner,
+            Err(error) => {
+                // A checkpoint is a valid one, if there is nothing in it yet.
+                checkpoint.save()?;
+                return Err(error.into());
+            }
+        },
+    };
+    if let Some(warning) = owner.warning() {
+        tracing::warn!("{}", warning.message);
+    }
+    checkpoint.progress.token_owner = Some(owner.clone());
+    Ok(owner)
 }
 
 /// How much FILE contained before the run, where that must not fall too far.
@@ -303,8 +325,8 @@ fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -
     RunMetadata {
         sync_id: sync_id(config, progress.started_at),
         command: config.command.to_owned(),
-        read_as_id: owner.user().map(|user| user.id.to_string()),
-        read_as_login: owner.user().and_then(User::login).map(str::to_owned),
+        read_as_id: owner.id().map(str::to_owned),
+        read_as_login: owner.login().map(str::to_owned),
         os_user: Some(whoami::os_user()),
         host: whoami::host(),
         run_id: config.run_id.clone(),
