@@ -5,11 +5,13 @@
 //! tools abbreviate too have a letter.
 
 mod diff;
+mod verify;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::diff::Diff;
+pub use self::verify::Verify;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -75,6 +77,7 @@ pub enum Command {
     Check(Box<Check>),
     Show(Show),
     Diff(Box<Diff>),
+    Verify(Verify),
     Demo(Demo),
 }
 
@@ -126,6 +129,12 @@ pub struct Sync {
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub manifest: Option<String>,
+    /// Record this id of the run [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
+    #[arg(long, value_name = "ID", help_heading = "Output")]
+    pub run_id: Option<String>,
+    /// Record this text, such as the reason for the snapshot
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub note: Option<String>,
     /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
     #[arg(long, value_name = "PERCENT", help_heading = "Guards")]
     pub max_drop: Option<String>,

@@ -4,6 +4,7 @@
 //! - Every error names the option or the variable and what to write instead. None repeats a secret.
 //! - Only the files of secrets and the list of `--from` are read.
 
+mod arguments;
 mod change;
 mod check;
 mod connection;
@@ -16,6 +17,7 @@ mod scope;
 mod secrets;
 mod sync;
 mod unknown;
+mod verify;
 
 use std::fmt;
 
@@ -30,6 +32,7 @@ use self::environment::Setting;
 pub use self::file::{format_of, snapshot_to_read};
 pub use self::sync::Sync;
 pub use self::unknown::notes;
+pub use self::verify::Verify;
 
 /// An invalid option or variable, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -27,3 +27,4 @@ pub mod snapshot;
 pub mod sync;
 pub mod text;
 pub mod trust;
+pub mod whoami;

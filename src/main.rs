@@ -67,6 +67,10 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             commands::show::run(&file, typed.what.as_ref(), console)
         }
         Command::Diff(typed) => commands::diff::run(&config::Diff::new(typed)?, console),
+        Command::Verify(typed) => {
+            let config = config::Verify::new(typed, environment)?;
+            commands::verify::run(&config, console)
+        }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }

@@ -38,7 +38,14 @@ fn main() -> anyhow::Result<()> {
     let (old, new) = (text(&old)?, text(&new)?);
     case("diff", program, &["diff", old, new, "--exit-zero"])?;
     // Its tables, not the view that joins them.
-    let table = ["--primarykey", "--summary", "--table", "v1_grants", old, new];
+    let table = [
+        "--primarykey",
+        "--summary",
+        "--table",
+        "v1_grants",
+        old,
+        new,
+    ];
     if std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .any(|folder| folder.join("sqldiff").exists())
     {

@@ -239,8 +239,9 @@ impl Plan {
         }
     }
 
+    /// All requests: of these, and one for whose token it is.
     pub fn requests(&self) -> u64 {
-        self.user_pages + self.group_pages + self.membership_requests
+        1 + self.user_pages + self.group_pages + self.membership_requests
     }
 
     /// The wall time of this plan where nothing costs time but the latency: that of the longest chain, or of all requests

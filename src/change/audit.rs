@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::atomic_file::{Busy, sync_folder_of};
 use crate::model::User;
-use crate::trust;
+use crate::{trust, whoami};
 
 /// What was about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,33 +102,14 @@ struct Who {
 
 impl Who {
     fn of_process() -> Self {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
         Self {
             run_id: change_id(),
-            os_user: Some(os_user()),
-            host: Some(host).filter(|host| !host.is_empty()),
+            os_user: Some(whoami::os_user()),
+            host: whoami::host(),
             token_owner_id: None,
             token_owner: None,
         }
     }
-}
-
-/// The name of the effective user, or the number where the system's list has no name. Variables may say anything.
-fn os_user() -> String {
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    name_of_uid(&users, &uid).map_or(uid.clone(), str::to_owned)
-}
-
-fn name_of_uid<'a>(users: &'a str, uid: &str) -> Option<&'a str> {
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid && !name.is_empty()).then_some(name)
-    })
 }
 
 #[derive(Serialize)]
@@ -381,19 +362,6 @@ mod tests {
             group_id: "00g1".to_owned(),
             group: None,
             line: Some(2),
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_user_is_that_of_the_number() {
-        let users = "root:x:0:0:root:/root:/bin/sh\n\nbroken\n:x:7:7::/:\nada:x:1000:1000::/home/ada:/bin/sh\n";
-        for (uid, name) in [
-            ("0", Some("root")),
-            ("1000", Some("ada")),
-            ("100", None),
-            ("7", None),
-        ] {
-            assert_eq!(name_of_uid(users, uid), name, "{uid}");
         }
     }
 

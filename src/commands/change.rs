@@ -105,13 +105,9 @@ impl Runner<'_> {
 
     /// Enters the token's owner into the audit log.
     fn identify(&self, audit: &mut Audit) -> Result<(), Error> {
-        match probe::owner(&self.resolver.client) {
-            Ok(owner) => audit.set_token_owner(&owner.user),
-            // A token without a user, or a proxy that blocks this path.
-            Err(Error::Refused(refusal)) if refusal.status != 401 => {
-                tracing::debug!("the token's owner is not known: {refusal}");
-            }
-            Err(error) => return Err(error),
+        match probe::owner_if_visible(&self.resolver.client)? {
+            Ok(owner) => audit.set_token_owner(&owner),
+            Err(refusal) => tracing::debug!("the token's owner is not known: {refusal}"),
         }
         Ok(())
     }

@@ -76,6 +76,9 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         allow_empty: false,
         max_drop: None,
         fresh: false,
+        run_id: None,
+        note: None,
+        arguments: Vec::new(),
         now: None,
         command: COMMAND,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::sync::ScopeCount;
+use super::sync::{ScopeCount, token_owner};
 use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -31,11 +31,13 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
     let key = ResumeKey::of(&config.connection, &options);
     let now = Timestamp::now();
     let mut checkpoint = Checkpoint::in_memory(RunProgress::new(key, now, now))?;
+    let owner = token_owner(&client, &mut checkpoint)?;
     let report = engine::read_org(&options, &client, stop, &mut checkpoint, |tally| {
         progress.show(tally)
     });
     progress.clear();
-    let plan = Plan::new(config, &client, &report?);
+    let mut plan = Plan::new(config, &client, &report?);
+    plan.warnings.extend(owner.warning());
     for warning in &plan.warnings {
         if warning.code == DOMAIN_UNUSED {
             tracing::warn!("{}", warning.message);
@@ -50,7 +52,7 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
 struct Plan {
     users: ScopeCount,
     groups: ScopeCount,
-    /// What reading users and groups cost.
+    /// What the token's owner, users and groups cost.
     spent_requests: u64,
     by_group: Way,
     by_user: Way,

@@ -5,8 +5,10 @@ pub mod check;
 pub mod demo;
 pub mod diff;
 mod estimate;
+mod provenance;
 pub mod show;
 pub mod sync;
+pub mod verify;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;

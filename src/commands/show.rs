@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::provenance::Provenance;
 use super::sync::domain_lines;
 use crate::cli::ShowWhat;
 use crate::console::Console;
@@ -104,6 +105,9 @@ fn summary_text(
             write!(scope, "; groups whose name contains {:?}", clean(name))?;
         }
         writeln!(text, "  scope        {scope}")?;
+        for line in Provenance::of(metadata).lines() {
+            writeln!(text, "{line}")?;
+        }
     }
     writeln!(
         text,

@@ -18,19 +18,22 @@ use jiff::Timestamp;
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
 use self::summary::{Manifest, Summary};
 pub(in crate::commands) use self::summary::{ScopeCount, domain_lines};
+use super::saying_waits;
 use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::{Exit, ExitError};
 use crate::okta::Client;
 use crate::signal::ShutdownSignal;
 use crate::snapshot::target::{ReservedPath, Target};
-use crate::snapshot::{self, FileFormat, Reader, Run, RunMetadata, Warning};
+use crate::snapshot::{self, Arguments, FileFormat, Reader, Run, RunMetadata, Warning};
+use crate::sync::TokenOwner;
 use crate::sync::assemble::Counts;
 use crate::sync::checkpoint::{Checkpoint, resume};
 use crate::sync::drop_guard::{self, SnapshotSize};
 use crate::sync::engine;
 use crate::sync::pipeline::{Files, Packed, Published, Read};
 use crate::text::span;
+use crate::whoami;
 
 /// Runs `sync`.
 ///
@@ -167,6 +170,7 @@ impl OrgReader<'_> {
             target,
         } = self;
         let options = config.options();
+        let owner = token_owner(&client, &mut checkpoint)?;
         let mut shown = console.progress();
         let report = engine::read_org(&options, &client, stop, &mut checkpoint, |tally| {
             shown.show(tally)
@@ -175,8 +179,9 @@ impl OrgReader<'_> {
         let checkpoint_file = target.checkpoint();
         let mut report = report.map_err(|error| with_checkpoint_path(error, &checkpoint_file))?;
         let skew = note_skew(&client, &mut report.warnings);
+        report.warnings.extend(owner.warning());
         let read = Read { checkpoint, report };
-        let metadata = metadata(config, &read, skew);
+        let metadata = metadata(config, &read, skew, &owner);
         let files = Files::reserve(target, config.format)?;
         let open = files.create(&Run {
             sync_id: metadata.sync_id.clone(),
@@ -188,6 +193,29 @@ impl OrgReader<'_> {
         .map_err(|error| with_checkpoint_path(resume::after_reading(error), &checkpoint_file))?;
         Ok((files, packed))
     }
+}
+
+/// Returns whose token it is: as the checkpoint says, or else as Okta says.
+pub(super) fn token_owner(
+    client: &Client,
+    checkpoint: &mut Checkpoint,
+) -> anyhow::Result<TokenOwner> {
+    let owner = match &checkpoint.progress.token_owner {
+        Some(owner) => owner.clone(),
+        None => match saying_waits(client, || TokenOwner::read(client)) {
+            Ok(owner) => owner,
+            Err(error) => {
+                // A checkpoint is a valid one, if there is nothing in it yet.
+                checkpoint.save()?;
+                return Err(error.into());
+            }
+        },
+    };
+    if let Some(warning) = owner.warning() {
+        tracing::warn!("{}", warning.message);
+    }
+    checkpoint.progress.token_owner = Some(owner.clone());
+    Ok(owner)
 }
 
 /// How much FILE contained before the run, where that must not fall too far.
@@ -291,12 +319,19 @@ fn sync_id(config: &Sync, started_at: Timestamp) -> String {
 }
 
 /// Returns what the snapshot contains about its run, apart from the numbers of rows.
-fn metadata(config: &Sync, read: &Read, skew: Option<i64>) -> RunMetadata {
+fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -> RunMetadata {
     let (report, progress) = (&read.report, &read.checkpoint.progress);
     let cost = &report.cost;
     RunMetadata {
         sync_id: sync_id(config, progress.started_at),
         command: config.command.to_owned(),
+        read_as_id: owner.id().map(str::to_owned),
+        read_as_login: owner.login().map(str::to_owned),
+        os_user: Some(whoami::os_user()),
+        host: whoami::host(),
+        run_id: config.run_id.clone(),
+        note: config.note.clone(),
+        arguments: Some(Arguments(config.arguments.clone())),
         started_at: progress.started_at,
         ended_at: config.now.unwrap_or_else(now_in_millis),
         complete: report.missing.is_empty(),

@@ -9,11 +9,15 @@ use super::{Error, proxy};
 use crate::console::Terminal;
 use crate::mask;
 
-/// The variables of the process, read once: `BATON_*`, and those for terminals and proxies.
+/// The variables of the process, read once: `BATON_*`, and those for terminals, proxies, certificates and CI systems.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(pub(super) BTreeMap<String, OsString>);
 
 const TERMINAL_VARIABLES: [&str; 2] = ["NO_COLOR", "TERM"];
+/// What CI systems call a run; the first that is set counts.
+pub(super) const RUN_VARIABLES: [&str; 3] = ["GITHUB_RUN_ID", "CI_JOB_ID", "BUILD_ID"];
+/// The variables by which the TLS library finds the root certificates.
+pub(super) const ROOT_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 impl Environment {
     /// Reads the variables of this process.
@@ -22,6 +26,8 @@ impl Environment {
             let name = name.into_string().ok()?;
             let counts = name.starts_with("BATON_")
                 || TERMINAL_VARIABLES.contains(&name.as_str())
+                || RUN_VARIABLES.contains(&name.as_str())
+                || ROOT_VARIABLES.contains(&name.as_str())
                 || proxy::is_variable(&name);
             (counts && !value.is_empty()).then_some((name, value))
         });
@@ -105,7 +111,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 }
 
 /// Returns the variable of an option.
-fn variable_of(flag: &str) -> String {
+pub(super) fn variable_of(flag: &str) -> String {
     let name = flag.trim_start_matches('-').replace('-', "_");
     format!("BATON_{}", name.to_uppercase())
 }

@@ -19,6 +19,12 @@ pub(super) fn is_variable(name: &str) -> bool {
     VARIABLES.contains(&name) || EXCEPTIONS.contains(&name)
 }
 
+/// Returns the variable that names the proxy.
+pub(super) fn variable(environment: &Environment) -> Option<&'static str> {
+    let is_set = |name: &&str| matches!(environment.get(name), Ok(Some(setting)) if !setting.value.trim().is_empty());
+    VARIABLES.into_iter().find(is_set)
+}
+
 /// The proxy for this origin, if there is one. What stays on this machine goes through none.
 pub(super) fn proxy(environment: &Environment, origin: &Url) -> Result<Option<Proxy>, Error> {
     if is_loopback(origin) {

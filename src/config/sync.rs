@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::environment::{Environment, Setting, or_default};
-use super::{Error, file, is_loopback, scope};
+use super::environment::{Environment, RUN_VARIABLES, Setting, or_default};
+use super::{Error, arguments, file, is_loopback, scope};
 use crate::cli;
 use crate::filter::Scope;
 use crate::okta::settings::Connection;
@@ -38,6 +38,12 @@ pub struct Sync {
     pub max_drop: Option<u8>,
     /// Whether to start over even if an interrupted run can be resumed.
     pub fresh: bool,
+    /// What the snapshot calls the run: `--run-id`, or the id that a CI system gave it.
+    pub run_id: Option<String>,
+    /// What the snapshot says about itself in the words of the person who took it.
+    pub note: Option<String>,
+    /// The options and variables to record.
+    pub arguments: Vec<String>,
     /// The time to record instead of the clock's.
     pub now: Option<Timestamp>,
     /// The command, for the metadata.
@@ -64,48 +70,25 @@ impl Sync {
     pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Self, Error> {
         let file = file::to_write(typed.file.as_ref(), environment, "sync.c1z")?;
         let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
-        let by = environment.setting("--memberships-by", typed.memberships_by.as_ref())?;
-        let by = or_default(
-            by,
-            MembershipsBy::Auto,
-            |text| {
-                [
-                    MembershipsBy::Auto,
-                    MembershipsBy::Group,
-                    MembershipsBy::User,
-                ]
-                .into_iter()
-                .find(|by| by.as_str() == text)
-            },
-            "auto, group or user",
-        )?;
-        let max_drop = environment.setting("--max-drop", typed.max_drop.as_ref())?;
-        let max_drop = max_drop.map(|setting| {
-            let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100);
-            setting.parse(percent, "a whole number from 0 to 100")
-        });
-        let max_drop = max_drop.transpose()?;
+        let memberships_by = memberships_by(typed, environment)?;
+        let max_drop = max_drop(typed, environment)?;
+        let run_id = run_id(typed, environment)?;
+        let note = recorded_text("--note", typed.note.as_ref(), environment)?;
         let scope = scope::scope(&typed.scope, environment)?;
         let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
-        let now = typed.now.as_ref().map(|text| {
-            let setting = Setting::new("--now", text);
-            if !is_loopback(&connection.origin) {
-                return Err(setting.error("is for orgs on this machine only"));
-            }
-            setting.parse(
-                |text| text.parse().ok(),
-                "a time such as 2026-01-31T12:00:00Z",
-            )
-        });
         let format = file::format(&file)?;
+        let mask = connection.credentials.mask();
         Ok(Self {
-            now: now.transpose()?,
+            now: now(typed, &connection)?,
+            run_id: run_id.map(|text| mask.text(text)),
+            note: note.map(|text| mask.text(text)),
+            arguments: arguments::of_sync(typed, environment, &connection)?,
             connection,
             scope,
             format,
             file: file.value.into(),
             manifest: manifest.map(|setting| setting.value.into()),
-            memberships_by: by,
+            memberships_by,
             plan: typed.plan,
             allow_partial: typed.allow_partial,
             allow_empty: typed.allow_empty,
@@ -114,4 +97,74 @@ impl Sync {
             command: "sync",
         })
     }
+}
+
+fn memberships_by(typed: &cli::Sync, environment: &Environment) -> Result<MembershipsBy, Error> {
+    let by = environment.setting("--memberships-by", typed.memberships_by.as_ref())?;
+    let all = [
+        MembershipsBy::Auto,
+        MembershipsBy::Group,
+        MembershipsBy::User,
+    ];
+    let read = |text: &str| all.into_iter().find(|by| by.as_str() == text);
+    or_default(by, MembershipsBy::Auto, read, "auto, group or user")
+}
+
+fn max_drop(typed: &cli::Sync, environment: &Environment) -> Result<Option<u8>, Error> {
+    let setting = environment.setting("--max-drop", typed.max_drop.as_ref())?;
+    let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100);
+    setting
+        .map(|setting| setting.parse(percent, "a whole number from 0 to 100"))
+        .transpose()
+}
+
+fn now(typed: &cli::Sync, connection: &Connection) -> Result<Option<Timestamp>, Error> {
+    let Some(text) = &typed.now else {
+        return Ok(None);
+    };
+    let setting = Setting::new("--now", text);
+    if !is_loopback(&connection.origin) {
+        return Err(setting.error("is for orgs on this machine only"));
+    }
+    let read = |text: &str| text.parse().ok();
+    setting
+        .parse(read, "a time such as 2026-01-31T12:00:00Z")
+        .map(Some)
+}
+
+/// The longest text that is recorded about a run, in characters.
+const LONGEST_TEXT: usize = 1000;
+
+/// Returns a text to record: one line that is not too long.
+fn recorded_text(
+    flag: &str,
+    typed: Option<&String>,
+    environment: &Environment,
+) -> Result<Option<String>, Error> {
+    match environment.setting(flag, typed)? {
+        Some(setting) => checked_text(setting),
+        None => Ok(None),
+    }
+}
+
+fn checked_text(setting: Setting) -> Result<Option<String>, Error> {
+    if setting.value.chars().any(char::is_control) {
+        return Err(setting.error("contains a control character, such as a line break; remove it"));
+    }
+    if setting.value.chars().count() > LONGEST_TEXT {
+        return Err(setting.error(format!(
+            "is longer than {LONGEST_TEXT} characters; shorten it"
+        )));
+    }
+    Ok(Some(setting.value.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// Returns what to call the run. What a CI system calls it is not worth an error.
+fn run_id(typed: &cli::Sync, environment: &Environment) -> Result<Option<String>, Error> {
+    let given = recorded_text("--run-id", typed.run_id.as_ref(), environment)?;
+    let of_ci = || {
+        let text = |name: &str| checked_text(environment.get(name).ok()??).ok()?;
+        RUN_VARIABLES.into_iter().find_map(text)
+    };
+    Ok(given.or_else(of_ci))
 }

@@ -1,4 +1,6 @@
-//! Offline evidence from snapshots: nothing here can reach the network, since no command hands it a client.
+//! What snapshots prove: offline work on files that exist. Nothing here sends a request, prints or reads the environment;
+//! decisions are pure functions over rows.
 
 pub mod cells;
 pub mod diff;
+pub mod verify;

@@ -5,6 +5,8 @@ use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
+use crate::mask::Mask;
+
 /// What proves to Okta who sends a request.
 #[derive(Clone, Debug)]
 pub enum Credentials {
@@ -33,6 +35,11 @@ impl Credentials {
     pub(super) fn secret(&self) -> &SecretString {
         let Self::ApiToken(token) = self;
         token
+    }
+
+    /// Returns what masks the secret in text.
+    pub fn mask(&self) -> Mask {
+        Mask::of(self.secret())
     }
 
     /// Returns a text that is equal for equal credentials and reveals no secret: SHA-256 in hex.

@@ -40,6 +40,15 @@ pub fn owner(client: &Client) -> Result<Owner, Error> {
     })
 }
 
+/// Returns the user that the token acts for, or the refusal of a token without a user behind it, or of a proxy that lets
+/// this path not through.
+///
+/// # Errors
+/// Returns every error but such a refusal; see [`answered`].
+pub fn owner_if_visible(client: &Client) -> Result<Result<User, ApiError>, Error> {
+    answered(owner(client).map(|owner| owner.user))
+}
+
 /// The first page of the listing that a sync walks, the plain one where Okta refuses to search.
 ///
 /// # Errors

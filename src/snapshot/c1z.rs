@@ -147,6 +147,28 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, metadata.len()))
 }
 
+/// Returns the size of a file in bytes, and its SHA-256 in lowercase hexadecimal.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub fn fingerprint(path: &Path) -> Result<(u64, String), Error> {
+    let (mut file, _) = open(path)?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut chunk).map_err(Error::io(path, "read it"))?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&chunk[..read]);
+        bytes += read as u64;
+    }
+    let digest = hash.finalize();
+    let digest = digest.iter().map(|byte| format!("{byte:02x}"));
+    Ok((bytes, digest.collect()))
+}
+
 /// How large the database in a container may be.
 ///
 /// # Errors

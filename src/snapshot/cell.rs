@@ -3,7 +3,9 @@
 
 use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde_json::Value as Json;
 
 use super::limits::{MAX_ELEMENTS, has_few_elements};
 use super::times;
@@ -73,6 +75,24 @@ impl Cell for ProfileText {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(format!("is no JSON object ({error})")),
         }
+    }
+}
+
+/// Options and variables, as `--name=value`, `--name` or `NAME=value`; stored as the text of a JSON list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Arguments(pub Vec<String>);
+
+impl Cell for Arguments {
+    const SQL_TYPE: &'static str = "text";
+
+    fn encode(&self) -> ToSqlOutput<'_> {
+        Json::from(self.0.as_slice()).to_string().into()
+    }
+
+    fn decode(value: ValueRef<'_>) -> Result<Self, String> {
+        serde_json::from_str(text(value)?)
+            .map(Self)
+            .map_err(|error| format!("is not a list of texts ({error})"))
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::cell::Arguments;
 use super::columns::table;
 use super::schema::SCHEMA_VERSION;
 use super::times;
@@ -25,6 +26,22 @@ table! {
         command: String,
         /// The version of the program.
         tool_version: String,
+        /// The commit that the program was built from, with `-dirty` after it where the source had other changes too.
+        tool_commit: Option<String>,
+        /// The id of the user that the token acts for; unknown where Okta does not show it.
+        read_as_id: Option<String>,
+        /// The login of that user.
+        read_as_login: Option<String>,
+        /// The user of the system that ran the program.
+        os_user: Option<String>,
+        /// The name of the machine.
+        host: Option<String>,
+        /// What `--run-id` or the CI system calls the run.
+        run_id: Option<String>,
+        /// What `--note` said.
+        note: Option<String>,
+        /// The options and variables that were given.
+        arguments: Option<Arguments>,
         /// When the run was started.
         #[serde(serialize_with = "as_rfc3339")]
         started_at: Timestamp,
@@ -51,6 +68,8 @@ table! {
         memberships_kept: u64,
         /// Memberships that Okta listed.
         memberships_seen: Option<u64>,
+        /// The hash of users, groups and memberships, in hexadecimal; the writer puts its own here, whatever it is given.
+        content_sha256: Option<String>,
         /// Users in scope that no list of users held, only a group's members.
         users_only_as_members: u64,
         /// Groups in scope that no list of groups held, only a user's groups.
@@ -97,6 +116,14 @@ impl Default for RunMetadata {
             group_name_filter: None,
             command: "sync".to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            tool_commit: option_env!("OKTA_CIAM_COMMIT").map(str::to_owned),
+            read_as_id: None,
+            read_as_login: None,
+            os_user: None,
+            host: None,
+            run_id: None,
+            note: None,
+            arguments: None,
             started_at: Timestamp::UNIX_EPOCH,
             ended_at: Timestamp::UNIX_EPOCH,
             complete: true,
@@ -109,6 +136,7 @@ impl Default for RunMetadata {
             groups_kept: 0,
             memberships_kept: 0,
             memberships_seen: None,
+            content_sha256: None,
             users_only_as_members: 0,
             groups_only_from_users: 0,
             users_vanished: 0,
@@ -162,6 +190,10 @@ mod tests {
             waited_seconds: 1.5,
             clock_skew_seconds: Some(-3),
             group_name_filter: Some("vpn".to_owned()),
+            arguments: Some(Arguments(vec![
+                "--note=a \"b\", ü".to_owned(),
+                "--fresh".to_owned(),
+            ])),
             ..RunMetadata::default()
         };
         assert_eq!(read_again(&metadata, ""), Ok(metadata));
@@ -175,6 +207,7 @@ mod tests {
                 "skip_secondary_emails",
             ),
             ("update snapshot set sync_id = null", "sync_id"),
+            ("update snapshot set arguments = '[1]'", "arguments"),
         ] {
             let error = read_again(&RunMetadata::default(), change).unwrap_err();
             assert_eq!(error.column, column);

@@ -93,6 +93,9 @@ const MEMBERSHIPS: [(&str, &str); 5] = [
     ("00g4", "00u2"),
 ];
 
+/// The hash of these users, groups and memberships.
+const CONTENT: &str = "1cd455fe20e5c5dffa26bb4dccc9c3ab4c354a3272576342b5b2bd2587bc0627";
+
 fn run() -> Run {
     let started_at = at("2026-11-23T15:04:10.25Z");
     Run {
@@ -113,6 +116,8 @@ fn metadata(run: &Run) -> RunMetadata {
         memberships_kept: 5,
         waited_seconds: 0.5,
         tool_version: "0.1.0".to_owned(),
+        tool_commit: None,
+        content_sha256: Some(CONTENT.to_owned()),
         ..RunMetadata::default()
     }
 }
@@ -422,7 +427,7 @@ fn the_bytes_of_a_snapshot_are_those_of_the_versions_before() {
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hash,
-        "a308e219598bc5b79f81c7c941ee53ad5044d475c60e07647168f9ccb510756a"
+        "b885e2b8ab1408e67d94c7c812cba93a37245be636babebacce8b2c5e2702e10"
     );
 }
 
@@ -765,6 +770,33 @@ fn a_file_of_an_earlier_version_without_the_newer_facts_and_tables_is_read() {
     assert!(groups.iter().all(|group| group.members_seen.is_none()));
 }
 
+/// The demo's org, written by the last version of the tables 1: without who took the snapshot, and without a hash.
+#[test]
+fn a_file_that_the_version_before_wrote_is_read_and_hashed() {
+    let reader = Reader::open(&fixture("okta-ciam-schema-1.c1z")).unwrap();
+    let metadata = reader.info().metadata.clone().unwrap();
+    assert_eq!(metadata.schema_version, 1);
+    assert_eq!(metadata.started_at, at("2026-01-31T12:00:00Z"));
+    assert_eq!((metadata.read_as_id, metadata.host), (None, None));
+    assert_eq!((metadata.run_id, metadata.tool_commit), (None, None));
+    assert_eq!(metadata.arguments, None);
+    assert_eq!(metadata.content_sha256, None);
+    let counts = reader.counts().unwrap();
+    assert_eq!(
+        (counts.users, counts.groups, counts.memberships),
+        (49, 12, 155)
+    );
+    assert_eq!(reader.content_sha256().unwrap().len(), 64);
+}
+
+#[test]
+fn a_file_of_the_go_connector_has_a_hash_that_depends_on_its_rows() {
+    let of = |name: &str| Reader::open(&fixture(name)).unwrap().content_sha256();
+    let one = of("go-connector.c1z").unwrap();
+    assert_eq!(of("go-connector.c1z").unwrap(), one);
+    assert_ne!(of("go-connector-2syncs.c1z").unwrap(), one);
+}
+
 #[test]
 fn a_snapshot_of_much_repetition_is_read_again() {
     let folder = TempDir::new().unwrap();
@@ -852,7 +884,7 @@ fn newer_tables_are_refused_with_both_versions() {
     assert!(matches!(error, Error::Unsupported { .. }));
     let text = error.to_string();
     assert!(
-        text.contains("version 7") && text.contains("version 1;"),
+        text.contains("version 7") && text.contains("version 2;"),
         "{text}"
     );
 }
@@ -1011,7 +1043,7 @@ fn no_byte_that_is_changed_makes_the_reader_panic_or_run_on() {
             databases.push(zstd::decode_all(frames).unwrap());
         }
     }
-    assert_eq!(databases.len(), 7);
+    assert_eq!(databases.len(), 8);
     let mut random = fastrand::Rng::with_seed(7);
     let path = folder.path().join("changed.db");
     for database in databases {

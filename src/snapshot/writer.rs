@@ -8,6 +8,7 @@ use prost::Message;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
 use super::columns::Table;
+use super::content::ContentHash;
 use super::limits::{MAX_ID, MAX_VALUE, has_few_elements};
 use super::metadata::RunMetadata;
 use super::schema::{self, SCHEMA_VERSION};
@@ -45,6 +46,7 @@ pub struct Writer {
     users: u64,
     groups: u64,
     memberships: u64,
+    content: ContentHash,
 }
 
 impl Writer {
@@ -86,6 +88,7 @@ impl Writer {
             users: 0,
             groups: 0,
             memberships: 0,
+            content: ContentHash::default(),
         };
         for kind in baton::resource_types() {
             let row = params![
@@ -121,6 +124,7 @@ impl Writer {
             user.email(),
         ])?;
         self.insert_row(&self.insert_user, &row)?;
+        self.content.user(&row);
         self.last_user = Some(user.id.clone());
         self.users += 1;
         Ok(())
@@ -170,6 +174,7 @@ impl Writer {
         };
         self.check_profile(&row.profile)?;
         self.insert_row(&self.insert_group, &row)?;
+        self.content.group(&row);
         self.last_group = Some(group.id.clone());
         self.groups += 1;
         Ok(())
@@ -196,6 +201,7 @@ impl Writer {
             return Err(self.out_of_order(format!("the members of group {group} came too late")));
         }
         self.last_members_of = Some(group.clone());
+        let mut content = std::mem::take(&mut self.content);
         let entitlement = baton::entitlement_id(group);
         let mut id = format!("{entitlement}:user:");
         let prefix = id.len();
@@ -234,24 +240,26 @@ impl Writer {
                 insert.raw_execute().map(drop)
             };
             row().map_err(failed)?;
+            content.membership(user, group);
             written += 1;
         }
         drop(insert);
         self.memberships += written;
+        self.content = content;
         Ok(())
     }
 
     /// Writes how the snapshot was taken, with the numbers of the rows that were written, then the indexes, and closes
-    /// the database.
+    /// the database. Returns the metadata as written.
     ///
     /// # Errors
     /// RunMetadata of another run, or a full disk.
     pub fn finish(
-        self,
+        mut self,
         metadata: &RunMetadata,
         domains: &[DomainUsers],
         warnings: &[Warning],
-    ) -> Result<(), Error> {
+    ) -> Result<RunMetadata, Error> {
         if metadata.sync_id != self.sync_id {
             let what = format!("run {} cannot end as {}", self.sync_id, metadata.sync_id);
             return Err(self.out_of_order(what));
@@ -264,6 +272,7 @@ impl Writer {
             users_kept: self.users,
             groups_kept: self.groups,
             memberships_kept: self.memberships,
+            content_sha256: Some(std::mem::take(&mut self.content).finish()),
             ..metadata.clone()
         };
         self.insert_row(&schema::insert_into::<RunMetadata>(), &metadata)?;
@@ -281,7 +290,8 @@ impl Writer {
             db.execute_batch("commit")?;
             db.close().map_err(|(_, source)| source)
         };
-        close().map_err(|source| database(&path, source))
+        close().map_err(|source| database(&path, source))?;
+        Ok(metadata)
     }
 
     fn resource(&self, kind: &str, id: &str, data: &[u8]) -> Result<(), Error> {

@@ -14,12 +14,14 @@ pub mod ends;
 pub mod engine;
 pub mod listing;
 pub mod objects;
+mod owner;
 mod phases;
 pub mod pipeline;
 pub mod plan;
 mod report;
 mod worker;
 
+pub use self::owner::TokenOwner;
 use self::plan::MembershipsBy;
 pub use self::report::{DOMAIN_UNUSED, OrgReadReport, domain_unused};
 use crate::filter::Scope;

@@ -153,13 +153,10 @@ impl Read {
             .into());
         }
         let metadata = RunMetadata {
-            users_kept: counts.users,
-            groups_kept: counts.groups,
-            memberships_kept: counts.memberships,
             memberships_seen: Some(counts.memberships_seen),
             ..metadata
         };
-        writer.finish(&metadata, &counts.domains, &warnings)?;
+        let metadata = writer.finish(&metadata, &counts.domains, &warnings)?;
         Ok(Assembled {
             database: files.path,
             packed: files.packed,

@@ -9,7 +9,9 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 7] = ["", "sync", "grant", "revoke", "check", "show", "demo"];
+const COMMANDS: [&str; 8] = [
+    "", "sync", "grant", "revoke", "check", "show", "verify", "demo",
+];
 
 fn help(command: &str) -> String {
     let folder = Folder::new();
@@ -63,7 +65,7 @@ fn every_example_of_the_help_works_as_it_stands() {
             // Runs until it is interrupted.
             .filter(|line| !line.contains("--serve"))
             .collect();
-        let offline = matches!(command, "show" | "demo" | "");
+        let offline = matches!(command, "show" | "verify" | "demo" | "");
         let okta = if offline {
             Okta::unasked()
         } else {

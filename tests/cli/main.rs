@@ -30,3 +30,4 @@ mod sync;
 mod terminal;
 mod tls;
 mod trust;
+mod verify;

@@ -103,7 +103,7 @@ fn help_has_examples_and_the_exit_codes() {
     let folder = Folder::new();
     let help = folder.run(&["--help"]).ok();
     assert!(help.stdout.contains("Exit codes:") && help.stderr.is_empty());
-    for command in ["sync", "check", "show", "demo"] {
+    for command in ["sync", "check", "show", "verify", "demo"] {
         let help = folder.run(&[command, "--help"]).ok();
         assert!(help.stdout.contains("Examples:"), "{}", help.stdout);
     }

@@ -77,7 +77,7 @@ fn a_plan_reads_no_membership_and_writes_nothing() {
     assert!(
         asked
             .iter()
-            .all(|endpoint| matches!(endpoint, Endpoint::Users | Endpoint::Groups)),
+            .all(|endpoint| matches!(endpoint, Endpoint::Me | Endpoint::Users | Endpoint::Groups)),
         "{asked:?}"
     );
 }

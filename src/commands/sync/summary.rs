@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::commands::provenance::Provenance;
 use crate::exit::ExitError;
 use crate::snapshot::{DomainUsers, RunMetadata, Warning};
 use crate::sync::pipeline::Published;
@@ -18,6 +19,8 @@ pub(super) struct Summary {
     bytes: u64,
     sha256: String,
     sync_id: String,
+    #[serde(flatten)]
+    provenance: Provenance,
     complete: bool,
     strategy: String,
     users: ScopeCount,
@@ -66,6 +69,7 @@ impl Summary {
             bytes: snapshot.bytes,
             sha256: snapshot.sha256.clone(),
             sync_id: metadata.sync_id.clone(),
+            provenance: Provenance::of(metadata),
             complete: metadata.complete,
             strategy: metadata.strategy.clone(),
             users: ScopeCount {
@@ -146,6 +150,7 @@ impl Summary {
             number(memberships.kept),
             number(memberships.hidden)
         ));
+        lines.extend(self.provenance.content_line());
         lines
     }
 

@@ -8,6 +8,7 @@
 //! - Lists of users and groups hold their names, not their profiles.
 
 mod iterate;
+mod verify;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,11 +25,12 @@ use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 pub use self::iterate::{SortedQuery, SortedRows};
+pub use self::verify::{Grants, Recount};
 use crate::model::{GroupId, Profile, UserId};
 use crate::snapshot::c1z::{self, Form};
 use crate::snapshot::columns::{BadValue, Table};
@@ -222,6 +224,12 @@ impl Reader {
     /// # Errors
     /// As [`Self::open`]; also if there is no finished run with this id.
     pub fn open_run(path: &Path, sync_id: Option<&str>) -> Result<Self, Error> {
+        let reader = Self::open_uncounted(path, sync_id)?;
+        reader.recount()?;
+        Ok(reader)
+    }
+
+    fn open_uncounted(path: &Path, sync_id: Option<&str>) -> Result<Self, Error> {
         match c1z::form(path)? {
             Form::Empty => Err(Error::NoFinishedRun {
                 path: path.to_owned(),
@@ -283,7 +291,7 @@ impl Reader {
             ),
             None => (PROTO_USER.to_owned(), PROTO_GROUP.to_owned()),
         };
-        let reader = Self {
+        Ok(Self {
             path: path.to_owned(),
             db,
             allowance,
@@ -291,52 +299,20 @@ impl Reader {
             user_query,
             group_query,
             collation,
-        };
-        reader.recount()?;
-        Ok(reader)
+        })
     }
 
     /// Compares the rows with what the run recorded, where this program wrote it: a file that lost some is damaged.
     fn recount(&self) -> Result<(), Error> {
-        let Some(metadata) = &self.info.metadata else {
+        let recounts = self.recounts()?;
+        let Some(wrong) = recounts.iter().find(|recount| recount.is_wrong()) else {
             return Ok(());
         };
-        let resources =
-            "select count(external_id) from v1_resources where sync_id = ?1 and resource_type_id =";
-        let (users, groups) = (
-            format!("{resources} 'user'"),
-            format!("{resources} 'group'"),
+        let why = format!(
+            "its run recorded {} {}, and it holds {}",
+            wrong.recorded, wrong.what, wrong.found
         );
-        let grants = "select count(sync_id) from v1_grants where sync_id = ?1";
-        let id = Some(&self.info.sync_id);
-        for (what, recorded, sql, parameter) in [
-            ("users", metadata.users_kept, users.as_str(), id),
-            (
-                "users",
-                metadata.users_kept,
-                "select count(id) from users",
-                None,
-            ),
-            ("groups", metadata.groups_kept, &groups, id),
-            (
-                "groups",
-                metadata.groups_kept,
-                "select count(id) from groups",
-                None,
-            ),
-            ("memberships", metadata.memberships_kept, grants, id),
-        ] {
-            let mut there = 0;
-            self.each(Of::Ids, sql, params_from_iter(parameter), |row| {
-                there = unsigned(row, 0)?;
-                Ok(())
-            })?;
-            if there != recorded {
-                let why = format!("its run recorded {recorded} {what}, and it holds {there}");
-                return Err(Error::damaged(&self.path, why));
-            }
-        }
-        Ok(())
+        Err(Error::damaged(&self.path, why))
     }
 
     /// What the file is, and which of its runs is read.

@@ -153,11 +153,13 @@ impl Checkpoint {
         );
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let progress = &self.progress;
+        let token_owner = progress.token_owner.as_ref();
+        let token_owner = token_owner.map(serde_json::to_string).transpose()?;
         self.db
             .prepare_cached(
                 "update run set saved_at = ?1, interruptions = ?2, requests = ?3, retries = ?4, waits = ?5,
                    waited = ?6, users_listed_by = ?7, both_ends_tried = ?8, strategy = ?9, any_user_visible = ?10,
-                   deprovisioned_in_everyone = ?11",
+                   deprovisioned_in_everyone = ?11, token_owner = ?12",
             )?
             .execute(params![
                 Timestamp::now().as_millisecond(),
@@ -171,6 +173,7 @@ impl Checkpoint {
                 progress.strategy.map(Strategy::as_str),
                 progress.any_user_visible,
                 progress.deprovisioned_in_everyone,
+                token_owner,
             ])?;
         self.pending = true;
         self.commit()
@@ -225,6 +228,7 @@ fn read_progress(db: &Connection) -> anyhow::Result<RunProgress> {
     let number = |column| -> rusqlite::Result<u64> { Ok(count(row, column)?.unwrap_or(0)) };
     let method = row.get_ref(9)?.as_str_or_null()?;
     let strategy = row.get_ref(11)?.as_str_or_null()?;
+    let token_owner = row.get_ref(14)?.as_str_or_null()?;
     Ok(RunProgress {
         key: ResumeKey::parse(row.get_ref(0)?.as_str()?)?,
         started_at: time(1)?,
@@ -238,6 +242,7 @@ fn read_progress(db: &Connection) -> anyhow::Result<RunProgress> {
             waited: Duration::try_from_secs_f64(row.get(8)?)?,
             ..Cost::default()
         },
+        token_owner: token_owner.map(serde_json::from_str).transpose()?,
         users_listed_by: method.and_then(UserListMethod::parse),
         both_ends_tried: row.get(10)?,
         strategy: strategy.and_then(Strategy::parse),

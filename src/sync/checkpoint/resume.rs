@@ -18,8 +18,8 @@ use crate::okta::read::UserListMethod;
 use crate::okta::settings::Connection;
 use crate::outcome::ExitError;
 use crate::signal::Interrupted;
-use crate::sync::Options;
 use crate::sync::plan::Strategy;
+use crate::sync::{Options, TokenOwner};
 use crate::text::span;
 
 /// What a run and the checkpoint that it resumes must have in common.
@@ -74,6 +74,8 @@ pub struct RunProgress {
     pub interruptions: u64,
     /// The requests and waits so far.
     pub cost: Cost,
+    /// Whose token it is; none before Okta was asked.
+    pub token_owner: Option<TokenOwner>,
     /// How users are listed; none before the run has begun to.
     pub users_listed_by: Option<UserListMethod>,
     /// Whether any user is visible, where that had to be requested.
@@ -96,6 +98,7 @@ impl RunProgress {
             saved_at: now,
             interruptions: 0,
             cost: Cost::default(),
+            token_owner: None,
             users_listed_by: None,
             any_user_visible: None,
             both_ends_tried: false,

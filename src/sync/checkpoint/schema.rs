@@ -2,7 +2,7 @@
 //! version is not resumed.
 
 /// The version of the tables, stored as SQLite's `user_version`.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// The tables, in the order in which `select *` is decoded elsewhere in this module. The fields of a user are stored as
 /// one text, except for those that queries look at: a new field needs no new column.
@@ -11,7 +11,7 @@ create table run (resume_key text not null, started_at integer not null, began_a
   saved_at integer not null, interruptions integer not null default 0, requests integer not null default 0,
   retries integer not null default 0, waits integer not null default 0, waited real not null default 0,
   users_listed_by text, both_ends_tried integer not null default 0, strategy text, any_user_visible integer,
-  deprovisioned_in_everyone integer);
+  deprovisioned_in_everyone integer, token_owner text);
 create table listings (id integer primary key, kind text not null, object integer, subject text, cursor text,
   reached text, done integer not null default 0);
 create table pages (listing integer not null, keys blob not null);

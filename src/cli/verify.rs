@@ -1,0 +1,31 @@
+//! The command line of `verify`.
+
+use clap::Args;
+
+/// Verify that a snapshot is what its run wrote
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+verify counts all rows again, checks that each grant refers to a user, a group and an
+entitlement in the file, computes the hash of the content again, and runs SQLite's own
+check. It also reads files of ConductorOne's Go connectors; what those do not record is
+skipped. The exit code is 2 if a check fails.
+
+Environment variables:
+  BATON_FILE names the snapshot and BATON_MANIFEST the manifest. An argument or option
+  overrides its variable.
+
+Examples:
+  Write a snapshot of the sample org, and verify it:
+    okta-ciam demo
+    okta-ciam verify demo.c1z
+
+  In a script, with the result as JSON:
+    okta-ciam verify demo.c1z --output json")]
+pub struct Verify {
+    /// Verify this snapshot [env: BATON_FILE] [default: sync.c1z]
+    #[arg(value_name = "FILE")]
+    pub file: Option<String>,
+    /// Also compare the snapshot with this manifest of sync --manifest
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<String>,
+}

@@ -1,0 +1,97 @@
+//! `verify`: is a snapshot what its run wrote? Reads one file and its manifest; sends no request.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::config::Verify;
+use crate::console::{Console, FailureObject};
+use crate::evidence::verify::{CheckState, Verification, verify};
+use crate::exit::Exit;
+use crate::text::{clean, count, number, one_line};
+
+/// Runs `verify`.
+///
+/// # Errors
+/// Returns an error if the file cannot be opened as a snapshot, or if the result cannot be printed. A check that fails is
+/// a result with exit code 2.
+pub fn run(config: &Verify, console: &Console) -> anyhow::Result<Exit> {
+    let verification = verify(&config.file, config.manifest.as_deref())?;
+    let message = summary(&verification);
+    let failed = verification.failures().next().is_some();
+    let exit = if failed { Exit::Failed } else { Exit::Done };
+    let failure = failed.then(|| FailureObject {
+        error: exit.word(),
+        exit_code: exit.code(),
+        message: &message,
+        request_id: None,
+    });
+    let printed = Printed {
+        failed: failure.as_ref(),
+        ok: !failed,
+        verification: &verification,
+    };
+    console.result(&printed, || text(&verification))?;
+    if failed {
+        tracing::error!("{message}");
+    }
+    Ok(exit)
+}
+
+/// The result as JSON; with failures, the keys of every other failure come first.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    failed: Option<&'a FailureObject<'a>>,
+    ok: bool,
+    #[serde(flatten)]
+    verification: &'a Verification,
+}
+
+/// Returns the failures in one line.
+fn summary(verification: &Verification) -> String {
+    let failures: Vec<String> = verification
+        .failures()
+        .map(|check| format!("{}: {}", spoken(check.name), check.message))
+        .collect();
+    let text = format!(
+        "{}: {} of {} failed; {}",
+        verification.file,
+        number(failures.len() as u64),
+        count(verification.checks.len() as u64, "check"),
+        failures.join("; ")
+    );
+    one_line(&anyhow::Error::msg(text))
+}
+
+fn text(verification: &Verification) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for check in &verification.checks {
+        let _ = writeln!(
+            text,
+            "{:<9}{:<15}{}",
+            check.state.as_str(),
+            spoken(check.name),
+            clean(&check.message)
+        );
+    }
+    let counted = |state| {
+        let those = verification.checks.iter();
+        those.filter(|check| check.state == state).count() as u64
+    };
+    let _ = writeln!(
+        text,
+        "{}: {} ok, {}, {} skipped",
+        clean(&verification.file),
+        number(counted(CheckState::Ok)),
+        count(counted(CheckState::Failure), "failure"),
+        number(counted(CheckState::Skipped)),
+    );
+    text
+}
+
+/// A name as people read it.
+fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}

@@ -1,0 +1,63 @@
+//! The options of `verify`.
+
+use std::path::PathBuf;
+
+use super::environment::Environment;
+use super::{Error, snapshot_to_read};
+use crate::cli;
+
+/// A checked `verify`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verify {
+    /// The snapshot.
+    pub file: PathBuf,
+    /// The manifest to compare it with.
+    pub manifest: Option<PathBuf>,
+}
+
+impl Verify {
+    /// Reads the options and their variables.
+    ///
+    /// # Errors
+    /// Returns an error for a path that is not UTF-8.
+    pub fn new(typed: &cli::Verify, environment: &Environment) -> Result<Self, Error> {
+        let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
+        Ok(Self {
+            file: snapshot_to_read(typed.file.as_ref(), environment)?,
+            manifest: manifest.map(|setting| setting.value.into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_hides_its_variable_and_without_both_there_is_a_default() {
+        let given = cli::Verify {
+            file: Some("a.db".to_owned()),
+            manifest: None,
+        };
+        let variables = [("BATON_FILE", "b.c1z"), ("BATON_MANIFEST", "m.json")];
+        for (typed, environment, file, manifest) in [
+            (
+                &cli::Verify::default(),
+                Environment::default(),
+                "sync.c1z",
+                None,
+            ),
+            (
+                &cli::Verify::default(),
+                variables.into(),
+                "b.c1z",
+                Some("m.json"),
+            ),
+            (&given, variables.into(), "a.db", Some("m.json")),
+        ] {
+            let verify = Verify::new(typed, &environment).unwrap();
+            assert_eq!(verify.file, PathBuf::from(file));
+            assert_eq!(verify.manifest, manifest.map(PathBuf::from));
+        }
+    }
+}

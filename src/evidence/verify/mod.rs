@@ -1,0 +1,186 @@
+//! `verify`: is a snapshot what its run wrote? Every check is a pure function over what was read; a check that finds the
+//! file unreadable fails by itself, and the others go on.
+
+mod checks;
+mod manifest;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use self::checks::{Recounted, Sizes};
+use self::manifest::{Facts, Manifest};
+use crate::snapshot::{ContentRow, Error, FileFormat, Reader, c1z};
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckState {
+    /// What was checked is as it should be.
+    Ok,
+    /// It is not.
+    Failure,
+    /// The file does not contain what the check needs.
+    Skipped,
+}
+
+impl CheckState {
+    /// Returns the word that people and programs read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failure => "failure",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A check that was made, or skipped with a reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The name, one word of lowercase letters and `_`.
+    pub name: &'static str,
+    /// How it ended.
+    pub state: CheckState,
+    /// What was found. Text from the file is in it as it is.
+    pub message: String,
+}
+
+impl Check {
+    fn new(name: &'static str, (state, message): (CheckState, String)) -> Self {
+        Self {
+            name,
+            state,
+            message,
+        }
+    }
+}
+
+/// The hash of the content, twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ContentHashes {
+    /// What the run recorded.
+    pub recorded: Option<String>,
+    /// What the rows give; none if they cannot be read.
+    pub computed: Option<String>,
+}
+
+/// What was verified, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// The path, as given.
+    pub file: String,
+    /// The kind of file.
+    pub container: FileFormat,
+    /// The size of the file, in bytes.
+    pub bytes: u64,
+    /// The SHA-256 of the file.
+    pub sha256: String,
+    /// The run that was verified.
+    pub sync_id: String,
+    /// The hash of the content.
+    pub content_sha256: ContentHashes,
+    /// The checks, in the order in which they are printed.
+    pub checks: Vec<Check>,
+}
+
+impl Verification {
+    /// Returns the checks that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Check> {
+        let checks = self.checks.iter();
+        checks.filter(|check| check.state == CheckState::Failure)
+    }
+}
+
+/// What all rows say together.
+struct Content {
+    sha256: String,
+    recounted: Recounted,
+    sizes: Sizes,
+}
+
+/// Verifies a snapshot, and compares it with a manifest if one is given.
+///
+/// # Errors
+/// Returns an error if the file cannot be opened as a snapshot; everything else is a check.
+pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Error> {
+    let reader = Reader::open_to_verify(file)?;
+    let (bytes, sha256) = c1z::fingerprint(file)?;
+    let info = reader.info();
+    let metadata = info.metadata.as_ref();
+    let mut checks = vec![Check::new("database", checks::database(reader.integrity()))];
+    let recounts = reader.recounts();
+    for name in ["users", "groups", "memberships"] {
+        checks.push(Check::new(name, checks::rows(name, recounts.as_ref())));
+    }
+    checks.push(Check::new("grants", checks::grants(reader.grants())));
+    let content = content(&reader);
+    let content = content.as_ref();
+    let (sizes, recounted) = (
+        content.map(|content| &content.sizes),
+        content.map(|content| &content.recounted),
+    );
+    let hashes = ContentHashes {
+        recorded: metadata.and_then(|metadata| metadata.content_sha256.clone()),
+        computed: content.ok().map(|content| content.sha256.clone()),
+    };
+    checks.extend([
+        Check::new(
+            "group_sizes",
+            checks::sizes(info.is_ours(), sizes, &reader.entitlements()),
+        ),
+        Check::new("domains", checks::domains(&reader.domains(), recounted)),
+        Check::new(
+            "content",
+            checks::content(
+                hashes.recorded.as_deref(),
+                content.map(|content| content.sha256.as_str()),
+            ),
+        ),
+    ]);
+    let facts = Facts {
+        bytes,
+        sha256: &sha256,
+        sync_id: &info.sync_id,
+        metadata,
+        content_sha256: hashes.computed.as_deref(),
+    };
+    checks.push(Check::new("manifest", compared(manifest, &facts)));
+    Ok(Verification {
+        file: file.display().to_string(),
+        container: info.format,
+        bytes,
+        sha256,
+        sync_id: info.sync_id.clone(),
+        content_sha256: hashes,
+        checks,
+    })
+}
+
+/// Compares the file with a manifest, if one is given.
+fn compared(manifest: Option<&Path>, facts: &Facts<'_>) -> (CheckState, String) {
+    let Some(path) = manifest else {
+        let message = "no --manifest to compare with";
+        return (CheckState::Skipped, message.to_owned());
+    };
+    match Manifest::read(path) {
+        Ok(manifest) => manifest.compare(&path.display().to_string(), facts),
+        Err(problem) => (CheckState::Failure, problem),
+    }
+}
+
+/// Reads all rows once.
+fn content(reader: &Reader) -> Result<Content, Error> {
+    let mut recounted = Recounted::of(reader.info().metadata.as_ref());
+    let mut sizes = Sizes::default();
+    let sha256 = reader.content(|row| match row {
+        ContentRow::User(user) => recounted.add(user),
+        ContentRow::Group(group) => sizes.add_group(group),
+        ContentRow::Membership(membership) => sizes.add_membership(membership),
+    })?;
+    Ok(Content {
+        sha256,
+        recounted,
+        sizes,
+    })
+}

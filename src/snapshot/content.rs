@@ -1,0 +1,335 @@
+//! The hash of what a snapshot contains: equal for two snapshots of an org that did not change, whoever took them, when,
+//! and by which strategy. docs/c1z-format.md defines it, so that other programs can compute it.
+//!
+//! The writer adds each row as it stores it, the reader each row as it reads it; both give rows in the order of their ids.
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use sha2::{Digest as _, Sha256};
+
+use super::columns::{GroupRow, MembershipRow, Table, UserRow};
+use super::{Error, Reader};
+
+/// What the hash starts with; another definition gets another number.
+const DEFINITION: &[u8] = b"okta-ciam content 1\n";
+
+/// The columns that say how this run read the org, and not what it read.
+const LEFT_OUT: [(&str, &[&str]); 3] = [
+    (UserRow::NAME, &["matched_by"]),
+    (GroupRow::NAME, &["members_seen", "learned"]),
+    (MembershipRow::NAME, &["learned"]),
+];
+
+const NULL: u8 = 0;
+const TEXT: u8 = 1;
+const INTEGER: u8 = 2;
+
+/// The rows that were added so far. Tables may take turns; the rows of each must come in the order of their ids.
+#[derive(Default)]
+pub struct ContentHash {
+    users: Sha256,
+    groups: Sha256,
+    memberships: Sha256,
+    /// The encoding of one row, kept for its memory.
+    row: Vec<u8>,
+}
+
+impl ContentHash {
+    /// Adds a user.
+    pub fn user(&mut self, user: &UserRow) {
+        encode(user, &mut self.row);
+        self.users.update(&self.row);
+    }
+
+    /// Adds a group.
+    pub fn group(&mut self, group: &GroupRow) {
+        encode(group, &mut self.row);
+        self.groups.update(&self.row);
+    }
+
+    /// Adds a membership.
+    pub fn membership(&mut self, user_id: &str, group_id: &str) {
+        self.row.clear();
+        text(user_id.as_bytes(), &mut self.row);
+        text(group_id.as_bytes(), &mut self.row);
+        self.memberships.update(&self.row);
+    }
+
+    /// Returns the hash, in lowercase hexadecimal.
+    pub fn finish(self) -> String {
+        let mut all = Sha256::new();
+        all.update(DEFINITION);
+        for table in [self.users, self.groups, self.memberships] {
+            all.update(table.finalize());
+        }
+        let digest = all.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A row that the hash covers.
+#[derive(Clone, Copy, Debug)]
+pub enum ContentRow<'r> {
+    /// A user.
+    User(&'r UserRow),
+    /// A group.
+    Group(&'r GroupRow),
+    /// A membership.
+    Membership(&'r MembershipRow),
+}
+
+/// Replaces `into` with the columns of a row that count.
+fn encode<T: Table>(row: &T, into: &mut Vec<u8>) {
+    into.clear();
+    let left_out = LEFT_OUT.iter().find(|(table, _)| *table == T::NAME);
+    let left_out = left_out.map_or::<&[_], _>(&[], |(_, columns)| columns);
+    for (column, value) in T::COLUMNS.iter().zip(row.values()) {
+        if !left_out.contains(&column.name) {
+            encode_value(&value, into);
+        }
+    }
+}
+
+fn encode_value(value: &ToSqlOutput<'_>, into: &mut Vec<u8>) {
+    let value = match value {
+        ToSqlOutput::Borrowed(value) => *value,
+        ToSqlOutput::Owned(value) => ValueRef::from(value),
+        _ => ValueRef::Null,
+    };
+    match value {
+        ValueRef::Text(value) => text(value, into),
+        ValueRef::Integer(number) => {
+            into.push(INTEGER);
+            into.extend(number.to_be_bytes());
+        }
+        // These tables have neither numbers with a fraction nor bytes.
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => into.push(NULL),
+    }
+}
+
+fn text(value: &[u8], into: &mut Vec<u8>) {
+    into.push(TEXT);
+    into.extend((value.len() as u64).to_be_bytes());
+    into.extend(value);
+}
+
+impl Reader {
+    /// Computes the hash of what the run contains, whoever wrote it.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn content_sha256(&self) -> Result<String, Error> {
+        self.content(|_| {})
+    }
+
+    /// Does the same, and passes every row on.
+    ///
+    /// # Errors
+    /// Returns an error if the file is damaged.
+    pub fn content(&self, mut see: impl FnMut(ContentRow<'_>)) -> Result<String, Error> {
+        let mut hash = ContentHash::default();
+        for user in self.users()?.rows()? {
+            let user = user?;
+            hash.user(&user);
+            see(ContentRow::User(&user));
+        }
+        for group in self.groups()?.rows()? {
+            let group = group?;
+            hash.group(&group);
+            see(ContentRow::Group(&group));
+        }
+        for membership in self.memberships()?.rows()? {
+            let membership = membership?;
+            hash.membership(membership.user_id.as_str(), membership.group_id.as_str());
+            see(ContentRow::Membership(&membership));
+        }
+        Ok(hash.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
+    use jiff::Timestamp;
+    use proptest::collection::{btree_map, btree_set, vec};
+    use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::filter::MatchedBy;
+    use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
+    use crate::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+
+    type Attributes = Vec<(String, String)>;
+    /// Names, and for each group the sources of its memberships as a number.
+    type Groups = BTreeMap<String, (Attributes, usize)>;
+
+    fn profile(attributes: &Attributes) -> Profile {
+        const KEYS: [&str; 4] = ["login", "email", "name", "other"];
+        let keys = KEYS.iter().cycle();
+        let pairs = keys.zip(attributes);
+        pairs
+            .map(|(key, (more, value))| (format!("{key}{more}"), value.as_str().into()))
+            .collect()
+    }
+
+    fn user(id: &str, attributes: &Attributes) -> User {
+        let seconds = attributes.iter().map(|(_, value)| value.len() as i64).sum();
+        User {
+            status: attributes.first().map(|(_, status)| status.clone()),
+            created: Timestamp::from_millisecond(seconds).ok(),
+            profile: profile(attributes),
+            ..User::new(id.into())
+        }
+    }
+
+    fn group(id: &str, attributes: &Attributes) -> Group {
+        Group {
+            id: id.into(),
+            kind: attributes.first().map(|(kind, _)| kind.clone()),
+            source_id: None,
+            created: None,
+            last_updated: None,
+            last_membership_updated: None,
+            members_reported: Some(attributes.len() as u64),
+            has_admin_privilege: None,
+            profile: profile(attributes),
+        }
+    }
+
+    /// Writes a snapshot, and returns the hash that the writer recorded.
+    fn write(
+        path: &Path,
+        users: &BTreeMap<String, Attributes>,
+        groups: &Groups,
+        pairs: &BTreeSet<(usize, usize)>,
+    ) -> String {
+        let run = Run {
+            sync_id: "run".to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        let mut writer = Writer::create(path, &run).unwrap();
+        for (id, attributes) in users {
+            let user = user(id, attributes);
+            writer.user(&user, MatchedBy::Email).unwrap();
+        }
+        let ids: Vec<UserId> = users.keys().map(|id| UserId::from(id.as_str())).collect();
+        for (place, (id, (attributes, learned))) in groups.iter().enumerate() {
+            let learned = Learned::ALL[learned % Learned::ALL.len()];
+            let members = pairs.iter().filter(|(group, _)| *group == place);
+            let members = members.filter_map(|(_, user)| ids.get(*user));
+            let members: Vec<&UserId> = members.filter(|_| learned != Learned::Forbidden).collect();
+            let read = GroupMembers {
+                learned,
+                seen: Some(7),
+                kept: Some(members.len() as u64),
+            };
+            writer.group(&group(id, attributes), &read).unwrap();
+            let group = GroupId::from(id.as_str());
+            writer.memberships(&group, members).unwrap();
+        }
+        let metadata = RunMetadata {
+            sync_id: run.sync_id,
+            ..RunMetadata::default()
+        };
+        let written = writer.finish(&metadata, &[], &[]).unwrap();
+        written.content_sha256.unwrap()
+    }
+
+    fn example(path: &Path) -> String {
+        let attributes = vec![
+            ("".to_owned(), "ACTIVE".to_owned()),
+            ("".to_owned(), "a".to_owned()),
+        ];
+        let users = ["00u1", "00u2"].map(|id| (id.to_owned(), attributes.clone()));
+        let groups = [("00g1".to_owned(), (attributes, 0))];
+        write(path, &users.into(), &groups.into(), &[(0, 0)].into())
+    }
+
+    fn of(path: &Path) -> String {
+        Reader::open(path).unwrap().content_sha256().unwrap()
+    }
+
+    /// A change of this text is a change of the definition, and needs another number in it.
+    #[test]
+    fn the_hash_of_an_example_is_that_of_the_versions_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        assert_eq!(
+            example(&path),
+            "73e83696b5d51b25c573064269e1cf6f923e6cd911bcff36767561a3c59cabab"
+        );
+    }
+
+    #[test]
+    fn every_column_counts_but_those_that_say_how_the_org_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let before = example(&path);
+        let mut changed = 0;
+        for (table, columns) in [
+            (UserRow::NAME, UserRow::COLUMNS),
+            (GroupRow::NAME, GroupRow::COLUMNS),
+        ] {
+            // Another id is another object.
+            for column in columns.iter().filter(|column| column.name != "id") {
+                let value = match (column.sql_type, column.name) {
+                    ("integer", _) => "99",
+                    (_, "profile") => "'{\"x\":1}'",
+                    _ => "'2020-01-01T00:00:00.000Z'",
+                };
+                let other = folder.path().join("b.db");
+                std::fs::copy(&path, &other).unwrap();
+                let db = Connection::open(&other).unwrap();
+                let change = format!("update {table} set {} = {value}", column.name);
+                db.execute_batch(&change).unwrap();
+                db.close().unwrap();
+                let left_out = ["matched_by", "members_seen", "learned"].contains(&column.name);
+                assert_eq!(of(&other) == before, left_out, "{change}");
+                changed += 1;
+            }
+        }
+        assert_eq!(changed, 27);
+    }
+
+    #[test]
+    fn a_value_cannot_pass_for_two_nor_for_none() {
+        let encoded = |values: &[Option<&str>]| {
+            let mut bytes = Vec::new();
+            for value in values {
+                let value = value.map_or(ToSqlOutput::Borrowed(ValueRef::Null), |text| {
+                    ToSqlOutput::Borrowed(text.into())
+                });
+                encode_value(&value, &mut bytes);
+            }
+            bytes
+        };
+        let all = [
+            encoded(&[Some("ab"), Some("c")]),
+            encoded(&[Some("a"), Some("bc")]),
+            encoded(&[Some("abc"), Some("")]),
+            encoded(&[Some("abc"), None]),
+            encoded(&[None, Some("abc")]),
+        ];
+        let different: BTreeSet<&Vec<u8>> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn the_writer_and_the_reader_compute_the_same_hash(
+            users in btree_map("00u[a-zA-Z0-9]{1,4}", vec(any::<(String, String)>(), 0..4), 0..6),
+            groups in btree_map("00g[a-zA-Z0-9]{1,4}", (vec(any::<(String, String)>(), 0..4), 0..5_usize), 0..6),
+            pairs in btree_set((0..6_usize, 0..6_usize), 0..20),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.db");
+            let written = write(&path, &users, &groups, &pairs);
+            prop_assert_eq!(&written, &of(&path));
+            let recorded = Reader::open(&path).unwrap().info().metadata.clone().unwrap();
+            prop_assert_eq!(Some(written), recorded.content_sha256);
+        }
+    }
+}
