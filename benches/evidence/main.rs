@@ -1,7 +1,7 @@
 //! The commands over snapshots: `cargo bench --bench evidence`. Each process is measured apart; medians of five.
 //!
 //! `diff` compares 1,000,000 memberships a side, of which 1 % changed, from plain SQLite files; SQLite's own `sqldiff`
-//! compares the same rows, where it is installed.
+//! compares the same rows, where it is installed. `-- write FOLDER` writes the two files and ends.
 
 #![allow(clippy::print_stdout, reason = "the result")]
 #![allow(missing_docs, reason = "a program")]
@@ -30,10 +30,14 @@ fn main() -> anyhow::Result<()> {
     {
         return measure::measure(rest);
     }
+    if let [first, folder] = &arguments[..]
+        && first == "write"
+    {
+        return write_both(Path::new(folder));
+    }
     let folder = tempfile::tempdir()?;
+    write_both(folder.path())?;
     let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
-    write(&old, false)?;
-    write(&new, true)?;
     let program = env!("CARGO_BIN_EXE_okta-ciam");
     let (old, new) = (text(&old)?, text(&new)?);
     case("diff", program, &["diff", old, new, "--exit-zero"])?;
@@ -54,6 +58,11 @@ fn main() -> anyhow::Result<()> {
         println!("sqldiff, memberships only: not installed");
     }
     Ok(())
+}
+
+fn write_both(folder: &Path) -> anyhow::Result<()> {
+    write(&folder.join("old.db"), false)?;
+    write(&folder.join("new.db"), true)
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {

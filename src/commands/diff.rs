@@ -1,12 +1,11 @@
 //! `diff`: what differs between two snapshots. Reads two files, sends nothing.
 
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::fs::Metadata;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, bail};
-use sha2::{Digest as _, Sha256};
 
 use crate::config::{Diff, DiffFormat, RunFile};
 use crate::console::Console;
@@ -70,28 +69,18 @@ struct Opened {
     file: RunFile,
     reader: Reader,
     metadata: Metadata,
-    sha256: String,
 }
 
 impl Opened {
     fn new(run: &RunFile) -> anyhow::Result<Self> {
         let shown = run.path.display();
         let cannot_read = || format!("cannot open {shown}");
-        let mut file = File::open(&run.path).with_context(cannot_read)?;
-        let metadata = file.metadata().with_context(cannot_read)?;
+        let metadata = std::fs::metadata(&run.path).with_context(cannot_read)?;
         let reader = Reader::open_run(&run.path, run.sync_id.as_deref())?;
-        let mut hash = HashWriter(Sha256::new());
-        io::copy(&mut file, &mut hash).with_context(cannot_read)?;
         Ok(Self {
             file: run.clone(),
             reader,
             metadata,
-            sha256: hash
-                .0
-                .finalize()
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect(),
         })
     }
 
@@ -116,26 +105,13 @@ impl Opened {
         let metadata = info.metadata.as_ref();
         Side {
             file: self.file.path.display().to_string(),
-            sha256: self.sha256.clone(),
+            content_sha256: metadata.and_then(|run| run.content_sha256.clone()),
             sync_id: info.sync_id.clone(),
             org: metadata.map(|run| run.origin.clone()),
             started_at: rfc3339(info.started_at),
             ended_at: rfc3339(info.ended_at),
             complete: metadata.map(|run| run.complete),
         }
-    }
-}
-
-struct HashWriter(Sha256);
-
-impl Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -15,8 +15,8 @@ use crate::text::{clean, count, number};
 pub struct Side {
     /// The file, as given.
     pub file: String,
-    /// The SHA-256 of the file, in lowercase hexadecimal.
-    pub sha256: String,
+    /// The hash of its content; null if the snapshot does not contain it.
+    pub content_sha256: Option<String>,
     /// The run.
     pub sync_id: String,
     /// The org; null if another program wrote the file.

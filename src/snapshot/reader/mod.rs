@@ -10,8 +10,8 @@
 mod iterate;
 mod verify;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -205,6 +205,8 @@ pub struct Reader {
     group_query: String,
     /// The collation that compares texts as the bytes of their UTF-8.
     collation: &'static str,
+    /// The ids of the users, once memberships are read; only where this program wrote the run.
+    user_ids: OnceCell<HashSet<UserId>>,
 }
 
 impl Reader {
@@ -299,6 +301,7 @@ impl Reader {
             user_query,
             group_query,
             collation,
+            user_ids: OnceCell::new(),
         })
     }
 
