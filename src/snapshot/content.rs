@@ -36,13 +36,23 @@ pub struct ContentHash {
 impl ContentHash {
     /// Adds a user.
     pub fn user(&mut self, user: &UserRow) {
-        encode(user, &mut self.row);
+        self.user_values(&user.values());
+    }
+
+    /// Adds a user by the values of all columns, for a writer that has them already.
+    pub(super) fn user_values(&mut self, values: &[ToSqlOutput<'_>]) {
+        encode::<UserRow>(values, &mut self.row);
         self.users.update(&self.row);
     }
 
     /// Adds a group.
     pub fn group(&mut self, group: &GroupRow) {
-        encode(group, &mut self.row);
+        self.group_values(&group.values());
+    }
+
+    /// Adds a group by the values of all columns.
+    pub(super) fn group_values(&mut self, values: &[ToSqlOutput<'_>]) {
+        encode::<GroupRow>(values, &mut self.row);
         self.groups.update(&self.row);
     }
 
@@ -78,13 +88,13 @@ pub enum ContentRow<'r> {
 }
 
 /// Replaces `into` with the columns of a row that count.
-fn encode<T: Table>(row: &T, into: &mut Vec<u8>) {
+fn encode<T: Table>(values: &[ToSqlOutput<'_>], into: &mut Vec<u8>) {
     into.clear();
     let left_out = LEFT_OUT.iter().find(|(table, _)| *table == T::NAME);
     let left_out = left_out.map_or::<&[_], _>(&[], |(_, columns)| columns);
-    for (column, value) in T::COLUMNS.iter().zip(row.values()) {
+    for (column, value) in T::COLUMNS.iter().zip(values) {
         if !left_out.contains(&column.name) {
-            encode_value(&value, into);
+            encode_value(value, into);
         }
     }
 }

@@ -123,8 +123,9 @@ impl Writer {
             user.login(),
             user.email(),
         ])?;
-        self.insert_row(&self.insert_user, &row)?;
-        self.content.user(&row);
+        let values = row.values();
+        self.insert(&self.insert_user, params_from_iter(&values))?;
+        self.content.user_values(&values);
         self.last_user = Some(user.id.clone());
         self.users += 1;
         Ok(())
@@ -173,8 +174,9 @@ impl Writer {
             ..GroupRow::of(group).map_err(|error| self.no_json(&error))?
         };
         self.check_profile(&row.profile)?;
-        self.insert_row(&self.insert_group, &row)?;
-        self.content.group(&row);
+        let values = row.values();
+        self.insert(&self.insert_group, params_from_iter(&values))?;
+        self.content.group_values(&values);
         self.last_group = Some(group.id.clone());
         self.groups += 1;
         Ok(())
