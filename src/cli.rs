@@ -35,17 +35,17 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  success, also if nothing had to change
+  0  success, including when nothing had to change
   1  diff found differences
   2  usage or configuration error, or any failure not listed below
-  3  partial: the snapshot is incomplete and the file is unchanged, or only some rows
-     of --from succeeded
+  3  partial: the snapshot is incomplete, so --file is unchanged, or only some changes
+     succeeded
   4  change refused: out of scope, not editable, ambiguous, not confirmed, or no
      --provisioning
   5  Okta rejected the token, denied access, or returned no users at all
   6  Okta unavailable: out of retries, or --deadline passed
   7  change sent, but not visible when read back
-  8  stopped by a guard: empty scope, or --max-drop exceeded or not comparable
+  8  stopped by a guard: empty scope, --max-drop exceeded, or --file not comparable
   9  the snapshot, manifest or audit log is locked by another run
   130, 143  interrupted by SIGINT or SIGTERM
 
@@ -129,16 +129,16 @@ pub struct Sync {
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub manifest: Option<String>,
-    /// Record this id of the run [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
+    /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
     #[arg(long, value_name = "ID", help_heading = "Output")]
     pub run_id: Option<String>,
-    /// Record this text, such as the reason for the snapshot
+    /// Store this note in the snapshot, such as the reason for the snapshot
     #[arg(long, value_name = "TEXT", help_heading = "Output")]
     pub note: Option<String>,
     /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
     #[arg(long, value_name = "PERCENT", help_heading = "Guards")]
     pub max_drop: Option<String>,
-    /// Replace the file even if the snapshot is incomplete, and mark it so
+    /// Replace the file even if the snapshot is incomplete, and mark it as incomplete
     #[arg(long, help_heading = "Guards")]
     pub allow_partial: bool,
     /// Accept a snapshot without users or without groups
@@ -155,8 +155,8 @@ pub struct Sync {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 12 GET requests, plus one for each domain that
-has no users on the first page of the user list.
+check changes nothing. It sends up to 12 GET requests, plus one for each domain, up to
+10, that has no users on the first page of the user list.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -214,16 +214,16 @@ pub struct Connection {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Use at most this percent of each rate limit [default: 75]
+    /// Use at most this percentage of each rate limit [default: 75]
     #[arg(long, value_name = "PERCENT")]
     pub max_api_capacity: Option<String>,
     /// Send at most N requests at a time, 1 to 64 [default: 8]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
-    /// Limit the time of each attempt: 90s, 15m, 2h [default: 60s]
+    /// Time out each attempt of a request after this long, such as 90s or 15m [default: 60s]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
-    /// Limit the time of the whole run [default: none]
+    /// Stop the whole run after this long [default: none]
     #[arg(long, value_name = "DURATION")]
     pub deadline: Option<String>,
 }
@@ -268,10 +268,10 @@ pub struct Provisioning {
 /// What `grant` and `revoke` have in common.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Change {
-    /// Select a user by id, login or email; repeat it for several
+    /// Select a user by id, login or email; can be repeated
     #[arg(long, value_name = "USER")]
     pub user: Vec<String>,
-    /// Select a group by id, exact name or Baton entitlement id; repeat it for several
+    /// Select a group by id, exact name or Baton entitlement id; can be repeated
     #[arg(long, value_name = "GROUP")]
     pub group: Vec<String>,
     /// Read memberships from this CSV file with columns user and group; - is standard input
@@ -292,7 +292,7 @@ pub struct Change {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    /// Append JSON lines before and after each change, and for rows refused, unchanged or not attempted
+    /// Append JSON lines before and after each change, and for rows refused, unchanged, skipped or not attempted
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub audit_log: Option<String>,
     #[command(flatten)]
@@ -304,9 +304,10 @@ pub struct Change {
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 Users who are already in the group are reported as unchanged. Users and groups out of
-scope, and groups whose members Okta does not let you edit, are refused; other rows of
-a file are still changed. --from asks for confirmation, and needs --yes without a
-terminal. A group with an admin role always needs --yes.
+scope, and groups whose members Okta does not let you edit, are refused; the other
+rows of a file are still applied. --from asks for confirmation, and needs --yes without a
+terminal. Adding users to a group that has, or may
+have, an admin role always requires --yes.
 
 Environment variables:
   Every option that takes a value, except --user, --group and --from, has a
@@ -327,7 +328,7 @@ Examples:
     okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
       --group \"VPN users\" --group Engineering
 
-  Preview the changes of a CSV file, then make them and log them:
+  Preview the changes listed in a CSV file, then make them and log them:
     okta-ciam grant --from joiners.csv --dry-run
     okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
 pub struct Grant {
@@ -339,10 +340,11 @@ pub struct Grant {
 /// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-revoke asks for confirmation, and needs --yes without a terminal. A group that a group
-rule assigns users to always needs --yes. --all-groups skips such groups and those that
-Okta does not let you edit, and says so. If the file of --from has a column decision, as
-from an access review, only rows that say revoke are removed.
+revoke asks for confirmation, and needs --yes without a terminal. Removing
+users from a group that a group rule assigns users to always requires --yes.
+--all-groups skips those groups and groups that Okta does not let you edit, and lists
+what it skipped. If the --from file has a decision column, such as one from an access
+review, only memberships marked revoke are removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has
@@ -359,12 +361,12 @@ Examples:
     okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
       --group \"VPN users\"
 
-  Preview the groups that a leaver is removed from, then remove them:
+  Preview which groups a leaver would be removed from, then remove the user:
     okta-ciam revoke --user mira.okonjo@example.com --all-groups --dry-run
     okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
       --all-groups
 
-  Preview the removals of a CSV file, then make them and log them:
+  Preview the removals listed in a CSV file, then make them and log them:
     okta-ciam revoke --from leavers.csv --dry-run
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]

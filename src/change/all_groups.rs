@@ -108,9 +108,7 @@ pub fn plan(
 fn why_skipped(group: &Group, rules: &HashMap<GroupId, Rules>) -> Option<String> {
     if !group.is_editable() {
         let kind = group.kind.as_deref().unwrap_or("of no known kind");
-        return Some(format!(
-            "the group is {kind}, which Okta does not let you edit"
-        ));
+        return Some(format!("Okta does not let you edit {kind} groups"));
     }
     match rules.get(&group.id) {
         Some(Rules::Known(names)) if !names.is_empty() => {

@@ -12,9 +12,12 @@ a file that contains several.
 Exit codes: 0 no differences, 1 differences, 2 an error.
 
 Examples:
-  Take two snapshots of the sample org, and compare them:
-    okta-ciam demo -f monday.c1z
-    okta-ciam demo -f friday.c1z
+  Take two snapshots, and compare them:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com
+    okta-ciam sync -f monday.c1z
+    okta-ciam sync -f friday.c1z
     okta-ciam diff monday.c1z friday.c1z
 
   Show only the memberships that were added or removed, as CSV:

@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-/// Verify that a snapshot is what its run wrote
+/// Verify that a snapshot has not been damaged or modified
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 verify counts all rows again, checks that each grant refers to a user, a group and an
 entitlement in the file, computes the hash of the content again, and runs SQLite's own
-check. It also reads files of ConductorOne's Go connectors; what those do not record is
-skipped. The exit code is 2 if a check fails.
+check. It also reads files of ConductorOne's Go connectors; checks of data that they do
+not record are skipped. The exit code is 2 if a check fails.
 
 Environment variables:
   BATON_FILE names the snapshot and BATON_MANIFEST the manifest. An argument or option
@@ -25,7 +25,7 @@ pub struct Verify {
     /// Verify this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(value_name = "FILE")]
     pub file: Option<String>,
-    /// Also compare the snapshot with this manifest of sync --manifest
+    /// Also compare the snapshot with this manifest, written by sync --manifest
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<String>,
 }

@@ -732,7 +732,7 @@ impl Report {
         self.step = LIMITS;
         if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
             let message = format!(
-                "at least {} requests per minute allowed on every limit",
+                "every limit allows at least {} requests per minute",
                 number(least.share)
             );
             if least.share < SMALL_SHARE {

@@ -45,7 +45,7 @@ impl Provenance {
         let arguments = self.arguments.as_ref().map(|list| list.0.join(" "));
         let facts = [
             (
-                "read as",
+                "token owner",
                 joined([&self.read_as_login, &self.read_as_id], ", "),
             ),
             ("run by", joined([&by[0], &by[1]], " ")),
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(
             Provenance::of(&metadata).lines(),
             [
-                "  read as      00u1",
+                "  token owner  00u1",
                 "  run by       on ci",
                 "  note         \\u{1b}[31mred",
                 "  arguments    --fresh --file=a.db",

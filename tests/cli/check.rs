@@ -78,7 +78,7 @@ fn a_super_admins_token_does_for_everything() {
         "ok       org            Kestrel & Rook (made up)\n",
         "ok       rules          visible\n",
         "ok       changes        disabled without --provisioning; ",
-        "ok       limits         at least 450 requests per minute allowed on every limit\n",
+        "ok       limits         every limit allows at least 450 requests per minute\n",
         "                        users            450 of 600 per minute, 599 left\n",
         "ok       clock          ",
         "14 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
@@ -373,7 +373,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
     let okta = Okta::with_options(Org::demo(), options);
     let ran = check(&Folder::new(), &okta, &[]).ok();
     for part in [
-        "warning  limits         at least 52 requests per minute allowed on every limit\n",
+        "warning  limits         every limit allows at least 52 requests per minute\n",
         "groups           52 of 70 per minute, ",
         "to do: raise --max-api-capacity",
     ] {

@@ -9,8 +9,8 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 8] = [
-    "", "sync", "grant", "revoke", "check", "show", "verify", "demo",
+const COMMANDS: [&str; 9] = [
+    "", "sync", "grant", "revoke", "check", "show", "verify", "diff", "demo",
 ];
 
 fn help(command: &str) -> String {

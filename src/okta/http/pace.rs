@@ -70,7 +70,7 @@ impl Bucket {
             Self::UserGroups => "groups of users",
             Self::Groups => "groups",
             Self::Group => "single groups",
-            Self::Other => "others",
+            Self::Other => "other requests",
         }
     }
 

@@ -5,7 +5,8 @@
 //!   user or a group is read when its turn comes.
 //! - Ids are compared as the bytes of their UTF-8, whatever encoding and collations the file declares. A row that comes out
 //!   of that order, as from a damaged index, is an error.
-//! - An object is in the file if `v1_resources` has it. A membership whose user or group is not is left out.
+//! - An object is in the file if `v1_resources` has it; where this program wrote the run, if the plain table has it, which is
+//!   read as it is stored. A membership whose user or group is not in the file is left out.
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
@@ -13,8 +14,9 @@ use std::time::Instant;
 
 use rusqlite::{Row, Rows, Statement, params_from_iter};
 
-use super::{GROUP_ROWS, Of, Reader, USER_ROWS, limit};
+use super::{GROUP_ROWS, Of, Reader, USER_ROWS, bad_value, limit};
 use crate::model::{GroupId, UserId};
+use crate::snapshot::columns::Table;
 use crate::snapshot::{Error, GroupRow, MembershipRow, UserRow};
 
 /// A query for the rows of one kind, in the order of their ids.
@@ -22,6 +24,7 @@ pub struct SortedQuery<'r, T> {
     reader: &'r Reader,
     statement: Statement<'r>,
     parameters: Vec<String>,
+    of: Of,
     row: PhantomData<T>,
 }
 
@@ -36,6 +39,7 @@ impl<T: SortedRow> SortedQuery<'_, T> {
         let rows = self.statement.query(params_from_iter(&self.parameters));
         Ok(SortedRows {
             reader,
+            of: self.of,
             rows: rows.map_err(|error| reader.reading(error))?,
             last: None,
             state: T::State::default(),
@@ -48,6 +52,7 @@ impl<T: SortedRow> SortedQuery<'_, T> {
 /// The rows of a query. It ends after the first error.
 pub struct SortedRows<'q, T: SortedRow> {
     reader: &'q Reader,
+    of: Of,
     rows: Rows<'q>,
     last: Option<T::Key>,
     state: T::State,
@@ -58,10 +63,11 @@ pub struct SortedRows<'q, T: SortedRow> {
 impl<T: SortedRow> SortedRows<'_, T> {
     fn advance(&mut self) -> Result<Option<T>, Error> {
         let Self { reader, .. } = *self;
-        let failed = |error| Error::reading(&reader.path, Of::Ids.limit(), error);
+        let longest = self.of.limit();
+        let failed = |error| Error::reading(&reader.path, longest, error);
         loop {
             // Reading a row may have asked for longer values.
-            limit(&reader.db, Of::Ids.limit()).map_err(failed)?;
+            limit(&reader.db, longest).map_err(failed)?;
             let Some(row) = self.rows.next().map_err(failed)? else {
                 return Ok(None);
             };
@@ -137,7 +143,10 @@ impl SortedRow for UserRow {
         _: &UserId,
         (): &mut (),
     ) -> Result<Option<Self>, Error> {
-        reader.user(reader.number(row, 1)?).map(Some)
+        reader
+            .plain_row(row)?
+            .map_or_else(|| reader.user(reader.number(row, 1)?), Ok)
+            .map(Some)
     }
 }
 
@@ -155,7 +164,10 @@ impl SortedRow for GroupRow {
         _: &GroupId,
         (): &mut (),
     ) -> Result<Option<Self>, Error> {
-        reader.group(reader.number(row, 1)?).map(Some)
+        reader
+            .plain_row(row)?
+            .map_or_else(|| reader.group(reader.number(row, 1)?), Ok)
+            .map(Some)
     }
 }
 
@@ -205,6 +217,9 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn users(&self) -> Result<SortedQuery<'_, UserRow>, Error> {
+        if self.info.is_ours() {
+            return self.in_stored_order(UserRow::NAME, &self.user_columns);
+        }
         self.users_where("true", &[])
     }
 
@@ -213,6 +228,9 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn groups(&self) -> Result<SortedQuery<'_, GroupRow>, Error> {
+        if self.info.is_ours() {
+            return self.in_stored_order(GroupRow::NAME, &self.group_columns);
+        }
         self.groups_where("true", &[])
     }
 
@@ -230,9 +248,9 @@ impl Reader {
             // million rows, SQLite takes five times as long.
             let sql = "select resource_id, principal_resource_id from v1_grants not indexed
                 where sync_id = ?1 and resource_type_id = 'group' and principal_resource_type_id = 'user' order by rowid";
-            return self.sorted(sql, &[]);
+            return self.query(sql, &[], Of::Ids);
         }
-        self.sorted(&format!("{} order by 1, 2", self.pairs()), &[])
+        self.query(&format!("{} order by 1, 2", self.pairs()), &[], Of::Ids)
     }
 
     pub(super) fn users_where(
@@ -245,7 +263,7 @@ impl Reader {
                 order by r.external_id collate {}, r.rowid",
             self.collation
         );
-        self.sorted(&sql, parameters)
+        self.query(&sql, parameters, Of::Ids)
     }
 
     pub(super) fn groups_where(
@@ -258,7 +276,7 @@ impl Reader {
                 order by r.external_id collate {}, r.rowid",
             self.collation
         );
-        self.sorted(&sql, parameters)
+        self.query(&sql, parameters, Of::Ids)
     }
 
     /// Returns the SQL for the distinct pairs of group and user that grants contain, and whether both are in the file.
@@ -275,10 +293,40 @@ impl Reader {
         )
     }
 
-    fn sorted<T: SortedRow>(
+    /// Reads a plain table as it is stored, which is in the order of ids where this program wrote it. Opening the file has
+    /// compared the numbers of rows with those of Baton's tables.
+    fn in_stored_order<T: SortedRow>(
+        &self,
+        table: &str,
+        columns: &str,
+    ) -> Result<SortedQuery<'_, T>, Error> {
+        let sql = format!("select p.id, ?1, {columns} from {table} p not indexed order by p.rowid");
+        self.query(&sql, &[], Of::Values)
+    }
+
+    /// Reads a row of [`Self::in_stored_order`]; none if it is a row of another query.
+    fn plain_row<T: Table>(&self, row: &Row<'_>) -> Result<Option<T>, Error> {
+        const FIRST: usize = 2;
+        let columns = row.as_ref().column_count();
+        if columns <= FIRST {
+            return Ok(None);
+        }
+        let is_allowed = self.allowance.take(row, columns);
+        if !is_allowed.map_err(|error| self.reading(error))? {
+            let why = "its rows hold more bytes than the whole file";
+            return Err(Error::damaged(&self.path, why));
+        }
+        let id = self.text(row, 0)?;
+        let read = T::from_row(row, FIRST);
+        read.map(Some)
+            .map_err(|bad| bad_value::<T>(&self.path, Some(&id), &bad))
+    }
+
+    fn query<T: SortedRow>(
         &self,
         sql: &str,
         parameters: &[&str],
+        of: Of,
     ) -> Result<SortedQuery<'_, T>, Error> {
         let statement = self.db.prepare(sql).map_err(|error| self.reading(error))?;
         let mut all = vec![self.info.sync_id.clone()];
@@ -287,6 +335,7 @@ impl Reader {
             reader: self,
             statement,
             parameters: all,
+            of,
             row: PhantomData,
         })
     }

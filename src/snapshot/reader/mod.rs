@@ -203,6 +203,9 @@ pub struct Reader {
     /// and the columns of that table if it does.
     user_query: String,
     group_query: String,
+    /// The columns of the plain tables, null where an older version lacks one; only where this program wrote the run.
+    user_columns: String,
+    group_columns: String,
     /// The collation that compares texts as the bytes of their UTF-8.
     collation: &'static str,
     /// The ids of the users, once memberships are read; only where this program wrote the run.
@@ -278,17 +281,24 @@ impl Reader {
         prepare(path, &db)?;
         let collation = collation(path, &db)?;
         let info = info(path, &db, format, sync_id)?;
-        let (user_query, group_query) = match &info.metadata {
+        let (user_columns, group_columns) = match &info.metadata {
             Some(metadata) => (
+                plain_columns::<UserRow>(path, &db, metadata)?,
+                plain_columns::<GroupRow>(path, &db, metadata)?,
+            ),
+            None => Default::default(),
+        };
+        let (user_query, group_query) = match &info.metadata {
+            Some(_) => (
                 format!(
                     "select substr(r.external_id, 6), iif(p.id is null, r.data, null), p.id, {} {PLAIN_USERS}
                         where r.rowid = ?1 limit 1",
-                    plain_columns::<UserRow>(path, &db, metadata)?
+                    user_columns
                 ),
                 format!(
                     "select substr(r.external_id, 7), iif(p.id is null, r.data, null), p.id, {} {PLAIN_GROUPS}
                         where r.rowid = ?1 limit 1",
-                    plain_columns::<GroupRow>(path, &db, metadata)?
+                    group_columns
                 ),
             ),
             None => (PROTO_USER.to_owned(), PROTO_GROUP.to_owned()),
@@ -300,6 +310,8 @@ impl Reader {
             info,
             user_query,
             group_query,
+            user_columns,
+            group_columns,
             collation,
             user_ids: OnceCell::new(),
         })
