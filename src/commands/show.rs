@@ -13,7 +13,8 @@ use crate::cli::ShowWhat;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::snapshot::{
-    Counts, DomainUsers, FileFormat, GroupRow, ProfileText, Reader, UserRow, Warning, rfc3339,
+    Counts, DomainUsers, FileFormat, FileInfo, GroupRow, ProfileText, Reader, UserRow, Warning,
+    rfc3339,
 };
 use crate::text::{self, clean, count, number};
 
@@ -58,111 +59,89 @@ fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> {
         "snapshot": about.metadata,
         "warnings": warnings,
     });
-    Ok((
-        value,
-        summary_text(reader, file, container, &counts, &domains, &warnings)?,
-    ))
+    let mut text = String::new();
+    run_text(about, file, container, &mut text)?;
+    contents_text(&counts, &domains, &mut text)?;
+    if about.runs > 1 {
+        let runs = number(about.runs);
+        writeln!(
+            text,
+            "  runs         {runs}; this is the newest complete one"
+        )?;
+    }
+    warnings_text(&warnings, &mut text)?;
+    Ok((value, text))
 }
 
-fn summary_text(
-    reader: &Reader,
-    file: &Path,
-    container: &str,
-    counts: &Counts,
-    domains: &[DomainUsers],
-    warnings: &[Warning],
-) -> Result<String, std::fmt::Error> {
-    let about = reader.info();
-    let mut text = String::new();
-    let made_by = match &about.metadata {
+/// Writes what the file is, and how its run was taken.
+fn run_text(info: &FileInfo, file: &Path, container: &str, text: &mut String) -> std::fmt::Result {
+    let made_by = match &info.metadata {
         Some(metadata) => format!("okta-ciam {}", clean(&metadata.tool_version)),
         None => "another connector".to_owned(),
     };
+    let file = file.display().to_string();
     writeln!(
         text,
         "{}  {container} file, written by {made_by}",
-        clean(&file.display().to_string())
+        clean(&file)
     )?;
-    writeln!(
-        text,
-        "  taken        {} to {}",
-        rfc3339(about.started_at),
-        rfc3339(about.ended_at)
-    )?;
-    if let Some(metadata) = &about.metadata {
-        let complete = if metadata.complete {
-            "complete"
-        } else {
-            "INCOMPLETE: see the warnings"
-        };
-        writeln!(text, "  state        {complete}")?;
-        writeln!(text, "  org          {}", clean(&metadata.origin))?;
-        let mut scope = clean(&metadata.email_domains).replace(',', ", ");
-        if metadata.skip_secondary_emails {
-            scope += ", secondary emails not counted";
-        }
-        if let Some(name) = &metadata.group_name_filter {
-            write!(scope, "; groups whose name contains {:?}", clean(name))?;
-        }
-        writeln!(text, "  scope        {scope}")?;
-        for line in Provenance::of(metadata).lines() {
-            writeln!(text, "{line}")?;
-        }
+    let (started, ended) = (rfc3339(info.started_at), rfc3339(info.ended_at));
+    writeln!(text, "  taken        {started} to {ended}")?;
+    let Some(metadata) = &info.metadata else {
+        return Ok(());
+    };
+    let complete = if metadata.complete {
+        "complete"
+    } else {
+        "INCOMPLETE: see the warnings"
+    };
+    writeln!(text, "  state        {complete}")?;
+    writeln!(text, "  org          {}", clean(&metadata.origin))?;
+    let mut scope = clean(&metadata.email_domains).replace(',', ", ");
+    if metadata.skip_secondary_emails {
+        scope += ", secondary emails not counted";
     }
-    writeln!(
-        text,
-        "  users        {}{}",
-        number(counts.users),
-        split(&counts.users_by_status)
-    )?;
+    if let Some(name) = &metadata.group_name_filter {
+        write!(scope, "; groups whose name contains {:?}", clean(name))?;
+    }
+    writeln!(text, "  scope        {scope}")?;
+    for line in Provenance::of(metadata).lines() {
+        writeln!(text, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Writes how much the run contains.
+fn contents_text(counts: &Counts, domains: &[DomainUsers], text: &mut String) -> std::fmt::Result {
+    let (users, statuses) = (number(counts.users), split(&counts.users_by_status));
+    writeln!(text, "  users        {users}{statuses}")?;
     for line in domain_lines(domains) {
         writeln!(text, "{line}")?;
     }
-    writeln!(
-        text,
-        "  groups       {}{}",
-        number(counts.groups),
-        split(&counts.groups_by_type)
-    )?;
+    let (groups, types) = (number(counts.groups), split(&counts.groups_by_type));
+    writeln!(text, "  groups       {groups}{types}")?;
     writeln!(text, "  memberships  {}", number(counts.memberships))?;
     if counts.dangling > 0 {
-        writeln!(
-            text,
-            "  dangling     {}",
-            count(
-                counts.dangling,
-                "grant to an object that is not in the file"
-            )
-            .replace("files", "file")
-        )?;
+        let what = "grant to an object that is not in the file";
+        let dangling = count(counts.dangling, what).replace("files", "file");
+        writeln!(text, "  dangling     {dangling}")?;
     }
     if !counts.others.is_empty() {
-        writeln!(
-            text,
-            "  also         {}",
-            split(&counts.others).trim_start()
-        )?;
+        let others = split(&counts.others);
+        writeln!(text, "  also         {}", others.trim_start())?;
     }
-    if about.runs > 1 {
-        writeln!(
-            text,
-            "  runs         {}; this is the newest complete one",
-            number(about.runs)
-        )?;
-    }
+    Ok(())
+}
+
+fn warnings_text(warnings: &[Warning], text: &mut String) -> std::fmt::Result {
     writeln!(text, "  warnings     {}", number(warnings.len() as u64))?;
     for warning in warnings {
-        let object = warning
-            .object_id
-            .as_deref()
-            .map_or(String::new(), |id| format!(" {id}"));
-        writeln!(
-            text,
-            "    {}",
-            clean(&format!("{}{object}: {}", warning.code, warning.message))
-        )?;
+        let object = warning.object_id.as_deref();
+        let object = object.map_or(String::new(), |id| format!(" {id}"));
+        let line = format!("{}{object}: {}", warning.code, warning.message);
+        writeln!(text, "    {}", clean(&line))?;
     }
-    Ok(text)
+    Ok(())
 }
 
 /// `  12 ACTIVE, 3 STAGED`

@@ -527,6 +527,15 @@ fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>, httparse::
     Ok(Some((head, size)))
 }
 
+/// When a request arrived, and beside how many others.
+#[derive(Clone, Copy)]
+struct Arrival {
+    at: Instant,
+    in_flight: usize,
+    /// The server's own time.
+    now: Millis,
+}
+
 impl Shared {
     fn org(&self) -> RwLockReadGuard<'_, Org> {
         self.org.read().unwrap_or_else(PoisonError::into_inner)
@@ -602,8 +611,12 @@ impl Shared {
             log.forgotten + log.requests.len() - 1
         });
         let now = now(options.clock_offset_seconds);
-        let (transmission, faulty) =
-            self.transmission(&head.ask, endpoint, &options, at, in_flight, now);
+        let (transmission, faulty) = self.transmission(
+            &head.ask,
+            endpoint,
+            &options,
+            Arrival { at, in_flight, now },
+        );
         if let Some(why) = &transmission.response.unexpected {
             let Incoming {
                 method,
@@ -650,10 +663,9 @@ impl Shared {
         ask: &Incoming,
         endpoint: Endpoint,
         options: &Options,
-        at: Instant,
-        in_flight: usize,
-        now: Millis,
+        arrival: Arrival,
     ) -> (Transmission, bool) {
+        let Arrival { at, in_flight, now } = arrival;
         let seconds = now.div_euclid(1000);
         if options
             .concurrency_limit
@@ -680,7 +692,7 @@ impl Shared {
         }
         let base = options.link_host.as_deref().unwrap_or(&self.origin);
         #[cfg(feature = "testing")]
-        let faulty = self.spoiled(ask, endpoint, options, at, seconds, &mut transmission);
+        let faulty = self.spoiled(ask, endpoint, options, arrival, &mut transmission);
         #[cfg(not(feature = "testing"))]
         let faulty = false;
         if !faulty {
@@ -696,10 +708,11 @@ impl Shared {
         ask: &Incoming,
         endpoint: Endpoint,
         options: &Options,
-        at: Instant,
-        now: i64,
+        arrival: Arrival,
         transmission: &mut Transmission,
     ) -> bool {
+        let now = arrival.now.div_euclid(1000);
+        let at = arrival.at;
         let actions = lock(&self.faults).strike(&ask.method, &ask.path, &ask.query, endpoint);
         if actions.is_empty() {
             return false;

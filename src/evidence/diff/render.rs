@@ -94,25 +94,7 @@ impl View {
 /// # Errors
 /// Returns an error if the output or the temporary file of the changes fails.
 pub fn text(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -> io::Result<()> {
-    for (name, side) in [("old", &meta.old), ("new", &meta.new)] {
-        let state = match side.complete {
-            Some(true) => "complete",
-            Some(false) => "INCOMPLETE",
-            None => "written by another program",
-        };
-        writeln!(
-            out,
-            "{name}  {}  {}  {state}",
-            clean(&side.file),
-            side.ended_at
-        )?;
-    }
-    for change in &meta.scope {
-        writeln!(out, "scope  {}", clean(&field_text(change)))?;
-    }
-    for note in &meta.notes {
-        writeln!(out, "note: {}", clean(note))?;
-    }
+    text_head(meta, out)?;
     let shown = shown_columns(diff);
     write!(out, "\n{:13}", "")?;
     for name in &shown {
@@ -153,6 +135,29 @@ pub fn text(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -> io
         if left_out > 0 {
             writeln!(out, "  … {}", more(left_out))?;
         }
+    }
+    Ok(())
+}
+
+fn text_head(meta: &Meta, out: &mut dyn Write) -> io::Result<()> {
+    for (name, side) in [("old", &meta.old), ("new", &meta.new)] {
+        let state = match side.complete {
+            Some(true) => "complete",
+            Some(false) => "INCOMPLETE",
+            None => "written by another program",
+        };
+        writeln!(
+            out,
+            "{name}  {}  {}  {state}",
+            clean(&side.file),
+            side.ended_at
+        )?;
+    }
+    for change in &meta.scope {
+        writeln!(out, "scope  {}", clean(&field_text(change)))?;
+    }
+    for note in &meta.notes {
+        writeln!(out, "note: {}", clean(note))?;
     }
     Ok(())
 }
@@ -335,55 +340,55 @@ pub fn csv(diff: &mut Diff, view: View, out: &mut dyn Write) -> io::Result<()> {
         let Some(spool) = diff.changes.get_mut(&table) else {
             continue;
         };
-        let mut shown = 0;
-        for change in spool.changes()? {
-            let change = change?;
+        for (shown, change) in (0..).zip(spool.changes()?) {
             if !view.shows(shown) {
                 break;
             }
-            shown += 1;
-            let start = csv_start(table, &change);
-            let no_field = [(String::new(), String::new(), String::new())];
-            let fields: Vec<(String, String, String)> = change
-                .fields
-                .iter()
-                .map(|field| {
-                    let (old, new) = (csv_value(&field.old), csv_value(&field.new));
-                    (csv_text(&field.field), old, new)
-                })
-                .collect();
-            let fields = if fields.is_empty() {
-                &no_field[..]
-            } else {
-                &fields
-            };
-            for (field, old, new) in fields {
-                let end = [field, old, new].map(String::as_str);
-                out.write_record(start.iter().map(String::as_str).chain(end))?;
+            for record in csv_records(table, &change?) {
+                out.write_record(record)?;
             }
         }
         for recreated in diff.recreated.get(&table).into_iter().flatten() {
-            let (id, name) = (csv_text(&recreated.new_id), csv_text(&recreated.name));
-            let (user, group) = match table {
-                Table::Users => ([id.as_str(), &name], ["", ""]),
-                _ => (["", ""], [id.as_str(), &name]),
-            };
-            let old = csv_text(&recreated.old_id);
-            out.write_record([
-                "recreated",
-                table.as_str(),
-                &id,
-                user[0],
-                user[1],
-                group[0],
-                group[1],
-                "id",
-                &old,
-                &id,
-            ])?;
+            out.write_record(csv_recreated(table, recreated))?;
         }
     }
     out.flush()
+}
+
+/// Returns one line for each field that changed, or one for a row that was added or removed.
+fn csv_records(table: Table, change: &Change) -> Vec<Vec<String>> {
+    let start = csv_start(table, change);
+    let line = |end: [String; 3]| start.iter().cloned().chain(end).collect();
+    if change.fields.is_empty() {
+        return vec![line(Default::default())];
+    }
+    let fields = change.fields.iter().map(|field| {
+        let (old, new) = (csv_value(&field.old), csv_value(&field.new));
+        line([csv_text(&field.field), old, new])
+    });
+    fields.collect()
+}
+
+fn csv_recreated(table: Table, recreated: &Recreated) -> [String; 10] {
+    let (id, name) = (csv_text(&recreated.new_id), csv_text(&recreated.name));
+    let none = [String::new(), String::new()];
+    let called = [id.clone(), name];
+    let ([user_id, user], [group_id, group]) = match table {
+        Table::Users => (called, none),
+        _ => (none, called),
+    };
+    [
+        "recreated".to_owned(),
+        table.as_str().to_owned(),
+        id.clone(),
+        user_id,
+        user,
+        group_id,
+        group,
+        "id".to_owned(),
+        csv_text(&recreated.old_id),
+        id,
+    ]
 }
 
 /// Returns the cells before the field.
