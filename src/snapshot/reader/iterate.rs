@@ -300,7 +300,7 @@ impl Reader {
         table: &str,
         columns: &str,
     ) -> Result<SortedQuery<'_, T>, Error> {
-        let sql = format!("select p.id, ?1, {columns} from {table} p not indexed order by p.rowid");
+        let sql = format!("select p.id, ?1, {columns} from {table} p order by p.id");
         self.query(&sql, &[], Of::Values)
     }
 
