@@ -397,6 +397,25 @@ table! {
     }
 }
 
+impl Warning {
+    /// The code of a group whose members the token cannot read.
+    pub const MEMBERS_FORBIDDEN: &str = "members_forbidden";
+    /// The code of a group whose listing ended early, twice.
+    pub const MEMBERS_CUT: &str = "members_cut";
+    /// The code of a user whose groups the token cannot read.
+    pub const GROUPS_FORBIDDEN: &str = "groups_forbidden";
+
+    /// Returns whether the snapshot may lack memberships of the group or user that the warning is about.
+    pub fn limits_memberships(&self) -> bool {
+        [
+            Self::MEMBERS_FORBIDDEN,
+            Self::MEMBERS_CUT,
+            Self::GROUPS_FORBIDDEN,
+        ]
+        .contains(&self.code.as_str())
+    }
+}
+
 fn attribute(profile: &Profile, key: &str) -> Option<String> {
     profile.get(key)?.as_str().map(str::to_owned)
 }

@@ -13,7 +13,7 @@ use super::walk::{Options, walk};
 use super::{Key, Kind, Table};
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
-use crate::snapshot::{GroupMembers, Reader, Record, Run, RunMetadata, Writer};
+use crate::snapshot::{GroupMembers, Reader, Record, Run, RunMetadata, Warning, Writer};
 
 /// An org: users and groups by number with an attribute, and pairs of their numbers.
 #[derive(Clone, Debug)]
@@ -70,6 +70,10 @@ fn group(number: u8, name: &str) -> Group {
 }
 
 fn write(sample: &Sample, path: &Path) {
+    write_with(sample, &[], path);
+}
+
+fn write_with(sample: &Sample, warnings: &[Warning], path: &Path) {
     let run = Run {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,
@@ -98,7 +102,7 @@ fn write(sample: &Sample, path: &Path) {
         sync_id: run.sync_id,
         ..RunMetadata::default()
     };
-    writer.finish(&metadata, &[], &[]).unwrap();
+    writer.finish(&metadata, &[], warnings).unwrap();
 }
 
 type Rows = BTreeMap<Key, Map<String, Value>>;
@@ -209,4 +213,80 @@ fn everything_of(sample: &Sample) -> (Vec<String>, Vec<String>, &BTreeSet<(u8, u
     let users = sample.users.iter().map(|user| format!("{user:?}"));
     let groups = sample.groups.iter().map(|group| format!("{group:?}"));
     (users.collect(), groups.collect(), &sample.memberships)
+}
+
+/// One membership, of user 1 in group 1, and beside it user 2 in group 2.
+fn two_memberships() -> Sample {
+    Sample {
+        users: [(1, (false, None)), (2, (false, None))].into(),
+        groups: [(1, "one".to_owned()), (2, "two".to_owned())].into(),
+        memberships: [(1, 1), (2, 2)].into(),
+    }
+}
+
+#[test]
+fn what_a_snapshot_lacks_is_unknown_only_if_it_warns_that_it_could_not_read_it() {
+    let whole = two_memberships();
+    let none = Sample {
+        memberships: BTreeSet::new(),
+        ..whole.clone()
+    };
+    for (code, kind, id, unknown) in [
+        (Warning::MEMBERS_FORBIDDEN, "group", "00g1", 1),
+        (Warning::MEMBERS_CUT, "group", "00g1", 1),
+        (Warning::GROUPS_FORBIDDEN, "user", "00u1", 1),
+        // Warnings about other things, and about other objects.
+        ("deleted", "user", "00u1", 0),
+        (Warning::GROUPS_FORBIDDEN, "user", "00u3", 0),
+    ] {
+        let warning = Warning {
+            code: code.to_owned(),
+            kind: kind.to_owned(),
+            object_id: Some(id.to_owned()),
+            message: String::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        write_with(&none, &[warning.clone()], &path("limited.db"));
+        write_with(&whole, &[], &path("whole.db"));
+        write_with(&none, &[], &path("none.db"));
+        write_with(&whole, &[warning], &path("warned.db"));
+        let counts = |old: &str, new: &str| {
+            let (old, new) = (Reader::open(&path(old)), Reader::open(&path(new)));
+            let diff = walk(&old.unwrap(), &new.unwrap(), &Options::default()).unwrap();
+            let counts = &diff.summary[&Table::Memberships];
+            (counts.added, counts.removed, counts.unknown)
+        };
+        assert_eq!(
+            counts("whole.db", "limited.db"),
+            (0, 2 - unknown, unknown),
+            "{code} {id}"
+        );
+        assert_eq!(
+            counts("limited.db", "whole.db"),
+            (2 - unknown, 0, unknown),
+            "{code} {id}"
+        );
+        // The snapshot that has the membership has read it, whatever it warns of.
+        assert_eq!(counts("warned.db", "none.db"), (0, 2, 0), "{code} {id}");
+        assert_eq!(counts("none.db", "warned.db"), (2, 0, 0), "{code} {id}");
+    }
+}
+
+#[test]
+fn a_name_that_several_have_is_recreated_by_none() {
+    let sample = |numbers: [u8; 2]| Sample {
+        users: BTreeMap::new(),
+        groups: numbers.map(|number| (number, "same".to_owned())).into(),
+        memberships: BTreeSet::new(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+    write(&sample([1, 2]), &old);
+    write(&sample([3, 3]), &new);
+    let (old, new) = (Reader::open(&old).unwrap(), Reader::open(&new).unwrap());
+    for (old, new) in [(&old, &new), (&new, &old)] {
+        let diff = walk(old, new, &Options::default()).unwrap();
+        assert_eq!(diff.recreated[&Table::Groups], []);
+    }
 }

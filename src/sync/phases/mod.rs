@@ -358,9 +358,9 @@ impl Phases {
     }
 }
 
-const MEMBERS_FORBIDDEN: &str = "members_forbidden";
-const GROUPS_FORBIDDEN: &str = "groups_forbidden";
-const MEMBERS_CUT: &str = "members_cut";
+const MEMBERS_FORBIDDEN: &str = Warning::MEMBERS_FORBIDDEN;
+const GROUPS_FORBIDDEN: &str = Warning::GROUPS_FORBIDDEN;
+const MEMBERS_CUT: &str = Warning::MEMBERS_CUT;
 const USERS_MISSING: &str = "users_missing";
 const EVERYONE_MISSING: &str = "everyone_missing";
 const NO_EVERYONE: &str = "the group Everyone is missing: the token can see only part of the org";
