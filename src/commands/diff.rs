@@ -34,10 +34,10 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     for opened in [&old, &new] {
         opened.check_unchanged()?;
     }
-    if diff.unreadable_groups > 0 {
+    if diff.unknown() > 0 {
         meta.notes.push(format!(
-            "the members of {} could not be read, so the differences there are unknown",
-            count(diff.unreadable_groups, "group")
+            "{} of groups or users that one snapshot could not read: whether they changed is unknown",
+            count(diff.unknown(), "membership")
         ));
     }
     let format = config.format.unwrap_or(if console.json() {
@@ -136,9 +136,8 @@ fn meta(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Meta> {
             }
             scope = scope_changes(before, after);
         }
-        _ => notes.push(
-            "a snapshot that another program wrote does not say its org and scope".to_owned(),
-        ),
+        _ => notes
+            .push("a snapshot of another program does not contain its org and scope".to_owned()),
     }
     for (name, run) in [("old", runs[0]), ("new", runs[1])] {
         if run.is_some_and(|run| !run.complete) {

@@ -286,7 +286,7 @@ fn memberships_of_a_group_that_could_not_be_read_are_unknown_and_never_removed()
         let ran = pair.diff(&[]).code(1);
         assert!(
             ran.stdout
-                .contains("the members of 1 group could not be read"),
+                .contains("2 memberships of groups or users that one snapshot could not read"),
             "{}",
             ran.stdout
         );
@@ -298,6 +298,22 @@ fn memberships_of_a_group_that_could_not_be_read_are_unknown_and_never_removed()
             (&2.into(), &0.into(), &0.into())
         );
     }
+}
+
+#[test]
+fn memberships_of_a_user_whose_groups_could_not_be_read_are_unknown_and_never_removed() {
+    let by_user = ["--memberships-by", "user"];
+    let (folder, okta) = (Folder::new(), Okta::with(org()));
+    let pair = Pair { folder, okta };
+    pair.sync("old.c1z", &by_user);
+    pair.okta
+        .org_mut()
+        .edit_user("00uada", |user| user.groups_forbidden = true);
+    pair.sync("new.c1z", &["--memberships-by", "user", "--allow-partial"]);
+    let diff = json(&pair.diff(&["--format", "json"]).code(1));
+    let summary = &diff["summary"]["memberships"];
+    assert_eq!(summary["removed"], 0, "{summary}");
+    assert_eq!(diff["memberships"]["unknown"][0]["user_id"], "00uada");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! - [`walk`](walk::walk) reads both side by side, in the order of ids, and keeps no memberships in memory: the changes go
 //!   to a temporary file, from which [`render`] writes every format.
 //! - Users and groups are the same if their ids are. The same login or name under a new id is `recreated`.
-//! - A membership is `unknown`, not added or removed, if one of the snapshots could not read the members of its group.
+//! - A membership is `unknown`, not added or removed, if the snapshot without it warns that it could not read all members of
+//!   the group, or all groups of the user.
 
 pub mod compare;
 pub mod render;
@@ -51,7 +52,7 @@ pub enum Kind {
     Removed,
     /// Some of its fields differ.
     Changed,
-    /// It is in one snapshot, and the other could not read the group's members.
+    /// It is in one snapshot, and the other could not read it.
     Unknown,
 }
 
@@ -168,13 +169,16 @@ pub struct Diff {
     pub summary: BTreeMap<Table, Counts>,
     /// The changes of each of these tables, in the order of their keys.
     pub changes: BTreeMap<Table, Spool>,
-    /// How many groups have members that one of the snapshots could not read.
-    pub unreadable_groups: u64,
     /// The recreated users and groups.
     pub recreated: BTreeMap<Table, Vec<Recreated>>,
 }
 
 impl Diff {
+    /// Returns how many memberships one of the snapshots could not read.
+    pub fn unknown(&self) -> u64 {
+        self.summary.values().map(|counts| counts.unknown).sum()
+    }
+
     /// Returns whether no row differs.
     pub fn is_empty(&self) -> bool {
         self.summary.values().all(|counts| counts.different() == 0)

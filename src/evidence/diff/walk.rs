@@ -11,7 +11,7 @@ use super::compare::{self, Fields};
 use super::spool::SpoolWriter;
 use super::{Change, Counts, Diff, Key, Kind, Label, Recreated, Table};
 use crate::model::{GroupId, UserId};
-use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, Record, UserRow};
+use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, Record, UserRow, Warning};
 
 /// What is compared and reported.
 #[derive(Clone, Debug)]
@@ -101,32 +101,56 @@ where
 pub fn walk(old: &Reader, new: &Reader, options: &Options) -> anyhow::Result<Diff> {
     let mut walk = Walk {
         options,
+        limits: [Limits::of(old)?, Limits::of(new)?],
         diff: Diff {
             summary: BTreeMap::new(),
             changes: BTreeMap::new(),
             recreated: BTreeMap::new(),
-            unreadable_groups: 0,
         },
         logins: HashMap::new(),
         names: HashMap::new(),
-        unreadable: HashSet::new(),
     };
     walk.users(old, new)?;
     walk.groups(old, new)?;
     if options.tables.contains(&Table::Memberships) {
         walk.memberships(old, new)?;
     }
-    walk.diff.unreadable_groups = walk.unreadable.len() as u64;
     Ok(walk.diff)
+}
+
+/// The groups and users whose memberships a snapshot may lack, since it could not read them.
+#[derive(Default)]
+struct Limits {
+    groups: HashSet<GroupId>,
+    users: HashSet<UserId>,
+}
+
+impl Limits {
+    fn of(reader: &Reader) -> Result<Self, Error> {
+        let mut limits = Self::default();
+        let warnings = reader.warnings()?.into_iter();
+        for warning in warnings.filter(Warning::limits_memberships) {
+            match (warning.kind.as_str(), warning.object_id) {
+                ("group", Some(id)) => limits.groups.insert(id.into()),
+                ("user", Some(id)) => limits.users.insert(id.into()),
+                _ => false,
+            };
+        }
+        Ok(limits)
+    }
+
+    fn include(&self, membership: &MembershipRow) -> bool {
+        self.groups.contains(&membership.group_id) || self.users.contains(&membership.user_id)
+    }
 }
 
 struct Walk<'a> {
     options: &'a Options,
+    /// Of the old and the new snapshot.
+    limits: [Limits; 2],
     diff: Diff,
     logins: HashMap<UserId, Box<str>>,
     names: HashMap<GroupId, Box<str>>,
-    /// The groups whose members one of the snapshots could not read.
-    unreadable: HashSet<GroupId>,
 }
 
 impl Walk<'_> {
@@ -167,11 +191,6 @@ impl Walk<'_> {
         });
         for sides in rows {
             let sides = sides?;
-            if let Sides::Both(old, new) = &sides
-                && (is_unreadable(old) || is_unreadable(new))
-            {
-                self.unreadable.insert(new.id.clone());
-            }
             let (Sides::Old(row) | Sides::New(row) | Sides::Both(_, row)) = &sides;
             let name = row.display_name().to_owned();
             self.names.insert(row.id.clone(), name.as_str().into());
@@ -222,7 +241,12 @@ impl Walk<'_> {
                 continue;
             }
             let (group, user) = key(row);
-            table.is_unreadable = self.unreadable.contains(&group);
+            let [of_old, of_new] = &self.limits;
+            table.is_limited = match &sides {
+                Sides::Old(row) => of_new.include(row),
+                Sides::New(row) => of_old.include(row),
+                Sides::Both(..) => false,
+            };
             let label = Label {
                 user: self
                     .logins
@@ -257,22 +281,17 @@ impl Walk<'_> {
 
 const CANNOT_SPOOL: &str = "cannot write the changes to a temporary file; TMPDIR names its folder";
 
-/// Whether Okta denied access to the members of a group.
-fn is_unreadable(group: &GroupRow) -> bool {
-    group.learned.as_deref() == Some("forbidden")
-}
-
 /// The changes of one table.
 struct Collected<'a> {
     table: Table,
     options: &'a Options,
     counts: Counts,
     spool: SpoolWriter,
-    /// Whether the memberships of the current group may be missing on one side.
-    is_unreadable: bool,
-    /// Names of rows that are on one side only, with their ids.
-    only_old: BTreeMap<String, String>,
-    only_new: BTreeMap<String, String>,
+    /// Whether the side without the current membership could not read it.
+    is_limited: bool,
+    /// Names of rows that are on one side only, with their ids; none where several have the name.
+    only_old: BTreeMap<String, Option<String>>,
+    only_new: BTreeMap<String, Option<String>>,
 }
 
 impl<'a> Collected<'a> {
@@ -282,7 +301,7 @@ impl<'a> Collected<'a> {
             options,
             counts: Counts::default(),
             spool: SpoolWriter::new(),
-            is_unreadable: false,
+            is_limited: false,
             only_old: BTreeMap::new(),
             only_new: BTreeMap::new(),
         }
@@ -330,11 +349,7 @@ impl<'a> Collected<'a> {
     }
 
     fn missing(&self, kind: Kind) -> Kind {
-        if self.is_unreadable {
-            Kind::Unknown
-        } else {
-            kind
-        }
+        if self.is_limited { Kind::Unknown } else { kind }
     }
 
     fn remember(&mut self, kind: Kind, key: &Key, label: &Label) {
@@ -347,15 +362,18 @@ impl<'a> Collected<'a> {
             Kind::Removed => &mut self.only_old,
             _ => return,
         };
-        names.insert(name.clone(), id.clone());
+        names
+            .entry(name.clone())
+            .and_modify(|id| *id = None)
+            .or_insert_with(|| Some(id.clone()));
     }
 
     fn recreated(&self) -> Vec<Recreated> {
         let both = self.only_old.iter().filter_map(|(name, old_id)| {
             Some(Recreated {
                 name: name.clone(),
-                old_id: old_id.clone(),
-                new_id: self.only_new.get(name)?.clone(),
+                old_id: old_id.clone()?,
+                new_id: self.only_new.get(name)?.clone()?,
             })
         });
         both.collect()
