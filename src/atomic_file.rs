@@ -362,7 +362,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While still locked: whoever opened it before sees that it is gone and makes a new one.
+        // While it is still locked, so that a process that has it open sees that it is gone, and makes a new one.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -5,7 +5,7 @@
 //! - Progress is drawn on a terminal only; elsewhere it is a line now and then.
 //! - Text from Okta goes through [`clean`] before a person sees it, and JSON through [`json`]: a group's name must not
 //!   move the cursor.
-//! - A closed stdout or stderr is nobody's failure.
+//! - A closed stdout or stderr is not an error.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -72,6 +72,11 @@ pub fn closest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     (distance <= far).then_some(name)
 }
 
+/// Returns bytes in lowercase hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A number as people read it: 1,234,567.
 pub fn number(count: u64) -> String {
     let digits = count.to_string();

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use crate::mask::Mask;
+use crate::text::hex;
 
 /// What proves to Okta who sends a request.
 #[derive(Clone, Debug)]
@@ -45,7 +46,6 @@ impl Credentials {
     /// Returns a text that is equal for equal credentials and reveals no secret: SHA-256 in hex.
     pub fn identity(&self) -> String {
         let Self::ApiToken(token) = self;
-        let hash = Sha256::digest(token.expose_secret());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(token.expose_secret()))
     }
 }

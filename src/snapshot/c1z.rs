@@ -12,6 +12,7 @@ use zstd::stream::{read, write};
 
 use super::Error;
 use super::limits::{MAX_DATABASE, largest_database, least_container};
+use crate::text::hex;
 
 /// What a v1 container starts with.
 pub const MAGIC: &[u8; 5] = b"C1ZF\0";
@@ -164,9 +165,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String), Error> {
         hash.update(&chunk[..read]);
         bytes += read as u64;
     }
-    let digest = hash.finalize();
-    let digest = digest.iter().map(|byte| format!("{byte:02x}"));
-    Ok((bytes, digest.collect()))
+    Ok((bytes, hex(&hash.finalize())))
 }
 
 /// How large the database in a container may be.

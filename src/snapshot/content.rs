@@ -1,4 +1,4 @@
-//! The hash of what a snapshot contains: equal for two snapshots of an org that did not change, whoever took them, when,
+//! The hash of what a snapshot contains: equal for two snapshots of an unchanged org, no matter who took them, when,
 //! and by which strategy. docs/c1z-format.md defines it, so that other programs can compute it.
 //!
 //! The writer adds each row as it stores it, the reader each row as it reads it; both give rows in the order of their ids.
@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::columns::{GroupRow, MembershipRow, Table, UserRow};
 use super::{Error, Reader};
+use crate::text::hex;
 
 /// What the hash starts with; another definition gets another number.
 const DEFINITION: &[u8] = b"okta-ciam content 1\n";
@@ -71,8 +72,7 @@ impl ContentHash {
         for table in [self.users, self.groups, self.memberships] {
             all.update(table.finalize());
         }
-        let digest = all.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&all.finalize())
     }
 }
 
@@ -123,7 +123,7 @@ fn text(value: &[u8], into: &mut Vec<u8>) {
 }
 
 impl Reader {
-    /// Computes the hash of what the run contains, whoever wrote it.
+    /// Computes the hash of what the run contains, whichever program wrote it.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.

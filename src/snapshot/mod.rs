@@ -33,8 +33,8 @@
 //! beside it is made or changed.
 //!
 //! # Durability
-//! The writer keeps no journal and syncs nothing: until the last byte is there, the file is of no use, and whoever named
-//! it can only delete it. Temporary names, fsync and rename are the caller's.
+//! The writer keeps no journal and syncs nothing: a file that is not complete can only be deleted. The caller chooses a
+//! temporary name, syncs the file and renames it.
 //!
 //! # Determinism
 //! Equal calls make equal bytes. Rows come in the order of ids, which the writer insists on; indexes that hold any come

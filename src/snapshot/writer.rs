@@ -30,8 +30,8 @@ pub const PRAGMAS: &str = "
 
 /// Writes the database of a snapshot: rows in a fixed order, then indexes, then nothing more.
 ///
-/// The file is neither synced nor renamed here. Dropping a writer before [`Writer::finish`] leaves a file that is of no
-/// use to anyone; whoever named it deletes it.
+/// The file is neither synced nor renamed here. Dropping a writer before [`Writer::finish`] leaves an incomplete file, which
+/// the caller deletes.
 pub struct Writer {
     db: Connection,
     path: PathBuf,

@@ -4,11 +4,9 @@
 //! - Nothing has its final name before [`Files::publish`].
 
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
 
 use super::assemble::{self, Counts};
 use super::checkpoint::Checkpoint;
@@ -17,7 +15,7 @@ use crate::atomic_file::Temporary;
 use crate::outcome::ExitError;
 use crate::snapshot::target::Target;
 use crate::snapshot::{FileFormat, Run, RunMetadata, Warning, Writer, c1z};
-use crate::text::number;
+use crate::text::{hex, number};
 
 /// An org that was read.
 pub struct Read {
@@ -183,13 +181,7 @@ impl Assembled {
                 let packed = c1z::pack(&self.database, &mut file)?;
                 (packed.bytes, hex(&packed.sha256))
             }
-            None => {
-                let mut hash = HashWriter(Sha256::new());
-                let bytes = File::open(&self.database)
-                    .and_then(|mut database| io::copy(&mut database, &mut hash))
-                    .context("cannot read the new database")?;
-                (bytes, hex(&hash.0.finalize()))
-            }
+            None => c1z::fingerprint(&self.database)?,
         };
         Ok(Packed {
             metadata: self.metadata,
@@ -224,22 +216,4 @@ fn too_large_for_old_readers(database: &Path) -> anyhow::Result<Option<Warning>>
             number(bytes)
         ),
     }))
-}
-
-/// A hash that [`io::copy`] can write into.
-struct HashWriter(Sha256);
-
-impl Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

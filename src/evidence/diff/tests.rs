@@ -247,7 +247,7 @@ fn what_a_snapshot_lacks_is_unknown_only_if_it_warns_that_it_could_not_read_it()
         };
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        write_with(&none, &[warning.clone()], &path("limited.db"));
+        write_with(&none, std::slice::from_ref(&warning), &path("limited.db"));
         write_with(&whole, &[], &path("whole.db"));
         write_with(&none, &[], &path("none.db"));
         write_with(&whole, &[warning], &path("warned.db"));

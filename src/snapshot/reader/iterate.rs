@@ -8,7 +8,6 @@
 //! - An object is in the file if `v1_resources` has it; where this program wrote the run, if the plain table has it, which is
 //!   read as it is stored. A membership whose user or group is not in the file is left out.
 
-use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::time::Instant;
 
@@ -190,9 +189,11 @@ impl SortedRow for MembershipRow {
             Some(last) if last.id == *group_id => last,
             _ => state.insert(reader.group_of_rows(group_id)?),
         };
-        let both_there = match reader.user_ids.get() {
-            Some(users) => group.is_there && users.contains(user_id),
-            None => reader.number(row, 2)? != 0,
+        // In stored order, only the group is in question.
+        let both_there = if row.as_ref().column_count() == STORED_PAIR {
+            group.is_there
+        } else {
+            reader.number(row, 2)? != 0
         };
         Ok(both_there.then(|| Self {
             user_id: user_id.clone(),
@@ -201,6 +202,9 @@ impl SortedRow for MembershipRow {
         }))
     }
 }
+
+/// The columns of a membership that is read as it is stored.
+const STORED_PAIR: usize = 2;
 
 /// What the memberships of one group have in common.
 pub struct GroupOfRows {
@@ -240,12 +244,9 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn memberships(&self) -> Result<SortedQuery<'_, MembershipRow>, Error> {
-        if self.info.is_ours() {
-            let ids = self.read_user_ids()?;
-            // A second query finds the same ids.
-            let _ = self.user_ids.set(ids);
-            // This program writes them in this order, so they need no sorting; users and groups are looked up here. For a
-            // million rows, SQLite takes five times as long.
+        if self.info.is_ours() && self.all_members_are_users()? {
+            // This program writes them in this order, so they need no sorting. For a million rows, SQLite takes five times as
+            // long.
             let sql = "select resource_id, principal_resource_id from v1_grants not indexed
                 where sync_id = ?1 and resource_type_id = 'group' and principal_resource_type_id = 'user' order by rowid";
             return self.query(sql, &[], Of::Ids);
@@ -357,13 +358,17 @@ impl Reader {
         Ok(found)
     }
 
-    /// Returns the ids of the users in the plain table.
-    fn read_user_ids(&self) -> Result<HashSet<UserId>, Error> {
-        let mut ids = HashSet::new();
-        self.rows::<Error>(Of::Ids, "select id from users", [], |row| {
-            ids.insert(self.text(row, 0)?.into());
+    /// Returns whether the plain table has every user that a grant contains. An index has them in order, each once.
+    fn all_members_are_users(&self) -> Result<bool, Error> {
+        let sql =
+            "select count(id) from (select distinct principal_resource_id as id from v1_grants
+                where principal_resource_type_id = 'user')
+            where id not in (select id from users)";
+        let mut missing = 0;
+        self.rows::<Error>(Of::Ids, sql, [], |row| {
+            missing = self.number(row, 0)?;
             Ok(())
         })?;
-        Ok(ids)
+        Ok(missing == 0)
     }
 }

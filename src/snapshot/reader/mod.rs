@@ -1,4 +1,4 @@
-//! Reads a snapshot, whoever wrote it.
+//! Reads a snapshot, whichever program wrote it.
 //!
 //! A file may be made to harm: its trees may lead to one page over and over, and many rows may share one long value, so
 //! that what SQLite finds in it says nothing about its size. Hence:
@@ -10,8 +10,8 @@
 mod iterate;
 mod verify;
 
-use std::cell::{Cell, OnceCell};
-use std::collections::{BTreeMap, HashSet};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -208,8 +208,6 @@ pub struct Reader {
     group_columns: String,
     /// The collation that compares texts as the bytes of their UTF-8.
     collation: &'static str,
-    /// The ids of the users, once memberships are read; only where this program wrote the run.
-    user_ids: OnceCell<HashSet<UserId>>,
 }
 
 impl Reader {
@@ -313,7 +311,6 @@ impl Reader {
             user_columns,
             group_columns,
             collation,
-            user_ids: OnceCell::new(),
         })
     }
 
@@ -624,7 +621,7 @@ impl Reader {
         found.ok_or_else(|| Error::damaged(&self.path, format!("row {row} is there and is not")))
     }
 
-    /// Whoever asks for one thing by a name does not want thousands.
+    /// Refuses a name that finds more objects than anyone would read.
     fn few(&self, count: usize, what: &'static str) -> Result<(), Error> {
         if count <= MAX_FOUND {
             return Ok(());
@@ -971,8 +968,8 @@ fn has(
     })
 }
 
-/// The columns of a table; none if there is no such table. A view, a virtual table or a generated column is no place to
-/// read from: whoever made the file would decide what runs here.
+/// The columns of a table; none if there is no such table. A view, a virtual table or a generated column is not
+/// read: the author of the file would decide what runs here.
 fn columns(path: &Path, db: &Connection, table: &str) -> Result<Option<Vec<String>>, Error> {
     let columns = || -> rusqlite::Result<Option<(bool, Vec<String>)>> {
         // SQLite writes the first words itself, so what they say is so: a virtual table is none that holds rows.
