@@ -193,3 +193,41 @@ fn groups(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Option<Ha
     }
     Ok(Some(ids))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.c1z");
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/go-connector.c1z");
+        let change: [fn(&Path); 3] = [
+            |path| std::fs::remove_file(path).unwrap(),
+            |path| {
+                let bytes = std::fs::read(path).unwrap();
+                std::fs::write(path, [&bytes[..], b"x"].concat()).unwrap();
+            },
+            |path| {
+                let copy = path.with_extension("new");
+                std::fs::copy(path, &copy).unwrap();
+                std::fs::rename(copy, path).unwrap();
+            },
+        ];
+        for change in change {
+            std::fs::copy(&fixture, &path).unwrap();
+            let run = RunFile {
+                path: path.clone(),
+                sync_id: None,
+            };
+            let opened = Opened::new(&run).unwrap();
+            opened.check_unchanged().unwrap();
+            change(&path);
+            let error = opened.check_unchanged().unwrap_err().to_string();
+            assert!(error.contains("changed while it was read"), "{error}");
+        }
+    }
+}

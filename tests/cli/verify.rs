@@ -119,7 +119,7 @@ fn rows_that_were_changed_are_found_and_the_manifest_tells_of_another_file() {
         ),
         (
             format!("delete from users where id = {user}"),
-            &["users", "group_sizes", "content", "domains"],
+            &["users", "content", "domains"],
         ),
         (
             format!("delete from v1_resources where external_id = 'user:' || {user}"),
