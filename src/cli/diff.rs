@@ -9,7 +9,8 @@ diff compares users, groups and memberships by id. It reads .c1z and plain SQLit
 files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one run of
 a file that contains several.
 
-Exit codes: 0 no differences, 1 differences, 2 an error.
+A membership is unknown if the snapshot without it could not read it. The exit code is 0
+if nothing differs, 1 if something differs, and 2 after an error.
 
 Examples:
   Take two snapshots, and compare them:
@@ -24,7 +25,7 @@ Examples:
     okta-ciam diff monday.c1z friday.c1z --only memberships \\
       --change added,removed --format csv
 
-  Write the comment of a pull request, and succeed whatever differs:
+  Write the comment of a pull request, with exit code 0 even if they differ:
     okta-ciam diff monday.c1z friday.c1z --format markdown --exit-zero")]
 pub struct Diff {
     /// The earlier snapshot
@@ -36,13 +37,13 @@ pub struct Diff {
     /// Compare only these tables: users, groups, memberships
     #[arg(long, value_name = "TABLES", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Report only these kinds of change: added, removed, changed
+    /// Report only these kinds of change: added, removed, changed, unknown
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub change: Vec<String>,
-    /// Report only this user and their memberships; repeat it for several
+    /// Report only this user and their memberships; can be repeated
     #[arg(long, value_name = "USER")]
     pub user: Vec<String>,
-    /// Report only this group and its memberships; repeat it for several
+    /// Report only this group and its memberships; can be repeated
     #[arg(long, value_name = "GROUP")]
     pub group: Vec<String>,
     /// Also compare times of use and the numbers of members
