@@ -5,12 +5,14 @@
 //! tools abbreviate too have a letter.
 
 mod diff;
+mod show;
 mod verify;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::diff::Diff;
+pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
 pub use self::verify::Verify;
 
 /// The command line.
@@ -75,7 +77,7 @@ pub enum Command {
     Grant(Box<Grant>),
     Revoke(Box<Revoke>),
     Check(Box<Check>),
-    Show(Show),
+    Show(Box<Show>),
     Diff(Box<Diff>),
     Verify(Verify),
     Demo(Demo),
@@ -380,43 +382,6 @@ pub struct Revoke {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub change: Change,
-}
-
-/// Show the summary of a snapshot, or one user or group in it
-#[derive(Args, Debug)]
-#[command(after_help = "\
-show reads .c1z and plain SQLite files, including those of ConductorOne's Go connectors.
-
-Examples:
-  Write a snapshot of the sample org, and show it:
-    okta-ciam demo
-    okta-ciam show -f demo.c1z
-
-  Show one user with their groups, or one group with its members:
-    okta-ciam show -f demo.c1z user mira.okonjo@example.com
-    okta-ciam show -f demo.c1z group Engineering --output json")]
-pub struct Show {
-    /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE", global = true)]
-    pub file: Option<String>,
-    #[command(subcommand)]
-    #[allow(missing_docs, reason = "the commands say it")]
-    pub what: Option<ShowWhat>,
-}
-
-/// One object of a snapshot.
-#[derive(Debug, Subcommand)]
-pub enum ShowWhat {
-    /// Show one user and their groups
-    User {
-        /// Id, login or email
-        user: String,
-    },
-    /// Show one group and its members
-    Group {
-        /// Id, exact name or Baton entitlement id (group:GROUP_ID:member)
-        group: String,
-    },
 }
 
 /// Run a sample Okta org on this machine and sync it

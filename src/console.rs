@@ -269,6 +269,22 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// The size of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Characters on a line.
+    pub columns: usize,
+}
+
+impl Size {
+    /// Returns the size of the terminal that stdout is; none if it is something else.
+    pub fn of_stdout() -> Option<Self> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        let columns = usize::from(size.ws_col);
+        (columns > 0).then_some(Self { columns })
+    }
+}
+
 /// An answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmation {

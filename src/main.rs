@@ -63,8 +63,7 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             commands::check::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Show(typed) => {
-            let file = config::snapshot_to_read(typed.file.as_ref(), environment)?;
-            commands::show::run(&file, typed.what.as_ref(), console)
+            commands::show::run(&config::Show::new(typed, environment)?, console)
         }
         Command::Diff(typed) => commands::diff::run(&config::Diff::new(typed)?, console),
         Command::Verify(typed) => {

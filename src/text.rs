@@ -65,11 +65,24 @@ fn is_hidden(c: char) -> bool {
 /// differ.
 pub fn closest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = typed.to_lowercase();
-    let far = folded.chars().count() / 3;
-    let distance = |name: &str| strsim::damerau_levenshtein(&folded, &name.to_lowercase());
-    let near = names.into_iter().map(|name| (distance(name), name));
-    let (distance, name) = near.min_by_key(|(distance, _)| *distance)?;
-    (distance <= far).then_some(name)
+    let near = names.into_iter().filter_map(|name| {
+        let distance = distance(&folded, &name.to_lowercase())?;
+        Some((distance, name))
+    });
+    let (_, name) = near.min_by_key(|(distance, _)| *distance)?;
+    Some(name)
+}
+
+/// Returns the edit distance of two texts, if it is at most a third of the first one's characters.
+pub fn distance(typed: &str, name: &str) -> Option<usize> {
+    let (length, other) = (typed.chars().count(), name.chars().count());
+    let far = length / 3;
+    // What differs in length by more costs time and memory for nothing.
+    if length.abs_diff(other) > far {
+        return None;
+    }
+    let distance = strsim::damerau_levenshtein(typed, name);
+    (distance <= far).then_some(distance)
 }
 
 /// Returns bytes in lowercase hexadecimal.

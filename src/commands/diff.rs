@@ -1,12 +1,11 @@
 //! `diff`: what differs between two snapshots. Reads two files, sends nothing.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, bail};
 
+use crate::commands::lookup::{self, Unchanged};
 use crate::config::{Diff, DiffFormat, RunFile};
 use crate::console::Console;
 use crate::evidence::diff::render::{self, Meta, Side, scope_changes};
@@ -22,17 +21,18 @@ use crate::text::count;
 /// Returns an error if a snapshot cannot be read, if the orgs differ, or if the output cannot be written.
 pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     let (old, new) = (Opened::new(&config.old)?, Opened::new(&config.new)?);
+    let readers = [&old.reader, &new.reader];
     let mut meta = meta(config, &old, &new)?;
     let options = Options {
         tables: config.tables.clone(),
         kinds: config.kinds.clone(),
         fields: config.fields.clone(),
-        users: users(config, &old, &new)?,
-        groups: groups(config, &old, &new)?,
+        users: users(config, &readers)?,
+        groups: groups(config, &readers)?,
     };
     let mut diff = walk::walk(&old.reader, &new.reader, &options)?;
     for opened in [&old, &new] {
-        opened.check_unchanged()?;
+        opened.unchanged.check()?;
     }
     if diff.unknown() > 0 {
         meta.notes.push(format!(
@@ -64,40 +64,25 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     })
 }
 
+/// How messages refer to the two files.
+const EITHER: &str = "either snapshot";
+
 /// A snapshot that is open, and what its file was like then.
 struct Opened {
     file: RunFile,
     reader: Reader,
-    metadata: Metadata,
+    unchanged: Unchanged,
 }
 
 impl Opened {
     fn new(run: &RunFile) -> anyhow::Result<Self> {
-        let shown = run.path.display();
-        let cannot_read = || format!("cannot open {shown}");
-        let metadata = std::fs::metadata(&run.path).with_context(cannot_read)?;
+        let unchanged = Unchanged::of(&run.path)?;
         let reader = Reader::open_run(&run.path, run.sync_id.as_deref())?;
         Ok(Self {
             file: run.clone(),
             reader,
-            metadata,
+            unchanged,
         })
-    }
-
-    /// A file that was written to while it was read gives a diff of nothing that ever existed.
-    fn check_unchanged(&self) -> anyhow::Result<()> {
-        let state = |metadata: &Metadata| {
-            let modified = (metadata.mtime(), metadata.mtime_nsec());
-            (metadata.dev(), metadata.ino(), metadata.len(), modified)
-        };
-        let now = std::fs::metadata(&self.file.path).ok();
-        if now.is_none_or(|now| state(&now) != state(&self.metadata)) {
-            bail!(
-                "{} changed while it was read; run diff again",
-                self.file.path.display()
-            );
-        }
-        Ok(())
     }
 
     fn side(&self) -> Side {
@@ -161,73 +146,21 @@ fn meta(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Meta> {
 }
 
 /// Returns the users to report, as found in either snapshot.
-fn users(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Option<HashSet<UserId>>> {
-    if config.users.is_empty() {
-        return Ok(None);
-    }
+fn users(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<UserId>>> {
     let mut ids = HashSet::new();
     for name in &config.users {
-        let found = old.reader.find_users(name)?.into_iter();
-        let mut found: Vec<_> = found.chain(new.reader.find_users(name)?).collect();
-        if found.is_empty() {
-            bail!("no user of either snapshot has the id, login or email {name:?}");
-        }
-        ids.extend(found.drain(..).map(|user| user.id));
+        let found = lookup::users(readers, EITHER, name)?;
+        ids.extend(found.into_iter().map(|user| user.id));
     }
-    Ok(Some(ids))
+    Ok((!config.users.is_empty()).then_some(ids))
 }
 
 /// Returns the groups to report, as found in either snapshot.
-fn groups(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Option<HashSet<GroupId>>> {
-    if config.groups.is_empty() {
-        return Ok(None);
-    }
+fn groups(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<GroupId>>> {
     let mut ids = HashSet::new();
     for name in &config.groups {
-        let found = old.reader.find_groups(name)?.into_iter();
-        let mut found: Vec<_> = found.chain(new.reader.find_groups(name)?).collect();
-        if found.is_empty() {
-            bail!("no group of either snapshot has the id or the name {name:?}");
-        }
-        ids.extend(found.drain(..).map(|group| group.id));
+        let found = lookup::groups(readers, EITHER, name)?;
+        ids.extend(found.into_iter().map(|group| group.id));
     }
-    Ok(Some(ids))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn a_file_that_changes_while_it_is_read_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.c1z");
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/go-connector.c1z");
-        let change: [fn(&Path); 3] = [
-            |path| std::fs::remove_file(path).unwrap(),
-            |path| {
-                let bytes = std::fs::read(path).unwrap();
-                std::fs::write(path, [&bytes[..], b"x"].concat()).unwrap();
-            },
-            |path| {
-                let copy = path.with_extension("new");
-                std::fs::copy(path, &copy).unwrap();
-                std::fs::rename(copy, path).unwrap();
-            },
-        ];
-        for change in change {
-            std::fs::copy(&fixture, &path).unwrap();
-            let run = RunFile {
-                path: path.clone(),
-                sync_id: None,
-            };
-            let opened = Opened::new(&run).unwrap();
-            opened.check_unchanged().unwrap();
-            change(&path);
-            let error = opened.check_unchanged().unwrap_err().to_string();
-            assert!(error.contains("changed while it was read"), "{error}");
-        }
-    }
+    Ok((!config.groups.is_empty()).then_some(ids))
 }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod diff;
 mod estimate;
+mod lookup;
 mod provenance;
 pub mod show;
 pub mod sync;

@@ -3,6 +3,8 @@
 //! Names come from Okta, where anybody may have written them: a spreadsheet must not run them, Markdown must not render
 //! them, and a terminal must not obey them.
 
+use std::io::{self, Write};
+
 use serde_json::Value;
 
 /// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
@@ -32,6 +34,21 @@ pub fn csv_value(value: &Value) -> String {
         Value::String(text) => csv_text(text),
         other => plain(other),
     }
+}
+
+/// Writes a record of CSV.
+///
+/// # Errors
+/// Returns an error if the output fails: the output's own, so that a closed pipe is recognized.
+pub fn write_record<W: Write, T: AsRef<[u8]>>(
+    out: &mut csv::Writer<W>,
+    cells: impl IntoIterator<Item = T>,
+) -> io::Result<()> {
+    out.write_record(cells)
+        .map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => error,
+            other => io::Error::other(format!("{other:?}")),
+        })
 }
 
 /// Returns a text as a Markdown code span on one line, in which nothing is markup. Pipes are escaped too, since the span may

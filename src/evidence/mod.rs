@@ -3,4 +3,6 @@
 
 pub mod cells;
 pub mod diff;
+pub mod near;
+pub mod tables;
 pub mod verify;

@@ -345,6 +345,13 @@ table! {
     }
 }
 
+impl MembershipRow {
+    /// Returns the id that Baton gives the membership.
+    pub fn grant_id(&self) -> String {
+        format!("group:{}:member:user:{}", self.group_id, self.user_id)
+    }
+}
+
 table! {
     /// How many users of a snapshot have an address in a domain of the scope. Each counts by the first address that has.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -27,6 +27,7 @@ mod scope;
 mod show;
 mod support;
 mod sync;
+mod tables;
 mod terminal;
 mod tls;
 mod trust;

@@ -18,29 +18,7 @@ use serde_json::{Map, Value};
 
 pub use spool::Spool;
 
-/// A table that is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names are the tables'")]
-pub enum Table {
-    Users,
-    Groups,
-    Memberships,
-}
-
-impl Table {
-    /// All tables, in the order of the output.
-    pub const ALL: [Self; 3] = [Self::Users, Self::Groups, Self::Memberships];
-
-    /// Returns the table's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Groups => "groups",
-            Self::Memberships => "memberships",
-        }
-    }
-}
+pub use super::tables::Table;
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

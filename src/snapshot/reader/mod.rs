@@ -458,7 +458,7 @@ impl Reader {
         Ok(rows)
     }
 
-    /// The users whose id, whole login or whole email equals a text without case, in the order of ids.
+    /// Returns the users whose id, login, email or secondary email equals a text, ignoring case, in the order of ids.
     ///
     /// If one has exactly that id, nobody is found for an id that differs in case.
     ///
@@ -469,20 +469,17 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut found: Vec<(i64, String, bool)> = Vec::new();
-        let mut look = |row: i64, id: &str, login: Option<&str>, email: Option<&str>| {
-            let named = [login, email]
-                .into_iter()
-                .flatten()
-                .any(|name| same(name, text));
+        let mut look = |row: i64, id: &str, names: [Option<&str>; 3]| {
+            let named = names.into_iter().flatten().any(|name| same(name, text));
             let known = found.last().is_some_and(|(_, last, _)| last == id);
             if (named || same(id, text)) && !known {
                 found.push((row, id.to_owned(), named));
             }
         };
         let (names, from) = if self.info.is_ours() {
-            ("p.id, p.login, p.email", PLAIN_USERS)
+            ("p.id, p.login, p.email, p.second_email", PLAIN_USERS)
         } else {
-            ("null, null, null", "from v1_resources r")
+            ("null, null, null, null", "from v1_resources r")
         };
         let sql = format!(
             "select r.rowid, substr(r.external_id, 6), {names} {from} where {USER_ROWS}
@@ -491,13 +488,14 @@ impl Reader {
         );
         self.rows(Of::Ids, &sql, [&self.info.sync_id], |row| {
             let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
-            let (login, email) = if self.optional_text(row, 2)?.is_some() {
-                (self.optional_text(row, 3)?, self.optional_text(row, 4)?)
+            let names = if self.optional_text(row, 2)?.is_some() {
+                let text = |column| self.optional_text(row, column);
+                [text(3)?, text(4)?, text(5)?]
             } else {
                 let user = self.user(number)?;
-                (user.login, user.email)
+                [user.login, user.email, user.second_email]
             };
-            look(number, &id, login.as_deref(), email.as_deref());
+            look(number, &id, names.each_ref().map(Option::as_deref));
             Ok::<(), Error>(())
         })?;
         if found.iter().any(|(_, id, _)| id == text) {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{View, columns};
-use crate::evidence::cells::{csv_text, csv_value};
+use crate::evidence::cells::{csv_text, csv_value, write_record};
 use crate::evidence::diff::{Change, Diff, Key, Recreated, Table};
 
 /// The columns of the CSV.
@@ -30,15 +30,15 @@ pub fn csv(diff: &mut Diff, view: View, out: &mut dyn Write) -> io::Result<()> {
         .terminator(::csv::Terminator::CRLF)
         .from_writer(out);
     if view.stat {
-        out.write_record(["table", "op", "count"])?;
+        write_record(&mut out, ["table", "op", "count"])?;
         for (table, counts) in &diff.summary {
             for (name, number) in columns(counts) {
-                out.write_record([table.as_str(), name, &number.to_string()])?;
+                write_record(&mut out, [table.as_str(), name, &number.to_string()])?;
             }
         }
         return out.flush();
     }
-    out.write_record(CSV_COLUMNS)?;
+    write_record(&mut out, CSV_COLUMNS)?;
     for table in Table::ALL {
         let Some(spool) = diff.changes.get_mut(&table) else {
             continue;
@@ -48,11 +48,11 @@ pub fn csv(diff: &mut Diff, view: View, out: &mut dyn Write) -> io::Result<()> {
                 break;
             }
             for record in csv_records(table, &change?) {
-                out.write_record(record)?;
+                write_record(&mut out, record)?;
             }
         }
         for recreated in diff.recreated.get(&table).into_iter().flatten() {
-            out.write_record(csv_recreated(table, recreated))?;
+            write_record(&mut out, csv_recreated(table, recreated))?;
         }
     }
     out.flush()

@@ -1,0 +1,142 @@
+//! Finds what a person named in snapshots, and notices files that change while they are read.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::evidence::near::Near;
+use crate::snapshot::{GroupRow, Reader, UserRow};
+
+/// Returns the users that a text refers to in one of the snapshots; at least one.
+///
+/// # Errors
+/// Returns an error with the nearest logins if there is no such user, or if a file is damaged.
+pub fn users(readers: &[&Reader], place: &str, text: &str) -> anyhow::Result<Vec<UserRow>> {
+    let mut found = Vec::new();
+    for reader in readers {
+        found.extend(reader.find_users(text)?);
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut near = Near::to(text);
+    for reader in readers {
+        for user in reader.users()?.rows()? {
+            let user = user?;
+            let name = user.display_name();
+            let texts = [&user.login, &user.email, &user.second_email];
+            let texts = texts.into_iter().filter_map(|text| text.as_deref());
+            let call = user.login.as_deref().filter(|login| !login.is_empty());
+            near.offer(
+                texts.chain([name.as_str()]),
+                call.unwrap_or(user.id.as_str()),
+            );
+        }
+    }
+    bail!(
+        "no user of {place} has the id, login or email {text:?}{}",
+        hint(&near)
+    );
+}
+
+/// Returns the groups that a text refers to in one of the snapshots; at least one.
+///
+/// # Errors
+/// Returns an error with the nearest names if there is no such group, or if a file is damaged.
+pub fn groups(readers: &[&Reader], place: &str, text: &str) -> anyhow::Result<Vec<GroupRow>> {
+    let mut found = Vec::new();
+    for reader in readers {
+        found.extend(reader.find_groups(text)?);
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut near = Near::to(text);
+    for reader in readers {
+        for group in reader.groups()?.rows()? {
+            let group = group?;
+            near.offer(group.name.as_deref(), group.display_name());
+        }
+    }
+    bail!(
+        "no group of {place} has the id or the name {text:?}{}",
+        hint(&near)
+    );
+}
+
+/// Returns the end of a message: the suggestions, or what a text must be.
+fn hint(near: &Near) -> String {
+    match near.question() {
+        Some(question) => format!("; {question}"),
+        None => "; only a full match counts".to_owned(),
+    }
+}
+
+/// What a file was like when it was opened.
+pub struct Unchanged {
+    path: PathBuf,
+    metadata: Metadata,
+}
+
+impl Unchanged {
+    /// Remembers a file.
+    ///
+    /// # Errors
+    /// Returns an error if the file is not there.
+    pub fn of(path: &Path) -> anyhow::Result<Self> {
+        let cannot_open = || format!("cannot open {}", path.display());
+        Ok(Self {
+            path: path.to_owned(),
+            metadata: std::fs::metadata(path).with_context(cannot_open)?,
+        })
+    }
+
+    /// Checks that the file is still the same: one that was written to while it was read gives a result that never existed.
+    ///
+    /// # Errors
+    /// Returns an error if it is not.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let state = |metadata: &Metadata| {
+            let modified = (metadata.mtime(), metadata.mtime_nsec());
+            (metadata.dev(), metadata.ino(), metadata.len(), modified)
+        };
+        let now = std::fs::metadata(&self.path).ok();
+        if now.is_none_or(|now| state(&now) != state(&self.metadata)) {
+            bail!(
+                "{} changed while it was read; run the command again",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.c1z");
+        let change: [fn(&Path); 3] = [
+            |path| std::fs::remove_file(path).unwrap(),
+            |path| std::fs::write(path, "longer").unwrap(),
+            |path| {
+                let copy = path.with_extension("new");
+                std::fs::copy(path, &copy).unwrap();
+                std::fs::rename(copy, path).unwrap();
+            },
+        ];
+        for change in change {
+            std::fs::write(&path, "short").unwrap();
+            let unchanged = Unchanged::of(&path).unwrap();
+            unchanged.check().unwrap();
+            change(&path);
+            let error = unchanged.check().unwrap_err().to_string();
+            assert!(error.contains("changed while it was read"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The options of `show`. Only the file has a variable: what is looked for is different each time.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::environment::Setting;
+use super::{Environment, Error, snapshot_to_read};
+use crate::cli;
+use crate::evidence::tables::Table;
+use crate::evidence::tables::columns::{self, Column};
+
+/// A checked `show`.
+#[derive(Clone, Debug)]
+pub struct Show {
+    /// The snapshot.
+    pub file: PathBuf,
+    /// What of it to show.
+    pub what: What,
+}
+
+/// What `show` shows.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The summary.
+    Summary,
+    /// The users that a text refers to.
+    User(String),
+    /// The groups that a text refers to.
+    Group(String),
+    /// A table.
+    Table(Box<ShowTable>),
+}
+
+/// A table to show.
+#[derive(Clone, Debug)]
+pub struct ShowTable {
+    /// Which.
+    pub table: Table,
+    /// The columns that were chosen; the format's default if there are none.
+    pub columns: Vec<Column>,
+    /// The format, unless `--output` decides.
+    pub format: Option<TableFormat>,
+    /// The most rows to print.
+    pub limit: Option<u64>,
+    /// The text that rows contain.
+    pub like: Option<String>,
+    /// The statuses of users, in upper case.
+    pub statuses: BTreeSet<String>,
+    /// The types of groups, in upper case.
+    pub types: BTreeSet<String>,
+    /// The users, as typed.
+    pub users: Vec<String>,
+    /// The groups, as typed.
+    pub groups: Vec<String>,
+}
+
+/// The format of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum TableFormat {
+    Text,
+    Csv,
+    Json,
+}
+
+impl Show {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Returns an error for the first invalid option.
+    pub fn new(typed: &cli::Show, environment: &Environment) -> Result<Self, Error> {
+        use cli::ShowWhat;
+        let file = snapshot_to_read(typed.file.as_ref(), environment)?;
+        let what = match &typed.what {
+            None => What::Summary,
+            Some(ShowWhat::User { user }) => What::User(user.clone()),
+            Some(ShowWhat::Group { group }) => What::Group(group.clone()),
+            Some(ShowWhat::Users(list)) => What::Table(Box::new(ShowTable {
+                like: like(list.like.as_ref())?,
+                statuses: words("--status", &list.status)?,
+                users: list.user.clone(),
+                groups: list.group.clone(),
+                ..ShowTable::new(Table::Users, &list.table)?
+            })),
+            Some(ShowWhat::Groups(list)) => What::Table(Box::new(ShowTable {
+                like: like(list.like.as_ref())?,
+                types: words("--type", &list.kind)?,
+                users: list.user.clone(),
+                groups: list.group.clone(),
+                ..ShowTable::new(Table::Groups, &list.table)?
+            })),
+            Some(ShowWhat::Memberships(list)) => What::Table(Box::new(ShowTable {
+                like: like(list.like.as_ref())?,
+                statuses: words("--status", &list.status)?,
+                types: words("--type", &list.kind)?,
+                users: list.user.clone(),
+                groups: list.group.clone(),
+                ..ShowTable::new(Table::Memberships, &list.table)?
+            })),
+        };
+        Ok(Self { file, what })
+    }
+}
+
+impl ShowTable {
+    fn new(table: Table, typed: &cli::TableArgs) -> Result<Self, Error> {
+        let format = typed.format.as_ref().map(|value| {
+            let read = |text: &str| match text {
+                "table" | "text" => Some(TableFormat::Text),
+                "csv" => Some(TableFormat::Csv),
+                "json" => Some(TableFormat::Json),
+                _ => None,
+            };
+            Setting::new("--format", value).parse(read, "table, csv or json")
+        });
+        let limit = typed.limit.as_ref().map(|value| {
+            let read = |text: &str| text.parse().ok().filter(|number| *number > 0);
+            Setting::new("--limit", value).parse(read, "a whole number above 0")
+        });
+        Ok(Self {
+            table,
+            columns: chosen_columns(table, &typed.columns)?,
+            format: format.transpose()?,
+            limit: limit.transpose()?,
+            like: None,
+            statuses: BTreeSet::new(),
+            types: BTreeSet::new(),
+            users: Vec::new(),
+            groups: Vec::new(),
+        })
+    }
+}
+
+/// Returns the columns of `--columns`. One that is named twice is refused: JSON cannot have it twice.
+pub(super) fn chosen_columns(table: Table, typed: &[String]) -> Result<Vec<Column>, Error> {
+    let mut chosen: Vec<Column> = Vec::new();
+    for name in typed {
+        let setting = Setting::new("--columns", name);
+        let column = columns::named(table, name.trim()).map_err(|hint| setting.invalid(hint))?;
+        if chosen.contains(&column) {
+            return Err(setting.invalid("each column once"));
+        }
+        chosen.push(column);
+    }
+    Ok(chosen)
+}
+
+/// An empty text would match every row, as an unset variable of a script would.
+fn like(typed: Option<&String>) -> Result<Option<String>, Error> {
+    match typed {
+        Some(text) if text.trim().is_empty() => {
+            Err(Setting::new("--like", text).error("is empty; give it a text, or leave it out"))
+        }
+        typed => Ok(typed.cloned()),
+    }
+}
+
+fn words(flag: &str, typed: &[String]) -> Result<BTreeSet<String>, Error> {
+    let word = |text: &String| {
+        let read = |text: &str| (!text.is_empty()).then(|| text.to_uppercase());
+        Setting::new(flag, text).parse(read, "a word, or several with commas")
+    };
+    typed.iter().map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_no_table_has_are_refused_with_the_nearest() {
+        let error = |table, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            chosen_columns(table, &names).unwrap_err().to_string()
+        };
+        for (table, names, hint) in [
+            (Table::Users, &["statsu"][..], "did you mean status?"),
+            (
+                Table::Memberships,
+                &["user_emial"],
+                "did you mean user_email?",
+            ),
+            (Table::Groups, &["zzz"], "members_kept"),
+            (Table::Users, &["profile."], "profile.ATTRIBUTE"),
+            (Table::Users, &["id", "id"], "each column once"),
+        ] {
+            let error = error(table, names);
+            assert!(error.contains(hint), "{error}");
+            assert!(error.contains("--columns"), "{error}");
+        }
+    }
+}

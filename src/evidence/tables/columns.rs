@@ -1,0 +1,214 @@
+//! Which columns a table can be listed with, and what they contain; pure.
+//!
+//! - A column of the file has the file's name. `profile.NAME` is an attribute, `profile` all of them.
+//! - `name` of a user and `grant_id` of a membership are computed.
+//! - A membership has every column of its user as `user_NAME` and of its group as `group_NAME`; `profile.NAME` is the
+//!   user's attribute.
+
+use serde_json::Value;
+
+use super::Table;
+use crate::evidence::cells::plain;
+use crate::snapshot::{Column as Stored, GroupRow, Record, UserRow};
+use crate::text::closest;
+
+/// The column that contains all attributes.
+const PROFILE: &str = "profile";
+const ATTRIBUTE: &str = "profile.";
+
+/// A column of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name, as it is typed and printed.
+    pub name: String,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+/// Where the value of a column comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The user, or the user of the membership.
+    User(Field),
+    /// The group, or the group of the membership.
+    Group(Field),
+    /// The id that Baton gives the membership.
+    GrantId,
+    /// How the run learned of the membership.
+    Learned,
+}
+
+/// A value of a user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// A column of the file, by its place.
+    Stored(usize),
+    /// What to call the user.
+    Name,
+    /// All attributes.
+    Profile,
+    /// One attribute.
+    Attribute(String),
+}
+
+impl Field {
+    fn is_of_profile(&self) -> bool {
+        matches!(self, Self::Profile | Self::Attribute(_))
+    }
+}
+
+/// How many columns are wanted if none is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// Those that a person reads first.
+    Few,
+    /// Everything that the file contains.
+    All,
+}
+
+/// Returns the columns of a table if none is chosen.
+pub fn default(table: Table, wanted: Default) -> Vec<Column> {
+    let few: &[&str] = match table {
+        Table::Users => &["login", "name", "status", "id"],
+        Table::Groups => &["name", "type", "members_kept", "id"],
+        Table::Memberships => &["group_name", "user_login", "user_name", "user_status"],
+    };
+    let of_membership: &[&str] = &[
+        "grant_id",
+        "group_id",
+        "group_name",
+        "group_type",
+        "user_id",
+        "user_login",
+        "user_email",
+        "user_name",
+        "user_status",
+        "learned",
+    ];
+    let names: Vec<&str> = match (wanted, table) {
+        (Default::Few, _) => few.to_vec(),
+        (Default::All, Table::Users) => stored_names::<UserRow>(),
+        (Default::All, Table::Groups) => stored_names::<GroupRow>(),
+        (Default::All, Table::Memberships) => of_membership.to_vec(),
+    };
+    names.iter().filter_map(|name| find(table, name)).collect()
+}
+
+fn stored_names<R: Record>() -> Vec<&'static str> {
+    R::columns().iter().map(|column| column.name).collect()
+}
+
+/// Returns a column by its name.
+///
+/// # Errors
+/// Returns a hint for a name that the table does not have: the nearest name, or a few of the names.
+pub fn named(table: Table, name: &str) -> Result<Column, String> {
+    if let Some(column) = find(table, name) {
+        return Ok(column);
+    }
+    let names = names(table);
+    let near = closest(name, names.iter().map(String::as_str));
+    Err(match near {
+        Some(near) => format!("a column of {}; did you mean {near}?", table.as_str()),
+        None => format!(
+            "a column of {} ({}) or profile.ATTRIBUTE",
+            table.as_str(),
+            names.join(", ")
+        ),
+    })
+}
+
+/// Returns the names of all columns of a table, except attributes.
+pub fn names(table: Table) -> Vec<String> {
+    let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    let user = || [stored_names::<UserRow>(), vec!["name"]].concat();
+    match table {
+        Table::Users => own(user()),
+        Table::Groups => own(stored_names::<GroupRow>()),
+        Table::Memberships => {
+            let of = |kind: &str, names: Vec<&str>| -> Vec<String> {
+                let names = names.iter();
+                names.map(|name| format!("{kind}_{name}")).collect()
+            };
+            let parts = [
+                own(vec!["grant_id", "learned"]),
+                of("group", stored_names::<GroupRow>()),
+                of("user", user()),
+            ];
+            parts.concat()
+        }
+    }
+}
+
+fn find(table: Table, name: &str) -> Option<Column> {
+    let source = match table {
+        Table::Users => Source::User(user_field(name)?),
+        Table::Groups => Source::Group(field(GroupRow::columns(), name)?),
+        Table::Memberships => match name {
+            "grant_id" => Source::GrantId,
+            "learned" => Source::Learned,
+            _ if name.starts_with(ATTRIBUTE) => Source::User(user_field(name)?),
+            _ => match name.split_once('_')? {
+                ("user", rest) => Source::User(user_field(rest)?),
+                ("group", rest) => Source::Group(field(GroupRow::columns(), rest)?),
+                _ => return None,
+            },
+        },
+    };
+    Some(Column {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn user_field(name: &str) -> Option<Field> {
+    if name == "name" {
+        return Some(Field::Name);
+    }
+    field(UserRow::columns(), name)
+}
+
+fn field(stored: &[Stored], name: &str) -> Option<Field> {
+    if name == PROFILE {
+        return Some(Field::Profile);
+    }
+    if let Some(attribute) = name.strip_prefix(ATTRIBUTE) {
+        return (!attribute.is_empty()).then(|| Field::Attribute(attribute.to_owned()));
+    }
+    let place = stored.iter().position(|column| column.name == name)?;
+    Some(Field::Stored(place))
+}
+
+/// Returns the values of some fields of a row. Attributes that are not JSON that can be read are one text, as `diff` compares
+/// them.
+pub fn values<R: Record>(row: &R, name: impl FnOnce() -> String, fields: &[Field]) -> Vec<Value> {
+    let cells = row.cells();
+    let profile = fields
+        .iter()
+        .any(Field::is_of_profile)
+        .then(|| profile::<R>(&cells));
+    let name = fields.contains(&Field::Name).then(name);
+    let value = |field: &Field| match field {
+        Field::Stored(place) => cells.get(*place).cloned(),
+        Field::Name => name.clone().map(Value::from),
+        Field::Profile => profile.clone(),
+        Field::Attribute(attribute) => {
+            let profile = profile.as_ref()?;
+            profile.get(attribute).cloned()
+        }
+    };
+    let values = fields.iter().map(value);
+    values.map(Option::unwrap_or_default).collect()
+}
+
+fn profile<R: Record>(cells: &[Value]) -> Value {
+    let mut columns = R::columns().iter().zip(cells);
+    let text = columns.find(|(column, _)| column.name == PROFILE);
+    let text = text.and_then(|(_, value)| value.as_str()).unwrap_or("{}");
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+/// Returns whether a value is empty in a table: null, or a text without characters.
+pub fn is_empty(value: &Value) -> bool {
+    plain(value).is_empty()
+}

@@ -1,0 +1,230 @@
+//! Reads the rows of a listing from a snapshot.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Table;
+use super::columns::{Column, Field, Source, is_empty, values};
+use super::filter::Filter;
+use crate::model::{GroupId, UserId};
+use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, UserRow};
+
+/// What to list.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The table.
+    pub table: Table,
+    /// The columns, in the order of the output.
+    pub columns: Vec<Column>,
+    /// Which rows to list.
+    pub filter: Filter,
+    /// List at most this many rows.
+    pub limit: Option<u64>,
+}
+
+/// How many rows there were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// In the table.
+    pub all: u64,
+    /// That meet the conditions.
+    pub matching: u64,
+    /// That were listed: fewer than matching ones if there is a limit.
+    pub listed: u64,
+    /// Attributes that no listed row has, although some rows were listed: perhaps a name that was mistyped.
+    pub empty_attributes: Vec<String>,
+}
+
+/// Lists rows, each as one value for every column.
+///
+/// # Errors
+/// Returns an error if the snapshot is damaged, and the first error of `row`.
+pub fn list<E: From<Error>>(
+    reader: &Reader,
+    query: &Query,
+    row: &mut dyn FnMut(&[Value]) -> Result<(), E>,
+) -> Result<Listed, E> {
+    let mut listing = Listing {
+        query,
+        counts: Listed::default(),
+        filled: vec![false; query.columns.len()],
+        row,
+    };
+    match query.table {
+        Table::Users => users(reader, &mut listing)?,
+        Table::Groups => groups(reader, &mut listing)?,
+        Table::Memberships => memberships(reader, &mut listing)?,
+    }
+    Ok(listing.end())
+}
+
+struct Listing<'a, E> {
+    query: &'a Query,
+    counts: Listed,
+    /// For each column, whether a row had a value.
+    filled: Vec<bool>,
+    row: &'a mut dyn FnMut(&[Value]) -> Result<(), E>,
+}
+
+impl<E: From<Error>> Listing<'_, E> {
+    /// Counts a row of the table, and returns whether it is to be listed.
+    fn takes(&mut self, matches: bool) -> bool {
+        self.counts.all += 1;
+        self.counts.matching += u64::from(matches);
+        let limit = self.query.limit;
+        matches && limit.is_none_or(|limit| self.counts.listed < limit)
+    }
+
+    fn add(&mut self, values: &[Value]) -> Result<(), E> {
+        self.counts.listed += 1;
+        for (filled, value) in self.filled.iter_mut().zip(values) {
+            *filled |= !is_empty(value);
+        }
+        (self.row)(values)
+    }
+
+    fn end(mut self) -> Listed {
+        let columns = self.query.columns.iter().zip(&self.filled);
+        let empty = columns.filter(|(column, filled)| {
+            let field = match &column.source {
+                Source::User(field) | Source::Group(field) => field,
+                _ => return false,
+            };
+            matches!(field, Field::Attribute(_)) && !**filled
+        });
+        if self.counts.listed > 0 {
+            self.counts.empty_attributes = empty.map(|(column, _)| column.name.clone()).collect();
+        }
+        self.counts
+    }
+
+    /// Returns the fields of the columns for which there is one, each with the column's place.
+    fn fields(&self, of: fn(&Source) -> Option<&Field>) -> (Vec<usize>, Vec<Field>) {
+        let columns = self.query.columns.iter().enumerate();
+        let fields =
+            columns.filter_map(|(place, column)| Some((place, of(&column.source)?.clone())));
+        fields.unzip()
+    }
+}
+
+fn user_field(source: &Source) -> Option<&Field> {
+    match source {
+        Source::User(field) => Some(field),
+        _ => None,
+    }
+}
+
+fn group_field(source: &Source) -> Option<&Field> {
+    match source {
+        Source::Group(field) => Some(field),
+        _ => None,
+    }
+}
+
+fn users<E: From<Error>>(reader: &Reader, listing: &mut Listing<'_, E>) -> Result<(), E> {
+    let (_, fields) = listing.fields(user_field);
+    for user in reader.users()?.rows()? {
+        let user = user?;
+        if listing.takes(listing.query.filter.keeps_user(&user)) {
+            let values = user_values(&user, &fields);
+            listing.add(&values)?;
+        }
+    }
+    Ok(())
+}
+
+fn groups<E: From<Error>>(reader: &Reader, listing: &mut Listing<'_, E>) -> Result<(), E> {
+    let (_, fields) = listing.fields(group_field);
+    for group in reader.groups()?.rows()? {
+        let group = group?;
+        if listing.takes(listing.query.filter.keeps_group(&group)) {
+            let values = group_values(&group, &fields);
+            listing.add(&values)?;
+        }
+    }
+    Ok(())
+}
+
+fn user_values(user: &UserRow, fields: &[Field]) -> Vec<Value> {
+    values(user, || user.display_name(), fields)
+}
+
+fn group_values(group: &GroupRow, fields: &[Field]) -> Vec<Value> {
+    values(group, || group.display_name().to_owned(), fields)
+}
+
+/// One side of memberships, by id.
+struct Side {
+    /// Whether it meets the conditions, except the text.
+    selected: bool,
+    /// Whether it contains the text.
+    like: bool,
+    values: Box<[Value]>,
+}
+
+fn memberships<E: From<Error>>(reader: &Reader, listing: &mut Listing<'_, E>) -> Result<(), E> {
+    let filter = &listing.query.filter;
+    let (user_places, user_fields) = listing.fields(user_field);
+    let (group_places, group_fields) = listing.fields(group_field);
+    let mut users: HashMap<UserId, Side> = HashMap::new();
+    for user in reader.users()?.rows()? {
+        let user = user?;
+        let selected = filter.selects_user(&user);
+        let side = Side {
+            selected,
+            like: selected && filter.user_is_like(&user),
+            // What no condition selects is never printed.
+            values: if selected {
+                user_values(&user, &user_fields).into()
+            } else {
+                Box::default()
+            },
+        };
+        users.insert(user.id, side);
+    }
+    let mut groups: HashMap<GroupId, Side> = HashMap::new();
+    for group in reader.groups()?.rows()? {
+        let group = group?;
+        let side = Side {
+            selected: filter.selects_group(&group),
+            like: filter.group_is_like(&group),
+            values: group_values(&group, &group_fields).into(),
+        };
+        groups.insert(group.id, side);
+    }
+    let mut values = vec![Value::Null; listing.query.columns.len()];
+    for membership in reader.memberships()?.rows()? {
+        let membership = membership?;
+        let sides = (
+            users.get(&membership.user_id),
+            groups.get(&membership.group_id),
+        );
+        let (Some(user), Some(group)) = sides else {
+            continue;
+        };
+        let matches = user.selected && group.selected && (user.like || group.like);
+        if !listing.takes(matches) {
+            continue;
+        }
+        for (places, side) in [(&user_places, user), (&group_places, group)] {
+            for (place, value) in places.iter().zip(&side.values) {
+                values[*place] = value.clone();
+            }
+        }
+        own_values(&listing.query.columns, &membership, &mut values);
+        listing.add(&values)?;
+    }
+    Ok(())
+}
+
+/// Sets the columns that belong to the membership itself.
+fn own_values(columns: &[Column], membership: &MembershipRow, values: &mut [Value]) {
+    for (column, value) in columns.iter().zip(values) {
+        match column.source {
+            Source::GrantId => *value = membership.grant_id().into(),
+            Source::Learned => *value = membership.learned.clone().into(),
+            Source::User(_) | Source::Group(_) => {}
+        }
+    }
+}

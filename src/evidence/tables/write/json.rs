@@ -1,0 +1,93 @@
+//! Rows as JSON objects, one on each line.
+
+use std::io::{self, Write};
+
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::Value;
+
+use super::WriteRows;
+use crate::evidence::tables::columns::Column;
+use crate::text;
+
+/// A row as an object with the columns in their order.
+struct Row<'a> {
+    columns: &'a [Column],
+    values: &'a [Value],
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.values.len()))?;
+        for (column, value) in self.columns.iter().zip(self.values) {
+            map.serialize_entry(&column.name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Returns a row in one line, ended by a line break.
+fn line(columns: &[Column], values: &[Value]) -> io::Result<String> {
+    let line = serde_json::to_string(&Row { columns, values })?;
+    Ok(text::json(line))
+}
+
+/// Writes one array of objects.
+pub struct Json<'a, W> {
+    out: W,
+    columns: &'a [Column],
+    is_first: bool,
+}
+
+impl<'a, W: Write> Json<'a, W> {
+    /// Starts the array.
+    ///
+    /// # Errors
+    /// Returns an error if the output fails.
+    pub fn new(mut out: W, columns: &'a [Column]) -> io::Result<Self> {
+        out.write_all(b"[")?;
+        Ok(Self {
+            out,
+            columns,
+            is_first: true,
+        })
+    }
+}
+
+impl<W: Write> WriteRows for Json<'_, W> {
+    fn row(&mut self, values: &[Value]) -> io::Result<()> {
+        let line = line(self.columns, values)?;
+        let start = if self.is_first { "\n  " } else { ",\n  " };
+        self.is_first = false;
+        self.out.write_all(start.as_bytes())?;
+        self.out.write_all(line.trim_end().as_bytes())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let end = if self.is_first { "]\n" } else { "\n]\n" };
+        self.out.write_all(end.as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// Writes an object on each line.
+pub struct JsonLines<'a, W> {
+    out: W,
+    columns: &'a [Column],
+}
+
+impl<'a, W: Write> JsonLines<'a, W> {
+    /// Makes a writer; nothing is written before the first row.
+    pub fn new(out: W, columns: &'a [Column]) -> Self {
+        Self { out, columns }
+    }
+}
+
+impl<W: Write> WriteRows for JsonLines<'_, W> {
+    fn row(&mut self, values: &[Value]) -> io::Result<()> {
+        self.out.write_all(line(self.columns, values)?.as_bytes())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
