@@ -5,6 +5,7 @@
 //! tools abbreviate too have a letter.
 
 mod diff;
+mod export;
 mod show;
 mod verify;
 
@@ -12,6 +13,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::diff::Diff;
+pub use self::export::Export;
 pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
 pub use self::verify::Verify;
 
@@ -80,6 +82,7 @@ pub enum Command {
     Show(Box<Show>),
     Diff(Box<Diff>),
     Verify(Verify),
+    Export(Box<Export>),
     Demo(Demo),
 }
 

@@ -70,6 +70,10 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             let config = config::Verify::new(typed, environment)?;
             commands::verify::run(&config, console)
         }
+        Command::Export(typed) => {
+            let config = config::Export::new(typed, environment)?;
+            commands::export::run(&config, console, &ShutdownSignal::listen()?)
+        }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }

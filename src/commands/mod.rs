@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod diff;
 mod estimate;
+pub mod export;
 mod lookup;
 mod provenance;
 pub mod show;

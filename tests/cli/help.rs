@@ -9,7 +9,7 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "",
     "sync",
     "grant",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 12] = [
     "show memberships",
     "verify",
     "diff",
+    "export",
     "demo",
 ];
 
@@ -75,7 +76,7 @@ fn every_example_of_the_help_works_as_it_stands() {
             .filter(|line| !line.contains("--serve"))
             .collect();
         let first = command.split_whitespace().next().unwrap_or_default();
-        let offline = matches!(first, "show" | "verify" | "demo" | "");
+        let offline = matches!(first, "show" | "verify" | "export" | "demo" | "");
         let okta = if offline {
             Okta::unasked()
         } else {

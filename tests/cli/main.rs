@@ -8,6 +8,7 @@ mod complete;
 mod demo;
 mod diff;
 mod exits;
+mod export;
 mod faults;
 mod guards;
 mod help;

@@ -39,10 +39,11 @@ pub fn print(
         filter: filter(reader, file, table)?,
         limit: table.limit,
     };
+    let names = columns::names_of(&query.columns);
     let mut listed = Ok(Listed::default());
     let written = console.stream(|out| {
         let out = BufWriter::new(out);
-        let mut writer = writer(format, out, &query.columns)?;
+        let mut writer = writer(format, out, &names)?;
         let mut row =
             |values: &[serde_json::Value]| writer.row(values).map_err(anyhow::Error::from);
         listed = rows::list(reader, &query, &mut row);
@@ -82,15 +83,15 @@ fn chosen(table: &ShowTable, format: TableFormat) -> Vec<Column> {
 fn writer<'a>(
     format: TableFormat,
     out: impl Write + 'a,
-    columns: &'a [Column],
+    names: &'a [String],
 ) -> io::Result<Box<dyn WriteRows + 'a>> {
     Ok(match format {
         TableFormat::Text => {
             let fit = Size::of_stdout().map(|size| size.columns);
-            Box::new(Text::new(out, columns, fit))
+            Box::new(Text::new(out, names, fit))
         }
-        TableFormat::Csv => Box::new(Csv::new(out, columns, CsvStyle::default())?),
-        TableFormat::Json => Box::new(Json::new(out, columns)?),
+        TableFormat::Csv => Box::new(Csv::new(out, names, CsvStyle::default())?),
+        TableFormat::Json => Box::new(Json::new(out, names)?),
     })
 }
 

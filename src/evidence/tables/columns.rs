@@ -118,6 +118,11 @@ pub fn named(table: Table, name: &str) -> Result<Column, String> {
     })
 }
 
+/// Returns the names of columns.
+pub fn names_of(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|column| column.name.clone()).collect()
+}
+
 /// Returns the names of all columns of a table, except attributes.
 pub fn names(table: Table) -> Vec<String> {
     let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::WriteRows;
 use crate::evidence::cells::{csv_text, csv_value, plain, write_record};
-use crate::evidence::tables::columns::Column;
 
 /// The mark by which Excel recognizes UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -31,19 +30,18 @@ impl<W: Write> Csv<W> {
     ///
     /// # Errors
     /// Returns an error if the output fails.
-    pub fn new(mut out: W, columns: &[Column], style: CsvStyle) -> io::Result<Self> {
+    pub fn new(mut out: W, names: &[String], style: CsvStyle) -> io::Result<Self> {
         if style.bom {
             out.write_all(BYTE_ORDER_MARK)?;
         }
         let mut out = ::csv::WriterBuilder::new()
             .terminator(::csv::Terminator::CRLF)
             .from_writer(out);
-        let names = columns.iter().map(|column| column.name.as_str());
-        let escaped = |name: &str| match style.raw {
-            true => name.to_owned(),
+        let escaped = |name: &String| match style.raw {
+            true => name.clone(),
             false => csv_text(name),
         };
-        write_record(&mut out, names.map(escaped))?;
+        write_record(&mut out, names.iter().map(escaped))?;
         Ok(Self {
             out,
             raw: style.raw,

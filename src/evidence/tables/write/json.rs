@@ -6,35 +6,34 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
 use super::WriteRows;
-use crate::evidence::tables::columns::Column;
 use crate::text;
 
 /// A row as an object with the columns in their order.
 struct Row<'a> {
-    columns: &'a [Column],
+    names: &'a [String],
     values: &'a [Value],
 }
 
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.values.len()))?;
-        for (column, value) in self.columns.iter().zip(self.values) {
-            map.serialize_entry(&column.name, value)?;
+        for (name, value) in self.names.iter().zip(self.values) {
+            map.serialize_entry(name, value)?;
         }
         map.end()
     }
 }
 
 /// Returns a row in one line, ended by a line break.
-fn line(columns: &[Column], values: &[Value]) -> io::Result<String> {
-    let line = serde_json::to_string(&Row { columns, values })?;
+fn line(names: &[String], values: &[Value]) -> io::Result<String> {
+    let line = serde_json::to_string(&Row { names, values })?;
     Ok(text::json(line))
 }
 
 /// Writes one array of objects.
 pub struct Json<'a, W> {
     out: W,
-    columns: &'a [Column],
+    names: &'a [String],
     is_first: bool,
 }
 
@@ -43,11 +42,11 @@ impl<'a, W: Write> Json<'a, W> {
     ///
     /// # Errors
     /// Returns an error if the output fails.
-    pub fn new(mut out: W, columns: &'a [Column]) -> io::Result<Self> {
+    pub fn new(mut out: W, names: &'a [String]) -> io::Result<Self> {
         out.write_all(b"[")?;
         Ok(Self {
             out,
-            columns,
+            names,
             is_first: true,
         })
     }
@@ -55,7 +54,7 @@ impl<'a, W: Write> Json<'a, W> {
 
 impl<W: Write> WriteRows for Json<'_, W> {
     fn row(&mut self, values: &[Value]) -> io::Result<()> {
-        let line = line(self.columns, values)?;
+        let line = line(self.names, values)?;
         let start = if self.is_first { "\n  " } else { ",\n  " };
         self.is_first = false;
         self.out.write_all(start.as_bytes())?;
@@ -72,19 +71,19 @@ impl<W: Write> WriteRows for Json<'_, W> {
 /// Writes an object on each line.
 pub struct JsonLines<'a, W> {
     out: W,
-    columns: &'a [Column],
+    names: &'a [String],
 }
 
 impl<'a, W: Write> JsonLines<'a, W> {
     /// Makes a writer; nothing is written before the first row.
-    pub fn new(out: W, columns: &'a [Column]) -> Self {
-        Self { out, columns }
+    pub fn new(out: W, names: &'a [String]) -> Self {
+        Self { out, names }
     }
 }
 
 impl<W: Write> WriteRows for JsonLines<'_, W> {
     fn row(&mut self, values: &[Value]) -> io::Result<()> {
-        self.out.write_all(line(self.columns, values)?.as_bytes())
+        self.out.write_all(line(self.names, values)?.as_bytes())
     }
 
     fn end(&mut self) -> io::Result<()> {

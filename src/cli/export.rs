@@ -1,0 +1,48 @@
+//! The command line of `export`.
+
+use clap::Args;
+
+/// Export a snapshot as CSV, JSON lines, a workbook or plain SQLite tables
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+A folder gets one file for each table (users, groups, memberships, domains, warnings), or
+okta-ciam.xlsx or okta-ciam.db, and manifest.json and SHA256SUMS, which sha256sum -c
+checks. Equal snapshots give equal files. export replaces files of these names only.
+
+In CSV, a text that a spreadsheet would run as a formula gets a leading apostrophe.
+
+Examples:
+  Write a workbook:
+    okta-ciam demo
+    okta-ciam export -f demo.c1z --format xlsx -o access.xlsx
+
+  Write CSV files with check sums into a folder, and check them:
+    okta-ciam export -f demo.c1z --format csv -o evidence
+    cd evidence && sha256sum -c SHA256SUMS && cd ..
+
+  Write one table to standard output:
+    okta-ciam export -f demo.c1z --format jsonl --table memberships \\
+      --columns user_login,group_name,profile.department -o -")]
+pub struct Export {
+    /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Write csv, jsonl, xlsx or sqlite [required]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Write to this folder or file; - is standard output [required]
+    #[arg(short, long = "to", value_name = "PATH")]
+    pub out: Option<String>,
+    /// Export only these tables: users, groups, memberships, domains, warnings
+    #[arg(long, value_name = "TABLES", value_delimiter = ',')]
+    pub table: Vec<String>,
+    /// Export these columns of the one --table; profile.NAME is an attribute of the profile
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Leave texts in CSV that a spreadsheet would run as they are
+    #[arg(long)]
+    pub raw: bool,
+    /// Start CSV files with a byte order mark, by which Excel recognizes UTF-8
+    #[arg(long)]
+    pub bom: bool,
+}

@@ -1,0 +1,259 @@
+//! The options of `export`.
+
+use std::path::{Path, PathBuf};
+
+use super::environment::Setting;
+use super::show::chosen_columns;
+use super::{Environment, Error, snapshot_to_read};
+use crate::cli;
+use crate::evidence::export::{Plan, Sheet};
+use crate::evidence::tables::write::CsvStyle;
+
+/// A checked `export`.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// The snapshot.
+    pub file: PathBuf,
+    /// The format.
+    pub format: ExportFormat,
+    /// Where to.
+    pub destination: Destination,
+    /// The tables and their columns.
+    pub plans: Vec<Plan>,
+    /// What CSV looks like.
+    pub style: CsvStyle,
+}
+
+/// The format of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ExportFormat {
+    Csv,
+    JsonLines,
+    Xlsx,
+    Sqlite,
+}
+
+impl ExportFormat {
+    /// Returns the ending of a file's name.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::JsonLines => "jsonl",
+            Self::Xlsx => "xlsx",
+            Self::Sqlite => "db",
+        }
+    }
+
+    /// Returns whether one file contains all tables.
+    pub fn is_one_file(self) -> bool {
+        matches!(self, Self::Xlsx | Self::Sqlite)
+    }
+
+    fn is_ending_of(self, path: &Path) -> bool {
+        let ending = path
+            .extension()
+            .map(|ending| ending.to_string_lossy().to_lowercase());
+        match (self, ending.as_deref()) {
+            (Self::Sqlite, Some(ending)) => matches!(ending, "db" | "sqlite" | "sqlite3"),
+            (format, ending) => ending == Some(format.ending()),
+        }
+    }
+}
+
+/// Where an export goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output: one table.
+    Stdout,
+    /// One file.
+    File(PathBuf),
+    /// A folder with a manifest.
+    Folder(PathBuf),
+}
+
+const FORMATS: &str = "csv, jsonl, xlsx or sqlite";
+
+impl Export {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Returns an error for the first invalid option.
+    pub fn new(typed: &cli::Export, environment: &Environment) -> Result<Self, Error> {
+        let file = snapshot_to_read(typed.file.as_ref(), environment)?;
+        let missing = |flag: &str, expected: &str| Error(format!("{flag} is required: {expected}"));
+        let format = typed.format.as_ref();
+        let format = format.ok_or_else(|| missing("--format", FORMATS))?;
+        let format = Setting::new("--format", format).parse(read_format, FORMATS)?;
+        let out = typed.out.as_ref().filter(|out| !out.is_empty());
+        let out = out.ok_or_else(|| missing("-o", "a folder, a file, or - for standard output"))?;
+        let plans = plans(typed)?;
+        let style = CsvStyle {
+            raw: typed.raw,
+            bom: typed.bom,
+        };
+        if format != ExportFormat::Csv && style != CsvStyle::default() {
+            let flag = if typed.raw { "--raw" } else { "--bom" };
+            return Err(Error(format!("{flag} requires --format csv")));
+        }
+        Ok(Self {
+            destination: destination(out, format, &plans)?,
+            file,
+            format,
+            plans,
+            style,
+        })
+    }
+}
+
+fn read_format(text: &str) -> Option<ExportFormat> {
+    match text {
+        "csv" => Some(ExportFormat::Csv),
+        "jsonl" => Some(ExportFormat::JsonLines),
+        "xlsx" => Some(ExportFormat::Xlsx),
+        "sqlite" => Some(ExportFormat::Sqlite),
+        _ => None,
+    }
+}
+
+fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
+    let sheets = if typed.table.is_empty() {
+        Sheet::ALL.to_vec()
+    } else {
+        let one = |text: &String| {
+            let find = |text: &str| Sheet::ALL.into_iter().find(|sheet| sheet.as_str() == text);
+            Setting::new("--table", text).parse(find, Sheet::ALL.map(Sheet::as_str).join(", "))
+        };
+        let mut sheets = typed.table.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+        sheets.sort_unstable();
+        sheets.dedup();
+        sheets
+    };
+    if typed.columns.is_empty() {
+        return Ok(sheets.iter().map(|sheet| Plan::new(*sheet, &[])).collect());
+    }
+    let [sheet] = sheets[..] else {
+        return Err(Error(
+            "--columns requires one --table, whose columns they are".to_owned(),
+        ));
+    };
+    let table = sheet.table().ok_or_else(|| {
+        let name = sheet.as_str();
+        Error(format!("--columns cannot be used with --table {name}"))
+    })?;
+    let columns = chosen_columns(table, &typed.columns)?;
+    Ok(vec![Plan::new(sheet, &columns)])
+}
+
+/// A path is a file if it ends like one of the format, and a folder otherwise, or if it is one.
+fn destination(out: &str, format: ExportFormat, plans: &[Plan]) -> Result<Destination, Error> {
+    let path = Path::new(out);
+    let is_one_table = plans.len() == 1;
+    if out == "-" {
+        if format.is_one_file() {
+            let ending = format.ending();
+            return Err(Error(format!(
+                "-o - is for csv and jsonl; name a file, such as okta-ciam.{ending}"
+            )));
+        }
+        return match is_one_table {
+            true => Ok(Destination::Stdout),
+            false => Err(Error(
+                "-o - takes one table; choose it with --table, such as --table users".to_owned(),
+            )),
+        };
+    }
+    if path.is_dir() || out.ends_with('/') || !format.is_ending_of(path) {
+        return Ok(Destination::Folder(path.to_owned()));
+    }
+    if !format.is_one_file() && !is_one_table {
+        return Err(Error(format!(
+            "{out} is one file, and there are {} tables; name a folder, or choose one with --table",
+            plans.len()
+        )));
+    }
+    Ok(Destination::File(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn export(arguments: &[(&str, &str)]) -> Result<Export, Error> {
+        let mut typed = cli::Export::default();
+        for (name, value) in arguments {
+            let value = (*value).to_owned();
+            match *name {
+                "format" => typed.format = Some(value),
+                "out" => typed.out = Some(value),
+                "table" => typed.table.push(value),
+                "columns" => typed.columns.push(value),
+                "raw" => typed.raw = true,
+                other => panic!("{other}"),
+            }
+        }
+        Export::new(&typed, &Environment::default())
+    }
+
+    #[test]
+    fn a_path_is_a_file_if_it_ends_like_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join("a.xlsx");
+        std::fs::create_dir(&odd).unwrap();
+        let odd = odd.to_str().unwrap();
+        for (format, out, expected) in [
+            ("xlsx", "a.xlsx", Destination::File("a.xlsx".into())),
+            ("xlsx", "a", Destination::Folder("a".into())),
+            ("xlsx", odd, Destination::Folder(odd.into())),
+            ("sqlite", "a.sqlite3", Destination::File("a.sqlite3".into())),
+            ("csv", "a.csv", Destination::File("a.csv".into())),
+            ("csv", "a.csv/", Destination::Folder("a.csv/".into())),
+            ("jsonl", "-", Destination::Stdout),
+        ] {
+            let found = export(&[("format", format), ("out", out), ("table", "users")]).unwrap();
+            assert_eq!(found.destination, expected, "{format} {out}");
+        }
+    }
+
+    #[test]
+    fn options_that_do_not_fit_are_refused_with_what_to_write_instead() {
+        for (arguments, part) in [
+            (&[("out", "a")][..], "--format is required"),
+            (&[("format", "csv")], "-o is required"),
+            (
+                &[("format", "pdf"), ("out", "a")],
+                "csv, jsonl, xlsx or sqlite",
+            ),
+            (&[("format", "csv"), ("out", "-")], "--table users"),
+            (
+                &[("format", "xlsx"), ("out", "-"), ("table", "users")],
+                "okta-ciam.xlsx",
+            ),
+            (&[("format", "csv"), ("out", "a.csv")], "name a folder"),
+            (
+                &[("format", "csv"), ("out", "a"), ("table", "user")],
+                "users, groups",
+            ),
+            (
+                &[("format", "csv"), ("out", "a"), ("columns", "id")],
+                "requires one --table",
+            ),
+            (
+                &[
+                    ("format", "csv"),
+                    ("out", "a"),
+                    ("table", "domains"),
+                    ("columns", "id"),
+                ],
+                "cannot be used with --table domains",
+            ),
+            (
+                &[("format", "xlsx"), ("out", "a"), ("raw", "")],
+                "--raw requires --format csv",
+            ),
+        ] {
+            let error = export(arguments).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

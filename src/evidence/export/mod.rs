@@ -1,0 +1,126 @@
+//! A snapshot in formats that other programs read: CSV, JSON lines, a workbook, and plain SQLite tables.
+//!
+//! - Every format has the same sheets, columns and rows, in the order of ids, and equal snapshots give equal bytes.
+//! - Users, groups and memberships have the columns of [`tables`](super::tables); domains and warnings those of the file.
+//! - Rows are written as they are read.
+
+mod about;
+mod manifest;
+mod sqlite;
+mod xlsx;
+
+use serde_json::Value;
+
+pub use self::about::about;
+pub use self::manifest::{Exported, Manifest, check_sums};
+pub use self::sqlite::sqlite;
+pub use self::xlsx::{MAX_ROWS, xlsx};
+use super::tables::Table;
+use super::tables::columns::{self, Column, Default};
+use super::tables::filter::Filter;
+use super::tables::rows::{self, Query};
+use crate::snapshot::{DomainUsers, Error, Reader, Record, Warning};
+
+/// A table of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are the tables'")]
+pub enum Sheet {
+    Users,
+    Groups,
+    Memberships,
+    Domains,
+    Warnings,
+}
+
+impl Sheet {
+    /// All sheets, in the order of the output.
+    pub const ALL: [Self; 5] = [
+        Self::Users,
+        Self::Groups,
+        Self::Memberships,
+        Self::Domains,
+        Self::Warnings,
+    ];
+
+    /// Returns the name, as it is typed and used for files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Groups => "groups",
+            Self::Memberships => "memberships",
+            Self::Domains => "domains",
+            Self::Warnings => "warnings",
+        }
+    }
+
+    /// Returns the table whose columns can be chosen, if this is one.
+    pub fn table(self) -> Option<Table> {
+        match self {
+            Self::Users => Some(Table::Users),
+            Self::Groups => Some(Table::Groups),
+            Self::Memberships => Some(Table::Memberships),
+            Self::Domains | Self::Warnings => None,
+        }
+    }
+}
+
+/// A sheet with the columns that it is to have.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The sheet.
+    pub sheet: Sheet,
+    /// The columns of a table; nothing for the others, which have all of theirs.
+    columns: Vec<Column>,
+}
+
+impl Plan {
+    /// Returns a plan with the chosen columns; all columns if none is chosen.
+    pub fn new(sheet: Sheet, chosen: &[Column]) -> Self {
+        let columns = match sheet.table() {
+            Some(table) if chosen.is_empty() => columns::default(table, Default::All),
+            _ => chosen.to_vec(),
+        };
+        Self { sheet, columns }
+    }
+
+    /// Returns the names of the columns.
+    pub fn names(&self) -> Vec<String> {
+        let stored = match self.sheet {
+            Sheet::Domains => DomainUsers::columns(),
+            Sheet::Warnings => Warning::columns(),
+            _ => return columns::names_of(&self.columns),
+        };
+        stored.iter().map(|column| column.name.to_owned()).collect()
+    }
+
+    /// Reads the rows, and returns how many there are.
+    ///
+    /// # Errors
+    /// Returns an error if the snapshot is damaged, and the first error of `row`.
+    pub fn rows<E: From<Error>>(
+        &self,
+        reader: &Reader,
+        row: &mut dyn FnMut(&[Value]) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let Some(table) = self.sheet.table() else {
+            let rows = if self.sheet == Sheet::Domains {
+                cells(&reader.domains()?)
+            } else {
+                cells(&reader.warnings()?)
+            };
+            rows.iter().try_for_each(|cells| row(cells))?;
+            return Ok(rows.len() as u64);
+        };
+        let query = Query {
+            table,
+            columns: self.columns.clone(),
+            filter: Filter::default(),
+            limit: None,
+        };
+        Ok(rows::list(reader, &query, row)?.listed)
+    }
+}
+
+fn cells<R: Record>(rows: &[R]) -> Vec<Vec<Value>> {
+    rows.iter().map(Record::cells).collect()
+}

@@ -1,0 +1,240 @@
+//! A snapshot as a workbook, with one sheet for each table and one about the snapshot.
+//!
+//! - Texts stay texts: a cell that starts like a formula is not one, so nothing is escaped.
+//! - Rows go to temporary files, not to memory.
+//! - The times inside the file are those of the snapshot, so that equal snapshots give equal bytes.
+
+use std::io::{Seek, Write};
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet};
+use serde_json::{Map, Value};
+
+use super::Plan;
+use crate::evidence::cells::plain;
+use crate::snapshot::Reader;
+use crate::text::number;
+
+/// How many rows a sheet has room for, without the header (Excel's limit).
+pub const MAX_ROWS: u64 = 1_048_575;
+/// How many characters a cell has room for, counted as UTF-16 (Excel's limit).
+const MAX_CELL: usize = 32_767;
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The rows of each sheet.
+    pub rows: Vec<u64>,
+    /// How many cells were too long for Excel, and end in an ellipsis.
+    pub cut: u64,
+}
+
+/// Writes a workbook.
+///
+/// # Errors
+/// Returns an error if a table has more rows than a sheet has room for, if the snapshot is damaged, if the output fails, and
+/// the first error of `check`, which is called for every row.
+pub fn xlsx(
+    reader: &Reader,
+    plans: &[Plan],
+    about: &Map<String, Value>,
+    out: impl Write + Seek + Send,
+    check: &dyn Fn() -> anyhow::Result<()>,
+) -> anyhow::Result<Written> {
+    let mut workbook = Workbook::new();
+    let created = created(reader.info().ended_at).context("the time of the snapshot")?;
+    workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
+    let mut written = Written::default();
+    for plan in plans {
+        let mut sheet = Sheet::new(workbook.add_worksheet_with_low_memory()?, plan)?;
+        let mut row = |values: &[Value]| {
+            check()?;
+            sheet.add(values)
+        };
+        plan.rows(reader, &mut row)?;
+        written.rows.push(u64::from(sheet.rows));
+        written.cut += sheet.cut;
+        sheet.end()?;
+    }
+    written.cut += about_sheet(workbook.add_worksheet_with_low_memory()?, about)?;
+    workbook
+        .save_to_writer(out)
+        .context("cannot write the workbook")?;
+    Ok(written)
+}
+
+fn created(time: Timestamp) -> anyhow::Result<ExcelDateTime> {
+    Ok(ExcelDateTime::from_timestamp(time.as_second())?)
+}
+
+/// A sheet that is being written.
+struct Sheet<'a> {
+    sheet: &'a mut Worksheet,
+    name: &'static str,
+    columns: u16,
+    rows: u32,
+    cut: u64,
+}
+
+impl<'a> Sheet<'a> {
+    fn new(sheet: &'a mut Worksheet, plan: &Plan) -> anyhow::Result<Self> {
+        let names = plan.names();
+        let name = plan.sheet.as_str();
+        sheet.set_name(capitalized(name))?;
+        sheet.set_freeze_panes(1, 0)?;
+        let bold = Format::new().set_bold();
+        let mut columns = 0;
+        for name in &names {
+            sheet.set_column_width(columns, width(name))?;
+            sheet.write_string_with_format(0, columns, name, &bold)?;
+            columns += 1;
+        }
+        Ok(Self {
+            sheet,
+            name,
+            columns,
+            rows: 0,
+            cut: 0,
+        })
+    }
+
+    fn add(&mut self, values: &[Value]) -> anyhow::Result<()> {
+        if u64::from(self.rows) == MAX_ROWS {
+            bail!(
+                "the {} have more than {} rows, for which a sheet of Excel has no room; use --format csv",
+                self.name,
+                number(MAX_ROWS)
+            );
+        }
+        self.rows += 1;
+        for (column, value) in (0..).zip(values) {
+            self.cut += u64::from(write(self.sheet, self.rows, column, value)?);
+        }
+        Ok(())
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        if self.columns > 0 {
+            self.sheet.autofilter(0, 0, self.rows, self.columns - 1)?;
+        }
+        Ok(())
+    }
+}
+
+fn about_sheet(sheet: &mut Worksheet, about: &Map<String, Value>) -> anyhow::Result<u64> {
+    sheet.set_name("About")?;
+    sheet.set_column_width(0, 28)?;
+    sheet.set_column_width(1, 72)?;
+    let mut cut = 0;
+    for (row, (name, value)) in (0..).zip(about) {
+        sheet.write_string(row, 0, name)?;
+        cut += u64::from(write(sheet, row, 1, value)?);
+    }
+    Ok(cut)
+}
+
+/// Writes a cell, and returns whether its text was cut.
+fn write(sheet: &mut Worksheet, row: u32, column: u16, value: &Value) -> anyhow::Result<bool> {
+    match value {
+        Value::Null => {}
+        Value::Bool(is_true) => {
+            sheet.write_boolean(row, column, *is_true)?;
+        }
+        Value::Number(number) => match exact(number) {
+            Some(number) => {
+                sheet.write_number(row, column, number)?;
+            }
+            None => {
+                sheet.write_string(row, column, number.to_string())?;
+            }
+        },
+        other => {
+            let text = plain(other);
+            let short = cut(&text);
+            sheet.write_string(row, column, short.as_deref().unwrap_or(&text))?;
+            return Ok(short.is_some());
+        }
+    }
+    Ok(false)
+}
+
+/// Returns a number as Excel stores it, if it keeps all digits.
+fn exact(number: &serde_json::Number) -> Option<f64> {
+    let text = number.to_string();
+    number
+        .as_f64()
+        .filter(|real| real.is_finite() && real.to_string() == text)
+}
+
+/// Returns a text that fits into a cell, if this one does not.
+fn cut(text: &str) -> Option<String> {
+    if text.len() <= MAX_CELL || text.encode_utf16().count() <= MAX_CELL {
+        return None;
+    }
+    let mut units = 0;
+    let fits = text.char_indices().find(|(_, c)| {
+        units += c.len_utf16();
+        units >= MAX_CELL
+    });
+    let end = fits.map_or(text.len(), |(place, _)| place);
+    Some(format!("{}…", &text[..end]))
+}
+
+fn capitalized(name: &str) -> String {
+    let mut chars = name.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+/// Returns the width of a column, in characters. What is in it is not known before it is written.
+fn width(name: &str) -> f64 {
+    if name == "grant_id" {
+        return 62.0;
+    }
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    if ends(&["email", "login", "description", "message", "profile"]) {
+        36.0
+    } else if ends(&["name"]) || name.starts_with("profile.") {
+        26.0
+    } else if ends(&["id", "created", "updated", "activated", "changed", "at"]) {
+        24.0
+    } else {
+        16.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_for_a_cell_is_cut_to_the_longest_that_fits() {
+        for (text, length) in [
+            ("a".repeat(MAX_CELL), None),
+            ("a".repeat(MAX_CELL + 1), Some(MAX_CELL)),
+            ("😀".repeat(MAX_CELL), Some(MAX_CELL)),
+            ("é".repeat(MAX_CELL), None),
+        ] {
+            let short = cut(&text);
+            let units = short.as_ref().map(|short| short.encode_utf16().count());
+            assert!(units.is_none_or(|units| units <= MAX_CELL && units + 1 >= MAX_CELL));
+            assert_eq!(units.is_some(), length.is_some());
+        }
+    }
+
+    #[test]
+    fn a_number_that_excel_cannot_store_stays_a_text() {
+        for (text, number) in [
+            ("7", Some(7.0)),
+            ("-2.5", Some(-2.5)),
+            ("12345678901234567890", None),
+            ("0.10", None),
+        ] {
+            let parsed: serde_json::Number = serde_json::from_str(text).unwrap();
+            assert_eq!(exact(&parsed), number, "{text}");
+        }
+    }
+}
