@@ -1,7 +1,8 @@
 //! The commands over snapshots: `cargo bench --bench evidence`. Each process is measured apart; medians of five.
 //!
 //! `diff` compares 1,000,000 memberships a side, of which 1 % changed, from plain SQLite files; SQLite's own `sqldiff`
-//! compares the same rows, where it is installed. `-- write FOLDER` writes the two files and ends.
+//! compares the same rows, where it is installed. `show users --like` searches 100,000 users, and `export` writes 300,000
+//! memberships. `-- write FOLDER` writes the files and ends; `-- NAME` runs the cases whose name starts with it.
 
 #![allow(clippy::print_stdout, reason = "the result")]
 #![allow(missing_docs, reason = "a program")]
@@ -22,6 +23,8 @@ const USERS: u32 = 100_000;
 const GROUPS: u32 = 2_000;
 /// Members of each group.
 const MEMBERS: u32 = 500;
+/// Members of each group in the snapshot that is exported.
+const FEW_MEMBERS: u32 = 150;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,12 +36,40 @@ fn main() -> anyhow::Result<()> {
     if let [first, folder] = &arguments[..]
         && first == "write"
     {
-        return write_both(Path::new(folder));
+        return write_all(Path::new(folder));
     }
+    let arguments = arguments.iter().filter(|word| !word.starts_with("--"));
+    let chosen: Vec<&String> = arguments.collect();
+    let wanted =
+        |name: &str| chosen.is_empty() || chosen.iter().any(|word| name.starts_with(*word));
     let folder = tempfile::tempdir()?;
-    write_both(folder.path())?;
-    let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+    write_all(folder.path())?;
     let program = env!("CARGO_BIN_EXE_okta-ciam");
+    let file = |name: &str| folder.path().join(name);
+    if wanted("show") {
+        let new = file("new.db");
+        let find = ["show", "-f", text(&new)?, "users", "--like", "user.77"];
+        case("show users --like", program, &find)?;
+    }
+    for format in ["xlsx", "csv"] {
+        if wanted("export") {
+            let (small, out) = (file("small.db"), file(&format!("out-{format}")));
+            let export = [
+                "export",
+                "-f",
+                text(&small)?,
+                "--format",
+                format,
+                "-o",
+                text(&out)?,
+            ];
+            case(&format!("export --format {format}"), program, &export)?;
+        }
+    }
+    if !wanted("diff") {
+        return Ok(());
+    }
+    let (old, new) = (file("old.db"), file("new.db"));
     let (old, new) = (text(&old)?, text(&new)?);
     case("diff", program, &["diff", old, new, "--exit-zero"])?;
     // Its tables, not the view that joins them.
@@ -60,9 +91,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_both(folder: &Path) -> anyhow::Result<()> {
-    write(&folder.join("old.db"), false)?;
-    write(&folder.join("new.db"), true)
+fn write_all(folder: &Path) -> anyhow::Result<()> {
+    write(&folder.join("old.db"), false, MEMBERS)?;
+    write(&folder.join("new.db"), true, MEMBERS)?;
+    write(&folder.join("small.db"), false, FEW_MEMBERS)
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {
@@ -90,7 +122,7 @@ fn case(name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Writes a snapshot. In the changed one, one member in a hundred of each group is another user.
-fn write(path: &Path, changed: bool) -> anyhow::Result<()> {
+fn write(path: &Path, changed: bool, members: u32) -> anyhow::Result<()> {
     let run = Run {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,
@@ -125,19 +157,19 @@ fn write(path: &Path, changed: bool) -> anyhow::Result<()> {
             created: None,
             last_updated: None,
             last_membership_updated: None,
-            members_reported: Some(u64::from(MEMBERS)),
+            members_reported: Some(u64::from(members)),
             has_admin_privilege: Some(false),
             profile,
         };
-        let count = Some(u64::from(MEMBERS));
+        let count = Some(u64::from(members));
         let read = GroupMembers {
             learned: Learned::Listed,
             seen: count,
             kept: count,
         };
         writer.group(&group, &read)?;
-        let step = USERS / MEMBERS;
-        let members = (0..MEMBERS).map(|place| {
+        let step = USERS / members;
+        let members = (0..members).map(|place| {
             let shift = u32::from(changed && place % 100 == 0);
             user_id(place * step + number % (step - 1) + shift)
         });

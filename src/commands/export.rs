@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
 use crate::commands::lookup::Unchanged;
 use crate::config::{Destination, Export, ExportFormat};
 use crate::console::Console;
-use crate::evidence::export::{Exported, Manifest, Plan, about, check_sums, sqlite, xlsx};
+use crate::evidence::export::{Exported, Facts, Manifest, Plan, about, check_sums, sqlite, xlsx};
 use crate::evidence::tables::write::{Csv, JsonLines, WriteRows};
 use crate::exit::Exit;
 use crate::signal::ShutdownSignal;
@@ -58,7 +58,7 @@ pub fn run(config: &Export, console: &Console, stop: &ShutdownSignal) -> anyhow:
 struct Job<'a> {
     config: &'a Export,
     reader: &'a Reader,
-    about: &'a Map<String, Value>,
+    about: &'a Facts,
     stop: &'a ShutdownSignal,
 }
 
@@ -127,7 +127,7 @@ impl Job<'_> {
         let written = self.write_content(&temporary, plans);
         let counts = written.with_context(|| format!("cannot write {}", target.display()))?;
         let sheets = plans.iter().map(|plan| plan.sheet.as_str().to_owned());
-        let rows = sheets.zip(counts.into_iter().map(Value::from)).collect();
+        let rows = Facts(sheets.zip(counts.into_iter().map(Value::from)).collect());
         let (bytes, sha256) = c1z::fingerprint(temporary.path())?;
         let exported = Exported {
             name: name.to_string_lossy().into_owned(),
@@ -217,7 +217,7 @@ fn write_text(target: &Path, text: &str) -> anyhow::Result<Complete> {
     let (bytes, sha256) = c1z::fingerprint(temporary.path())?;
     let exported = Exported {
         name: name.to_string_lossy().into_owned(),
-        rows: Map::new(),
+        rows: Facts::default(),
         bytes,
         sha256,
     };
@@ -239,7 +239,7 @@ struct Printed<'a> {
 fn report(
     console: &Console,
     path: &Path,
-    about: &Map<String, Value>,
+    about: &Facts,
     files: Vec<Exported>,
 ) -> anyhow::Result<()> {
     let manifest = Manifest {
@@ -253,7 +253,7 @@ fn report(
     console.result(&printed, || {
         let mut text = format!("{}\n", clean(&printed.path));
         for file in &manifest.files {
-            let rows = file.rows.iter().map(|(table, rows)| {
+            let rows = file.rows.0.iter().map(|(table, rows)| {
                 let noun = table.trim_end_matches('s');
                 count(rows.as_u64().unwrap_or_default(), noun)
             });

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -34,6 +34,14 @@ pub fn csv_value(value: &Value) -> String {
         Value::String(text) => csv_text(text),
         other => plain(other),
     }
+}
+
+/// Returns a number as a float, if a float keeps all digits.
+pub fn exact_float(number: &Number) -> Option<f64> {
+    let text = number.to_string();
+    let real = number.as_f64().filter(|real| real.is_finite())?;
+    let shortest = Number::from_f64(real)?.to_string();
+    (text == shortest || text == real.to_string()).then_some(real)
 }
 
 /// Writes a record of CSV.
@@ -97,6 +105,20 @@ mod tests {
         assert_eq!(csv_value(&Value::from(-7)), "-7");
         assert_eq!(csv_value(&Value::Null), "");
         assert_eq!(csv_value(&Value::from(vec!["=a"])), "[\"=a\"]");
+    }
+
+    #[test]
+    fn a_number_that_a_float_cannot_keep_is_none() {
+        for (text, number) in [
+            ("7", Some(7.0)),
+            ("-2.5", Some(-2.5)),
+            ("0.0", Some(0.0)),
+            ("12345678901234567890", None),
+            ("0.10", None),
+        ] {
+            let parsed: Number = serde_json::from_str(text).unwrap();
+            assert_eq!(exact_float(&parsed), number, "{text}");
+        }
     }
 
     #[test]

@@ -1,25 +1,37 @@
 //! What an export says about the snapshot that it comes from.
 
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, Serializer};
+use serde_json::Value;
 
-use crate::snapshot::{FileInfo, rfc3339};
+use crate::snapshot::{FileInfo, Record as _, RunMetadata, rfc3339};
+
+/// Names with values, in an order that a JSON object of them keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts(pub Vec<(String, Value)>);
+
+impl Serialize for Facts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
 
 /// Returns who took the snapshot, where, when and how, in the order in which the file has it. A snapshot of another program
 /// has its run and its times only.
 ///
 /// # Errors
 /// Returns an error if the facts cannot be written as JSON, which is a bug.
-pub fn about(info: &FileInfo) -> serde_json::Result<Map<String, Value>> {
-    let facts = match &info.metadata {
-        Some(metadata) => serde_json::to_value(metadata)?,
-        None => serde_json::json!({
-            "sync_id": info.sync_id,
-            "started_at": rfc3339(info.started_at),
-            "ended_at": rfc3339(info.ended_at),
-        }),
+pub fn about(info: &FileInfo) -> serde_json::Result<Facts> {
+    let Some(metadata) = &info.metadata else {
+        let times = [("started_at", info.started_at), ("ended_at", info.ended_at)];
+        let times = times.map(|(name, time)| (name, rfc3339(time)));
+        let facts = [("sync_id", info.sync_id.clone())].into_iter().chain(times);
+        let facts = facts.map(|(name, value)| (name.to_owned(), value.into()));
+        return Ok(Facts(facts.collect()));
     };
-    Ok(match facts {
-        Value::Object(facts) => facts,
-        _ => Map::new(),
-    })
+    let values = serde_json::to_value(metadata)?;
+    let facts = RunMetadata::columns().iter().map(|column| {
+        let value = values.get(column.name).cloned();
+        (column.name.to_owned(), value.unwrap_or_default())
+    });
+    Ok(Facts(facts.collect()))
 }

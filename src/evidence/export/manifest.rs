@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::Facts;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 /// A file of an export.
 #[derive(Clone, Debug, Serialize)]
@@ -11,7 +11,7 @@ pub struct Exported {
     /// Its name in the folder.
     pub name: String,
     /// The rows of each table in it.
-    pub rows: Map<String, Value>,
+    pub rows: Facts,
     /// Its length.
     pub bytes: u64,
     /// Its SHA-256, in hexadecimal.
@@ -22,7 +22,7 @@ pub struct Exported {
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     /// The facts about the snapshot.
-    pub snapshot: Map<String, Value>,
+    pub snapshot: Facts,
     /// The files.
     pub files: Vec<Exported>,
 }

@@ -11,7 +11,7 @@ mod xlsx;
 
 use serde_json::Value;
 
-pub use self::about::about;
+pub use self::about::{Facts, about};
 pub use self::manifest::{Exported, Manifest, check_sums};
 pub use self::sqlite::sqlite;
 pub use self::xlsx::{MAX_ROWS, xlsx};

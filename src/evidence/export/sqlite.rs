@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
-use super::Plan;
-use crate::evidence::cells::plain;
+use super::{Facts, Plan};
+use crate::evidence::cells::{exact_float, plain};
 use crate::snapshot::{PRAGMAS, Reader};
 
 /// Writes the tables into an empty file, and returns how many rows each has.
@@ -19,14 +19,14 @@ use crate::snapshot::{PRAGMAS, Reader};
 pub fn sqlite(
     reader: &Reader,
     plans: &[Plan],
-    about: &Map<String, Value>,
+    about: &Facts,
     path: &Path,
     check: &dyn Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u64>> {
     let db = Connection::open(path)?;
     db.execute_batch(PRAGMAS)?;
     db.execute_batch("begin; create table about (name text not null primary key, value)")?;
-    for (name, value) in about {
+    for (name, value) in &about.0 {
         let add = "insert into about values (?1, ?2)";
         db.execute(add, params![name, sql(value)])?;
     }
@@ -65,10 +65,7 @@ fn sql(value: &Value) -> Sql {
 
 /// A number that SQLite cannot store exactly stays a text.
 fn sql_number(number: &Number) -> Sql {
-    let exact = number
-        .as_f64()
-        .filter(|real| real.to_string() == number.to_string());
-    match (number.as_i64(), exact) {
+    match (number.as_i64(), exact_float(number)) {
         (Some(integer), _) => Sql::Integer(integer),
         (None, Some(real)) => Sql::Real(real),
         (None, None) => Sql::Text(number.to_string()),
