@@ -20,6 +20,7 @@ pub mod exit;
 pub mod filter;
 pub mod mask;
 pub mod model;
+pub mod near;
 pub mod okta;
 pub mod outcome;
 pub mod signal;

@@ -18,6 +18,8 @@ pub enum Found<T> {
     One(Arc<T>),
     /// Nothing.
     Nothing,
+    /// Nothing, but there are similar names: the question that suggests them.
+    Near(String),
     /// Several things.
     Several(Vec<Arc<T>>),
     /// Only things whose name differs in case.
@@ -375,7 +377,7 @@ fn may_mean<T>(found: Option<&Found<T>>, is: impl Fn(&T) -> bool) -> bool {
         Some(Found::Several(several) | Found::OtherCase(several)) => {
             several.iter().any(|it| is(it))
         }
-        Some(Found::Nothing | Found::Unreadable(_)) | None => true,
+        Some(Found::Nothing | Found::Near(_) | Found::Unreadable(_)) | None => true,
     }
 }
 
@@ -405,6 +407,14 @@ pub(super) fn one<T>(found: &Found<T>) -> Option<Arc<T>> {
     }
 }
 
+fn no_user(asked: &str) -> String {
+    format!("no user has the id, login or email {asked:?}")
+}
+
+fn no_group(asked: &str) -> String {
+    format!("no group has the id or the name {asked:?}")
+}
+
 fn refuse(exit: Exit, reason: String) -> Option<RowRefusal> {
     Some(RowRefusal { exit, reason })
 }
@@ -419,10 +429,10 @@ pub(super) fn refuse_user(
         Found::One(user) => user,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
         Found::Nothing | Found::OtherCase(_) => {
-            return refuse(
-                Exit::Failed,
-                format!("no user has the id, login or email {asked:?}"),
-            );
+            return refuse(Exit::Failed, no_user(asked));
+        }
+        Found::Near(question) => {
+            return refuse(Exit::Failed, format!("{}; {question}", no_user(asked)));
         }
         Found::Several(users) => {
             let names: Vec<String> = users
@@ -478,11 +488,9 @@ fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<RowR
     let group = match found {
         Found::One(group) => group,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
-        Found::Nothing => {
-            return refuse(
-                Exit::Failed,
-                format!("no group has the id or the name {asked:?}"),
-            );
+        Found::Nothing => return refuse(Exit::Failed, no_group(asked)),
+        Found::Near(question) => {
+            return refuse(Exit::Failed, format!("{}; {question}", no_group(asked)));
         }
         Found::Several(groups) => {
             return refuse(
@@ -619,7 +627,7 @@ mod tests {
         let all = |list: &[Arc<T>]| list.iter().map(|it| id(it)).collect::<Vec<_>>().join(" ");
         match found {
             Found::One(it) => id(it),
-            Found::Nothing => "nothing".to_owned(),
+            Found::Nothing | Found::Near(_) => "nothing".to_owned(),
             Found::Several(list) => format!("several {}", all(list)),
             Found::OtherCase(list) => format!("other case {}", all(list)),
             Found::Unreadable(refusal) => refusal.reason.clone(),

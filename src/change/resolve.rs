@@ -12,6 +12,7 @@ use crossbeam_channel::{RecvTimeoutError, unbounded};
 use super::all_groups::GroupsOfUsers;
 use super::decide::{self, Found, Memberships, Pair, Reading, RowRefusal, Rules};
 use crate::model::{Group, GroupId, User, UserId};
+use crate::near::Near;
 use crate::okta::read::Start;
 use crate::okta::settings::PageSizes;
 use crate::okta::{Client, Error, read, wire};
@@ -52,6 +53,9 @@ pub struct Resolver {
     pub progress: Arc<StartProgress>,
 }
 
+/// For how many names that refer to nothing suggestions are looked for, with one request each.
+const MAX_SUGGESTED: usize = 5;
+
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Resolver {
@@ -61,9 +65,10 @@ impl Resolver {
     /// The first error of a look-up, or a signal.
     pub fn users(&self, names: HashSet<String>) -> Result<HashMap<String, Found<User>>, Error> {
         let size = self.sizes.users;
-        self.each("users", names, move |client, name| {
+        let found = self.each("users", names, move |client, name| {
             readable(find_user(client, size, name)).map(found)
-        })
+        })?;
+        self.with_suggestions("users", found, near_users)
     }
 
     /// Groups by id, name or entitlement.
@@ -72,9 +77,39 @@ impl Resolver {
     /// The first error of a look-up, or a signal.
     pub fn groups(&self, names: HashSet<String>) -> Result<HashMap<String, Found<Group>>, Error> {
         let size = self.sizes.groups;
-        self.each("groups", names, move |client, name| {
+        let found = self.each("groups", names, move |client, name| {
             readable(find_group(client, size, name)).map(found)
-        })
+        })?;
+        self.with_suggestions("groups", found, near_groups)
+    }
+
+    /// Adds suggestions for names that refer to nothing, if they are few: in a long list, the list is wrong, not a name.
+    fn with_suggestions<T: Send + Sync + 'static>(
+        &self,
+        label: &'static str,
+        mut found: HashMap<String, Found<T>>,
+        look: fn(&Client, &str) -> Result<Near, Error>,
+    ) -> Result<HashMap<String, Found<T>>, Error> {
+        let missing = found
+            .iter()
+            .filter(|(_, found)| matches!(found, Found::Nothing));
+        let missing: HashSet<String> = missing.map(|(name, _)| name.clone()).collect();
+        if missing.len() > MAX_SUGGESTED {
+            return Ok(found);
+        }
+        let near = self.each(label, missing, move |client, name| {
+            match look(client, name) {
+                // A suggestion is worth no failure.
+                Err(error) if error.is_about_the_request() || error.status().is_some() => Ok(None),
+                other => other.map(|near| near.question()),
+            }
+        })?;
+        for (name, question) in near {
+            if let Some(question) = question {
+                found.insert(name, Found::Near(question));
+            }
+        }
+        Ok(found)
     }
 
     /// Returns all groups of users.
@@ -318,6 +353,35 @@ fn with_flag(client: &Client, page_size: u64, mut group: Group) -> Result<Group,
         group.has_admin_privilege = same.and_then(|other| other.has_admin_privilege);
     }
     Ok(group)
+}
+
+fn near_users(client: &Client, name: &str) -> Result<Near, Error> {
+    let mut near = Near::to(name);
+    let local = name.split('@').next().unwrap_or_default();
+    if let Some(part) = first_half(local) {
+        for user in read::users_like(client, &part)? {
+            let login = user.login().unwrap_or(user.id.as_str());
+            near.offer([user.login(), user.email()].into_iter().flatten(), login);
+        }
+    }
+    Ok(near)
+}
+
+fn near_groups(client: &Client, name: &str) -> Result<Near, Error> {
+    let mut near = Near::to(name);
+    if let Some(part) = first_half(name) {
+        for group in read::groups_like(client, &part)? {
+            near.offer(group.name(), group.name().unwrap_or(group.id.as_str()));
+        }
+    }
+    Ok(near)
+}
+
+/// Returns the first half of a text, in which fewer letters are wrong; none if the text is too short to search for.
+fn first_half(text: &str) -> Option<String> {
+    const LEAST: usize = 3;
+    let length = text.chars().count();
+    (length >= LEAST).then(|| text.chars().take(length.div_ceil(2).max(LEAST)).collect())
 }
 
 /// Okta's group ids start like this. Names that do too are looked up both ways.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::evidence::near::Near;
+use crate::near::Near;
 use crate::snapshot::{GroupRow, Reader, UserRow};
 
 /// Returns the users that a text refers to in one of the snapshots; at least one.

@@ -4,6 +4,5 @@
 pub mod cells;
 pub mod diff;
 pub mod export;
-pub mod near;
 pub mod tables;
 pub mod verify;

@@ -283,6 +283,31 @@ pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec
     }
 }
 
+/// Returns the first users whose login contains a text, ignoring case; suggestions for a login that does not exist.
+///
+/// # Errors
+/// See [`Error`].
+pub fn users_like(client: &Client, part: &str) -> Result<Vec<User>, Error> {
+    let search = format!("profile.login co {}", quoted(part));
+    let target = target("/api/v1/users", SUGGESTIONS, &[("search", &search)]);
+    first_of(client, target, |body| {
+        user_rows(body, counted, |user| user.to_model().map(Some))
+    })
+}
+
+/// Returns the first groups whose name contains a text, ignoring case.
+///
+/// # Errors
+/// See [`Error`].
+pub fn groups_like(client: &Client, part: &str) -> Result<Vec<Group>, Error> {
+    let search = format!("profile.name co {}", quoted(part));
+    let target = target("/api/v1/groups", SUGGESTIONS, &[("search", &search)]);
+    first_of(client, target, group_rows)
+}
+
+/// How many users or groups are read for suggestions: one page.
+const SUGGESTIONS: u64 = 200;
+
 /// All group rules.
 ///
 /// # Errors
@@ -305,10 +330,28 @@ fn all_of<T>(
     target: String,
     rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
 ) -> Result<Vec<T>, Error> {
+    pages_of(client, target, rows, true)
+}
+
+fn first_of<T>(
+    client: &Client,
+    target: String,
+    rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
+) -> Result<Vec<T>, Error> {
+    pages_of(client, target, rows, false)
+}
+
+/// Reads all pages, or the first.
+fn pages_of<T>(
+    client: &Client,
+    target: String,
+    rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
+    all: bool,
+) -> Result<Vec<T>, Error> {
     let mut found = Vec::new();
     let mut sink = |page: Page<T>| {
         found.extend(page.kept);
-        true
+        all
     };
     let first = PageRequest {
         target,

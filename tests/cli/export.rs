@@ -265,9 +265,9 @@ fn hostile_names_stay_data_in_every_format() {
     let groups = unzip(&folder.path("out.xlsx"), "xl/worksheets/sheet2.xml");
     assert!(!groups.contains("<f>"));
     assert!(
-        texts.contains("=HYPERLINK")
-            && texts.contains("_x001B_[31m")
-            && texts.contains("&lt;b&gt;&amp;")
+        groups.contains("=HYPERLINK")
+            && groups.contains("_x001B_[31m")
+            && groups.contains("&lt;b&gt;&amp;")
     );
 }
 

@@ -243,3 +243,55 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_sent() {
         assert!(ran.error().contains(part), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn names_that_are_nearly_right_get_a_suggestion_with_one_request_each() {
+    let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
+    for (user, group, hint) in [
+        (
+            "mira.okonjo@exampel.com",
+            "Engineering",
+            "did you mean \"mira.okonjo@example.com\"?",
+        ),
+        (
+            "mira.okonj@example.com",
+            "Engineering",
+            "did you mean \"mira.okonjo@example.com\"?",
+        ),
+        (
+            "mira.okonjo@example.com",
+            "Enginering",
+            "did you mean \"Engineering\"?",
+        ),
+    ] {
+        let arguments = ["grant", "--dry-run", "--user", user, "--group", group];
+        let ran = change(&folder, &okta, &arguments).end().code(2);
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(all.contains(hint), "{user}, {group}: {all}");
+    }
+    let requests = okta.requests().len();
+    let arguments = [
+        "grant",
+        "--dry-run",
+        "--user",
+        "zzz@example.com",
+        "--group",
+        "Engineering",
+    ];
+    let ran = change(&folder, &okta, &arguments).end().code(2);
+    assert!(!ran.stdout.contains("did you mean"), "{}", ran.stdout);
+    let unknown = okta.requests().len() - requests;
+    let requests = okta.requests().len();
+    // In a long list with many unknown names, the list is wrong.
+    let many: Vec<String> = (0..6)
+        .map(|number| format!("zzz{number}@example.com"))
+        .collect();
+    let mut arguments = vec!["grant", "--dry-run", "--group", "Engineering"];
+    for user in &many {
+        arguments.extend(["--user", user]);
+    }
+    change(&folder, &okta, &arguments).end().code(2);
+    let many = okta.requests().len() - requests;
+    // Each unknown user costs two requests, and only in the short list a third.
+    assert_eq!((unknown, many), (4, 13));
+}
