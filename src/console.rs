@@ -171,6 +171,13 @@ impl Console {
         unless_closed(written)
     }
 
+    /// Suggests a command to a person at a terminal; nobody else gets to see it.
+    pub fn suggest(&self, command: &str) {
+        if !self.json() && !self.quiet && io::stdout().is_terminal() {
+            self.print_notice(&format!("next: {command}\n"), false);
+        }
+    }
+
     /// Whether a person who wants quiet gets no text of results.
     pub fn is_quiet(&self) -> bool {
         self.quiet

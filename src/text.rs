@@ -90,6 +90,25 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Breaks a text into lines of at most this many characters, between words where that is possible. There is at least one.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    const LEAST: usize = 20;
+    let width = width.max(LEAST);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        let gap = usize::from(used > 0);
+        match lines.last_mut() {
+            Some(line) if used == 0 || used + gap + word.chars().count() <= width => {
+                *line += if gap > 0 { " " } else { "" };
+                *line += word;
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A number as people read it: 1,234,567.
 pub fn number(count: u64) -> String {
     let digits = count.to_string();
@@ -155,6 +174,18 @@ mod tests {
         ] {
             assert_eq!(closest(typed, names), name, "{typed}");
         }
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words() {
+        let text = "this token can change every group (SUPER_ADMIN)";
+        assert_eq!(
+            wrap(text, 24),
+            ["this token can change", "every group", "(SUPER_ADMIN)"]
+        );
+        assert_eq!(wrap(text, usize::MAX), [text]);
+        assert_eq!(wrap("", 24), [""]);
+        assert_eq!(wrap(&"x".repeat(30), 24), ["x".repeat(30)]);
     }
 
     #[test]

@@ -3,27 +3,28 @@
 //! One look at each thing that these ask of Okta, at most 12 requests if none has to be sent again, GETs only. A refusal
 //! is a finding, and the looking goes on; without an answer, or with a token that is none, it ends there.
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
+mod report;
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
+use self::report::{
+    ADMIN_MEMBERS, CHANGES, DOMAINS, DomainSample, EVERYONE, Everyone, GROUPS, MEMBERS, ORG,
+    ORIGIN, Owner, RULES, Report, TOKEN, USER_GROUPS, USERS, words,
+};
 use super::saying_waits;
-use super::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::config::Check as Config;
-use crate::console::{Console, FailureObject};
-use crate::exit::{self, Exit};
+use crate::console::Console;
+use crate::exit::Exit;
 use crate::filter::Scope;
 use crate::model::{Group, User, UserId};
-use crate::okta::http::pace::Standing;
 use crate::okta::probe::{self, First, answered};
 use crate::okta::read::UserListMethod;
 use crate::okta::role::{May, may_change};
 use crate::okta::{ApiError, Client, Error};
 use crate::signal::ShutdownSignal;
-use crate::snapshot::rfc3339;
-use crate::text::{clean, count, number};
+use crate::text::{count, number};
 
 /// Runs it.
 ///
@@ -56,109 +57,6 @@ impl From<Error> for Halt {
         Self::Because(error)
     }
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum CheckStatus {
-    Ok,
-    Warning,
-    Failure,
-}
-
-impl CheckStatus {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failure => "failure",
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Finding {
-    name: &'static str,
-    state: CheckStatus,
-    message: String,
-    /// What to do, where it is not ok.
-    todo: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Limit {
-    bucket: &'static str,
-    limit: u64,
-    remaining: Option<u64>,
-    reset: Option<String>,
-    share: u64,
-}
-
-impl From<Standing> for Limit {
-    fn from(standing: Standing) -> Self {
-        let reset = standing.reset.and_then(|reset| i64::try_from(reset).ok());
-        Self {
-            bucket: standing.bucket.name(),
-            limit: standing.limit,
-            remaining: standing.remaining,
-            reset: reset
-                .and_then(|reset| Timestamp::from_second(reset).ok())
-                .map(rfc3339),
-            share: standing.share,
-        }
-    }
-}
-
-/// Okta's group of all users.
-#[derive(Debug, Serialize)]
-struct Everyone {
-    id: String,
-    /// `listing` or `filter`.
-    found_by: &'static str,
-    members_reported: Option<u64>,
-}
-
-/// What the first pages held; null where there was no page.
-#[derive(Debug, Default, Serialize)]
-struct Sample {
-    users_seen: Option<u64>,
-    users_in_scope: Option<u64>,
-    groups_seen: Option<u64>,
-    groups_in_scope: Option<u64>,
-}
-
-/// What was found, for a program and for a person.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    checks: Vec<Finding>,
-    limits: Vec<Limit>,
-    clock_skew_seconds: Option<i64>,
-    everyone: Option<Everyone>,
-    sample: Sample,
-    requests: u64,
-    /// What is being looked at.
-    #[serde(skip)]
-    step: &'static str,
-    /// For each failure, with which code a run ends that meets it.
-    #[serde(skip)]
-    exits: Vec<Exit>,
-    #[serde(skip)]
-    request_id: Option<String>,
-}
-
-const ORIGIN: &str = "origin";
-const TOKEN: &str = "token";
-const USERS: &str = "users";
-const DOMAINS: &str = "domains";
-const GROUPS: &str = "groups";
-const EVERYONE: &str = "everyone";
-const MEMBERS: &str = "members";
-const ADMIN_MEMBERS: &str = "admin_members";
-const USER_GROUPS: &str = "user_groups";
-const ORG: &str = "org";
-const RULES: &str = "rules";
-const CHANGES: &str = "changes";
-const LIMITS: &str = "limits";
-const CLOCK: &str = "clock";
 
 const GIVE_A_ROLE: &str = "give the token's owner the admin role Read-Only Administrator or more";
 
@@ -222,12 +120,23 @@ fn first_contact(
             return Err(Halt::Said);
         }
     }
+    owner(answer.map(|owner| owner.user), report)
+}
+
+/// The owner of the token; nothing if Okta does not show them.
+fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User>, Halt> {
     report.step = TOKEN;
-    match answered(answer.map(|owner| owner.user))? {
+    match answered(answer)? {
         Ok(owner) => {
             let login = owner.login().unwrap_or("an admin without a login");
             let status = owner.status.as_deref().unwrap_or("without a status");
             report.ok(format!("belongs to {login}, {}, {status}", owner.id));
+            report.owner = Some(Owner {
+                id: owner.id.to_string(),
+                login: owner.login().map(str::to_owned),
+                status: owner.status.clone(),
+                roles: None,
+            });
             Ok(Some(owner))
         }
         Err(refusal) => {
@@ -298,8 +207,11 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
     }
     if in_scope > 0 {
         let met = page.rows.iter().flat_map(|(_, domains)| domains);
-        let met: HashSet<usize> = met.map(|(place, _)| *place).collect();
-        domains(config, &met, listing, page.more, client, report)?;
+        let mut counts = HashMap::new();
+        for (place, _) in met {
+            *counts.entry(*place).or_insert(0) += 1;
+        }
+        domains(config, &counts, listing, page.more, client, report)?;
     }
     Ok(page.rows.into_iter().next().map(|(id, _)| id))
 }
@@ -307,7 +219,7 @@ fn users(config: &Config, client: &Client, report: &mut Report) -> Result<Option
 /// Looks for somebody in each domain that the first page has nobody of.
 fn domains(
     config: &Config,
-    met: &HashSet<usize>,
+    counts: &HashMap<usize, u64>,
     listing: UserListMethod,
     more: bool,
     client: &Client,
@@ -316,22 +228,35 @@ fn domains(
     /// No command line that is right has more domains without anyone on the first page.
     const MOST: usize = 10;
     report.step = DOMAINS;
-    let all = config.scope.domains().iter().enumerate();
-    let unmet = all.filter(|(place, _)| !met.contains(place));
-    let (mut unused, mut open) = (Vec::new(), 0);
-    for (number, (_, domain)) in unmet.enumerate() {
-        if !more {
-            unused.push(domain.to_string());
-        } else if listing == UserListMethod::Plain || number >= MOST {
-            open += 1;
+    let mut searches = 0;
+    for (place, domain) in config.scope.domains().iter().enumerate() {
+        let on_page = counts.get(&place).copied().unwrap_or(0);
+        let is_used = if on_page > 0 {
+            Some(true)
+        } else if !more {
+            Some(false)
+        } else if listing == UserListMethod::Plain || searches >= MOST {
+            None
         } else {
-            match answered(probe::is_anybody_in(client, domain))? {
-                Ok(true) => {}
-                Ok(false) => unused.push(domain.to_string()),
-                Err(_) => open += 1,
-            }
-        }
+            searches += 1;
+            answered(probe::is_anybody_in(client, domain))?.ok()
+        };
+        report.domains.push(DomainSample {
+            domain: domain.to_string(),
+            users_on_first_page: on_page,
+            is_used,
+        });
     }
+    let are = |used| {
+        let those = report
+            .domains
+            .iter()
+            .filter(move |domain| domain.is_used == used);
+        those
+            .map(|domain| domain.domain.clone())
+            .collect::<Vec<_>>()
+    };
+    let (unused, open) = (are(Some(false)), are(None).len());
     if !unused.is_empty() {
         let by = if more {
             "an email or login"
@@ -556,7 +481,10 @@ fn user_groups(user: Option<&UserId>, client: &Client, report: &mut Report) -> R
 fn org(client: &Client, report: &mut Report) -> Result<(), Halt> {
     report.step = ORG;
     match answered(probe::company(client))? {
-        Ok(name) => report.ok(name.unwrap_or_else(|| "without a company name".to_owned())),
+        Ok(name) => {
+            report.company = name.clone();
+            report.ok(name.unwrap_or_else(|| "without a company name".to_owned()));
+        }
         Err(refusal) => report.warning(
             format!("hidden ({})", words(&refusal)),
             "nothing; no command needs it",
@@ -594,6 +522,9 @@ fn changes(
         Some(owner) => match answered(probe::roles(client, &owner.id))? {
             Ok(roles) => {
                 let names: Vec<String> = roles.iter().map(|role| role.name()).collect();
+                if let Some(owner) = &mut report.owner {
+                    owner.roles = Some(names.clone());
+                }
                 let names = if names.is_empty() {
                     "no admin role".to_owned()
                 } else {
@@ -644,228 +575,9 @@ fn of(part: u64, seen: u64, more: bool) -> String {
     format!("{} of {first}{}", number(part), number(seen))
 }
 
-/// What Okta said, without the advice that an error carries.
-fn words(refusal: &ApiError) -> String {
-    let mut text = format!("{}: {}", refusal.call, refusal.status);
-    for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
-        text += &format!(" {part}");
-    }
-    if let Some(id) = &refusal.request_id {
-        text += &format!(" [request {id}]");
-    }
-    text
-}
-
-/// A share below this, in requests a minute, makes every command slow.
-const SMALL_SHARE: u64 = 60;
-
-impl Report {
-    fn add(&mut self, state: CheckStatus, message: String, todo: Option<&str>) {
-        self.checks.push(Finding {
-            name: self.step,
-            state,
-            message,
-            todo: todo.map(str::to_owned),
-        });
-    }
-
-    fn ok(&mut self, message: String) {
-        self.add(CheckStatus::Ok, message, None);
-    }
-
-    fn warning(&mut self, message: String, todo: &str) {
-        self.add(CheckStatus::Warning, message, Some(todo));
-    }
-
-    fn failure(&mut self, message: String, todo: &str, exit: Exit) {
-        self.add(CheckStatus::Failure, message, Some(todo));
-        self.exits.push(exit);
-    }
-
-    /// A refusal of what is needed.
-    fn refused(&mut self, refusal: &ApiError, todo: &str) {
-        self.request_id = self
-            .request_id
-            .take()
-            .or_else(|| refusal.request_id.clone());
-        let (todo, exit) = if refusal.status == 403 {
-            (todo, Exit::Credentials)
-        } else {
-            (
-                "ask Okta's support, with the id of the request",
-                Exit::Failed,
-            )
-        };
-        self.failure(format!("refused ({})", words(refusal)), todo, exit);
-    }
-
-    fn gone(&mut self, group: &Group) {
-        self.warning(
-            format!("not tried: group {} is gone meanwhile", group.id),
-            "run it again",
-        );
-    }
-
-    /// An error after which there is nothing more to ask.
-    fn broke_off(&mut self, error: Error) {
-        let request_id = error.request_id().map(str::to_owned);
-        self.request_id = self.request_id.take().or(request_id);
-        let message = error.to_string();
-        let exit = exit::of(&error.into());
-        let todo = match exit {
-            Exit::Credentials => {
-                "make a new token in Okta under Security, API, Tokens, as an active admin"
-            }
-            Exit::Unavailable => {
-                "see whether --domain is right and the network lets it through, or try again later"
-            }
-            _ => "fix this and run `okta-ciam check` again",
-        };
-        let todo = format!("{todo}; the rest was not looked at");
-        self.failure(message, &todo, exit);
-    }
-
-    /// What every answer told beside its contents.
-    fn measure(&mut self, client: &Client) {
-        self.requests = client.cost().requests;
-        self.limits = client.standings().into_iter().map(Limit::from).collect();
-        self.step = LIMITS;
-        if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
-            let message = format!(
-                "every limit allows at least {} requests per minute",
-                number(least.share)
-            );
-            if least.share < SMALL_SHARE {
-                let todo = "raise --max-api-capacity, or the token's own share in Okta under Security, API, Tokens";
-                self.warning(message, todo);
-            } else {
-                self.ok(message);
-            }
-        }
-        self.step = CLOCK;
-        self.clock_skew_seconds = clock_ahead(client);
-        match self.clock_skew_seconds {
-            None => {}
-            Some(0) => self.ok("this machine's clock agrees with Okta's".to_owned()),
-            Some(ahead) if ahead.abs() > NOTABLE_SKEW => {
-                self.warning(skew_text(ahead), "set this machine's clock");
-            }
-            Some(ahead) => self.ok(skew_text(ahead)),
-        }
-    }
-
-    fn print(&self, console: &Console) -> anyhow::Result<Exit> {
-        let exit = ending(&self.exits);
-        let message = self.summary();
-        let failure = (exit != Exit::Done).then(|| FailureObject {
-            error: exit.word(),
-            exit_code: exit.code(),
-            message: &message,
-            request_id: self.request_id.as_deref(),
-        });
-        let printed = Printed {
-            failed: failure.as_ref(),
-            ok: exit == Exit::Done,
-            report: self,
-        };
-        console.result(&printed, || self.text())?;
-        if failure.is_some() {
-            tracing::error!("{message}");
-        }
-        Ok(exit)
-    }
-
-    /// The failures in one line.
-    fn summary(&self) -> String {
-        let failed: Vec<String> = self
-            .checks
-            .iter()
-            .filter(|check| check.state == CheckStatus::Failure)
-            .map(|check| format!("{}: {}", spoken(check.name), check.message))
-            .collect();
-        format!(
-            "{} of {} failed; {}",
-            number(failed.len() as u64),
-            count(self.checks.len() as u64, "check"),
-            failed.join("; ")
-        )
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        let mut line = |first: &str, second: &str, third: &str| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{first:<9}{second:<15}{}", clean(third));
-        };
-        for check in &self.checks {
-            line(
-                check.state.as_str(),
-                spoken(check.name).as_str(),
-                &check.message,
-            );
-            if check.name == LIMITS {
-                for limit in &self.limits {
-                    let left = limit
-                        .remaining
-                        .map_or(String::new(), |left| format!(", {} left", number(left)));
-                    let what = format!(
-                        "{:<16} {} of {} per minute{left}",
-                        limit.bucket,
-                        number(limit.share),
-                        number(limit.limit)
-                    );
-                    line("", "", &what);
-                }
-            }
-            if let Some(todo) = &check.todo {
-                line("", "", &format!("to do: {todo}"));
-            }
-        }
-        let counted = |state| {
-            let those = self.checks.iter().filter(|check| check.state == state);
-            those.count() as u64
-        };
-        let _ = writeln!(
-            text,
-            "{} ok, {}, {}; {}, nothing was changed",
-            number(counted(CheckStatus::Ok)),
-            count(counted(CheckStatus::Warning), "warning"),
-            count(counted(CheckStatus::Failure), "failure"),
-            count(self.requests, "request"),
-        );
-        text
-    }
-}
-
-/// A name as people read it.
-fn spoken(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-/// How a check with these failures ends: what concerns the token before what concerns the network, and both before the
-/// rest.
-fn ending(exits: &[Exit]) -> Exit {
-    if exits.is_empty() {
-        return Exit::Done;
-    }
-    [Exit::Credentials, Exit::Unavailable, Exit::Guard]
-        .into_iter()
-        .find(|exit| exits.contains(exit))
-        .unwrap_or(Exit::Failed)
-}
-
-/// The report as JSON; with failures, the keys of every other failure come first.
-#[derive(Serialize)]
-struct Printed<'a> {
-    #[serde(flatten)]
-    failed: Option<&'a FailureObject<'a>>,
-    ok: bool,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
 #[cfg(test)]
 mod tests {
+    use super::report::ending;
     use super::*;
     use crate::filter::{Domain, NameFilter};
     use crate::model::{GroupId, Profile};

@@ -94,6 +94,10 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
         }
         let printed = console.result(&summary, || summary.text());
         printed.context("the snapshot was written, but printing its summary failed")?;
+        console.suggest(&format!(
+            "okta-ciam show -f {} memberships --status SUSPENDED,DEPROVISIONED",
+            published.file.display()
+        ));
         return Ok(Exit::Done);
     };
     report_refusal(console, summary, refusal.to_error(&published, &target))

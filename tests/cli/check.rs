@@ -103,6 +103,20 @@ fn a_program_reads_the_same_as_json() {
         "{changes}"
     );
     assert_eq!(report["clock_skew_seconds"], 0);
+    assert_eq!(
+        report["owner"],
+        serde_json::json!({
+            "id": okta.org().find_user("mira.okonjo@example.com").unwrap().id.to_string(),
+            "login": "mira.okonjo@example.com",
+            "status": "ACTIVE",
+            "roles": ["SUPER_ADMIN"],
+        })
+    );
+    assert_eq!(report["company"], "Kestrel & Rook (made up)");
+    for domain in report["domains"].as_array().unwrap() {
+        assert_eq!(domain["is_used"], true);
+        assert!(domain["users_on_first_page"].as_u64().unwrap() > 0);
+    }
     assert_eq!(report["everyone"]["found_by"], "listing");
     assert_eq!(report["everyone"]["members_reported"], 56);
     assert_eq!(

@@ -193,3 +193,55 @@ fn a_sync_draws_progress_bars_on_a_terminal_and_nowhere_else() {
     let (_, shown) = Terminal::start(dumb, 100).end();
     assert!(!shown.contains("\u{1b}[2K"), "{shown:?}");
 }
+
+#[test]
+fn a_sync_names_the_next_command_on_a_terminal_only_and_the_command_works() {
+    let folder = Folder::new();
+    let okta = Okta::with(Org::demo());
+    let (code, shown) = Terminal::start(folder.sync(&okta, &[]), 100).end();
+    assert_eq!(code, Some(0), "{shown}");
+    let line = shown.lines().find(|line| line.starts_with("next: "));
+    let line = line.unwrap_or_else(|| panic!("{shown}"));
+    let words: Vec<&str> = line.split_whitespace().skip(2).collect();
+    let ran = folder.run(&words).ok();
+    assert!(ran.stdout.contains("SUSPENDED"), "{}", ran.stdout);
+    for more in [&[][..], &["--output", "json"], &["--quiet"]] {
+        let ran = folder.sync(&okta, more).ok();
+        assert!(!(ran.stdout + &ran.stderr).contains("next: "));
+    }
+}
+
+#[test]
+fn check_and_tables_fit_a_narrow_terminal() {
+    let folder = Folder::new();
+    let okta = Okta::with(Org::demo());
+    folder.sync(&okta, &[]).ok();
+    let check = || {
+        let run = folder.run(&["check"]);
+        run.env("BATON_DOMAIN", &okta.origin())
+            .env("BATON_API_TOKEN", okta.token())
+            .env("BATON_EMAIL_DOMAINS", "example.com")
+    };
+    for columns in [60, 100] {
+        for run in [
+            check(),
+            folder.run(&["show", "memberships"]),
+            folder.run(&["show", "users"]),
+        ] {
+            let (code, shown) = Terminal::start(run, columns).end();
+            assert_eq!(code, Some(0), "{shown}");
+            for line in shown.lines().filter(|line| !line.contains("note:")) {
+                let line = line.trim_end();
+                assert!(line.chars().count() <= usize::from(columns), "{line}");
+            }
+        }
+    }
+    let (_, shown) = Terminal::start(check(), 60).end();
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert!(
+        words
+            .join(" ")
+            .contains("this token can change every OKTA_GROUP group (SUPER_ADMIN)"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,371 @@
+//! What `check` found, for a program and for a person.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::commands::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
+use crate::console::{Console, FailureObject, Size};
+use crate::exit::{self, Exit};
+use crate::model::Group;
+use crate::okta::http::pace::Standing;
+use crate::okta::{ApiError, Client, Error};
+use crate::snapshot::rfc3339;
+use crate::text::{clean, count, number, wrap};
+
+pub(super) const ORIGIN: &str = "origin";
+pub(super) const TOKEN: &str = "token";
+pub(super) const USERS: &str = "users";
+pub(super) const DOMAINS: &str = "domains";
+pub(super) const GROUPS: &str = "groups";
+pub(super) const EVERYONE: &str = "everyone";
+pub(super) const MEMBERS: &str = "members";
+pub(super) const ADMIN_MEMBERS: &str = "admin_members";
+pub(super) const USER_GROUPS: &str = "user_groups";
+pub(super) const ORG: &str = "org";
+pub(super) const RULES: &str = "rules";
+pub(super) const CHANGES: &str = "changes";
+pub(super) const LIMITS: &str = "limits";
+pub(super) const CLOCK: &str = "clock";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CheckStatus {
+    Ok,
+    Warning,
+    Failure,
+}
+
+impl CheckStatus {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    pub(super) name: &'static str,
+    pub(super) state: CheckStatus,
+    pub(super) message: String,
+    /// What to do, where it is not ok.
+    pub(super) todo: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Limit {
+    pub(super) bucket: &'static str,
+    pub(super) limit: u64,
+    pub(super) remaining: Option<u64>,
+    pub(super) reset: Option<String>,
+    pub(super) share: u64,
+}
+
+impl From<Standing> for Limit {
+    fn from(standing: Standing) -> Self {
+        let reset = standing.reset.and_then(|reset| i64::try_from(reset).ok());
+        Self {
+            bucket: standing.bucket.name(),
+            limit: standing.limit,
+            remaining: standing.remaining,
+            reset: reset
+                .and_then(|reset| Timestamp::from_second(reset).ok())
+                .map(rfc3339),
+            share: standing.share,
+        }
+    }
+}
+
+/// The user that the token acts for.
+#[derive(Debug, Serialize)]
+pub(super) struct Owner {
+    pub(super) id: String,
+    pub(super) login: Option<String>,
+    pub(super) status: Option<String>,
+    /// The admin roles; null if Okta does not show them.
+    pub(super) roles: Option<Vec<String>>,
+}
+
+/// A domain of the scope.
+#[derive(Debug, Serialize)]
+pub(super) struct DomainSample {
+    pub(super) domain: String,
+    /// The users with an address in the domain on the first page.
+    pub(super) users_on_first_page: u64,
+    /// Whether any user has one; null if that is unknown.
+    pub(super) is_used: Option<bool>,
+}
+
+/// Okta's group of all users.
+#[derive(Debug, Serialize)]
+pub(super) struct Everyone {
+    pub(super) id: String,
+    /// `listing` or `filter`.
+    pub(super) found_by: &'static str,
+    pub(super) members_reported: Option<u64>,
+}
+
+/// What the first pages held; null where there was no page.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Sample {
+    pub(super) users_seen: Option<u64>,
+    pub(super) users_in_scope: Option<u64>,
+    pub(super) groups_seen: Option<u64>,
+    pub(super) groups_in_scope: Option<u64>,
+}
+
+/// What was found, for a program and for a person.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) checks: Vec<Finding>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) clock_skew_seconds: Option<i64>,
+    /// The owner of the token; null if Okta does not show it.
+    pub(super) owner: Option<Owner>,
+    /// The name of the company.
+    pub(super) company: Option<String>,
+    pub(super) domains: Vec<DomainSample>,
+    pub(super) everyone: Option<Everyone>,
+    pub(super) sample: Sample,
+    pub(super) requests: u64,
+    /// What is being looked at.
+    #[serde(skip)]
+    pub(super) step: &'static str,
+    /// For each failure, with which code a run ends that meets it.
+    #[serde(skip)]
+    pub(super) exits: Vec<Exit>,
+    #[serde(skip)]
+    pub(super) request_id: Option<String>,
+}
+
+/// What Okta said, without the advice that an error carries.
+pub(super) fn words(refusal: &ApiError) -> String {
+    let mut text = format!("{}: {}", refusal.call, refusal.status);
+    for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
+        text += &format!(" {part}");
+    }
+    if let Some(id) = &refusal.request_id {
+        text += &format!(" [request {id}]");
+    }
+    text
+}
+
+/// A share below this, in requests a minute, makes every command slow.
+pub(super) const SMALL_SHARE: u64 = 60;
+
+impl Report {
+    pub(super) fn add(&mut self, state: CheckStatus, message: String, todo: Option<&str>) {
+        self.checks.push(Finding {
+            name: self.step,
+            state,
+            message,
+            todo: todo.map(str::to_owned),
+        });
+    }
+
+    pub(super) fn ok(&mut self, message: String) {
+        self.add(CheckStatus::Ok, message, None);
+    }
+
+    pub(super) fn warning(&mut self, message: String, todo: &str) {
+        self.add(CheckStatus::Warning, message, Some(todo));
+    }
+
+    pub(super) fn failure(&mut self, message: String, todo: &str, exit: Exit) {
+        self.add(CheckStatus::Failure, message, Some(todo));
+        self.exits.push(exit);
+    }
+
+    /// A refusal of what is needed.
+    pub(super) fn refused(&mut self, refusal: &ApiError, todo: &str) {
+        self.request_id = self
+            .request_id
+            .take()
+            .or_else(|| refusal.request_id.clone());
+        let (todo, exit) = if refusal.status == 403 {
+            (todo, Exit::Credentials)
+        } else {
+            (
+                "ask Okta's support, with the id of the request",
+                Exit::Failed,
+            )
+        };
+        self.failure(format!("refused ({})", words(refusal)), todo, exit);
+    }
+
+    pub(super) fn gone(&mut self, group: &Group) {
+        self.warning(
+            format!("not tried: group {} is gone meanwhile", group.id),
+            "run it again",
+        );
+    }
+
+    /// An error after which there is nothing more to ask.
+    pub(super) fn broke_off(&mut self, error: Error) {
+        let request_id = error.request_id().map(str::to_owned);
+        self.request_id = self.request_id.take().or(request_id);
+        let message = error.to_string();
+        let exit = exit::of(&error.into());
+        let todo = match exit {
+            Exit::Credentials => {
+                "make a new token in Okta under Security, API, Tokens, as an active admin"
+            }
+            Exit::Unavailable => {
+                "see whether --domain is right and the network lets it through, or try again later"
+            }
+            _ => "fix this and run `okta-ciam check` again",
+        };
+        let todo = format!("{todo}; the rest was not looked at");
+        self.failure(message, &todo, exit);
+    }
+
+    /// What every answer told beside its contents.
+    pub(super) fn measure(&mut self, client: &Client) {
+        self.requests = client.cost().requests;
+        self.limits = client.standings().into_iter().map(Limit::from).collect();
+        self.step = LIMITS;
+        if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
+            let message = format!(
+                "every limit allows at least {} requests per minute",
+                number(least.share)
+            );
+            if least.share < SMALL_SHARE {
+                let todo = "raise --max-api-capacity, or the token's own share in Okta under Security, API, Tokens";
+                self.warning(message, todo);
+            } else {
+                self.ok(message);
+            }
+        }
+        self.step = CLOCK;
+        self.clock_skew_seconds = clock_ahead(client);
+        match self.clock_skew_seconds {
+            None => {}
+            Some(0) => self.ok("this machine's clock agrees with Okta's".to_owned()),
+            Some(ahead) if ahead.abs() > NOTABLE_SKEW => {
+                self.warning(skew_text(ahead), "set this machine's clock");
+            }
+            Some(ahead) => self.ok(skew_text(ahead)),
+        }
+    }
+
+    pub(super) fn print(&self, console: &Console) -> anyhow::Result<Exit> {
+        let exit = ending(&self.exits);
+        let message = self.summary();
+        let failure = (exit != Exit::Done).then(|| FailureObject {
+            error: exit.word(),
+            exit_code: exit.code(),
+            message: &message,
+            request_id: self.request_id.as_deref(),
+        });
+        let printed = Printed {
+            failed: failure.as_ref(),
+            ok: exit == Exit::Done,
+            report: self,
+        };
+        console.result(&printed, || self.text())?;
+        if failure.is_some() {
+            tracing::error!("{message}");
+        }
+        Ok(exit)
+    }
+
+    /// The failures in one line.
+    pub(super) fn summary(&self) -> String {
+        let failed: Vec<String> = self
+            .checks
+            .iter()
+            .filter(|check| check.state == CheckStatus::Failure)
+            .map(|check| format!("{}: {}", spoken(check.name), check.message))
+            .collect();
+        format!(
+            "{} of {} failed; {}",
+            number(failed.len() as u64),
+            count(self.checks.len() as u64, "check"),
+            failed.join("; ")
+        )
+    }
+
+    pub(super) fn text(&self) -> String {
+        let width = Size::of_stdout().map_or(usize::MAX, |size| size.columns);
+        let mut text = String::new();
+        let mut line = |first: &str, second: &str, third: &str| {
+            let third = clean(third);
+            let mut start = format!("{first:<9}{second:<15}");
+            for part in wrap(&third, width.saturating_sub(start.len())) {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{}", format!("{start}{part}").trim_end());
+                start = " ".repeat(start.len());
+            }
+        };
+        for check in &self.checks {
+            line(
+                check.state.as_str(),
+                spoken(check.name).as_str(),
+                &check.message,
+            );
+            if check.name == LIMITS {
+                for limit in &self.limits {
+                    let left = limit
+                        .remaining
+                        .map_or(String::new(), |left| format!(", {} left", number(left)));
+                    let what = format!(
+                        "{:<16} {} of {} per minute{left}",
+                        limit.bucket,
+                        number(limit.share),
+                        number(limit.limit)
+                    );
+                    line("", "", &what);
+                }
+            }
+            if let Some(todo) = &check.todo {
+                line("", "", &format!("to do: {todo}"));
+            }
+        }
+        let counted = |state| {
+            let those = self.checks.iter().filter(|check| check.state == state);
+            those.count() as u64
+        };
+        let end = format!(
+            "{} ok, {}, {}; {}, nothing was changed",
+            number(counted(CheckStatus::Ok)),
+            count(counted(CheckStatus::Warning), "warning"),
+            count(counted(CheckStatus::Failure), "failure"),
+            count(self.requests, "request"),
+        );
+        for part in wrap(&end, width) {
+            let _ = writeln!(text, "{part}");
+        }
+        text
+    }
+}
+
+/// A name as people read it.
+pub(super) fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// How a check with these failures ends: what concerns the token before what concerns the network, and both before the
+/// rest.
+pub(super) fn ending(exits: &[Exit]) -> Exit {
+    if exits.is_empty() {
+        return Exit::Done;
+    }
+    [Exit::Credentials, Exit::Unavailable, Exit::Guard]
+        .into_iter()
+        .find(|exit| exits.contains(exit))
+        .unwrap_or(Exit::Failed)
+}
+
+/// The report as JSON; with failures, the keys of every other failure come first.
+#[derive(Serialize)]
+pub(super) struct Printed<'a> {
+    #[serde(flatten)]
+    failed: Option<&'a FailureObject<'a>>,
+    ok: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
