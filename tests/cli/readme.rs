@@ -1,12 +1,15 @@
-//! The commands and queries of the README work as they stand, and print what it shows.
+//! The commands of the README, and the query of the page about the file, work as they stand, and print what it shows.
 
 use okta_fake::{Options, Org};
 
 use crate::support::{Folder, Okta, open, rows};
 
-/// The blocks of code, in order.
+/// The blocks of code of the README, then of the page about the file, which has the query.
 fn blocks() -> Vec<String> {
-    let text = include_str!("../../README.md");
+    let text = concat!(
+        include_str!("../../README.md"),
+        include_str!("../../docs/c1z-format.md")
+    );
     let mut blocks = Vec::new();
     let mut open: Option<Vec<&str>> = None;
     for line in text.lines() {
@@ -96,15 +99,37 @@ fn run(line: &str, okta: &Okta, folder: &Folder) -> String {
 }
 
 #[test]
-fn the_quick_start_and_show_print_what_the_readme_shows() {
+fn the_quick_start_prints_what_the_readme_shows() {
     let folder = Folder::new();
     let (start, shown) = pair("cargo run --release -- demo");
     assert_eq!(start, "cargo run --release -- demo");
     let printed = folder.run(&["demo"]).ok().stdout;
     assert_eq!(steady(&printed), steady(&shown));
-    let (_, shown) = pair("okta-ciam show -f demo.c1z");
-    let printed = folder.run(&["show", "-f", "demo.c1z"]).ok().stdout;
-    assert_eq!(steady(&printed), steady(&shown));
+}
+
+/// The lines of a result up to the one that stands for the rest.
+fn start(text: &str) -> Vec<&str> {
+    text.lines().take_while(|line| *line != "…").collect()
+}
+
+#[test]
+fn questions_and_exports_print_what_the_readme_shows() {
+    let folder = Folder::new();
+    folder.run(&["demo"]).ok();
+    let okta = Okta::unasked();
+    let mut commands = 0;
+    for block in blocks() {
+        let is_question = block.starts_with("okta-ciam show -f demo.c1z");
+        if is_question || block.starts_with("okta-ciam export") {
+            let (command, shown) = pair(&block);
+            let printed = run(&command, &okta, &folder);
+            let shown = start(&shown);
+            let printed: Vec<&str> = printed.lines().take(shown.len()).collect();
+            assert_eq!(printed, shown, "{command}");
+            commands += 1;
+        }
+    }
+    assert_eq!(commands, 4);
 }
 
 #[test]
