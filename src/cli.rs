@@ -6,6 +6,7 @@
 
 mod diff;
 mod export;
+mod findings;
 mod show;
 mod verify;
 
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::diff::Diff;
 pub use self::export::Export;
+pub use self::findings::Findings;
 pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
 pub use self::verify::Verify;
 
@@ -40,7 +42,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success, including when nothing had to change
-  1  diff found differences
+  1  diff found differences, or findings found what --fail-on names
   2  usage or configuration error, or any failure not listed below
   3  partial: the snapshot is incomplete, so --file is unchanged, or only some changes
      succeeded
@@ -83,6 +85,7 @@ pub enum Command {
     Diff(Box<Diff>),
     Verify(Verify),
     Export(Box<Export>),
+    Findings(Box<Findings>),
     Demo(Demo),
 }
 

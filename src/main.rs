@@ -74,6 +74,9 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             let config = config::Export::new(typed, environment)?;
             commands::export::run(&config, console, &ShutdownSignal::listen()?)
         }
+        Command::Findings(typed) => {
+            commands::findings::run(&config::Findings::new(typed, environment)?, console)
+        }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use okta_ciam::evidence::findings::catalogue::CATALOGUE;
 use okta_ciam::snapshot::{Column, TABLES};
 
 /// Every test that the threat model names is there.
@@ -57,4 +58,27 @@ fn the_documents_have_the_columns_of_every_table() {
             assert_eq!(in_short, names.join(", "), "{table}");
         }
     }
+}
+
+/// The page of findings lists the catalogue, row by row.
+#[test]
+fn the_page_of_findings_has_the_catalogue() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let written: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| OC"))
+        .collect();
+    let coded: Vec<String> = CATALOGUE
+        .iter()
+        .map(|entry| {
+            let severity = entry.severity.word();
+            format!(
+                "| {} | {} | {severity} | {} |",
+                entry.id, entry.name, entry.definition
+            )
+        })
+        .collect();
+    assert_eq!(written, coded);
+    assert!(CATALOGUE.is_sorted_by(|left, right| left.id < right.id));
 }

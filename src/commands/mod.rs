@@ -6,6 +6,7 @@ pub mod demo;
 pub mod diff;
 mod estimate;
 pub mod export;
+pub mod findings;
 mod lookup;
 mod provenance;
 pub mod show;

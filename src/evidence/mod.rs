@@ -4,5 +4,6 @@
 pub mod cells;
 pub mod diff;
 pub mod export;
+pub mod findings;
 pub mod tables;
 pub mod verify;

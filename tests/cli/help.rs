@@ -9,7 +9,7 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "",
     "sync",
     "grant",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 13] = [
     "verify",
     "diff",
     "export",
+    "findings",
     "demo",
 ];
 
@@ -76,7 +77,10 @@ fn every_example_of_the_help_works_as_it_stands() {
             .filter(|line| !line.contains("--serve"))
             .collect();
         let first = command.split_whitespace().next().unwrap_or_default();
-        let offline = matches!(first, "show" | "verify" | "export" | "demo" | "");
+        let offline = matches!(
+            first,
+            "show" | "verify" | "export" | "findings" | "demo" | ""
+        );
         let okta = if offline {
             Okta::unasked()
         } else {

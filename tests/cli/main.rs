@@ -10,6 +10,7 @@ mod diff;
 mod exits;
 mod export;
 mod faults;
+mod findings;
 mod guards;
 mod help;
 mod hostile;

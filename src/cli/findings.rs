@@ -1,0 +1,62 @@
+//! The command line of `findings`.
+
+use clap::Args;
+
+/// List what in a snapshot deserves a second look
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Ages count from the end of the snapshot's run, never from the clock. docs/findings.md
+describes each finding, and the file of exceptions.
+
+Examples:
+  List the findings of a snapshot of the sample org:
+    okta-ciam demo
+    okta-ciam findings -f demo.c1z --privileged admin
+
+  Print the catalogue:
+    okta-ciam findings --list
+
+  In CI, write SARIF and JUnit, and fail on critical findings:
+    okta-ciam findings -f demo.c1z --out sarif=findings.sarif \\
+      --out junit=findings.xml --fail-on critical")]
+pub struct Findings {
+    /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Print the catalogue of findings
+    #[arg(long)]
+    pub list: bool,
+    /// Run only these checks, by name or id
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    pub check: Vec<String>,
+    /// Leave out these checks, by name or id
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Report users as dormant after this many days without a sign-in [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    pub dormant_days: Option<String>,
+    /// Treat groups whose name contains this text, ignoring case, as privileged; can be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub privileged: Vec<String>,
+    /// Report privileged groups with more than N members [default: 15]
+    #[arg(long, value_name = "N")]
+    pub privileged_max: Option<String>,
+    /// Compare with this older snapshot
+    #[arg(long, value_name = "FILE")]
+    pub since: Option<String>,
+    /// Check the decisions in this CSV file, with columns user_id, group_id and decision
+    #[arg(long, value_name = "FILE")]
+    pub review: Option<String>,
+    /// Suppress the findings that this CSV file accepts
+    #[arg(long, value_name = "FILE")]
+    pub exceptions: Option<String>,
+    /// Exit with 1 if this finding has rows, by name, id or severity (that or worse); can be repeated
+    #[arg(long, value_name = "FINDING", value_delimiter = ',')]
+    pub fail_on: Vec<String>,
+    /// Print text, json, csv, markdown, sarif or junit [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<String>,
+    /// Also write this format to this file; can be repeated
+    #[arg(long, value_name = "FORMAT=FILE", help_heading = "Output")]
+    pub out: Vec<String>,
+}

@@ -1,0 +1,159 @@
+//! `findings`: what in a snapshot deserves a second look. Reads files, sends no request.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
+use crate::commands::lookup::Unchanged;
+use crate::config::{FailOn, Findings};
+use crate::console::Console;
+use crate::evidence::export::about;
+use crate::evidence::findings::catalogue::CATALOGUE;
+use crate::evidence::findings::exceptions::Exceptions;
+use crate::evidence::findings::org::Org;
+use crate::evidence::findings::render::{Format, Report, write};
+use crate::evidence::findings::{Context, Finding, Pair, run as run_checks};
+use crate::exit::Exit;
+use crate::snapshot::Reader;
+
+/// Runs `findings`.
+///
+/// # Errors
+/// Returns an error if a file cannot be read or written. Findings are a result; with `--fail-on`, the exit code is 1.
+pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
+    if config.list {
+        return list(console);
+    }
+    let unchanged = Unchanged::of(&config.file)?;
+    let reader = Reader::open(&config.file)?;
+    let org = Org::read(&reader)?;
+    let context = Context {
+        older: config.since.as_deref().map(memberships).transpose()?,
+        revoked: config.review.as_deref().map(revoked).transpose()?,
+    };
+    let exceptions = match &config.exceptions {
+        Some(path) => exceptions(path)?,
+        None => Exceptions::default(),
+    };
+    unchanged.check()?;
+    let name = config
+        .file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let report = Report {
+        meta: about(reader.info())?,
+        file: name.into_owned(),
+        findings: run_checks(&org, &context, &exceptions, &config.options),
+    };
+    for (format, path) in &config.outputs {
+        write_file(&report, *format, path)?;
+    }
+    let format = config.format.unwrap_or(if console.json() {
+        Format::Json
+    } else {
+        Format::Text
+    });
+    let written = console.stream(|out| write(&report, format, &mut BufWriter::new(out)));
+    written.context("cannot write the findings")?;
+    let fails = |finding: &Finding| config.fail_on.iter().any(|on| fails_on(*on, finding));
+    Ok(if report.findings.iter().any(fails) {
+        Exit::Different
+    } else {
+        Exit::Done
+    })
+}
+
+fn fails_on(on: FailOn, finding: &Finding) -> bool {
+    let is_meant = match on {
+        FailOn::Id(id) => finding.id == id,
+        FailOn::Severity(severity) => finding.severity >= severity,
+    };
+    is_meant && finding.count > 0
+}
+
+fn list(console: &Console) -> anyhow::Result<Exit> {
+    console.result(
+        &serde_json::json!(CATALOGUE.map(|entry| serde_json::json!({
+            "id": entry.id,
+            "name": entry.name,
+            "severity": entry.severity,
+            "why": entry.definition,
+        }))),
+        || {
+            let mut text = String::new();
+            for entry in &CATALOGUE {
+                let severity = entry.severity.word();
+                // Writing to a String cannot fail.
+                let _ = writeln!(
+                    text,
+                    "{}  {:<24}{severity:<10}{}",
+                    entry.id, entry.name, entry.definition
+                );
+            }
+            text
+        },
+    )?;
+    Ok(Exit::Done)
+}
+
+fn memberships(path: &Path) -> anyhow::Result<HashSet<Pair>> {
+    let reader = Reader::open(path)?;
+    let mut pairs = HashSet::new();
+    for membership in reader.memberships()?.rows()? {
+        let membership = membership?;
+        pairs.insert((membership.group_id, membership.user_id));
+    }
+    Ok(pairs)
+}
+
+fn exceptions(path: &Path) -> anyhow::Result<Exceptions> {
+    let bytes = fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Exceptions::parse(&bytes).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
+}
+
+/// Returns the memberships that a sheet says to revoke.
+fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
+    let shown = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot open {shown}"))?;
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(bytes);
+    let header = reader
+        .headers()
+        .with_context(|| format!("cannot read {shown}"))?
+        .clone();
+    let mut places = [0; 3];
+    for (place, column) in places.iter_mut().zip(["group_id", "user_id", "decision"]) {
+        let found = header.iter().position(|name| name == column);
+        let Some(found) = found else {
+            bail!("{shown}: the column {column} is missing");
+        };
+        *place = found;
+    }
+    let mut pairs = Vec::new();
+    for record in reader.records() {
+        let record = record.with_context(|| format!("cannot read {shown}"))?;
+        let [group, user, decision] = places.map(|place| record.get(place).unwrap_or_default());
+        if decision.eq_ignore_ascii_case("revoke") {
+            pairs.push((group.into(), user.into()));
+        }
+    }
+    Ok(pairs)
+}
+
+fn write_file(report: &Report, format: Format, path: &Path) -> anyhow::Result<()> {
+    let target = resolve_replaceable(path)?;
+    let (folder, name) = split_path(&target)?;
+    let temporary = Temporary::reserve(folder.join(hidden_name(&name, "partial")))?;
+    let mut file = BufWriter::new(temporary.create()?);
+    let written = write(report, format, &mut file).and_then(|()| file.flush());
+    written.with_context(|| format!("cannot write {}", target.display()))?;
+    temporary.publish(&target)
+}

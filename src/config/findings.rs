@@ -1,0 +1,170 @@
+//! The options of `findings`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::environment::Setting;
+use super::{Environment, Error, snapshot_to_read};
+use crate::cli;
+use crate::evidence::findings::Options;
+use crate::evidence::findings::catalogue::{CATALOGUE, Severity};
+use crate::evidence::findings::exceptions::find;
+use crate::evidence::findings::render::Format;
+use crate::text::closest;
+
+/// A checked `findings`.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// The snapshot.
+    pub file: PathBuf,
+    /// Whether only the catalogue is printed.
+    pub list: bool,
+    /// What decides about findings.
+    pub options: Options,
+    /// An older snapshot.
+    pub since: Option<PathBuf>,
+    /// A sheet with decisions.
+    pub review: Option<PathBuf>,
+    /// A file of exceptions.
+    pub exceptions: Option<PathBuf>,
+    /// What makes the exit code 1.
+    pub fail_on: Vec<FailOn>,
+    /// The format, unless `--output` decides.
+    pub format: Option<Format>,
+    /// The files to write.
+    pub outputs: Vec<(Format, PathBuf)>,
+}
+
+/// What makes the exit code 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// Rows of the finding with this id.
+    Id(&'static str),
+    /// Rows of a finding that matters this much, or more.
+    Severity(Severity),
+}
+
+impl Findings {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Returns an error for the first invalid option.
+    pub fn new(typed: &cli::Findings, environment: &Environment) -> Result<Self, Error> {
+        let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
+        Ok(Self {
+            file: snapshot_to_read(typed.file.as_ref(), environment)?,
+            list: typed.list,
+            options: options(typed)?,
+            since: path(&typed.since),
+            review: path(&typed.review),
+            exceptions: path(&typed.exceptions),
+            fail_on: typed
+                .fail_on
+                .iter()
+                .map(|text| fail_on(text))
+                .collect::<Result<_, _>>()?,
+            format: typed
+                .format
+                .as_ref()
+                .map(|text| format(&Setting::new("--format", text)))
+                .transpose()?,
+            outputs: typed
+                .out
+                .iter()
+                .map(|text| output(text))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn options(typed: &cli::Findings) -> Result<Options, Error> {
+    let defaults = Options::default();
+    let number = |flag: &str, typed: &Option<String>, default: u32| match typed {
+        Some(text) => Setting::new(flag, text).parse(|text| text.parse().ok(), "a whole number"),
+        None => Ok(default),
+    };
+    let mut checks: BTreeSet<&str> = typed
+        .check
+        .iter()
+        .map(|text| id("--check", text))
+        .collect::<Result<_, _>>()?;
+    if typed.check.is_empty() {
+        checks = defaults.checks;
+    }
+    for text in &typed.skip {
+        checks.remove(id("--skip", text)?);
+    }
+    let privileged = typed.privileged.iter().map(|text| {
+        let read = |text: &str| (!text.is_empty()).then(|| text.to_lowercase());
+        Setting::new("--privileged", text).parse(read, "a part of the name of a group")
+    });
+    Ok(Options {
+        dormant_days: number("--dormant-days", &typed.dormant_days, defaults.dormant_days)?,
+        privileged: privileged.collect::<Result<_, _>>()?,
+        privileged_max: number("--privileged-max", &typed.privileged_max, 15)?.into(),
+        checks,
+    })
+}
+
+fn id(flag: &str, text: &str) -> Result<&'static str, Error> {
+    if let Some(entry) = find(text.trim()) {
+        return Ok(entry.id);
+    }
+    let near = closest(text, CATALOGUE.iter().map(|entry| entry.name));
+    let hint = near.map_or("findings --list prints them".to_owned(), |near| {
+        format!("did you mean {near}?")
+    });
+    Err(Setting::new(flag, text).invalid(format!("the name or id of a finding; {hint}")))
+}
+
+fn fail_on(text: &str) -> Result<FailOn, Error> {
+    let severity = Severity::ALL
+        .into_iter()
+        .find(|severity| severity.word() == text.trim());
+    match severity {
+        Some(severity) => Ok(FailOn::Severity(severity)),
+        None => id("--fail-on", text).map(FailOn::Id),
+    }
+}
+
+fn format(setting: &Setting) -> Result<Format, Error> {
+    let read = |text: &str| {
+        Format::ALL
+            .into_iter()
+            .find(|format| format.as_str() == text)
+    };
+    setting.parse(read, Format::ALL.map(Format::as_str).join(", "))
+}
+
+fn output(text: &str) -> Result<(Format, PathBuf), Error> {
+    match text.split_once('=') {
+        Some((word, path)) if !path.is_empty() => {
+            Ok((format(&Setting::new("--out", word))?, path.into()))
+        }
+        _ => Err(Setting::new("--out", text).invalid("FORMAT=FILE, such as sarif=findings.sarif")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_no_option_knows_are_refused_with_what_to_write_instead() {
+        let error = |change: fn(&mut cli::Findings)| {
+            let mut typed = cli::Findings::default();
+            change(&mut typed);
+            Findings::new(&typed, &Environment::default())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            error(|typed| typed.check = vec!["dormant-membr".into()])
+                .contains("did you mean dormant-member?")
+        );
+        assert!(error(|typed| typed.fail_on = vec!["zzz".into()]).contains("--list"));
+        assert!(error(|typed| typed.out = vec!["sarif".into()]).contains("FORMAT=FILE"));
+        assert!(error(|typed| typed.out = vec!["pdf=x".into()]).contains("sarif, junit"));
+        assert!(error(|typed| typed.dormant_days = Some("-1".into())).contains("a whole number"));
+    }
+}

@@ -1,0 +1,208 @@
+//! The catalogue: every finding with its id, name, severity and definition. docs/findings.md has the same table.
+
+use serde::Serialize;
+
+/// How much a finding matters, the least first, so that >= reads as "this or worse".
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing, no risk on its own.
+    Info,
+    /// Untidy; fix it when there is time.
+    Low,
+    /// A risk that a review should decide on.
+    Medium,
+    /// Access or evidence that is probably wrong.
+    High,
+    /// A risk in a privileged group.
+    Critical,
+}
+
+impl Severity {
+    /// All severities, the least first.
+    pub const ALL: [Self; 5] = [
+        Self::Info,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::Critical,
+    ];
+
+    /// The word in options and results.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// One rule of the catalogue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Stable id; never given to another rule.
+    pub id: &'static str,
+    /// Stable name for options.
+    pub name: &'static str,
+    /// The severity of its rows, the highest where they differ.
+    pub severity: Severity,
+    /// What a row of it is.
+    pub definition: &'static str,
+}
+
+/// Every rule, by id.
+pub const CATALOGUE: [Entry; 25] = [
+    Entry {
+        id: "OC101",
+        name: "deprovisioned-member",
+        severity: Severity::High,
+        definition: "A membership of a user whose status is DEPROVISIONED.",
+    },
+    Entry {
+        id: "OC102",
+        name: "suspended-member",
+        severity: Severity::Medium,
+        definition: "A membership of a user whose status is SUSPENDED.",
+    },
+    Entry {
+        id: "OC103",
+        name: "unactivated-member",
+        severity: Severity::Medium,
+        definition: "A membership of a user who is STAGED or PROVISIONED and was created more than 30 days ago.",
+    },
+    Entry {
+        id: "OC104",
+        name: "dormant-member",
+        severity: Severity::Medium,
+        definition: "A membership of an activated, enabled user whose last sign-in is more than 90 days old (--dormant-days).",
+    },
+    Entry {
+        id: "OC105",
+        name: "never-signed-in-member",
+        severity: Severity::Medium,
+        definition: "A membership of an activated, enabled user who never signed in and was created more than 30 days ago.",
+    },
+    Entry {
+        id: "OC106",
+        name: "secondary-email-only",
+        severity: Severity::Medium,
+        definition: "A membership of a user of whom only the secondary email is in the domains.",
+    },
+    Entry {
+        id: "OC107",
+        name: "privileged-risk",
+        severity: Severity::Critical,
+        definition: "A row of OC101 to OC106 whose group is privileged.",
+    },
+    Entry {
+        id: "OC201",
+        name: "duplicate-email",
+        severity: Severity::High,
+        definition: "Two or more users who are not DEPROVISIONED have the same email, ignoring case.",
+    },
+    Entry {
+        id: "OC202",
+        name: "shared-recovery-email",
+        severity: Severity::High,
+        definition: "The secondary email of one user is an email, login or secondary email of another, ignoring case.",
+    },
+    Entry {
+        id: "OC203",
+        name: "stuck-status",
+        severity: Severity::Low,
+        definition: "A user has been LOCKED_OUT, RECOVERY, PASSWORD_EXPIRED or PROVISIONED for more than 30 days.",
+    },
+    Entry {
+        id: "OC204",
+        name: "dormant-user",
+        severity: Severity::Low,
+        definition: "An activated, enabled user, member or not, whose last sign-in is more than 90 days old (--dormant-days).",
+    },
+    Entry {
+        id: "OC205",
+        name: "too-many-groups",
+        severity: Severity::Low,
+        definition: "A user has more than 20 memberships and more than five times the median of users with any.",
+    },
+    Entry {
+        id: "OC206",
+        name: "no-groups",
+        severity: Severity::Info,
+        definition: "An ACTIVE user has no membership.",
+    },
+    Entry {
+        id: "OC301",
+        name: "empty-group",
+        severity: Severity::Info,
+        definition: "A group of type OKTA_GROUP has no members.",
+    },
+    Entry {
+        id: "OC302",
+        name: "single-member-group",
+        severity: Severity::Info,
+        definition: "A group has exactly one member.",
+    },
+    Entry {
+        id: "OC304",
+        name: "duplicate-group",
+        severity: Severity::Low,
+        definition: "Two groups have the same three or more members.",
+    },
+    Entry {
+        id: "OC305",
+        name: "look-alike-name",
+        severity: Severity::Low,
+        definition: "Two group names are equal once case, spaces, dashes and Unicode forms are ignored.",
+    },
+    Entry {
+        id: "OC307",
+        name: "large-privileged-group",
+        severity: Severity::Medium,
+        definition: "A privileged group has more than 15 members in scope (--privileged-max).",
+    },
+    Entry {
+        id: "OC401",
+        name: "incomplete-group",
+        severity: Severity::High,
+        definition: "The members of a group could not be read.",
+    },
+    Entry {
+        id: "OC402",
+        name: "partial-snapshot",
+        severity: Severity::High,
+        definition: "The snapshot is partial.",
+    },
+    Entry {
+        id: "OC403",
+        name: "everyone-mismatch",
+        severity: Severity::Medium,
+        definition: "Okta counts another number of users in Everyone than the snapshot lists.",
+    },
+    Entry {
+        id: "OC601",
+        name: "new-privileged-member",
+        severity: Severity::High,
+        definition: "A membership of a privileged group that the older snapshot does not have.",
+    },
+    Entry {
+        id: "OC602",
+        name: "came-back",
+        severity: Severity::High,
+        definition: "A membership that a review revoked, and that the older snapshot lacks, exists again.",
+    },
+    Entry {
+        id: "OC603",
+        name: "not-remediated",
+        severity: Severity::High,
+        definition: "A membership that a review revoked still exists.",
+    },
+    Entry {
+        id: "OC701",
+        name: "exception-trouble",
+        severity: Severity::Medium,
+        definition: "An exception has expired, or matches nothing.",
+    },
+];

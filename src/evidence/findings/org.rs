@@ -1,0 +1,140 @@
+//! A snapshot in memory, as the checks need it: users and groups without their attributes, and memberships as numbers.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+
+use super::Pair;
+use crate::model::{GroupId, UserId};
+use crate::snapshot::{Error, GroupRow, ProfileText, Reader, UserRow};
+
+/// The place of a user in an [`Org`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserIndex(pub u32);
+
+/// The place of a group in an [`Org`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupIndex(pub u32);
+
+/// The source of a membership that Okta does not list: everybody is in Everyone.
+const IMPLIED: &str = "implied";
+
+/// Users, groups and memberships of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Org {
+    /// When the run ended.
+    pub taken_at: Timestamp,
+    /// Whether everything in scope could be read; unknown if another program wrote the file.
+    pub complete: Option<bool>,
+    /// How many users Okta counts in Everyone, and how many users were listed that are not deprovisioned.
+    pub everyone: Option<(u64, u64)>,
+    /// By id.
+    pub users: Vec<UserRow>,
+    /// By id.
+    pub groups: Vec<GroupRow>,
+    /// In the order of groups, then of users; without those that are implied.
+    pub members: Vec<(GroupIndex, UserIndex)>,
+}
+
+impl Org {
+    /// Reads a snapshot.
+    ///
+    /// # Errors
+    /// Returns an error if the snapshot is damaged.
+    pub fn read(reader: &Reader) -> Result<Self, Error> {
+        let info = reader.info();
+        let metadata = info.metadata.as_ref();
+        let mut org = Self {
+            taken_at: info.ended_at,
+            complete: metadata.map(|run| run.complete),
+            everyone: metadata
+                .and_then(|run| run.everyone_reported.zip(run.users_not_deprovisioned)),
+            ..Self::default()
+        };
+        let (mut users, mut groups) = (HashMap::new(), HashMap::new());
+        for user in reader.users()?.rows()? {
+            let profile = ProfileText::default();
+            let user = UserRow { profile, ..user? };
+            users.insert(user.id.clone(), UserIndex(place(org.users.len())));
+            org.users.push(user);
+        }
+        for group in reader.groups()?.rows()? {
+            let profile = ProfileText::default();
+            let group = GroupRow { profile, ..group? };
+            groups.insert(group.id.clone(), GroupIndex(place(org.groups.len())));
+            org.groups.push(group);
+        }
+        for membership in reader.memberships()?.rows()? {
+            let membership = membership?;
+            if membership.learned.as_deref() == Some(IMPLIED) {
+                continue;
+            }
+            let places = (
+                groups.get(&membership.group_id),
+                users.get(&membership.user_id),
+            );
+            if let (Some(group), Some(user)) = places {
+                org.members.push((*group, *user));
+            }
+        }
+        Ok(org)
+    }
+
+    /// Returns a user.
+    pub fn user(&self, index: UserIndex) -> &UserRow {
+        &self.users[index.0 as usize]
+    }
+
+    /// Returns a group.
+    pub fn group(&self, index: GroupIndex) -> &GroupRow {
+        &self.groups[index.0 as usize]
+    }
+
+    /// Returns the ids of a membership.
+    pub fn ids(&self, (group, user): (GroupIndex, UserIndex)) -> Pair {
+        (self.group(group).id.clone(), self.user(user).id.clone())
+    }
+
+    /// Returns the users with their places.
+    pub fn each_user(&self) -> impl Iterator<Item = (UserIndex, &UserRow)> {
+        (0..).map(UserIndex).zip(&self.users)
+    }
+
+    /// Returns the groups with their places.
+    pub fn each_group(&self) -> impl Iterator<Item = (GroupIndex, &GroupRow)> {
+        (0..).map(GroupIndex).zip(&self.groups)
+    }
+
+    /// Returns the day on which the run ended, in UTC.
+    pub fn taken_on(&self) -> Date {
+        Offset::UTC.to_datetime(self.taken_at).date()
+    }
+
+    /// Returns how many whole days before the end of the run a time was; negative after it.
+    pub fn days_since(&self, time: Timestamp) -> i64 {
+        const SECONDS: i64 = 24 * 3600;
+        (self.taken_at.as_second() - time.as_second()).div_euclid(SECONDS)
+    }
+
+    /// Returns the place of a user.
+    pub fn find_user(&self, id: &UserId) -> Option<UserIndex> {
+        let found = self.users.binary_search_by(|user| user.id.cmp(id)).ok()?;
+        Some(UserIndex(place(found)))
+    }
+
+    /// Returns the place of a group.
+    pub fn find_group(&self, id: &GroupId) -> Option<GroupIndex> {
+        let found = self
+            .groups
+            .binary_search_by(|group| group.id.cmp(id))
+            .ok()?;
+        Some(GroupIndex(place(found)))
+    }
+}
+
+/// A snapshot has fewer than 4,294,967,296 users: its file would have a terabyte.
+fn place(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,117 @@
+//! Writes findings as text, JSON, CSV, Markdown, SARIF or JUnit.
+
+mod csv;
+mod junit;
+mod markdown;
+mod sarif;
+mod text;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Finding;
+use crate::evidence::export::Facts;
+
+/// The format of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    Text,
+    Json,
+    Csv,
+    Markdown,
+    Sarif,
+    Junit,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 6] = [
+        Self::Text,
+        Self::Json,
+        Self::Csv,
+        Self::Markdown,
+        Self::Sarif,
+        Self::Junit,
+    ];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Markdown => "markdown",
+            Self::Sarif => "sarif",
+            Self::Junit => "junit",
+        }
+    }
+}
+
+/// Findings, and the snapshot that they are about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The facts about the snapshot.
+    pub meta: Facts,
+    /// The name of its file.
+    #[serde(skip)]
+    pub file: String,
+    /// The findings.
+    pub findings: Vec<Finding>,
+}
+
+/// Writes a report.
+///
+/// # Errors
+/// Returns an error if the output fails.
+pub fn write(report: &Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Text => text::write(report, out),
+        Format::Json => {
+            let text = serde_json::to_string_pretty(report)?;
+            out.write_all(crate::text::json(text).as_bytes())
+        }
+        Format::Csv => csv::write(report, out),
+        Format::Markdown => markdown::write(report, out),
+        Format::Sarif => sarif::write(report, out),
+        Format::Junit => junit::write(report, out),
+    }?;
+    out.flush()
+}
+
+impl Finding {
+    /// Returns the count, or that the check was skipped.
+    fn result(&self) -> String {
+        match (&self.skipped, self.suppressed) {
+            (Some(_), _) => "skipped".to_owned(),
+            (None, 0) => crate::text::number(self.count as u64),
+            (None, suppressed) => format!("{}, {suppressed} suppressed", self.count),
+        }
+    }
+}
+
+impl super::Row {
+    /// Returns who and what the row is about, for people.
+    fn subject(&self) -> String {
+        let user = self
+            .user_login
+            .as_ref()
+            .or(self.user_name.as_ref())
+            .or(self.user_id.as_ref());
+        let group = self.group_name.as_ref().or(self.group_id.as_ref());
+        match (user, group) {
+            (Some(user), Some(group)) => format!("{user} in {group}"),
+            (one, other) => one.or(other).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Returns the row in one line, for people.
+    fn line(&self) -> String {
+        let subject = self.subject();
+        if subject.is_empty() {
+            return self.detail.clone();
+        }
+        format!("{subject}: {}", self.detail)
+    }
+}

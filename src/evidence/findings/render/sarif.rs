@@ -1,0 +1,135 @@
+//! Findings as SARIF 2.1.0, for GitHub code scanning.
+//!
+//! GitHub rejects the whole file if one result has no physical location, so each has one: the snapshot's file, line 1.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Report;
+use crate::evidence::findings::catalogue::Severity;
+use crate::evidence::findings::{Finding, Row};
+use crate::text::{clean, hex, json as printed};
+
+/// How many results GitHub shows of a run.
+const MAX_RESULTS: usize = 5_000;
+/// How long the text of a message may be.
+const MAX_TEXT: usize = 1_000;
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let rules: Vec<Value> = report.findings.iter().map(rule).collect();
+    let rows = report.findings.iter().enumerate();
+    let rows =
+        rows.flat_map(|(place, finding)| finding.rows.iter().map(move |row| (place, finding, row)));
+    let all = report
+        .findings
+        .iter()
+        .map(|finding| finding.count)
+        .sum::<usize>();
+    let results: Vec<Value> = rows
+        .take(MAX_RESULTS)
+        .map(|(place, finding, row)| result(place, finding, row, &report.file))
+        .collect();
+    let left_out = all - results.len();
+    let sarif = json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "okta-ciam",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "results": results,
+            "columnKind": "unicodeCodePoints",
+            "properties": {"snapshot": report.meta, "results_left_out": left_out},
+        }],
+    });
+    out.write_all(printed(serde_json::to_string_pretty(&sarif)?).as_bytes())
+}
+
+fn rule(finding: &Finding) -> Value {
+    json!({
+        "id": finding.id,
+        "name": finding.name,
+        "shortDescription": {"text": finding.name},
+        "fullDescription": {"text": finding.why},
+        "help": {"text": finding.why},
+        "defaultConfiguration": {"level": level(finding.severity)},
+        "properties": {
+            "security-severity": security_severity(finding.severity),
+            "tags": ["security", "access"],
+        },
+    })
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical | Severity::High => "error",
+        Severity::Medium => "warning",
+        Severity::Low | Severity::Info => "note",
+    }
+}
+
+/// The number from which GitHub derives its own words for a severity.
+fn security_severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "9.5",
+        Severity::High => "8.0",
+        Severity::Medium => "5.5",
+        Severity::Low => "2.0",
+        Severity::Info => "0.0",
+    }
+}
+
+fn result(place: usize, finding: &Finding, row: &Row, file: &str) -> Value {
+    let names = [("user", &row.user_login), ("group", &row.group_name)];
+    let logical = names.iter().filter_map(|(kind, name)| {
+        let name = short(name.as_deref()?);
+        Some(json!({"name": name, "kind": kind}))
+    });
+    let logical: Vec<Value> = logical.collect();
+    json!({
+        "ruleId": finding.id,
+        "ruleIndex": place,
+        "level": level(finding.severity),
+        "message": {"text": short(&row.line())},
+        "locations": [{
+            "physicalLocation": {
+                "artifactLocation": {"uri": uri(file)},
+                "region": {"startLine": 1},
+            },
+            "logicalLocations": logical,
+        }],
+        "partialFingerprints": {"oktaCiam/v1": fingerprint(finding.id, row)},
+    })
+}
+
+/// Returns the same text for the same finding about the same objects. What it is about the whole snapshot or an exception
+/// for differs by its detail.
+fn fingerprint(id: &str, row: &Row) -> String {
+    let mut hash = Sha256::new();
+    let is_about_objects = row.user_id.is_some() || row.group_id.is_some();
+    let detail = (!is_about_objects).then(|| row.detail.clone());
+    for part in [
+        Some(id.to_owned()),
+        row.user_id.clone(),
+        row.group_id.clone(),
+        detail,
+    ] {
+        hash.update(part.unwrap_or_default());
+        hash.update([0]);
+    }
+    hex(&hash.finalize())
+}
+
+fn short(text: &str) -> String {
+    clean(text).chars().take(MAX_TEXT).collect()
+}
+
+/// Returns a file's name as a relative reference.
+fn uri(file: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(file.as_bytes()).collect();
+    encoded.replace('+', "%20").replace("%2F", "/")
+}
