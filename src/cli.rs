@@ -137,6 +137,9 @@ pub struct Sync {
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub manifest: Option<String>,
+    /// Write metrics of the run in Prometheus's text format, also after a failure
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub metrics_file: Option<String>,
     /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
     #[arg(long, value_name = "ID", help_heading = "Output")]
     pub run_id: Option<String>,

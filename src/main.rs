@@ -42,8 +42,12 @@ fn main() -> ExitCode {
 fn run(command: &Command, environment: &Environment, console: &Console) -> anyhow::Result<Exit> {
     match command {
         Command::Sync(typed) => {
-            let config = config::Sync::new(typed, environment)?;
-            commands::sync::run(&config, console, &ShutdownSignal::listen()?)
+            let metrics = config::Metrics::new(typed, environment)?;
+            commands::sync::metrics::recorded(metrics.as_ref(), |measured| {
+                let config = config::Sync::new(typed, environment)?;
+                let stop = ShutdownSignal::listen()?;
+                commands::sync::run_measured(&config, console, &stop, measured)
+            })
         }
         Command::Grant(typed) => {
             let revoke = config::RevokeOnly::default();

@@ -5,6 +5,7 @@
 //! can be resumed.
 
 mod checkpoint;
+pub mod metrics;
 mod summary;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
 
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
+use self::metrics::Measured;
 use self::summary::{Manifest, Summary};
 pub(in crate::commands) use self::summary::{ScopeCount, domain_lines};
 use super::saying_waits;
@@ -40,14 +42,32 @@ use crate::whoami;
 /// # Errors
 /// Returns the error that ends the run; [`crate::exit`] has its exit code.
 pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+    run_measured(config, console, stop, &mut Measured::default())
+}
+
+/// Does the same, and notes what the metrics file needs.
+///
+/// # Errors
+/// Returns the error that ends the run.
+pub fn run_measured(
+    config: &Sync,
+    console: &Console,
+    stop: &ShutdownSignal,
+    measured: &mut Measured,
+) -> anyhow::Result<Exit> {
     if config.plan {
         super::estimate::run(config, console, stop)
     } else {
-        sync(config, console, stop)
+        sync(config, console, stop, measured)
     }
 }
 
-fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+fn sync(
+    config: &Sync,
+    console: &Console,
+    stop: &ShutdownSignal,
+    measured: &mut Measured,
+) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let target = Target::take(&config.file, config.format == FileFormat::Sqlite)?;
     let manifest = config
@@ -83,6 +103,7 @@ fn sync(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Resu
     let (published, refusal) =
         published.inspect_err(|error| keep_or_remove(&checkpoint_file, resumed, error))?;
     checkpoint_file.remove_all();
+    measured.note(&published);
     let metadata = &published.snapshot.metadata;
     if metadata.complete && refusal.is_none() {
         target.remove_unaccepted();

@@ -11,10 +11,11 @@ use crate::okta::settings::Connection;
 
 /// The options that are not recorded.
 #[cfg(test)]
-const NOT_RECORDED: [&str; 11] = [
+const NOT_RECORDED: [&str; 12] = [
     "plan",
     "file",
     "manifest",
+    "metrics-file",
     "max-api-capacity",
     "concurrency",
     "timeout",

@@ -4,7 +4,7 @@ use super::Environment;
 use crate::text;
 
 /// Every variable that some command reads.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "BATON_API_TOKEN",
     "BATON_API_TOKEN_FILE",
     "BATON_AUDIT_LOG",
@@ -21,6 +21,7 @@ const KNOWN: [&str; 22] = [
     "BATON_MAX_API_CAPACITY",
     "BATON_MAX_DROP",
     "BATON_MEMBERSHIPS_BY",
+    "BATON_METRICS_FILE",
     "BATON_NOTE",
     "BATON_OUTPUT",
     "BATON_PROVISIONING",

@@ -18,6 +18,7 @@ mod interrupts;
 mod lists;
 mod machine;
 mod matrix;
+mod metrics;
 mod moving;
 mod output;
 mod outside;

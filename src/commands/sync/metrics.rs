@@ -1,0 +1,267 @@
+//! The metrics file of `sync`: gauges in Prometheus's text format, replaced at the end of every run, also of a failed one.
+//!
+//! The time of the last success and the numbers of users, groups and memberships describe the snapshot in FILE, so a run
+//! that does not replace it keeps what the previous metrics file says.
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+
+use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
+use crate::config::Metrics;
+use crate::exit::{self, Exit};
+use crate::sync::pipeline::Published;
+
+/// What a run measured before it ended. A run that ends early measures nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured {
+    snapshot: Option<Snapshot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Snapshot {
+    users: u64,
+    groups: u64,
+    memberships: u64,
+    requests: u64,
+    waited_seconds: f64,
+    warnings: usize,
+}
+
+impl Measured {
+    pub(super) fn note(&mut self, published: &Published) {
+        let snapshot = &published.snapshot;
+        self.snapshot = Some(Snapshot {
+            users: snapshot.counts.users,
+            groups: snapshot.counts.groups,
+            memberships: snapshot.counts.memberships,
+            requests: snapshot.metadata.requests,
+            waited_seconds: snapshot.metadata.waited_seconds,
+            warnings: snapshot.warnings.len(),
+        });
+    }
+}
+
+/// Runs a sync, its configuration included, and writes the metrics file if there is to be one. A metrics file that cannot
+/// be written is a warning: the snapshot is what counts.
+///
+/// # Errors
+/// Returns the error of the run.
+pub fn recorded(
+    metrics: Option<&Metrics>,
+    run: impl FnOnce(&mut Measured) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    let begun = Instant::now();
+    let mut measured = Measured::default();
+    let ended = run(&mut measured);
+    if let Some(metrics) = metrics {
+        let exit = ended.as_ref().map_or_else(exit::of, |exit| *exit);
+        let run = Ended {
+            domain: &metrics.domain,
+            at: Timestamp::now().as_second(),
+            exit,
+            seconds: begun.elapsed().as_secs_f64(),
+            measured,
+        };
+        if let Err(error) = write(&metrics.path, &run) {
+            tracing::warn!("cannot write the metrics file: {error:#}");
+        }
+    }
+    ended
+}
+
+/// A run that has ended.
+struct Ended<'a> {
+    domain: &'a str,
+    at: i64,
+    exit: Exit,
+    seconds: f64,
+    measured: Measured,
+}
+
+fn write(typed: &Path, run: &Ended<'_>) -> anyhow::Result<()> {
+    let path = resolve_replaceable(typed)?;
+    let old = match fs::read(&path) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot open {}", path.display()));
+        }
+    };
+    let before = old.as_deref().unwrap_or_default();
+    if !before.is_empty() && !before.starts_with("# HELP okta_ciam_") {
+        bail!(
+            "{} is not a metrics file of okta-ciam; use another name, or remove it",
+            path.display()
+        );
+    }
+    let (folder, name) = split_path(&path)?;
+    let temporary = Temporary::reserve(folder.join(hidden_name(&name, "tmp-metrics")))?;
+    let mut file = temporary.create()?;
+    // The program that collects metrics is another user. A file that is replaced keeps its permissions.
+    file.set_permissions(Permissions::from_mode(0o644))
+        .and_then(|()| file.write_all(render(run, before).as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    temporary.publish(&path)
+}
+
+/// Returns the text of the new file, given that of the old one.
+fn render(run: &Ended<'_>, before: &str) -> String {
+    let domain = label(run.domain);
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: Option<f64>, is_kept: bool| {
+        let series = format!("okta_ciam_{name}{{domain=\"{domain}\"}}");
+        let kept = || is_kept.then(|| kept(before, &series)).flatten();
+        if let Some(value) = value.or_else(kept) {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "# HELP okta_ciam_{name} {help}\n# TYPE okta_ciam_{name} gauge\n{series} {value}\n"
+            );
+        }
+    };
+    let snapshot = run.measured.snapshot;
+    let accepted = snapshot.filter(|_| run.exit == Exit::Done);
+    let is_success = run.exit == Exit::Done;
+    let at = run.at as f64;
+    gauge(
+        "last_run_timestamp_seconds",
+        "When the last sync ended.",
+        Some(at),
+        false,
+    );
+    gauge(
+        "last_success_timestamp_seconds",
+        "When the last successful sync ended.",
+        is_success.then_some(at),
+        true,
+    );
+    gauge(
+        "exit_code",
+        "Exit code of the last sync.",
+        Some(f64::from(run.exit.code())),
+        false,
+    );
+    gauge(
+        "duration_seconds",
+        "Duration of the last sync.",
+        Some(run.seconds),
+        false,
+    );
+    for (name, help, value) in [
+        (
+            "users",
+            "Users in the snapshot.",
+            accepted.map(|of| of.users),
+        ),
+        (
+            "groups",
+            "Groups in the snapshot.",
+            accepted.map(|of| of.groups),
+        ),
+        (
+            "memberships",
+            "Memberships in the snapshot.",
+            accepted.map(|of| of.memberships),
+        ),
+    ] {
+        gauge(name, help, value.map(|value| value as f64), true);
+    }
+    gauge(
+        "requests",
+        "Requests of the last sync that read the whole org.",
+        snapshot.map(|of| of.requests as f64),
+        false,
+    );
+    gauge(
+        "rate_limit_wait_seconds",
+        "Time that it waited for rate limits.",
+        snapshot.map(|of| of.waited_seconds),
+        false,
+    );
+    gauge(
+        "warnings",
+        "Warnings in its snapshot.",
+        snapshot.map(|of| of.warnings as f64),
+        false,
+    );
+    text
+}
+
+/// Returns the value that the old file has for a series.
+fn kept(before: &str, series: &str) -> Option<f64> {
+    let value = before
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    value.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// Escapes the value of a label.
+fn label(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(exit: Exit, at: i64, users: Option<u64>) -> String {
+        render(&run(exit, at, users), "")
+    }
+
+    fn run(exit: Exit, at: i64, users: Option<u64>) -> Ended<'static> {
+        let snapshot = users.map(|users| Snapshot {
+            users,
+            groups: 2,
+            memberships: 3,
+            requests: 4,
+            waited_seconds: 0.5,
+            warnings: 1,
+        });
+        Ended {
+            domain: "a\"b\\c\nd",
+            at,
+            exit,
+            seconds: 1.5,
+            measured: Measured { snapshot },
+        }
+    }
+
+    const DOMAIN: &str = r#"{domain="a\"b\\c\nd"}"#;
+
+    #[test]
+    fn a_failure_keeps_the_last_success_and_the_counts_of_the_snapshot() {
+        let success = ended(Exit::Done, 100, Some(7));
+        for (exit, users) in [(Exit::Unavailable, None), (Exit::Guard, Some(9))] {
+            let text = render(&run(exit, 200, users), &success);
+            for (name, value) in [
+                ("last_run_timestamp_seconds", "200".to_owned()),
+                ("last_success_timestamp_seconds", "100".to_owned()),
+                ("users", "7".to_owned()),
+                ("exit_code", exit.code().to_string()),
+            ] {
+                let line = format!("\nokta_ciam_{name}{DOMAIN} {value}\n");
+                assert!(text.contains(&line), "{line}{text}");
+            }
+            assert_eq!(text.contains("okta_ciam_requests"), users.is_some());
+        }
+    }
+
+    #[test]
+    fn a_first_failure_has_no_success_and_a_damaged_file_has_none_to_keep() {
+        for before in ["", "# HELP okta_ciam_x", "okta_ciam_users NaN"] {
+            let text = render(&run(Exit::Failed, 200, None), before);
+            assert!(!text.contains("last_success") && !text.contains("_users"));
+            assert!(text.contains(&format!("okta_ciam_exit_code{DOMAIN} 2\n")));
+        }
+    }
+}
