@@ -111,86 +111,115 @@ fn write(typed: &Path, run: &Ended<'_>) -> anyhow::Result<()> {
     temporary.publish(&path)
 }
 
+/// A number with its meaning.
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    value: Option<f64>,
+    /// Whether the value of the old file stays if there is no new one.
+    is_kept: bool,
+}
+
+impl Gauge {
+    /// Makes a gauge of this run alone.
+    fn new(name: &'static str, help: &'static str, value: Option<f64>) -> Self {
+        Self {
+            name,
+            help,
+            value,
+            is_kept: false,
+        }
+    }
+
+    fn kept(self) -> Self {
+        Self {
+            is_kept: true,
+            ..self
+        }
+    }
+}
+
+fn gauges(run: &Ended<'_>) -> [Gauge; 10] {
+    let snapshot = run.measured.snapshot;
+    let done = run.exit == Exit::Done;
+    let of = |value: fn(Snapshot) -> f64| snapshot.map(value);
+    let published = |value: fn(Snapshot) -> u64| {
+        let accepted = snapshot.filter(|_| done);
+        accepted.map(|of| value(of) as f64)
+    };
+    let (at, code) = (run.at as f64, f64::from(run.exit.code()));
+    let success = done.then_some(at);
+    let new = Gauge::new;
+    [
+        new(
+            "last_run_timestamp_seconds",
+            "When the last sync ended.",
+            Some(at),
+        ),
+        new(
+            "last_success_timestamp_seconds",
+            "When the last successful sync ended.",
+            success,
+        )
+        .kept(),
+        new("exit_code", "Exit code of the last sync.", Some(code)),
+        new(
+            "duration_seconds",
+            "Duration of the last sync.",
+            Some(run.seconds),
+        ),
+        new("users", "Users in the snapshot.", published(|of| of.users)).kept(),
+        new(
+            "groups",
+            "Groups in the snapshot.",
+            published(|of| of.groups),
+        )
+        .kept(),
+        new(
+            "memberships",
+            "Memberships in the snapshot.",
+            published(|of| of.memberships),
+        )
+        .kept(),
+        new(
+            "requests",
+            "Requests of the last sync that read the whole org.",
+            of(|of| of.requests as f64),
+        ),
+        new(
+            "rate_limit_wait_seconds",
+            "Time that it waited for rate limits.",
+            of(|of| of.waited_seconds),
+        ),
+        new(
+            "warnings",
+            "Warnings in its snapshot.",
+            of(|of| of.warnings as f64),
+        ),
+    ]
+}
+
 /// Returns the text of the new file, given that of the old one.
 fn render(run: &Ended<'_>, before: &str) -> String {
     let domain = label(run.domain);
     let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, value: Option<f64>, is_kept: bool| {
+    for Gauge {
+        name,
+        help,
+        value,
+        is_kept,
+    } in gauges(run)
+    {
         let series = format!("okta_ciam_{name}{{domain=\"{domain}\"}}");
-        let kept = || is_kept.then(|| kept(before, &series)).flatten();
-        if let Some(value) = value.or_else(kept) {
+        let old = || is_kept.then(|| kept(before, &series)).flatten();
+        if let Some(value) = value.or_else(old) {
             // Writing to a String cannot fail.
             let _ = write!(
                 text,
                 "# HELP okta_ciam_{name} {help}\n# TYPE okta_ciam_{name} gauge\n{series} {value}\n"
             );
         }
-    };
-    let snapshot = run.measured.snapshot;
-    let accepted = snapshot.filter(|_| run.exit == Exit::Done);
-    let is_success = run.exit == Exit::Done;
-    let at = run.at as f64;
-    gauge(
-        "last_run_timestamp_seconds",
-        "When the last sync ended.",
-        Some(at),
-        false,
-    );
-    gauge(
-        "last_success_timestamp_seconds",
-        "When the last successful sync ended.",
-        is_success.then_some(at),
-        true,
-    );
-    gauge(
-        "exit_code",
-        "Exit code of the last sync.",
-        Some(f64::from(run.exit.code())),
-        false,
-    );
-    gauge(
-        "duration_seconds",
-        "Duration of the last sync.",
-        Some(run.seconds),
-        false,
-    );
-    for (name, help, value) in [
-        (
-            "users",
-            "Users in the snapshot.",
-            accepted.map(|of| of.users),
-        ),
-        (
-            "groups",
-            "Groups in the snapshot.",
-            accepted.map(|of| of.groups),
-        ),
-        (
-            "memberships",
-            "Memberships in the snapshot.",
-            accepted.map(|of| of.memberships),
-        ),
-    ] {
-        gauge(name, help, value.map(|value| value as f64), true);
     }
-    gauge(
-        "requests",
-        "Requests of the last sync that read the whole org.",
-        snapshot.map(|of| of.requests as f64),
-        false,
-    );
-    gauge(
-        "rate_limit_wait_seconds",
-        "Time that it waited for rate limits.",
-        snapshot.map(|of| of.waited_seconds),
-        false,
-    );
-    gauge(
-        "warnings",
-        "Warnings in its snapshot.",
-        snapshot.map(|of| of.warnings as f64),
-        false,
-    );
     text
 }
 
