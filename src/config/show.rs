@@ -181,7 +181,7 @@ mod tests {
                 "did you mean user_email?",
             ),
             (Table::Groups, &["zzz"], "members_kept"),
-            (Table::Users, &["profile."], "profile.ATTRIBUTE"),
+            (Table::Users, &["profile."], "did you mean profile?"),
             (Table::Users, &["id", "id"], "each column once"),
         ] {
             let error = error(table, names);
