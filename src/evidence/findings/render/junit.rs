@@ -27,7 +27,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         if let Some(reason) = &finding.skipped {
             writeln!(
                 out,
-                "{start}>\n      <skipped message=\"{}\"/>\n    </testcase>",
+                "{start}>\n      <skipped>{}</skipped>\n    </testcase>",
                 escaped(reason)
             )?;
         } else if finding.rows.is_empty() {
