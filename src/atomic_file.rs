@@ -103,6 +103,17 @@ impl Temporary {
         Ok(Self { path, kept: false })
     }
 
+    /// Reserves a name in the folder of a file that is to be written, and returns that file, symlinks resolved.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be replaced, or if its folder does not exist.
+    pub(crate) fn for_target(typed: &Path) -> anyhow::Result<(Self, PathBuf)> {
+        let target = resolve_replaceable(typed)?;
+        let (folder, name) = split_path(&target)?;
+        let temporary = Self::reserve(folder.join(hidden_name(&name, "partial")))?;
+        Ok((temporary, target))
+    }
+
     /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path

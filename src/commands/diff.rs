@@ -76,7 +76,7 @@ struct Opened {
 
 impl Opened {
     fn new(run: &RunFile) -> anyhow::Result<Self> {
-        let unchanged = Unchanged::of(&run.path)?;
+        let unchanged = Unchanged::of(&run.path);
         let reader = Reader::open_run(&run.path, run.sync_id.as_deref())?;
         Ok(Self {
             file: run.clone(),

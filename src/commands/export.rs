@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
+use crate::atomic_file::Temporary;
 use crate::commands::lookup::Unchanged;
 use crate::config::{Destination, Export, ExportFormat};
 use crate::console::Console;
@@ -27,7 +27,7 @@ use crate::text::{clean, count};
 /// # Errors
 /// Returns an error if the snapshot cannot be read, if a file cannot be written, or after a signal.
 pub fn run(config: &Export, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
-    let unchanged = Unchanged::of(&config.file)?;
+    let unchanged = Unchanged::of(&config.file);
     let reader = Reader::open(&config.file)?;
     let about = about(reader.info())?;
     let job = Job {
@@ -70,6 +70,22 @@ struct Complete {
 }
 
 impl Complete {
+    fn new(temporary: Temporary, target: PathBuf, rows: Facts) -> anyhow::Result<Self> {
+        let (bytes, sha256) = c1z::fingerprint(temporary.path())?;
+        let name = target.file_name().unwrap_or_default();
+        let exported = Exported {
+            name: name.to_string_lossy().into_owned(),
+            rows,
+            bytes,
+            sha256,
+        };
+        Ok(Self {
+            temporary,
+            target,
+            exported,
+        })
+    }
+
     fn publish(self, format: ExportFormat) -> anyhow::Result<Exported> {
         if format == ExportFormat::Sqlite {
             self.temporary.publish_database(&self.target)?;
@@ -121,25 +137,12 @@ impl Job<'_> {
 
     /// Writes one file under a temporary name.
     fn write(&self, target: &Path, plans: &[Plan]) -> anyhow::Result<Complete> {
-        let target = resolve_replaceable(target)?;
-        let (folder, name) = split_path(&target)?;
-        let temporary = Temporary::reserve(folder.join(hidden_name(&name, "partial")))?;
+        let (temporary, target) = Temporary::for_target(target)?;
         let written = self.write_content(&temporary, plans);
         let counts = written.with_context(|| format!("cannot write {}", target.display()))?;
         let sheets = plans.iter().map(|plan| plan.sheet.as_str().to_owned());
         let rows = Facts(sheets.zip(counts.into_iter().map(Value::from)).collect());
-        let (bytes, sha256) = c1z::fingerprint(temporary.path())?;
-        let exported = Exported {
-            name: name.to_string_lossy().into_owned(),
-            rows,
-            bytes,
-            sha256,
-        };
-        Ok(Complete {
-            temporary,
-            target,
-            exported,
-        })
+        Complete::new(temporary, target, rows)
     }
 
     /// Writes the content of one file, and returns how many rows each table has.
@@ -208,24 +211,11 @@ impl Job<'_> {
 }
 
 fn write_text(target: &Path, text: &str) -> anyhow::Result<Complete> {
-    let target = resolve_replaceable(target)?;
-    let (folder, name) = split_path(&target)?;
-    let temporary = Temporary::reserve(folder.join(hidden_name(&name, "partial")))?;
+    let (temporary, target) = Temporary::for_target(target)?;
     let mut file = temporary.create()?;
     let cannot_write = || format!("cannot write {}", target.display());
     file.write_all(text.as_bytes()).with_context(cannot_write)?;
-    let (bytes, sha256) = c1z::fingerprint(temporary.path())?;
-    let exported = Exported {
-        name: name.to_string_lossy().into_owned(),
-        rows: Facts::default(),
-        bytes,
-        sha256,
-    };
-    Ok(Complete {
-        temporary,
-        target,
-        exported,
-    })
+    Complete::new(temporary, target, Facts::default())
 }
 
 /// The result, for a program.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
+use crate::atomic_file::Temporary;
 use crate::commands::lookup::Unchanged;
 use crate::config::{FailOn, Findings};
 use crate::console::Console;
@@ -29,7 +29,7 @@ pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
     if config.list {
         return list(console);
     }
-    let unchanged = Unchanged::of(&config.file)?;
+    let unchanged = Unchanged::of(&config.file);
     let reader = Reader::open(&config.file)?;
     let org = Org::read(&reader)?;
     let context = Context {
@@ -149,9 +149,7 @@ fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
 }
 
 fn write_file(report: &Report, format: Format, path: &Path) -> anyhow::Result<()> {
-    let target = resolve_replaceable(path)?;
-    let (folder, name) = split_path(&target)?;
-    let temporary = Temporary::reserve(folder.join(hidden_name(&name, "partial")))?;
+    let (temporary, target) = Temporary::for_target(path)?;
     let mut file = BufWriter::new(temporary.create()?);
     let written = write(report, format, &mut file).and_then(|()| file.flush());
     written.with_context(|| format!("cannot write {}", target.display()))?;

@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::near::Near;
 use crate::snapshot::{GroupRow, Reader, UserRow};
@@ -77,20 +77,17 @@ fn hint(near: &Near) -> String {
 /// What a file was like when it was opened.
 pub struct Unchanged {
     path: PathBuf,
-    metadata: Metadata,
+    /// Nothing if the file is not there; the reader reports that.
+    metadata: Option<Metadata>,
 }
 
 impl Unchanged {
     /// Remembers a file.
-    ///
-    /// # Errors
-    /// Returns an error if the file is not there.
-    pub fn of(path: &Path) -> anyhow::Result<Self> {
-        let cannot_open = || format!("cannot open {}", path.display());
-        Ok(Self {
+    pub fn of(path: &Path) -> Self {
+        Self {
             path: path.to_owned(),
-            metadata: std::fs::metadata(path).with_context(cannot_open)?,
-        })
+            metadata: std::fs::metadata(path).ok(),
+        }
     }
 
     /// Checks that the file is still the same: one that was written to while it was read gives a result that never existed.
@@ -103,7 +100,7 @@ impl Unchanged {
             (metadata.dev(), metadata.ino(), metadata.len(), modified)
         };
         let now = std::fs::metadata(&self.path).ok();
-        if now.is_none_or(|now| state(&now) != state(&self.metadata)) {
+        if now.as_ref().map(state) != self.metadata.as_ref().map(state) {
             bail!(
                 "{} changed while it was read; run the command again",
                 self.path.display()
@@ -132,7 +129,7 @@ mod tests {
         ];
         for change in change {
             std::fs::write(&path, "short").unwrap();
-            let unchanged = Unchanged::of(&path).unwrap();
+            let unchanged = Unchanged::of(&path);
             unchanged.check().unwrap();
             change(&path);
             let error = unchanged.check().unwrap_err().to_string();

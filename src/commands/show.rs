@@ -17,7 +17,7 @@ use crate::text;
 /// Returns an error if the file cannot be read, if the user or group is not in it, or if the output fails.
 pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
     let file = &config.file;
-    let unchanged = Unchanged::of(file)?;
+    let unchanged = Unchanged::of(file);
     let reader = Reader::open(file)?;
     let (value, text) = match &config.what {
         ShowWhat::Summary => summary::summary(&reader, file)?,
