@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::atomic_file::Temporary;
-use crate::commands::lookup::Unchanged;
+use crate::commands::lookup::{Unchanged, refuse_snapshot};
 use crate::config::{Destination, Export, ExportFormat};
 use crate::console::Console;
 use crate::evidence::export::{Exported, Facts, Manifest, Plan, about, check_sums, sqlite, xlsx};
@@ -138,6 +138,7 @@ impl Job<'_> {
     /// Writes one file under a temporary name.
     fn write(&self, target: &Path, plans: &[Plan]) -> anyhow::Result<Complete> {
         let (temporary, target) = Temporary::for_target(target)?;
+        refuse_snapshot(&target)?;
         let written = self.write_content(&temporary, plans);
         let counts = written.with_context(|| format!("cannot write {}", target.display()))?;
         let sheets = plans.iter().map(|plan| plan.sheet.as_str().to_owned());

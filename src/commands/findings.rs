@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use crate::atomic_file::Temporary;
-use crate::commands::lookup::Unchanged;
+use crate::commands::lookup::{Unchanged, refuse_snapshot};
 use crate::config::{FailOn, Findings};
 use crate::console::Console;
 use crate::evidence::export::about;
@@ -150,6 +150,7 @@ fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
 
 fn write_file(report: &Report, format: Format, path: &Path) -> anyhow::Result<()> {
     let (temporary, target) = Temporary::for_target(path)?;
+    refuse_snapshot(&target)?;
     let mut file = BufWriter::new(temporary.create()?);
     let written = write(report, format, &mut file).and_then(|()| file.flush());
     written.with_context(|| format!("cannot write {}", target.display()))?;

@@ -1,6 +1,7 @@
 //! Finds what a person named in snapshots, and notices files that change while they are read.
 
 use std::fs::Metadata;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,28 @@ fn hint(near: &Near) -> String {
         Some(question) => format!("; {question}"),
         None => "; only a full match counts".to_owned(),
     }
+}
+
+/// Refuses a snapshot as the target of another command: it is evidence, which would be lost.
+///
+/// # Errors
+/// Returns an error if the file is a snapshot, damaged or not.
+pub fn refuse_snapshot(target: &Path) -> anyhow::Result<()> {
+    let is_container = || {
+        let bytes = std::fs::File::open(target).ok().and_then(|mut file| {
+            let mut start = [0; 4];
+            file.read_exact(&mut start).ok().map(|()| start)
+        });
+        bytes.is_some_and(|start| start.starts_with(b"C1Z"))
+    };
+    let is_file = std::fs::metadata(target).is_ok_and(|found| found.is_file());
+    if is_file && (is_container() || Reader::open(target).is_ok()) {
+        bail!(
+            "{} is a snapshot, which would be lost; name another file",
+            target.display()
+        );
+    }
+    Ok(())
 }
 
 /// What a file was like when it was opened.

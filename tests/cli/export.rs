@@ -365,3 +365,26 @@ fn a_full_disk_leaves_the_export_before_it_untouched() {
         );
     }
 }
+
+#[test]
+fn a_snapshot_is_never_replaced_by_an_export_or_by_findings() {
+    let folder = sample();
+    std::os::unix::fs::symlink("a.db", folder.path("link.db")).unwrap();
+    let before = files(&folder.path("."));
+    for target in ["a.db", "link.db"] {
+        for source in ["a.c1z", "a.db"] {
+            let arguments = ["export", "-f", source, "--format", "sqlite", "-o", target];
+            let ran = folder.run(&arguments).end().code(2);
+            assert!(ran.error().contains("is a snapshot"), "{}", ran.stderr);
+        }
+    }
+    for target in ["a.db", "a.c1z", "link.db"] {
+        let out = format!("sarif={target}");
+        let ran = folder
+            .run(&["findings", "-f", "a.c1z", "--out", &out])
+            .end()
+            .code(2);
+        assert!(ran.error().contains("is a snapshot"), "{}", ran.stderr);
+    }
+    assert!(files(&folder.path(".")) == before);
+}
