@@ -348,3 +348,38 @@ fn a_closed_stdout_ends_a_listing_without_an_error() {
         assert!(!errors.contains("error:"), "{errors}");
     }
 }
+
+/// Ours and the Go connector's, which do not change. `UPDATE_FIXTURES=1 cargo test tables::` records the results again.
+#[test]
+fn every_format_of_fixed_snapshots_is_the_recorded_one() {
+    let folder = Folder::new();
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tables");
+    for snapshot in ["go-connector", "okta-ciam-schema-1"] {
+        let file = fixture(&format!("tests/fixtures/{snapshot}.c1z"));
+        for table in ["users", "groups", "memberships"] {
+            for format in ["table", "csv", "json", "jsonl"] {
+                let shown = ["show", "-f", &file, table, "--format", format];
+                let exported = [
+                    "export", "-f", &file, "--format", "jsonl", "--table", table, "-o", "-",
+                ];
+                let arguments = if format == "jsonl" {
+                    &exported[..]
+                } else {
+                    &shown
+                };
+                let text = folder.run(arguments).ok().stdout;
+                let golden = recorded.join(format!("{snapshot}-{table}.{format}"));
+                if std::env::var_os("UPDATE_FIXTURES").is_some() {
+                    std::fs::create_dir_all(&recorded).unwrap();
+                    std::fs::write(&golden, &text).unwrap();
+                }
+                assert_eq!(
+                    text,
+                    std::fs::read_to_string(&golden).unwrap(),
+                    "{}",
+                    golden.display()
+                );
+            }
+        }
+    }
+}
