@@ -137,7 +137,7 @@ pub struct Sync {
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub manifest: Option<String>,
-    /// Write metrics of the run in Prometheus's text format, also after a failure
+    /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub metrics_file: Option<String>,
     /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]

@@ -19,12 +19,20 @@ impl Metrics {
     /// Reads the option; there are no metrics without it, and none of `--plan`.
     ///
     /// # Errors
-    /// Returns an error for a variable that is not UTF-8.
+    /// Returns an error if the name does not end in `.prom`, or if the manifest has the same name.
     pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Option<Self>, Error> {
         let path = environment.setting("--metrics-file", typed.metrics_file.as_ref())?;
         let Some(path) = path.filter(|_| !typed.plan) else {
             return Ok(None);
         };
+        // The name that node_exporter's textfile collector reads. No snapshot, and nothing that SQLite keeps beside one, has it.
+        if std::path::Path::new(&path.value).extension() != Some("prom".as_ref()) {
+            return Err(path.invalid("a file that ends in .prom, such as okta.prom"));
+        }
+        let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
+        if let Some(manifest) = manifest.filter(|manifest| manifest.value == path.value) {
+            return Err(path.error(format!("is the same file as {}", manifest.name)));
+        }
         let domain = environment.setting("--domain", typed.connection.domain.as_ref())?;
         let domain = domain.map_or_else(String::new, |setting| {
             // A token may be in the wrong place.

@@ -67,15 +67,37 @@ fn a_first_failure_has_metrics_without_a_success() {
 fn a_metrics_file_that_cannot_be_written_is_a_warning_and_no_other_file_is_replaced() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
-    std::fs::write(folder.path("notes.txt"), "mine").unwrap();
-    for path in ["notes.txt", "sync.c1z", "missing/okta.prom"] {
+    std::fs::write(folder.path("notes.prom"), "mine").unwrap();
+    for path in ["notes.prom", "missing/okta.prom"] {
         let done = folder.sync(&okta, &["--metrics-file", path]).ok();
         assert!(
             done.stderr.contains("cannot write the metrics file"),
             "{path}"
         );
     }
-    folder.run(&["verify"]).ok();
-    let notes = std::fs::read_to_string(folder.path("notes.txt")).unwrap();
+    let notes = std::fs::read_to_string(folder.path("notes.prom")).unwrap();
     assert_eq!(notes, "mine");
+}
+
+#[test]
+fn metrics_never_take_the_name_of_a_snapshot_or_of_the_manifest() {
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    for path in [
+        "sync.c1z",
+        "a.db",
+        "sync.db-wal",
+        "sync.c1z.partial",
+        "okta",
+        "m.prom",
+    ] {
+        // The run fails anyway, and must not write metrics where the snapshot or the manifest belongs.
+        let arguments = ["--metrics-file", path, "--manifest", "m.prom"];
+        let ran = folder
+            .sync(&okta, &[&arguments[..], &["--max-drop", "x"]].concat())
+            .end()
+            .code(2);
+        assert!(ran.error().contains("--metrics-file"), "{}", ran.stderr);
+        assert!(folder.names().is_empty(), "{path}: {:?}", folder.names());
+    }
 }

@@ -89,7 +89,7 @@ pub const CATALOGUE: [Entry; 25] = [
         id: "OC106",
         name: "secondary-email-only",
         severity: Severity::Medium,
-        definition: "A membership of a user of whom only the secondary email is in the domains.",
+        definition: "A membership of a user who is in scope only by the secondary email.",
     },
     Entry {
         id: "OC107",

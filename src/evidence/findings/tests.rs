@@ -18,7 +18,7 @@ fn days_ago(days: i64) -> Option<Timestamp> {
     Timestamp::from_second(taken_at().as_second() - days * 24 * 3600).ok()
 }
 
-/// A user in whom no check finds anything.
+/// A user without any finding.
 fn user(id: &str) -> UserRow {
     UserRow {
         status: Some("ACTIVE".to_owned()),

@@ -16,7 +16,7 @@ pub(super) fn is_in_use(user: &UserRow) -> bool {
     status.is_some_and(|status| !NOT_IN_USE.contains(&status))
 }
 
-/// Lists the memberships of users for whom the function returns a detail.
+/// Lists the memberships of the users that the function returns a detail for.
 fn members(org: &Org, detail: impl Fn(&UserRow) -> Option<String>) -> Vec<Row> {
     let details: Vec<Option<String>> = org.users.iter().map(detail).collect();
     let rows = org.members.iter().filter_map(|member| {
