@@ -354,8 +354,8 @@ pub struct Grant {
 revoke asks for confirmation, and needs --yes without a terminal. Removing
 users from a group that a group rule assigns users to always requires --yes.
 --all-groups skips those groups and groups that Okta does not let you edit, and lists
-what it skipped. If the --from file has a decision column, such as one from an access
-review, only memberships marked revoke are removed.
+what it skipped. --from also reads the sheets of `review start`, as CSV or XLSX; if the
+file has a decision column, only memberships marked revoke are removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has
@@ -388,6 +388,12 @@ pub struct Revoke {
     /// Select the membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
     #[arg(long, value_name = "ID")]
     pub grant_id: Option<String>,
+    /// Refuse a review sheet in which a row has no final decision
+    #[arg(long, help_heading = "Guards")]
+    pub require_decisions: bool,
+    /// Refuse a review sheet whose snapshot was taken more than this many days ago [default: 30]
+    #[arg(long, value_name = "DAYS", help_heading = "Guards")]
+    pub max_sheet_age: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub change: Change,

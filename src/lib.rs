@@ -23,6 +23,7 @@ pub mod model;
 pub mod near;
 pub mod okta;
 pub mod outcome;
+pub mod sheet;
 pub mod signal;
 pub mod snapshot;
 pub mod sync;

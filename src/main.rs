@@ -58,6 +58,8 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             let revoke = config::RevokeOnly {
                 grant_id: typed.grant_id.as_ref(),
                 all_groups: typed.all_groups,
+                require_decisions: typed.require_decisions,
+                max_sheet_age: typed.max_sheet_age.as_ref(),
             };
             let config = config::Change::new(Action::Revoke, &typed.change, revoke, environment)?;
             commands::change::run(&config, console, &ShutdownSignal::listen()?)

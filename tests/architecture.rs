@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The modules of `src/`, from the lowest layer up. Modules of one layer do not import each other.
 const LAYERS: [&[&str]; 11] = [
     &["mask", "model", "signal", "text", "trust", "whoami"],
-    &["atomic_file", "filter", "near"],
+    &["atomic_file", "filter", "near", "sheet"],
     &["okta", "snapshot"],
     &["outcome"],
     &["sync"],

@@ -3,12 +3,20 @@
 
 use libfuzzer_sys::fuzz_target;
 use okta_ciam::change::{Action, rows};
+use okta_ciam::sheet::csv::CsvText;
 
 fuzz_target!(|bytes: &[u8]| {
     let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r'));
     let lines = ends.count() as u64 + 1;
     for action in [Action::Grant, Action::Revoke] {
-        match rows::read(bytes, action) {
+        let text = match CsvText::decode(bytes.to_vec()) {
+            Ok(text) => text,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                continue;
+            }
+        };
+        match rows::read(&text, action) {
             Ok(rows) => {
                 for row in rows {
                     assert!(!row.user.trim().is_empty() && !row.group.trim().is_empty());

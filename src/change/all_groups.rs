@@ -56,6 +56,7 @@ fn row(user: &str, group: &str) -> Row {
         user: user.to_owned(),
         group: group.to_owned(),
         keep: false,
+        reviewed: None,
     }
 }
 

@@ -17,6 +17,7 @@ pub mod decide;
 pub mod resolve;
 pub mod rows;
 pub mod send;
+pub mod sheet;
 
 use serde::Serialize;
 

@@ -44,7 +44,7 @@ pub struct Findings {
     /// Compare with this older snapshot
     #[arg(long, value_name = "FILE")]
     pub since: Option<String>,
-    /// Check the decisions in this CSV file, with columns user_id, group_id and decision
+    /// Check the decisions of this review sheet, or of CSV with columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
     /// Suppress the findings that this CSV file accepts

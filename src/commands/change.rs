@@ -9,6 +9,8 @@ mod sending;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use self::plan::Plan;
 use self::report::{Report, RowResult};
 use self::sending::Sender;
@@ -16,11 +18,13 @@ use super::saying_waits;
 use crate::change::audit::{Audit, AuditHistory};
 use crate::change::resolve::Resolver;
 use crate::change::send;
+use crate::change::sheet::permit;
 use crate::config::Change;
 use crate::console::Console;
 use crate::exit::{Exit, ExitError};
 use crate::okta::{Client, Error, probe};
 use crate::signal::ShutdownSignal;
+use crate::snapshot;
 use crate::text::one_line;
 
 /// Runs `grant` or `revoke`.
@@ -36,6 +40,12 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
         .into());
     }
     let origin = config.connection.origin.origin().ascii_serialization();
+    if let Some(sheet) = &config.sheet {
+        tracing::info!("{}", sheet.text());
+        let now = Timestamp::now();
+        let ages = sheet.sync_ids.iter().map(|id| days_since(id, now));
+        permit(sheet, &origin, ages, config.conditions)?;
+    }
     let log = match &config.audit_log {
         Some(path) if !config.dry_run => Some(Audit::open(path)?),
         _ => None,
@@ -61,6 +71,12 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
         };
         runner.run(log)
     })
+}
+
+/// Returns how many whole days ago a run was started.
+fn days_since(sync_id: &str, now: Timestamp) -> Option<i64> {
+    let started = snapshot::started_at(sync_id)?;
+    Some((now.as_second() - started.as_second()).div_euclid(24 * 3600))
 }
 
 struct Runner<'a> {

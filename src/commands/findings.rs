@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::atomic_file::Temporary;
 use crate::commands::lookup::{Unchanged, refuse_snapshot};
@@ -19,6 +19,9 @@ use crate::evidence::findings::org::Org;
 use crate::evidence::findings::render::{Format, Report, write};
 use crate::evidence::findings::{Context, Finding, Pair, run as run_checks};
 use crate::exit::Exit;
+use crate::sheet::csv::CsvText;
+use crate::sheet::review::{self, Coverage, Opened};
+use crate::sheet::{self, Decision};
 use crate::snapshot::Reader;
 
 /// Runs `findings`.
@@ -117,31 +120,41 @@ fn exceptions(path: &Path) -> anyhow::Result<Exceptions> {
     Exceptions::parse(&bytes).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
 }
 
-/// Returns the memberships that a sheet says to revoke.
+/// Returns the memberships that a sheet says to revoke: one of a review, or CSV with `group_id`, `user_id` and `decision`.
 fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot open {shown}"))?;
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(bytes);
-    let header = reader
-        .headers()
-        .with_context(|| format!("cannot read {shown}"))?
-        .clone();
+    let read = match review::open(bytes).with_context(|| format!("cannot read {shown}"))? {
+        Opened::Review(mut file) => {
+            let mut pairs = Vec::new();
+            let read = file.rows(&mut Coverage::default(), &mut |row| {
+                if row.decision == Decision::Revoke {
+                    pairs.push((row.group_id.into(), row.user_id.into()));
+                }
+                Ok::<_, sheet::Error>(())
+            });
+            read.map(|()| pairs)
+        }
+        Opened::List(text) => revoked_in(&text),
+    };
+    read.with_context(|| format!("cannot read {shown}"))
+}
+
+fn revoked_in(text: &CsvText) -> Result<Vec<Pair>, sheet::Error> {
+    let mut records = text.records();
+    let header = records.next().transpose()?.unwrap_or_default();
     let mut places = [0; 3];
     for (place, column) in places.iter_mut().zip(["group_id", "user_id", "decision"]) {
-        let found = header.iter().position(|name| name == column);
-        let Some(found) = found else {
-            bail!("{shown}: the column {column} is missing");
-        };
-        *place = found;
+        *place = header
+            .places_of(column)
+            .next()
+            .ok_or_else(|| sheet::Error::BadTable(format!("the column {column} is missing")))?;
     }
     let mut pairs = Vec::new();
-    for record in reader.records() {
-        let record = record.with_context(|| format!("cannot read {shown}"))?;
-        let [group, user, decision] = places.map(|place| record.get(place).unwrap_or_default());
-        if decision.eq_ignore_ascii_case("revoke") {
+    for record in records {
+        let record = record?;
+        let [group, user, decision] = places.map(|place| record.text(place).trim());
+        if Decision::parse(decision) == Some(Decision::Revoke) {
             pairs.push((group.into(), user.into()));
         }
     }

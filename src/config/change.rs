@@ -7,10 +7,12 @@ use super::environment::{Environment, Setting, or_default, read_switch};
 use super::{Error, scope};
 use crate::change::Action;
 use crate::change::rows::{self, Request, Row};
+use crate::change::sheet::{self, Conditions, Summary};
 use crate::cli;
 use crate::filter::Scope;
 use crate::mask;
 use crate::okta::settings::Connection;
+use crate::sheet::review::{self, Opened};
 
 /// A checked `grant` or `revoke`.
 #[derive(Clone, Debug)]
@@ -25,6 +27,10 @@ pub struct Change {
     pub provisioning: bool,
     /// The requested changes.
     pub request: Request,
+    /// What the sheet of a review says, if the changes are from one.
+    pub sheet: Option<Summary>,
+    /// What such a sheet must be like.
+    pub conditions: Conditions,
     /// The file that the rows are from.
     pub from: Option<String>,
     /// Whether only to show the planned changes.
@@ -35,8 +41,10 @@ pub struct Change {
     pub audit_log: Option<PathBuf>,
 }
 
-/// The largest list, in bytes: a hundred thousand rows are about five megabytes.
-const LARGEST_LIST: u64 = 64 << 20;
+/// The largest list or sheet, in bytes: a review of 300,000 memberships is about 120 megabytes.
+const LARGEST_LIST: u64 = 512 << 20;
+/// How many days ago the snapshot of a sheet may have been taken.
+const MAX_SHEET_DAYS: u32 = 30;
 
 impl Change {
     /// Reads the options, their variables, the list of `--from`, and the files of secrets.
@@ -61,12 +69,22 @@ impl Change {
             ));
         }
         let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
+        let conditions = conditions(typed, revoke)?;
+        let (request, sheet) = request(action, typed, revoke)?;
+        if sheet.is_none() && revoke.require_decisions {
+            return Err(Error::about(
+                "--require-decisions",
+                "the file is not the sheet of a review",
+            ));
+        }
         Ok(Self {
             action,
             connection,
             scope,
             provisioning,
-            request: request(action, typed, revoke)?,
+            request,
+            sheet,
+            conditions,
             from: typed.from.clone(),
             dry_run: typed.dry_run,
             yes: typed.yes,
@@ -82,9 +100,37 @@ pub struct RevokeOnly<'a> {
     pub grant_id: Option<&'a String>,
     /// `--all-groups`.
     pub all_groups: bool,
+    /// `--require-decisions`.
+    pub require_decisions: bool,
+    /// `--max-sheet-age`.
+    pub max_sheet_age: Option<&'a String>,
 }
 
-fn request(action: Action, typed: &cli::Change, revoke: RevokeOnly<'_>) -> Result<Request, Error> {
+fn conditions(typed: &cli::Change, revoke: RevokeOnly<'_>) -> Result<Conditions, Error> {
+    if typed.from.is_none() && (revoke.require_decisions || revoke.max_sheet_age.is_some()) {
+        let flag = if revoke.require_decisions {
+            "--require-decisions"
+        } else {
+            "--max-sheet-age"
+        };
+        return Err(Error::about(flag, "requires --from"));
+    }
+    let max_days = match revoke.max_sheet_age {
+        None => MAX_SHEET_DAYS,
+        Some(text) => Setting::new("--max-sheet-age", text)
+            .parse(|text| text.parse().ok(), "a whole number of days")?,
+    };
+    Ok(Conditions {
+        require_decisions: revoke.require_decisions,
+        max_days,
+    })
+}
+
+fn request(
+    action: Action,
+    typed: &cli::Change,
+    revoke: RevokeOnly<'_>,
+) -> Result<(Request, Option<Summary>), Error> {
     let ways = [
         !typed.user.is_empty() || !typed.group.is_empty() || revoke.all_groups,
         typed.from.is_some(),
@@ -101,10 +147,11 @@ fn request(action: Action, typed: &cli::Change, revoke: RevokeOnly<'_>) -> Resul
     }
     if let Some(id) = revoke.grant_id {
         let row = rows::of_grant_id(id).map_err(|error| Error::about("--grant-id", error))?;
-        return Ok(Request::Rows(vec![row]));
+        return Ok((Request::Rows(vec![row]), None));
     }
     if let Some(from) = &typed.from {
-        return list(action, &Setting::new("--from", from)).map(Request::Rows);
+        let (rows, sheet) = list(action, &Setting::new("--from", from))?;
+        return Ok((Request::Rows(rows), sheet));
     }
     let users: Vec<String> = typed
         .user
@@ -114,7 +161,7 @@ fn request(action: Action, typed: &cli::Change, revoke: RevokeOnly<'_>) -> Resul
     if users.iter().chain(&typed.group).any(String::is_empty) {
         return Err(Error::about("--user and --group", "must not be empty"));
     }
-    match (revoke.all_groups, users.is_empty(), typed.group.is_empty()) {
+    let request = match (revoke.all_groups, users.is_empty(), typed.group.is_empty()) {
         (true, false, true) => Ok(Request::AllGroups(users)),
         (true, true, _) => Err(Error::about("--all-groups", "requires --user")),
         (true, false, false) => Err(Error("--all-groups cannot be used with --group".to_owned())),
@@ -123,7 +170,8 @@ fn request(action: Action, typed: &cli::Change, revoke: RevokeOnly<'_>) -> Resul
             "--user and --group",
             format!("go together; {ask}"),
         )),
-    }
+    };
+    Ok((request?, None))
 }
 
 /// Returns a row for every pair.
@@ -135,12 +183,13 @@ fn pairs(users: &[String], groups: &[String]) -> Vec<Row> {
             user: user.clone(),
             group: group.clone(),
             keep: false,
+            reviewed: None,
         })
     };
     users.iter().flat_map(rows_of).collect()
 }
 
-fn list(action: Action, from: &Setting) -> Result<Vec<Row>, Error> {
+fn list(action: Action, from: &Setting) -> Result<(Vec<Row>, Option<Summary>), Error> {
     let mut bytes = Vec::new();
     let read = if from.value == "-" {
         std::io::stdin().take(LARGEST_LIST).read_to_end(&mut bytes)
@@ -155,8 +204,15 @@ fn list(action: Action, from: &Setting) -> Result<Vec<Row>, Error> {
             mask::shown(&from.value)
         )));
     }
-    rows::read(&bytes, action)
-        .map_err(|error| from.error(format!("{}: {error}", mask::shown(&from.value))))
+    let invalid = |error: rows::Error| from.error(format!("{}: {error}", mask::shown(&from.value)));
+    match review::open(bytes).map_err(|error| invalid(error.into()))? {
+        Opened::List(text) => Ok((rows::read(&text, action).map_err(invalid)?, None)),
+        Opened::Review(_) if action == Action::Grant => Err(invalid(rows::Error::SheetForGrant)),
+        Opened::Review(mut file) => {
+            let (rows, sheet) = sheet::read(&mut file).map_err(|error| invalid(error.into()))?;
+            Ok((rows, Some(sheet)))
+        }
+    }
 }
 
 /// Whether changes are allowed.

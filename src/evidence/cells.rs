@@ -7,8 +7,7 @@ use std::io::{self, Write};
 
 use serde_json::{Number, Value};
 
-/// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+use crate::sheet::FORMULA_STARTS;
 
 /// Returns a text as a CSV cell: a leading apostrophe keeps a spreadsheet from running it.
 pub fn csv_text(text: &str) -> String {

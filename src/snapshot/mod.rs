@@ -62,7 +62,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use svix_ksuid::{KSUID_EPOCH, Ksuid};
+use svix_ksuid::{KSUID_EPOCH, Ksuid, KsuidLike as _};
 
 pub use cell::{Arguments, ProfileText};
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, Record, TABLES, UserRow, Warning};
@@ -163,6 +163,12 @@ pub fn sync_id(origin: &str, scope_text: &str, started_at: Timestamp) -> String 
     let seconds = started_at.as_second() - KSUID_EPOCH;
     let seconds = seconds.clamp(0, u32::MAX.into()) as u32;
     Ksuid::new_raw(seconds, Some(&digest[..16])).to_string()
+}
+
+/// Returns the second in which a run was started, which its id contains; nothing for a text that is not such an id.
+pub fn started_at(sync_id: &str) -> Option<Timestamp> {
+    let id: Ksuid = sync_id.parse().ok()?;
+    Timestamp::from_second(id.timestamp_seconds()).ok()
 }
 
 #[cfg(test)]

@@ -247,6 +247,7 @@ fn every_refusal_is_made_before_memberships_matter() {
             user: user.to_owned(),
             group: group.to_owned(),
             keep: false,
+            reviewed: None,
         };
         let step = check(action, std::slice::from_ref(&row), &knowledge, &scope).remove(0);
         match (step.verdict, expected) {
@@ -264,6 +265,7 @@ fn every_refusal_is_made_before_memberships_matter() {
             user: "in".to_owned(),
             group: "team".to_owned(),
             keep: false,
+            reviewed: None,
         })
         .into();
     let steps = check(Action::Grant, &rows, &knowledge, &scope);
@@ -331,6 +333,7 @@ fn a_row_to_keep_that_may_mean_a_membership_stops_its_revoke() {
         user: user.to_owned(),
         group: group.to_owned(),
         keep,
+        reviewed: None,
     };
     // Ada in team, Ada in other, Bob in team, Bob in other: which are still revoked.
     for (user, group, expected) in [
@@ -410,6 +413,7 @@ fn what_is_so_already_is_not_sent() {
                 user: String::new(),
                 group: String::new(),
                 keep: false,
+                reviewed: None,
             },
             user: Some(Arc::new(ada.clone())),
             group: Some(Arc::new(team.clone())),

@@ -10,7 +10,7 @@ use crate::change::audit::AuditHistory;
 use crate::change::decide::{self, Knowledge, Pair, PlannedRow, Reading, RowAction, Rules};
 use crate::change::resolve::Resolver;
 use crate::change::rows::{Request, Row};
-use crate::change::{Action, all_groups, send};
+use crate::change::{Action, all_groups, send, sheet};
 use crate::config::Change;
 use crate::console::{Confirmation, Console};
 use crate::exit::ExitError;
@@ -79,8 +79,8 @@ impl Plan {
         }
         let mut plan = Self {
             action,
+            cautions: sheet::renamed(&steps),
             steps,
-            cautions: Vec::new(),
             needs_yes: false,
         };
         let groups = plan.groups_to_change();

@@ -10,6 +10,7 @@ use super::plan::Plan;
 use crate::change::Action;
 use crate::change::audit::{Audit, Unsent};
 use crate::change::decide::{PlannedRow, RowAction};
+use crate::change::sheet::Summary;
 use crate::config::Change;
 use crate::console::{Console, FailureObject};
 use crate::exit::{self, Exit};
@@ -199,6 +200,8 @@ pub(super) struct Report {
     action: Action,
     dry_run: bool,
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<Summary>,
     pub(super) rows: Vec<ReportRow>,
 }
 
@@ -218,6 +221,7 @@ impl Report {
             action: config.action,
             dry_run: config.dry_run,
             warnings: plan.cautions.clone(),
+            sheet: config.sheet.clone(),
             rows: plan.steps.iter().map(ReportRow::new).collect(),
         }
     }

@@ -1,0 +1,245 @@
+//! The sheet of an access review as a list of removals; pure.
+//!
+//! Only rows with the decision `revoke` become changes. They are sent by id, and compared with the names that the reviewer read.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::decide::PlannedRow;
+use super::rows::Row;
+use crate::outcome::ExitError;
+use crate::sheet::review::{Coverage, ReviewFile, ReviewRow};
+use crate::sheet::{Decision, Error};
+use crate::text::{count, number};
+
+/// The names of a membership when the sheet was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reviewed {
+    /// The user's login.
+    pub user_login: String,
+    /// The group's name.
+    pub group_name: String,
+}
+
+/// What a sheet says about all of its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// How many memberships there are.
+    pub rows: u64,
+    /// How many are to be removed.
+    pub revoke: u64,
+    /// How many stay.
+    pub approve: u64,
+    /// How many need something else than a removal.
+    pub modify: u64,
+    /// How many have to be looked into.
+    pub investigate: u64,
+    /// How many have no decision.
+    pub undecided: u64,
+    /// The orgs of the rows.
+    #[serde(skip)]
+    pub orgs: BTreeSet<String>,
+    /// The runs of the snapshots that the rows are from.
+    #[serde(skip)]
+    pub sync_ids: BTreeSet<String>,
+}
+
+impl Summary {
+    /// Counts a row.
+    pub fn add(&mut self, row: &ReviewRow) {
+        self.rows += 1;
+        *match row.decision {
+            Decision::Undecided => &mut self.undecided,
+            Decision::Approve => &mut self.approve,
+            Decision::Revoke => &mut self.revoke,
+            Decision::Modify => &mut self.modify,
+            Decision::Investigate => &mut self.investigate,
+        } += 1;
+        if !self.orgs.contains(&row.org) {
+            self.orgs.insert(row.org.clone());
+        }
+        if !self.sync_ids.contains(&row.sync_id) {
+            self.sync_ids.insert(row.sync_id.clone());
+        }
+    }
+
+    /// Returns how many rows still need a final decision.
+    pub fn open(&self) -> u64 {
+        self.undecided + self.modify + self.investigate
+    }
+
+    /// Returns the counts in words.
+    pub fn text(&self) -> String {
+        let mut parts = vec![
+            format!("{} revoke", number(self.revoke)),
+            format!("{} approve", number(self.approve)),
+        ];
+        for (rows, word) in [(self.modify, "modify"), (self.investigate, "investigate")] {
+            if rows > 0 {
+                parts.push(format!("{} {word}", number(rows)));
+            }
+        }
+        parts.push(format!("{} undecided", number(self.undecided)));
+        format!("{}: {}", count(self.rows, "row"), parts.join(", "))
+    }
+}
+
+/// Reads the rows to revoke, and counts all rows.
+///
+/// # Errors
+/// Returns an error for the first invalid row: no part of such a sheet is used.
+pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
+    let mut rows = Vec::new();
+    let mut summary = Summary::default();
+    file.rows(&mut Coverage::default(), &mut |row| {
+        summary.add(&row);
+        if row.decision == Decision::Revoke {
+            rows.push(Row {
+                line: Some(row.line),
+                user: row.user_id,
+                group: row.group_id,
+                keep: false,
+                reviewed: Some(Reviewed {
+                    user_login: row.user_login,
+                    group_name: row.group_name,
+                }),
+            });
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok((rows, summary))
+}
+
+/// The conditions on a sheet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// Whether every row needs a final decision.
+    pub require_decisions: bool,
+    /// How many days ago the snapshot of the sheet may have been taken.
+    pub max_days: u32,
+}
+
+/// Checks that a sheet may be applied to an org. `ages` are the days since the snapshots of the sheet were taken; nothing
+/// for one whose time is not known.
+///
+/// # Errors
+/// Returns a refusal if it may not.
+pub fn permit(
+    summary: &Summary,
+    origin: &str,
+    ages: impl IntoIterator<Item = Option<i64>>,
+    conditions: Conditions,
+) -> Result<(), ExitError> {
+    if let Some(other) = summary.orgs.iter().find(|org| org.as_str() != origin) {
+        return Err(ExitError::refused(if other.is_empty() {
+            "the sheet does not say which org it is from; make one from a snapshot of okta-ciam sync".to_owned()
+        } else {
+            format!("the sheet is of {other}, not of {origin}")
+        }));
+    }
+    if conditions.require_decisions && summary.open() > 0 {
+        return Err(ExitError::refused(format!(
+            "{} no final decision; --require-decisions permits none",
+            has(summary.open())
+        )));
+    }
+    for age in ages {
+        let is_too_old = age.is_none_or(|days| days > i64::from(conditions.max_days));
+        if is_too_old {
+            let age = age.map_or("at an unknown time".to_owned(), |days| {
+                format!("{} ago", count(days.unsigned_abs(), "day"))
+            });
+            return Err(ExitError::refused(format!(
+                "the snapshot of the sheet was taken {age}; start a new review, or permit it with --max-sheet-age"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn has(rows: u64) -> String {
+    let verb = if rows == 1 { "has" } else { "have" };
+    format!("{} {verb}", count(rows, "row"))
+}
+
+/// Returns a note for each row whose user or group has another name than when the sheet was made.
+pub fn renamed(steps: &[PlannedRow]) -> Vec<String> {
+    let notes = steps.iter().filter_map(|step| {
+        let reviewed = step.row.reviewed.as_ref()?;
+        let line = step
+            .row
+            .line
+            .map_or(String::new(), |line| format!("line {line}: "));
+        let note = |kind: &str, now: Option<&str>, then: &str| {
+            let now = now.filter(|now| *now != then)?;
+            Some(format!(
+                "{line}the {kind} is {now:?} now and was {then:?} when the sheet was made"
+            ))
+        };
+        let login = step.user.as_ref().and_then(|user| user.login());
+        let name = step.group.as_ref().and_then(|group| group.name());
+        note("user", login, &reviewed.user_login)
+            .or_else(|| note("group", name, &reviewed.group_name))
+    });
+    notes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "https://company.okta.com";
+
+    fn summary(org: &str, undecided: u64) -> Summary {
+        Summary {
+            rows: 3 + undecided,
+            revoke: 1,
+            approve: 2,
+            undecided,
+            orgs: [org.to_owned()].into(),
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn a_sheet_of_another_org_an_old_one_and_an_undecided_one_are_refused() {
+        let strict = Conditions {
+            require_decisions: true,
+            max_days: 30,
+        };
+        let lenient = Conditions {
+            require_decisions: false,
+            max_days: 30,
+        };
+        let other = "https://other.okta.com";
+        for (org, undecided, age, conditions, part) in [
+            (ORIGIN, 0, Some(30), strict, None),
+            (ORIGIN, 4, Some(0), lenient, None),
+            (ORIGIN, 0, Some(-1), strict, None),
+            (ORIGIN, 1, Some(0), strict, Some("1 row has no final")),
+            (ORIGIN, 2, Some(0), strict, Some("2 rows have no final")),
+            (ORIGIN, 0, Some(31), lenient, Some("taken 31 days ago")),
+            (ORIGIN, 0, None, lenient, Some("at an unknown time")),
+            (other, 0, Some(0), lenient, Some("is of https://other")),
+            ("", 0, Some(0), lenient, Some("does not say which org")),
+        ] {
+            let permitted = permit(&summary(org, undecided), ORIGIN, [age], conditions);
+            match part {
+                None => assert!(permitted.is_ok(), "{permitted:?}"),
+                Some(part) => {
+                    let message = permitted.unwrap_err().message;
+                    assert!(message.contains(part), "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_counts_of_a_sheet_are_one_line() {
+        let mut counted = summary(ORIGIN, 2);
+        assert_eq!(counted.text(), "5 rows: 1 revoke, 2 approve, 2 undecided");
+        counted.investigate = 1;
+        assert!(counted.text().contains("1 investigate, 2 undecided"));
+    }
+}

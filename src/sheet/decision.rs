@@ -1,0 +1,91 @@
+//! The words of a decision on a membership.
+
+use serde::Serialize;
+
+/// What a reviewer decided about a membership.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Nothing yet.
+    #[default]
+    Undecided,
+    /// The membership stays.
+    Approve,
+    /// The membership is to be removed.
+    Revoke,
+    /// The access should change, by other means than removing the membership.
+    Modify,
+    /// Somebody has to look into it.
+    Investigate,
+}
+
+/// Words for each decision; the first is ours.
+const WORDS: [(Decision, &[&str]); 4] = [
+    (Decision::Approve, &["approve", "keep", "certify"]),
+    (Decision::Revoke, &["revoke", "remove", "deny"]),
+    (Decision::Modify, &["modify"]),
+    (Decision::Investigate, &["investigate"]),
+];
+
+impl Decision {
+    /// The words that a sheet offers, in its order.
+    pub const OFFERED: [&str; 4] = ["approve", "revoke", "modify", "investigate"];
+
+    /// Reads a word, ignoring case; nothing for a word that is not a decision.
+    pub fn parse(word: &str) -> Option<Self> {
+        let word = word.trim();
+        if word.is_empty() {
+            return Some(Self::Undecided);
+        }
+        let is_word = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+        let found = WORDS.iter().find(|(_, words)| is_word(words))?;
+        Some(found.0)
+    }
+
+    /// Returns the word; empty for [`Self::Undecided`].
+    pub fn word(self) -> &'static str {
+        let found = WORDS.iter().find(|(decision, _)| *decision == self);
+        found.map_or("", |(_, words)| words[0])
+    }
+
+    /// Returns whether the reviewer is done: `modify` and `investigate` need another decision later.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Approve | Self::Revoke)
+    }
+}
+
+/// Returns what is wrong with a word that is not a decision.
+pub fn not_a_decision(word: &str) -> String {
+    format!(
+        "{:?} is not a decision; use approve, revoke, modify or investigate, or leave it empty",
+        word.trim()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_has_several_words_in_any_case_and_nothing_else_is_one() {
+        for (word, decision) in [
+            ("Approve", Some(Decision::Approve)),
+            (" KEEP ", Some(Decision::Approve)),
+            ("certify", Some(Decision::Approve)),
+            ("revoke", Some(Decision::Revoke)),
+            ("Remove", Some(Decision::Revoke)),
+            ("deny", Some(Decision::Revoke)),
+            ("modify", Some(Decision::Modify)),
+            ("investigate", Some(Decision::Investigate)),
+            ("  ", Some(Decision::Undecided)),
+            ("maybe", None),
+            ("revoked", None),
+            ("yes", None),
+        ] {
+            assert_eq!(Decision::parse(word), decision, "{word:?}");
+        }
+        for word in Decision::OFFERED {
+            assert_eq!(Decision::parse(word).unwrap().word(), word);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Tables that people edit: lists of changes and review sheets, as CSV or as a workbook.
+//!
+//! - Everything that spreadsheets write is read: separators, quotes, encodings, extra columns and sheets.
+//! - A text that could be read in two ways is an error with its line.
+//! - [`review`] reads the sheets of an access review, in which every row has a check sum.
+
+pub mod csv;
+pub mod decision;
+pub mod review;
+pub mod row_check;
+pub mod xlsx;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use thiserror::Error;
+
+pub use self::decision::Decision;
+
+/// A problem with a table.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Error {
+    /// Two characters that may separate cells.
+    #[error(
+        "the first line contains {0} and {1}, so it is not clear which one separates the cells; write \"sep={2}\" on a line above it"
+    )]
+    TwoSeparators(&'static str, &'static str, char),
+    /// A line that cannot be read.
+    #[error("line {0}: {1}")]
+    BadLine(u64, String),
+    /// A table that cannot be read.
+    #[error("{0}")]
+    BadTable(String),
+}
+
+impl Error {
+    fn line(line: u64, problem: impl fmt::Display) -> Self {
+        Self::BadLine(line, problem.to_string())
+    }
+}
+
+/// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
+pub const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// Returns whether a spreadsheet that opens CSV may take a text for something else: a formula, a number, a date or a truth
+/// value.
+fn is_reinterpreted(text: &str) -> bool {
+    let first = text.trim_start().chars().next();
+    let is_word = ["true", "false"]
+        .iter()
+        .any(|word| text.trim().eq_ignore_ascii_case(word));
+    let is_month = MONTHS.iter().any(|month| {
+        let start = text
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case(month));
+        start && text.ends_with(|c: char| c.is_ascii_digit())
+    });
+    text.starts_with(FORMULA_STARTS)
+        || first.is_some_and(|c| c.is_ascii_digit() || c == '.')
+        || is_word
+        || is_month
+}
+
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+
+/// Returns a text as a cell of CSV: a leading apostrophe keeps a spreadsheet from taking it for something else.
+pub fn guarded(text: &str) -> Cow<'_, str> {
+    if is_reinterpreted(text) {
+        return Cow::Owned(format!("'{text}"));
+    }
+    Cow::Borrowed(text)
+}
+
+/// Returns a text without the apostrophe of [`guarded`].
+pub fn unguarded(text: &str) -> &str {
+    match text.strip_prefix('\'') {
+        Some(rest) if is_reinterpreted(rest) => rest,
+        _ => text,
+    }
+}
+
+/// A row of cells: in CSV, those between two line ends outside of quotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The line that it begins in, or the number of the row in a workbook.
+    pub line: u64,
+    /// The cells. Spreadsheets leave out empty ones at the end.
+    pub cells: Vec<Cell>,
+}
+
+impl Record {
+    /// Returns whether no cell has a text.
+    pub fn is_empty(&self) -> bool {
+        self.cells.iter().all(Cell::is_empty)
+    }
+
+    /// Returns the text of a cell; empty if the row ends before it.
+    pub fn text(&self, place: usize) -> &str {
+        self.cells.get(place).map_or("", |cell| cell.text.as_str())
+    }
+
+    /// Returns the places of the cells with this text, ignoring case and spaces around it.
+    pub fn places_of(&self, title: &str) -> impl Iterator<Item = usize> {
+        let is_title = move |cell: &Cell| cell.text.trim().eq_ignore_ascii_case(title);
+        let cells = self.cells.iter().enumerate();
+        cells.filter_map(move |(place, cell)| is_title(cell).then_some(place))
+    }
+}
+
+/// One cell, without its quotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// The text.
+    pub text: String,
+    /// Whether the text contains a line break; in CSV, each is one `\n`.
+    pub is_broken: bool,
+}
+
+impl Cell {
+    /// Returns whether the cell has nothing but spaces.
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
