@@ -7,6 +7,7 @@
 mod diff;
 mod export;
 mod findings;
+mod review;
 mod show;
 mod verify;
 
@@ -16,6 +17,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub use self::diff::Diff;
 pub use self::export::Export;
 pub use self::findings::Findings;
+pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStatus, ReviewStep};
 pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
 pub use self::verify::Verify;
 
@@ -86,6 +88,7 @@ pub enum Command {
     Verify(Verify),
     Export(Box<Export>),
     Findings(Box<Findings>),
+    Review(Box<Review>),
     Demo(Demo),
 }
 

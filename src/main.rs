@@ -83,6 +83,10 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
         Command::Findings(typed) => {
             commands::findings::run(&config::Findings::new(typed, environment)?, console)
         }
+        Command::Review(typed) => {
+            let config = config::Review::new(typed, environment)?;
+            commands::review::run(&config, console, &ShutdownSignal::listen()?)
+        }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
     }
 }

@@ -79,10 +79,6 @@ impl Findings {
 
 fn options(typed: &cli::Findings) -> Result<Options, Error> {
     let defaults = Options::default();
-    let number = |flag: &str, typed: &Option<String>, default: u32| match typed {
-        Some(text) => Setting::new(flag, text).parse(|text| text.parse().ok(), "a whole number"),
-        None => Ok(default),
-    };
     let mut checks: BTreeSet<&str> = typed
         .check
         .iter()
@@ -94,16 +90,32 @@ fn options(typed: &cli::Findings) -> Result<Options, Error> {
     for text in &typed.skip {
         checks.remove(id("--skip", text)?);
     }
-    let privileged = typed.privileged.iter().map(|text| {
-        let read = |text: &str| (!text.is_empty()).then(|| text.to_lowercase());
-        Setting::new("--privileged", text).parse(read, "a part of the name of a group")
-    });
     Ok(Options {
-        dormant_days: number("--dormant-days", &typed.dormant_days, defaults.dormant_days)?,
-        privileged: privileged.collect::<Result<_, _>>()?,
-        privileged_max: number("--privileged-max", &typed.privileged_max, 15)?.into(),
+        dormant_days: number(
+            "--dormant-days",
+            typed.dormant_days.as_ref(),
+            defaults.dormant_days,
+        )?,
+        privileged: privileged(&typed.privileged)?,
+        privileged_max: number("--privileged-max", typed.privileged_max.as_ref(), 15)?.into(),
         checks,
     })
+}
+
+pub(super) fn number(flag: &str, typed: Option<&String>, default: u32) -> Result<u32, Error> {
+    match typed {
+        Some(text) => Setting::new(flag, text).parse(|text| text.parse().ok(), "a whole number"),
+        None => Ok(default),
+    }
+}
+
+/// Returns the parts of names of privileged groups, in lower case.
+pub(super) fn privileged(typed: &[String]) -> Result<Vec<String>, Error> {
+    let read = |text: &str| (!text.is_empty()).then(|| text.to_lowercase());
+    let parts = typed.iter().map(|text| {
+        Setting::new("--privileged", text).parse(read, "a part of the name of a group")
+    });
+    parts.collect()
 }
 
 fn id(flag: &str, text: &str) -> Result<&'static str, Error> {

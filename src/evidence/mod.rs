@@ -5,5 +5,7 @@ pub mod cells;
 pub mod diff;
 pub mod export;
 pub mod findings;
+pub mod review;
 pub mod tables;
 pub mod verify;
+mod workbook;

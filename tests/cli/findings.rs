@@ -364,7 +364,7 @@ fn an_older_snapshot_and_a_review_are_read() {
     folder
         .sync(&okta, &["-f", "a.db", "--now", "2026-07-02T00:00:00Z"])
         .ok();
-    let sheet = "review_id,group_id,user_id,decision\nx,00g2,00u000002,revoke\ny,00g2,00u000000,Revoke\nz,00g2,00u000097,approve\n";
+    let sheet = "group_id,user_id,decision\n00g2,00u000002,revoke\n00g2,00u000000,Revoke\n00g2,00u000097,approve\n";
     std::fs::write(folder.path("sheet.csv"), sheet).unwrap();
     let arguments = [
         "--privileged",

@@ -9,7 +9,7 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 18] = [
     "",
     "sync",
     "grant",
@@ -23,6 +23,10 @@ const COMMANDS: [&str; 14] = [
     "diff",
     "export",
     "findings",
+    "review",
+    "review start",
+    "review status",
+    "review close",
     "demo",
 ];
 

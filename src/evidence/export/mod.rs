@@ -14,11 +14,12 @@ use serde_json::Value;
 pub use self::about::{Facts, about};
 pub use self::manifest::{Exported, Manifest, check_sums};
 pub use self::sqlite::sqlite;
-pub use self::xlsx::{MAX_ROWS, xlsx};
+pub use self::xlsx::xlsx;
 use super::tables::Table;
 use super::tables::columns::{self, Column, Default};
 use super::tables::filter::Filter;
 use super::tables::rows::{self, Query};
+pub use super::workbook::MAX_ROWS;
 use crate::snapshot::{DomainUsers, Error, Reader, Record, Warning};
 
 /// A table of an export.

@@ -7,19 +7,13 @@
 use std::io::{Seek, Write};
 
 use anyhow::{Context as _, bail};
-use jiff::Timestamp;
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet};
+use rust_xlsxwriter::{DocProperties, Format, Workbook, Worksheet};
 use serde_json::Value;
 
 use super::{Facts, Plan};
-use crate::evidence::cells::{exact_float, plain};
+use crate::evidence::workbook::{MAX_ROWS, created, write_cell, write_facts};
 use crate::snapshot::Reader;
 use crate::text::number;
-
-/// How many rows a sheet has room for, without the header (Excel's limit).
-pub const MAX_ROWS: u64 = 1_048_575;
-/// How many characters a cell has room for, counted as UTF-16 (Excel's limit).
-const MAX_CELL: usize = 32_767;
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,15 +51,13 @@ pub fn xlsx(
         written.cut += sheet.cut;
         sheet.end()?;
     }
-    written.cut += about_sheet(workbook.add_worksheet_with_constant_memory()?, about)?;
+    let facts = workbook.add_worksheet_with_constant_memory()?;
+    facts.set_name("About")?;
+    written.cut += write_facts(facts, 0, about)?;
     workbook
         .save_to_writer(out)
         .context("cannot write the workbook")?;
     Ok(written)
-}
-
-fn created(time: Timestamp) -> anyhow::Result<ExcelDateTime> {
-    Ok(ExcelDateTime::from_timestamp(time.as_second())?)
 }
 
 /// A sheet that is being written.
@@ -109,7 +101,7 @@ impl<'a> Sheet<'a> {
         }
         self.rows += 1;
         for (column, value) in (0..).zip(values) {
-            self.cut += u64::from(write(self.sheet, self.rows, column, value)?);
+            self.cut += u64::from(write_cell(self.sheet, self.rows, column, value)?);
         }
         Ok(())
     }
@@ -120,57 +112,6 @@ impl<'a> Sheet<'a> {
         }
         Ok(())
     }
-}
-
-fn about_sheet(sheet: &mut Worksheet, about: &Facts) -> anyhow::Result<u64> {
-    sheet.set_name("About")?;
-    sheet.set_column_width(0, 28)?;
-    sheet.set_column_width(1, 72)?;
-    let mut cut = 0;
-    for (row, (name, value)) in (0..).zip(&about.0) {
-        sheet.write_string(row, 0, name)?;
-        cut += u64::from(write(sheet, row, 1, value)?);
-    }
-    Ok(cut)
-}
-
-/// Writes a cell, and returns whether its text was cut.
-fn write(sheet: &mut Worksheet, row: u32, column: u16, value: &Value) -> anyhow::Result<bool> {
-    match value {
-        Value::Null => {}
-        Value::Bool(is_true) => {
-            sheet.write_boolean(row, column, *is_true)?;
-        }
-        Value::Number(number) => match exact_float(number) {
-            Some(number) => {
-                sheet.write_number(row, column, number)?;
-            }
-            None => {
-                sheet.write_string(row, column, number.to_string())?;
-            }
-        },
-        other => {
-            let text = plain(other);
-            let short = cut(&text);
-            sheet.write_string(row, column, short.as_deref().unwrap_or(&text))?;
-            return Ok(short.is_some());
-        }
-    }
-    Ok(false)
-}
-
-/// Returns a text that fits into a cell, if this one does not.
-fn cut(text: &str) -> Option<String> {
-    if text.len() <= MAX_CELL || text.encode_utf16().count() <= MAX_CELL {
-        return None;
-    }
-    let mut units = 0;
-    let fits = text.char_indices().find(|(_, c)| {
-        units += c.len_utf16();
-        units >= MAX_CELL
-    });
-    let end = fits.map_or(text.len(), |(place, _)| place);
-    Some(format!("{}…", &text[..end]))
 }
 
 fn capitalized(name: &str) -> String {
@@ -195,25 +136,5 @@ fn width(name: &str) -> f64 {
         24.0
     } else {
         16.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_that_is_too_long_for_a_cell_is_cut_to_the_longest_that_fits() {
-        for (text, length) in [
-            ("a".repeat(MAX_CELL), None),
-            ("a".repeat(MAX_CELL + 1), Some(MAX_CELL)),
-            ("😀".repeat(MAX_CELL), Some(MAX_CELL)),
-            ("é".repeat(MAX_CELL), None),
-        ] {
-            let short = cut(&text);
-            let units = short.as_ref().map(|short| short.encode_utf16().count());
-            assert!(units.is_none_or(|units| units <= MAX_CELL && units + 1 >= MAX_CELL));
-            assert_eq!(units.is_some(), length.is_some());
-        }
     }
 }

@@ -109,7 +109,7 @@ impl Org {
 
     /// Returns the day on which the run ended, in UTC.
     pub fn taken_on(&self) -> Date {
-        Offset::UTC.to_datetime(self.taken_at).date()
+        day(self.taken_at)
     }
 
     /// Returns how many whole days before the end of the run a time was; negative after it.
@@ -132,6 +132,11 @@ impl Org {
             .ok()?;
         Some(GroupIndex(place(found)))
     }
+}
+
+/// Returns the day of a time, in UTC.
+pub fn day(time: Timestamp) -> Date {
+    Offset::UTC.to_datetime(time).date()
 }
 
 /// A snapshot has fewer than 4,294,967,296 users: its file would have a terabyte.

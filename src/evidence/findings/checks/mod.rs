@@ -45,7 +45,7 @@ pub(super) fn check(id: &str, org: &Org, context: &Context, options: &Options) -
 }
 
 impl Options {
-    fn is_privileged(&self, name: Option<&str>) -> bool {
+    pub(in crate::evidence) fn is_privileged(&self, name: Option<&str>) -> bool {
         let name = name.unwrap_or_default().to_lowercase();
         self.privileged.iter().any(|part| name.contains(part))
     }

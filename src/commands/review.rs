@@ -1,0 +1,47 @@
+//! `review`: the sheets of an access review. Reads and writes files, sends no request.
+
+mod close;
+mod package;
+mod start;
+mod status;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::config::Review;
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::sheet::review::{self, Coverage, Opened, ReviewRow};
+use crate::signal::ShutdownSignal;
+
+/// Runs a step of `review`.
+///
+/// # Errors
+/// Returns an error if a file cannot be read or written, if a sheet is invalid, or after a signal.
+pub fn run(config: &Review, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+    match config {
+        Review::Start(config) => start::run(config, console, stop),
+        Review::Status(sheets) => status::run(sheets, console),
+        Review::Close(config) => close::run(config, console, stop),
+    }
+}
+
+/// Calls a function with each row of a sheet.
+fn read_sheet(
+    path: &Path,
+    coverage: &mut Coverage,
+    each: &mut dyn FnMut(ReviewRow) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let shown = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot open {shown}"))?;
+    let opened = review::open(bytes).with_context(|| format!("cannot read {shown}"))?;
+    let Opened::Review(mut file) = opened else {
+        anyhow::bail!(
+            "{shown} is not the sheet of a review: it lacks the columns review_id and row_check"
+        );
+    };
+    file.rows(coverage, each)
+        .with_context(|| format!("cannot use {shown}"))
+}

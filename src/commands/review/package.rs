@@ -1,0 +1,157 @@
+//! The folder with the evidence of a review. It appears under its name when it is complete, and never replaces anything.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use crate::atomic_file::sync_folder_of;
+use crate::evidence::cells::{csv_value, write_record};
+use crate::evidence::export::check_sums;
+use crate::snapshot::c1z;
+
+/// A folder that is being written.
+pub(super) struct Package {
+    target: PathBuf,
+    folder: PathBuf,
+    files: Vec<PackedFile>,
+    is_published: bool,
+}
+
+/// A file of the package.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct PackedFile {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rows: Option<u64>,
+    bytes: u64,
+    sha256: String,
+}
+
+impl Package {
+    /// Starts a package.
+    ///
+    /// # Errors
+    /// Returns an error if there is already something of that name, except an empty folder.
+    pub(super) fn start(target: &Path) -> anyhow::Result<Self> {
+        let shown = target.display();
+        if target.symlink_metadata().is_ok() {
+            let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+            if !is_empty {
+                bail!("{shown} exists and is not an empty folder; name a new one");
+            }
+        }
+        let Some(name) = target.file_name() else {
+            bail!("{shown} is not the name of a folder");
+        };
+        let hidden = format!(".{}.okta-ciam-partial", name.to_string_lossy());
+        let folder = target.with_file_name(hidden);
+        if folder.exists() {
+            // A killed run left it there.
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot make the folder {shown}"))?;
+        Ok(Self {
+            target: target.to_owned(),
+            folder,
+            files: Vec::new(),
+            is_published: false,
+        })
+    }
+
+    /// Adds a file; `write` returns how many rows it has.
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<Option<u64>>,
+    ) -> anyhow::Result<()> {
+        let path = self.folder.join(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        let mut out = BufWriter::new(file.with_context(|| format!("cannot make {name}"))?);
+        let cannot_write = || format!("cannot write {name}");
+        let rows = write(&mut out).with_context(cannot_write)?;
+        let file = out.into_inner().with_context(cannot_write)?;
+        file.sync_all().with_context(cannot_write)?;
+        let (bytes, sha256) = c1z::fingerprint(&path)?;
+        self.files.push(PackedFile {
+            name: name.to_owned(),
+            rows,
+            bytes,
+            sha256,
+        });
+        Ok(())
+    }
+
+    /// Adds a table as CSV. Texts that a spreadsheet would run get an apostrophe.
+    pub(super) fn add_csv<'a>(
+        &mut self,
+        name: &str,
+        header: &[&str],
+        rows: impl IntoIterator<Item = Vec<serde_json::Value>> + 'a,
+    ) -> anyhow::Result<()> {
+        self.add(name, |out| {
+            let mut out = csv::Writer::from_writer(out);
+            write_record(&mut out, header)?;
+            let mut count = 0;
+            for row in rows {
+                write_record(&mut out, row.iter().map(csv_value))?;
+                count += 1;
+            }
+            out.flush()?;
+            Ok(Some(count))
+        })
+    }
+
+    /// Copies a file, under its own name or one with a number in front if that is taken.
+    pub(super) fn add_copy(&mut self, path: &Path) -> anyhow::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut unique = format!("sheet-{name}");
+        let mut number = 2;
+        while self.files.iter().any(|file| file.name == unique) {
+            unique = format!("sheet-{number}-{name}");
+            number += 1;
+        }
+        let bytes = fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+        self.add(&unique, |out| {
+            out.write_all(&bytes)?;
+            Ok(None)
+        })
+    }
+
+    /// Returns the files.
+    pub(super) fn files(&self) -> &[PackedFile] {
+        &self.files
+    }
+
+    /// Adds the check sums, and gives the folder its name.
+    pub(super) fn publish(mut self) -> anyhow::Result<()> {
+        let names = self.files.iter();
+        let sums = check_sums(names.map(|file| (file.name.as_str(), file.sha256.as_str())));
+        self.add("SHA256SUMS", |out| {
+            out.write_all(sums.as_bytes())?;
+            Ok(None)
+        })?;
+        fs::rename(&self.folder, &self.target)
+            .with_context(|| format!("cannot make the folder {}", self.target.display()))?;
+        self.is_published = true;
+        sync_folder_of(&self.target);
+        Ok(())
+    }
+}
+
+impl Drop for Package {
+    fn drop(&mut self) {
+        if !self.is_published {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}

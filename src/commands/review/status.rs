@@ -1,0 +1,101 @@
+//! `review status`: how far the reviewers are.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::read_sheet;
+use crate::console::Console;
+use crate::evidence::review::status::{Decided, Status};
+use crate::exit::Exit;
+use crate::sheet::review::Coverage;
+use crate::text::{clean, count, number};
+
+pub(super) fn run(sheets: &[PathBuf], console: &Console) -> anyhow::Result<Exit> {
+    let mut status = Status::default();
+    let mut coverage = Coverage::default();
+    for path in sheets {
+        read_sheet(path, &mut coverage, &mut |row| {
+            status.add(&row);
+            Ok(())
+        })?;
+    }
+    status.end(&coverage.missing());
+    console.result(&status, || text(&status))?;
+    Ok(if status.is_decided() {
+        Exit::Done
+    } else {
+        Exit::Different
+    })
+}
+
+fn text(status: &Status) -> String {
+    let mut text = format!(
+        "{}: {}\n",
+        count(status.all.rows, "row"),
+        decisions(&status.all)
+    );
+    let mut line = |line: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", clean(&line));
+    };
+    for (reviewer, decided) in &status.reviewers {
+        let name = match reviewer.as_str() {
+            "" => "no reviewer",
+            name => name,
+        };
+        let percent = decided.approved_percent();
+        let share = percent.map_or(String::new(), |percent| format!("; {percent}% approved"));
+        line(format!(
+            "  {name}: {}: {}{share}",
+            count(decided.rows, "row"),
+            decisions(decided)
+        ));
+    }
+    for review in &status.self_reviews {
+        line(format!(
+            "self-review: {} decided {} on their own membership in {}",
+            review.reviewer,
+            review.decision.word(),
+            review.group_name
+        ));
+    }
+    for reviewer in &status.approved_everything {
+        line(format!("{reviewer} approved every row"));
+    }
+    if status.without_reviewer > 0 {
+        line(format!(
+            "{} decided without a reviewer",
+            count(status.without_reviewer, "row")
+        ));
+    }
+    if status.missing_rows > 0 {
+        line(format!(
+            "{} missing: rows were deleted from the sheet",
+            count(status.missing_rows, "row")
+        ));
+    }
+    if status.missing_sheets > 0 {
+        line(format!(
+            "{} of the review not read",
+            count(status.missing_sheets, "sheet")
+        ));
+    }
+    text
+}
+
+fn decisions(decided: &Decided) -> String {
+    let parts = [
+        (decided.approve, "approve"),
+        (decided.revoke, "revoke"),
+        (decided.modify, "modify"),
+        (decided.investigate, "investigate"),
+        (decided.undecided, "undecided"),
+    ];
+    let parts = parts
+        .into_iter()
+        .filter(|(rows, word)| *rows > 0 || ["approve", "revoke", "undecided"].contains(word));
+    let parts: Vec<String> = parts
+        .map(|(rows, word)| format!("{} {word}", number(rows)))
+        .collect();
+    parts.join(", ")
+}

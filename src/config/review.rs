@@ -1,0 +1,165 @@
+//! The options of `review`.
+
+use std::path::{Path, PathBuf};
+
+use super::environment::Setting;
+use super::findings::{number, privileged};
+use super::{Environment, Error, snapshot_to_read};
+use crate::cli;
+use crate::evidence::findings::Options as FindingOptions;
+use crate::evidence::review::plan::{Options, SplitBy};
+
+/// A checked step of `review`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the steps'")]
+pub enum Review {
+    Start(Box<ReviewStart>),
+    Status(Vec<PathBuf>),
+    Close(ReviewClose),
+}
+
+/// The format of a sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum SheetFormat {
+    Csv,
+    Xlsx,
+}
+
+/// A checked `review start`.
+#[derive(Clone, Debug)]
+pub struct ReviewStart {
+    /// The snapshot.
+    pub file: PathBuf,
+    /// The sheet to write.
+    pub out: PathBuf,
+    /// Its format.
+    pub format: SheetFormat,
+    /// What decides about the rows.
+    pub options: Options,
+    /// An older snapshot.
+    pub changed_since: Option<PathBuf>,
+    /// Sheets of an earlier review.
+    pub previous: Vec<PathBuf>,
+    /// How the rows are split into files.
+    pub split_by: Option<SplitBy>,
+}
+
+/// A checked `review close`.
+#[derive(Clone, Debug)]
+pub struct ReviewClose {
+    /// The sheets.
+    pub sheets: Vec<PathBuf>,
+    /// The snapshot that the sheets were made from.
+    pub before: PathBuf,
+    /// The later snapshot.
+    pub after: PathBuf,
+    /// The folder to write.
+    pub out: PathBuf,
+    /// Audit logs of `revoke`.
+    pub audit_logs: Vec<PathBuf>,
+}
+
+impl Review {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Returns an error for the first invalid option.
+    pub fn new(typed: &cli::Review, environment: &Environment) -> Result<Self, Error> {
+        match &typed.step {
+            cli::ReviewStep::Start(typed) => {
+                let start = ReviewStart::new(typed, environment)?;
+                Ok(Self::Start(Box::new(start)))
+            }
+            cli::ReviewStep::Status(typed) => Ok(Self::Status(paths(&typed.sheets))),
+            cli::ReviewStep::Close(typed) => ReviewClose::new(typed).map(Self::Close),
+        }
+    }
+}
+
+impl ReviewStart {
+    fn new(typed: &cli::ReviewStart, environment: &Environment) -> Result<Self, Error> {
+        let out = needed(
+            "--to",
+            typed.out.as_ref(),
+            "the sheet to write, such as review.xlsx",
+        )?;
+        let ending = out.extension().map(|ending| ending.to_ascii_lowercase());
+        let format = match ending.as_deref().and_then(|ending| ending.to_str()) {
+            Some("csv") => SheetFormat::Csv,
+            Some("xlsx") => SheetFormat::Xlsx,
+            _ => {
+                let setting = Setting::new("--to", &out.to_string_lossy());
+                return Err(setting.invalid("a file that ends in .csv or .xlsx"));
+            }
+        };
+        let split_by = typed.split_by.as_ref().map(|text| {
+            let read = |text: &str| match text {
+                "group" => Some(SplitBy::Group),
+                "department" => Some(SplitBy::Department),
+                "manager" => Some(SplitBy::Manager),
+                _ => None,
+            };
+            Setting::new("--split-by", text).parse(read, "group, department or manager")
+        });
+        let defaults = FindingOptions::default();
+        let days = typed.dormant_days.as_ref();
+        let findings = FindingOptions {
+            dormant_days: number("--dormant-days", days, defaults.dormant_days)?,
+            privileged: privileged(&typed.privileged)?,
+            ..defaults
+        };
+        Ok(Self {
+            file: snapshot_to_read(typed.file.as_ref(), environment)?,
+            out,
+            format,
+            options: Options {
+                findings,
+                include_everyone: typed.include_everyone,
+                only_flagged: typed.only_flagged,
+                only_new: typed.changed_since.is_some(),
+                attributes: typed.attribute.clone(),
+            },
+            changed_since: typed.changed_since.as_ref().map(PathBuf::from),
+            previous: paths(&typed.previous),
+            split_by: split_by.transpose()?,
+        })
+    }
+}
+
+impl ReviewClose {
+    fn new(typed: &cli::ReviewClose) -> Result<Self, Error> {
+        if typed.sheet.is_empty() {
+            return Err(missing("--sheet", "the sheets of the review"));
+        }
+        Ok(Self {
+            sheets: paths(&typed.sheet),
+            before: needed(
+                "--before",
+                typed.before.as_ref(),
+                "the snapshot that the sheets were made from",
+            )?,
+            after: needed(
+                "--after",
+                typed.after.as_ref(),
+                "a snapshot that was taken after the changes",
+            )?,
+            out: needed("--to", typed.out.as_ref(), "the folder to write")?,
+            audit_logs: paths(&typed.audit_log),
+        })
+    }
+}
+
+fn paths(typed: &[String]) -> Vec<PathBuf> {
+    typed.iter().map(PathBuf::from).collect()
+}
+
+fn needed(flag: &str, typed: Option<&String>, meaning: &str) -> Result<PathBuf, Error> {
+    let path = typed.filter(|text| !text.is_empty());
+    path.map(|text| Path::new(text).to_owned())
+        .ok_or_else(|| missing(flag, meaning))
+}
+
+fn missing(flag: &str, meaning: &str) -> Error {
+    Error(format!("{flag} is required; pass {meaning}"))
+}

@@ -1,0 +1,173 @@
+//! The columns of a review sheet, in their order, and the values of a row.
+
+use serde_json::{Number, Value};
+
+use super::plan::{Item, Review};
+use crate::sheet::row_check::{Checked, Position};
+use crate::snapshot::rfc3339;
+
+/// What kind of value a column has, which decides how a sheet shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text that somebody wrote: a spreadsheet must not take it for something else.
+    Text,
+    /// A word, an id or a check sum of ours or of Okta's.
+    Exact,
+    /// A number.
+    Number,
+    /// A part of 1.
+    Share,
+    /// A time or a day.
+    Date,
+    /// A cell for the reviewer.
+    Input,
+}
+
+/// A column of a sheet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its title.
+    pub name: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// Whether a workbook hides it: reviewers do not need it.
+    pub hidden: bool,
+    /// Its width in a workbook, in characters.
+    pub width: u16,
+}
+
+impl Column {
+    fn new(name: &str, kind: Kind, width: u16) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            hidden: false,
+            width,
+        }
+    }
+
+    fn hidden(name: &str) -> Self {
+        Self {
+            hidden: true,
+            ..Self::new(name, Kind::Exact, 24)
+        }
+    }
+}
+
+/// Returns the columns of a sheet with these attributes after those of every sheet.
+pub fn columns(more_attributes: &[String]) -> Vec<Column> {
+    use Kind::{Date, Exact, Input, Number, Share, Text};
+    let mut columns = vec![
+        Column::hidden("review_id"),
+        Column::new("group_name", Text, 26),
+        Column::hidden("group_id"),
+        Column::new("group_type", Exact, 14),
+        Column::new("group_description", Text, 32),
+        Column::new("privileged", Exact, 11),
+        Column::new("user_name", Text, 24),
+        Column::new("user_login", Text, 30),
+        Column::new("user_email", Text, 30),
+        Column::hidden("user_id"),
+        Column::new("user_status", Exact, 16),
+        Column::new("matched_by", Exact, 14),
+        Column::new("title", Text, 20),
+        Column::new("department", Text, 20),
+        Column::new("manager", Text, 20),
+        Column::new("user_type", Text, 14),
+    ];
+    let attribute = |name: &String| Column::new(&format!("profile.{name}"), Text, 20);
+    columns.extend(more_attributes.iter().map(attribute));
+    columns.extend([
+        Column::new("created", Date, 17),
+        Column::new("last_login", Date, 17),
+        Column::new("days_since_login", Number, 16),
+        Column::new("source", Exact, 12),
+        Column::new("first_seen", Date, 12),
+        Column::new("group_members", Number, 15),
+        Column::new("user_groups", Number, 12),
+        Column::new("peer_share", Share, 11),
+        Column::new("flags", Exact, 30),
+        Column::new("previous_decision", Exact, 18),
+        Column::new("previous_reviewer", Text, 24),
+        Column::new("previous_date", Text, 18),
+        Column::new("reviewer", Input, 24),
+        Column::new("decision", Input, 13),
+        Column::new("comment", Input, 32),
+        Column::new("decided_at", Input, 17),
+        Column::hidden("org"),
+        Column::hidden("sync_id"),
+        Column::hidden("row_check"),
+    ]);
+    columns
+}
+
+/// Where a review comes from, for every row of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The org, as `https://host`; empty if the snapshot does not say it.
+    pub org: String,
+    /// The run of the snapshot.
+    pub sync_id: String,
+}
+
+/// Returns the values of a row, in the order of [`columns`].
+pub fn values(review: &Review, origin: &Origin, item: &Item, position: Position) -> Vec<Value> {
+    let (group, user) = (review.org.group(item.group), review.org.user(item.user));
+    let review_id = format!("group:{}:member:user:{}", group.id, user.id);
+    let name = user.display_name();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (group_name, login, email) = (text(&group.name), text(&user.login), text(&user.email));
+    let row_check = Checked {
+        org: &origin.org,
+        sync_id: &origin.sync_id,
+        review_id: &review_id,
+        group_id: group.id.as_str(),
+        group_name: &group_name,
+        user_id: user.id.as_str(),
+        user_login: &login,
+        user_email: &email,
+        user_name: &name,
+    }
+    .row_check(position);
+    let mut values: Vec<Value> = vec![
+        review_id.into(),
+        group_name.into(),
+        group.id.as_str().into(),
+        group.kind.clone().into(),
+        group.description.clone().into(),
+        if item.privileged { "yes" } else { "" }.into(),
+        name.into(),
+        login.into(),
+        email.into(),
+        user.id.as_str().into(),
+        user.status.clone().into(),
+        user.matched_by.clone().into(),
+    ];
+    let attributes = 0..review.attribute_names().len();
+    values.extend(attributes.map(|place| review.attribute(item.user, place).into()));
+    let days = user.last_login.map(|time| review.org.days_since(time));
+    let share = review.peer_share(item).and_then(Number::from_f64);
+    let previous = review.previous(item).cloned().unwrap_or_default();
+    values.extend([
+        user.created.map(rfc3339).into(),
+        user.last_login.map(rfc3339).into(),
+        days.into(),
+        review.source(item).into(),
+        review.first_seen(item).into(),
+        review.group_members(item).into(),
+        review.user_groups(item).into(),
+        share.map_or(Value::Null, Value::Number),
+        Review::flags(item).join(" ").into(),
+        previous.decision.word().into(),
+        previous.reviewer.into(),
+        previous.decided_at.into(),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        origin.org.as_str().into(),
+        origin.sync_id.as_str().into(),
+        row_check.into(),
+    ]);
+    values
+}

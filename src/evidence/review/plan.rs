@@ -1,0 +1,373 @@
+//! Which memberships a review has, in which order, and what the reviewer gets to know about each.
+//!
+//! - Privileged memberships come first, then those with findings: a reviewer reads the first rows with most care.
+//! - Everyone is left out: nobody can decide on its memberships.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::civil::Date;
+
+use super::is_everyone;
+use crate::evidence::cells::plain;
+use crate::evidence::findings::catalogue::CATALOGUE;
+use crate::evidence::findings::exceptions::Exceptions;
+use crate::evidence::findings::org::{GroupIndex, Org, UserIndex};
+use crate::evidence::findings::{self, Context, Pair};
+use crate::evidence::tables::filter::Filter;
+use crate::evidence::tables::rows::{Query, list};
+use crate::evidence::tables::{Table, columns};
+use crate::sheet::Decision;
+use crate::snapshot::{Error, Reader};
+
+/// The findings that are flags of a membership. Those of whole groups are none: they would flag every member.
+const FLAGS: [&str; 12] = [
+    "OC101", "OC102", "OC103", "OC104", "OC105", "OC106", "OC107", "OC201", "OC202", "OC203",
+    "OC205", "OC601",
+];
+/// The attributes that a reviewer needs.
+const ATTRIBUTES: [&str; 4] = ["title", "department", "manager", "userType"];
+/// How many users a department needs for a share to say something.
+const FEWEST_PEERS: u64 = 5;
+
+/// What decides about the rows of a review.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What decides about findings.
+    pub findings: findings::Options,
+    /// Whether memberships of Everyone are reviewed.
+    pub include_everyone: bool,
+    /// Whether memberships without flags are left out.
+    pub only_flagged: bool,
+    /// Whether memberships that the older snapshot has are left out.
+    pub only_new: bool,
+    /// More attributes of the users' profiles.
+    pub attributes: Vec<String>,
+}
+
+/// What is known from earlier reviews and snapshots.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The memberships of an older snapshot, and the day of that snapshot.
+    pub older: Option<(HashSet<Pair>, Date)>,
+    /// The decisions of the previous review.
+    pub previous: HashMap<Pair, Previous>,
+}
+
+/// The decision of an earlier review.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the columns'")]
+pub struct Previous {
+    pub decision: Decision,
+    pub reviewer: String,
+    pub decided_at: String,
+    pub first_seen: String,
+}
+
+/// A membership to review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The group.
+    pub group: GroupIndex,
+    /// The user.
+    pub user: UserIndex,
+    /// Whether the group is privileged.
+    pub privileged: bool,
+    /// A bit for each of the flags.
+    flags: u16,
+    /// The place of the source in [`Review::sources`].
+    source: u8,
+}
+
+/// How the rows of a review are split into files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitBy {
+    /// One file for each group.
+    Group,
+    /// One file for each department.
+    Department,
+    /// One file for each manager.
+    Manager,
+}
+
+/// A review that is to be written.
+pub struct Review {
+    /// The users and groups.
+    pub org: Org,
+    /// The memberships, in the order of the sheet.
+    pub items: Vec<Item>,
+    history: History,
+    sources: Vec<String>,
+    /// For each user, the values of [`Self::attribute_names`].
+    attributes: Vec<Box<[String]>>,
+    attribute_names: Vec<String>,
+    group_members: Vec<u64>,
+    user_groups: Vec<u64>,
+    /// How many users each department has.
+    peers: HashMap<String, u64>,
+    /// How many users of a department each group has.
+    peer_members: HashMap<(GroupIndex, String), u64>,
+}
+
+impl Review {
+    /// Reads a snapshot, and selects and sorts its memberships.
+    ///
+    /// # Errors
+    /// Returns an error if the snapshot is damaged.
+    pub fn read(reader: &Reader, options: &Options, history: History) -> Result<Self, Error> {
+        let org = Org::read(reader)?;
+        let attribute_names: Vec<String> = ATTRIBUTES
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(options.attributes.iter().cloned())
+            .collect();
+        let mut review = Self {
+            items: Vec::new(),
+            history,
+            sources: Vec::new(),
+            attributes: attributes(reader, &attribute_names)?,
+            attribute_names,
+            group_members: vec![0; org.groups.len()],
+            user_groups: vec![0; org.users.len()],
+            peers: HashMap::new(),
+            peer_members: HashMap::new(),
+            org,
+        };
+        review.add_members(reader, options)?;
+        let flags = Flags::of(&review.org, &review.history, options);
+        for item in &mut review.items {
+            item.flags = flags.of_member(item);
+        }
+        if options.only_flagged {
+            review.items.retain(|item| item.flags != 0);
+        }
+        if let Some((older, _)) = review.history.older.as_ref().filter(|_| options.only_new) {
+            let org = &review.org;
+            let is_new = |item: &Item| !older.contains(&org.ids((item.group, item.user)));
+            review.items.retain(is_new);
+        }
+        review.sort();
+        Ok(review)
+    }
+
+    fn add_members(&mut self, reader: &Reader, options: &Options) -> Result<(), Error> {
+        for user in 0..self.org.users.len() {
+            let department = self.attributes[user][1].clone();
+            if !department.is_empty() {
+                *self.peers.entry(department).or_default() += 1;
+            }
+        }
+        for membership in reader.memberships()?.rows()? {
+            let membership = membership?;
+            let group = self.org.find_group(&membership.group_id);
+            let (Some(group), Some(user)) = (group, self.org.find_user(&membership.user_id)) else {
+                continue;
+            };
+            let of_everyone = is_everyone(self.org.group(group));
+            self.group_members[group.0 as usize] += 1;
+            self.user_groups[user.0 as usize] += u64::from(!of_everyone);
+            let department = &self.attributes[user.0 as usize][1];
+            if !department.is_empty() {
+                let key = (group, department.clone());
+                *self.peer_members.entry(key).or_default() += 1;
+            }
+            if of_everyone && !options.include_everyone {
+                continue;
+            }
+            let name = self.org.group(group).name.as_deref();
+            self.items.push(Item {
+                group,
+                user,
+                privileged: options.findings.is_privileged(name),
+                flags: 0,
+                source: source(&mut self.sources, membership.learned),
+            });
+        }
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        let org = &self.org;
+        self.items.sort_by_cached_key(|item| {
+            let (group, user) = (org.group(item.group), org.user(item.user));
+            (
+                (!item.privileged, item.flags == 0),
+                group.display_name().to_lowercase(),
+                item.group,
+                user.login.as_deref().unwrap_or_default().to_lowercase(),
+                item.user,
+            )
+        });
+    }
+
+    /// Returns the memberships of each file, by what the files are split by.
+    pub fn split(&self, by: SplitBy) -> BTreeMap<String, Vec<Item>> {
+        let mut files: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        for item in &self.items {
+            let key = match by {
+                SplitBy::Group => self.org.group(item.group).display_name().to_owned(),
+                SplitBy::Department => self.attribute(item.user, 1).to_owned(),
+                SplitBy::Manager => self.attribute(item.user, 2).to_owned(),
+            };
+            files.entry(key).or_default().push(*item);
+        }
+        files
+    }
+
+    /// Returns an attribute of a user, by its place in the names; empty if there is none.
+    pub fn attribute(&self, user: UserIndex, place: usize) -> &str {
+        &self.attributes[user.0 as usize][place]
+    }
+
+    /// Returns the names of the attributes, the four of every sheet first.
+    pub fn attribute_names(&self) -> &[String] {
+        &self.attribute_names
+    }
+
+    /// Returns the decision of the previous review.
+    pub fn previous(&self, item: &Item) -> Option<&Previous> {
+        if self.history.previous.is_empty() {
+            return None;
+        }
+        let pair = self.org.ids((item.group, item.user));
+        self.history.previous.get(&pair)
+    }
+
+    /// Returns the day of the first snapshot that is known to have the membership.
+    pub fn first_seen(&self, item: &Item) -> String {
+        let before = self.previous(item).map(|previous| &previous.first_seen);
+        if let Some(day) = before.filter(|day| !day.is_empty()) {
+            return day.clone();
+        }
+        let older = self.history.older.as_ref().filter(|(pairs, _)| {
+            let pair = self.org.ids((item.group, item.user));
+            pairs.contains(&pair)
+        });
+        older
+            .map_or(self.org.taken_on(), |(_, day)| *day)
+            .to_string()
+    }
+
+    /// Returns how the run learned of the membership.
+    pub fn source(&self, item: &Item) -> &str {
+        self.sources
+            .get(usize::from(item.source))
+            .map_or("", String::as_str)
+    }
+
+    /// Returns how many members the group has.
+    pub fn group_members(&self, item: &Item) -> u64 {
+        self.group_members[item.group.0 as usize]
+    }
+
+    /// Returns in how many groups the user is, Everyone left out.
+    pub fn user_groups(&self, item: &Item) -> u64 {
+        self.user_groups[item.user.0 as usize]
+    }
+
+    /// Returns which share of the user's department is in the group; nothing for a department that is too small.
+    pub fn peer_share(&self, item: &Item) -> Option<f64> {
+        let department = self.attribute(item.user, 1);
+        let peers = *self.peers.get(department)?;
+        if peers < FEWEST_PEERS {
+            return None;
+        }
+        let key = (item.group, department.to_owned());
+        let members = self.peer_members.get(&key).copied().unwrap_or_default();
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "a share of people needs few digits"
+        )]
+        let share = members as f64 / peers as f64;
+        Some((share * 100.0).round() / 100.0)
+    }
+
+    /// Returns the names of the flags of a membership.
+    pub fn flags(item: &Item) -> Vec<&'static str> {
+        let flags = FLAGS.iter().enumerate();
+        let set = flags.filter(|(place, _)| item.flags & (1 << place) != 0);
+        let names = set.filter_map(|(_, id)| CATALOGUE.iter().find(|entry| entry.id == *id));
+        names.map(|entry| entry.name).collect()
+    }
+
+    /// Returns how many memberships have flags, and how many are privileged.
+    pub fn counts(&self) -> (u64, u64) {
+        let count = |is: fn(&Item) -> bool| self.items.iter().filter(|item| is(item)).count();
+        let flagged = count(|item| item.flags != 0);
+        (flagged as u64, count(|item| item.privileged) as u64)
+    }
+}
+
+fn source(sources: &mut Vec<String>, learned: Option<String>) -> u8 {
+    let learned = learned.unwrap_or_default();
+    let place = sources.iter().position(|known| *known == learned);
+    let place = place.unwrap_or_else(|| {
+        sources.push(learned);
+        sources.len() - 1
+    });
+    // A foreign file with more sources than this has nonsense there; the column is for people.
+    u8::try_from(place).unwrap_or(u8::MAX)
+}
+
+fn attributes(reader: &Reader, names: &[String]) -> Result<Vec<Box<[String]>>, Error> {
+    let attribute = |name: &String| columns::Column {
+        name: name.clone(),
+        source: columns::Source::User(columns::Field::Attribute(name.clone())),
+    };
+    let query = Query {
+        table: Table::Users,
+        columns: names.iter().map(attribute).collect(),
+        filter: Filter::default(),
+        limit: None,
+    };
+    let mut found = Vec::new();
+    list(reader, &query, &mut |values| {
+        found.push(values.iter().map(plain).collect());
+        Ok::<_, Error>(())
+    })?;
+    Ok(found)
+}
+
+/// The flags of users and of memberships, as bits.
+struct Flags {
+    users: HashMap<UserIndex, u16>,
+    members: HashMap<(GroupIndex, UserIndex), u16>,
+}
+
+impl Flags {
+    fn of(org: &Org, history: &History, options: &Options) -> Self {
+        let mut flags = Self {
+            users: HashMap::new(),
+            members: HashMap::new(),
+        };
+        let context = Context {
+            older: history.older.as_ref().map(|(pairs, _)| pairs.clone()),
+            revoked: None,
+        };
+        for (place, id) in FLAGS.iter().enumerate() {
+            // One check at a time: the rows of all would fill the memory.
+            let only = findings::Options {
+                checks: [*id].into(),
+                ..options.findings.clone()
+            };
+            let bit = 1 << place;
+            for finding in findings::run(org, &context, &Exceptions::default(), &only) {
+                for row in finding.rows {
+                    let user = row.user_id.and_then(|id| org.find_user(&id.into()));
+                    let Some(user) = user else { continue };
+                    let group = row.group_id.and_then(|id| org.find_group(&id.into()));
+                    *match group {
+                        Some(group) => flags.members.entry((group, user)).or_default(),
+                        None => flags.users.entry(user).or_default(),
+                    } |= bit;
+                }
+            }
+        }
+        flags
+    }
+
+    fn of_member(&self, item: &Item) -> u16 {
+        let of_user = self.users.get(&item.user).copied();
+        let of_member = self.members.get(&(item.group, item.user)).copied();
+        of_user.unwrap_or_default() | of_member.unwrap_or_default()
+    }
+}

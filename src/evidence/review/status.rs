@@ -1,0 +1,115 @@
+//! How far a review is; pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::sheet::Decision;
+use crate::sheet::review::{Missing, ReviewRow};
+
+/// From how many decisions on a reviewer who approved everything is noted.
+const RUBBER_STAMP: u64 = 50;
+
+/// How many rows there are of each decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the decisions")]
+pub struct Decided {
+    pub rows: u64,
+    pub approve: u64,
+    pub revoke: u64,
+    pub modify: u64,
+    pub investigate: u64,
+    pub undecided: u64,
+}
+
+impl Decided {
+    fn add(&mut self, decision: Decision) {
+        self.rows += 1;
+        *match decision {
+            Decision::Undecided => &mut self.undecided,
+            Decision::Approve => &mut self.approve,
+            Decision::Revoke => &mut self.revoke,
+            Decision::Modify => &mut self.modify,
+            Decision::Investigate => &mut self.investigate,
+        } += 1;
+    }
+
+    /// Returns how many rows have no final decision.
+    pub fn open(&self) -> u64 {
+        self.undecided + self.modify + self.investigate
+    }
+
+    /// Returns which part of the final decisions approves, in percent.
+    pub fn approved_percent(&self) -> Option<u64> {
+        (self.approve * 100).checked_div(self.approve + self.revoke)
+    }
+}
+
+/// A membership whose user decided on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SelfReview {
+    /// Who it is.
+    pub reviewer: String,
+    /// The group.
+    pub group_name: String,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// How far a review is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// All rows.
+    pub all: Decided,
+    /// The rows of each reviewer; the rows without one have an empty name.
+    pub reviewers: BTreeMap<String, Decided>,
+    /// Rows that were decided by the user whom they are about.
+    pub self_reviews: Vec<SelfReview>,
+    /// Reviewers who approved everything, of many rows.
+    pub approved_everything: Vec<String>,
+    /// How many rows have a decision and no reviewer.
+    pub without_reviewer: u64,
+    /// How many rows were deleted from the sheets.
+    pub missing_rows: u64,
+    /// How many sheets of the review were not given.
+    pub missing_sheets: u64,
+}
+
+impl Status {
+    /// Counts a row.
+    pub fn add(&mut self, row: &ReviewRow) {
+        self.all.add(row.decision);
+        if row.decision != Decision::Undecided {
+            self.without_reviewer += u64::from(row.reviewer.is_empty());
+        }
+        let reviewer = row.reviewer.to_lowercase();
+        self.reviewers
+            .entry(reviewer)
+            .or_default()
+            .add(row.decision);
+        if row.decision != Decision::Undecided && row.is_self_review() {
+            self.self_reviews.push(SelfReview {
+                reviewer: row.reviewer.clone(),
+                group_name: row.group_name.clone(),
+                decision: row.decision,
+            });
+        }
+    }
+
+    /// Ends the counting.
+    pub fn end(&mut self, missing: &Missing) {
+        let everything = self.reviewers.iter().filter(|(name, decided)| {
+            !name.is_empty()
+                && decided.approve >= RUBBER_STAMP
+                && decided.approved_percent() == Some(100)
+        });
+        self.approved_everything = everything.map(|(name, _)| name.clone()).collect();
+        self.missing_rows = missing.rows;
+        self.missing_sheets = missing.parts;
+    }
+
+    /// Returns whether every row of the given sheets has a final decision.
+    pub fn is_decided(&self) -> bool {
+        self.all.open() == 0 && self.missing_rows == 0
+    }
+}
