@@ -26,6 +26,7 @@ mod pairs;
 mod plan;
 mod readme;
 mod resume;
+mod review;
 mod scope;
 mod show;
 mod support;

@@ -152,7 +152,7 @@ impl Sheets {
             );
         }
         sheets.status.end(&missing);
-        sheets.rows.sort_by(|a, b| a.position.cmp(&b.position));
+        sheets.rows.sort_by_key(|row| row.position);
         Ok(sheets)
     }
 
