@@ -1,8 +1,8 @@
 //! The commands over snapshots: `cargo bench --bench evidence`. Each process is measured apart; medians of five.
 //!
 //! `diff` compares 1,000,000 memberships a side, of which 1 % changed, from plain SQLite files; SQLite's own `sqldiff`
-//! compares the same rows, where it is installed. `show users --like` searches 100,000 users, and `export` writes 300,000
-//! memberships. `-- write FOLDER` writes the files and ends; `-- NAME` runs the cases whose name starts with it.
+//! compares the same rows, where it is installed. `show users --like` searches 100,000 users, `export` writes 300,000
+//! memberships, and `review` writes and reads sheets of as many. `-- write FOLDER` writes the files and ends; `-- NAME` runs the cases whose name starts with it.
 
 #![allow(clippy::print_stdout, reason = "the result")]
 #![allow(missing_docs, reason = "a program")]
@@ -66,6 +66,9 @@ fn main() -> anyhow::Result<()> {
             case(&format!("export --format {format}"), program, &export)?;
         }
     }
+    if wanted("review") {
+        review(program, folder.path())?;
+    }
     if !wanted("diff") {
         return Ok(());
     }
@@ -99,6 +102,30 @@ fn write_all(folder: &Path) -> anyhow::Result<()> {
 
 fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("a path that is not UTF-8")
+}
+
+/// Sheets of 300,000 rows, as workbook and as CSV, written and read back.
+fn review(program: &str, folder: &Path) -> anyhow::Result<()> {
+    for format in ["xlsx", "csv"] {
+        let snapshot = folder.join("small.db");
+        let sheet = folder.join(format!("sheet.{format}"));
+        let (snapshot, sheet) = (text(&snapshot)?, text(&sheet)?);
+        // start never replaces a sheet.
+        let start = format!("rm -f {sheet}; {program} review start -f {snapshot} -o {sheet}");
+        case(
+            &format!("review start {format}"),
+            "/bin/sh",
+            &["-c", &start],
+        )?;
+        // Nothing is decided, so status exits with 1.
+        let status = format!("{program} review status {sheet} || test $? = 1");
+        case(
+            &format!("review status {format}"),
+            "/bin/sh",
+            &["-c", &status],
+        )?;
+    }
+    Ok(())
 }
 
 fn case(name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {

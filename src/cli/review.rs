@@ -111,7 +111,7 @@ SHA256SUMS. close exits with 1 if a membership is not_remediated, unexplained or
 undecided, and refuses sheets with missing or altered rows.
 
 Examples:
-  Set the org once with variables, start a review, and close it after the changes:
+  Set the org once with variables, and go through a whole review:
     export BATON_DOMAIN=company.okta.com
     export BATON_API_TOKEN_FILE=token.txt
     export BATON_EMAIL_DOMAINS=example.com
