@@ -525,3 +525,54 @@ fn a_sheet_has_the_columns_of_the_contract_and_never_replaces_a_file() {
         .code(2)
         .says("cannot open none.csv");
 }
+
+/// The blocks of a page, each with the language that it is marked with.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut is_open = false;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), is_open) {
+            (Some(language), false) => blocks.push((language.to_owned(), String::new())),
+            (None, true) => {
+                let (_, text) = blocks.last_mut().unwrap();
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {}
+        }
+        is_open ^= line.starts_with("```");
+    }
+    blocks
+}
+
+#[test]
+fn the_walk_through_of_the_documentation_works_as_it_stands() {
+    let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
+    let tool = Path::new(env!("CARGO_BIN_EXE_okta-ciam"));
+    let path = format!("{}:/usr/bin:/bin", tool.parent().unwrap().display());
+    let mut printed = String::new();
+    let mut compared = 0;
+    for (language, text) in blocks(include_str!("../../docs/access-review.md")) {
+        if language == "text" {
+            assert_eq!(printed, text);
+            compared += 1;
+            continue;
+        }
+        if text.contains("--serve") {
+            continue;
+        }
+        let ran = Command::new("/bin/sh")
+            .args(["-e", "-c", &text])
+            .env_clear()
+            .env("PATH", &path)
+            .env("BATON_DOMAIN", okta.origin())
+            .env("BATON_API_TOKEN", okta.token())
+            .env("BATON_EMAIL_DOMAINS", "example.com,example.org")
+            .current_dir(folder.path("."))
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{text}\n{ran:?}");
+        printed = String::from_utf8(ran.stdout).unwrap();
+    }
+    assert_eq!(compared, 2);
+}
