@@ -44,7 +44,8 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success, including when nothing had to change
-  1  diff found differences, or findings found what --fail-on names
+  1  diff found differences, findings found what --fail-on names, or a review is not
+     complete
   2  usage or configuration error, or any failure not listed below
   3  partial: the snapshot is incomplete, so --file is unchanged, or only some changes
      succeeded
