@@ -1,0 +1,142 @@
+//! The buckets in which Okta counts requests, and the state of one.
+
+use super::headers::Signals;
+use super::{MAX_WAIT, Moment, WaitReason};
+
+/// What Okta counts together. Where two of these share a bucket, its headers tell both (docs/okta-api.md, Rate limits:
+/// sources disagree).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    /// The user list.
+    Users,
+    /// One user.
+    User,
+    /// The groups of a user.
+    UserGroups,
+    /// The group list, members, membership changes, rules.
+    Groups,
+    /// One group.
+    Group,
+    /// All the rest.
+    Other,
+}
+
+impl Bucket {
+    /// Every bucket, in the order of the lanes.
+    pub const ALL: [Self; 6] = [
+        Self::Users,
+        Self::User,
+        Self::UserGroups,
+        Self::Groups,
+        Self::Group,
+        Self::Other,
+    ];
+
+    /// The bucket of a path.
+    pub fn of(path: &str) -> Self {
+        let Some(rest) = path.strip_prefix("/api/v1/") else {
+            return Self::Other;
+        };
+        let parts: Vec<&str> = rest.split('/').collect();
+        match parts[..] {
+            ["users"] => Self::Users,
+            ["users", _] => Self::User,
+            ["users", _, "groups"] => Self::UserGroups,
+            ["groups", "rules"] => Self::Groups,
+            ["groups", _] => Self::Group,
+            ["groups", ..] => Self::Groups,
+            _ => Self::Other,
+        }
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::User => "single users",
+            Self::UserGroups => "groups of users",
+            Self::Groups => "groups",
+            Self::Group => "single groups",
+            Self::Other => "other requests",
+        }
+    }
+
+    pub(super) fn lane(self) -> usize {
+        self as usize
+    }
+}
+
+/// Resets of one window may differ by this much, in seconds, between Okta's nodes.
+const SAME_WINDOW: u64 = 2;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BucketState {
+    pub(super) limit: Option<u64>,
+    pub(super) remaining: Option<u64>,
+    pub(super) reset: Option<u64>,
+    /// Requests of our own in this window, in flight included.
+    pub(super) used: u64,
+    pub(super) in_flight: u64,
+    /// Whether an answer came since the bucket, or its last wait, began.
+    pub(super) known: bool,
+    pub(super) hold: Option<(Moment, WaitReason)>,
+    pub(super) waiting_since: Option<Moment>,
+    pub(super) refusals: u32,
+}
+
+impl BucketState {
+    pub(super) fn open_window(&mut self) {
+        self.hold = None;
+        self.used = self.in_flight;
+        self.remaining = None;
+        self.reset = None;
+    }
+
+    pub(super) fn is_used_up(&self, share: u64, limit: u64) -> bool {
+        let rest = limit - share.min(limit);
+        self.used >= share
+            || self
+                .remaining
+                .is_some_and(|remaining| remaining.saturating_sub(self.in_flight) <= rest)
+    }
+
+    pub(super) fn learn(&mut self, signals: &Signals, server_now: f64) {
+        let (Some(limit), Some(remaining), Some(reset)) =
+            (signals.limit, signals.remaining, signals.reset)
+        else {
+            return;
+        };
+        // A window lasts a minute: a reset further off is nonsense, and holds for as long as no answer knows better.
+        let nonsense = |reset: u64| reset as f64 > server_now + MAX_WAIT.as_secs_f64();
+        match self.reset {
+            Some(known) if nonsense(reset) && !nonsense(known) => return,
+            Some(known) if nonsense(known) && !nonsense(reset) => {
+                (self.remaining, self.reset) = (None, None);
+            }
+            _ => {}
+        }
+        self.limit = Some(limit);
+        let stale = match self.reset {
+            Some(known) => reset.saturating_add(SAME_WINDOW) < known,
+            // A late answer of the window before this one. It was counted into this one when that ended.
+            None => (reset as f64) + 1.0 <= server_now,
+        };
+        if stale {
+            self.used = self.used.saturating_sub(1).max(self.in_flight);
+            return;
+        }
+        if self
+            .reset
+            .is_some_and(|known| reset > known.saturating_add(SAME_WINDOW))
+        {
+            self.open_window();
+            // The request that this answers was the new window's.
+            self.used += 1;
+        }
+        self.reset = Some(self.reset.map_or(reset, |known| known.max(reset)));
+        self.remaining = Some(
+            self.remaining
+                .map_or(remaining, |known| known.min(remaining)),
+        );
+    }
+}

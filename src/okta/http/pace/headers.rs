@@ -1,0 +1,73 @@
+//! What the headers of a response contain for pacing.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+
+use super::STALL_LIMIT;
+
+/// What an answer says of its bucket and of the server's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// Requests a window.
+    pub limit: Option<u64>,
+    /// Requests left in this window.
+    pub remaining: Option<u64>,
+    /// When the window ends, seconds since 1970.
+    pub reset: Option<u64>,
+    /// The server's clock, seconds since 1970.
+    pub date: Option<u64>,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Signals {
+    /// Reads the headers; nonsense counts as absent. Of several values, in one line or in many, the smallest holds, and
+    /// a fraction is rounded down.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let number = |name| {
+            headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|line| line.split(','))
+                .filter_map(whole_number)
+                .min()
+        };
+        let date = seconds_of_date(headers, "date");
+        Self {
+            limit: number("x-rate-limit-limit"),
+            remaining: number("x-rate-limit-remaining"),
+            reset: number("x-rate-limit-reset"),
+            date,
+            retry_after: retry_after(headers),
+        }
+    }
+}
+
+/// A number without its fraction.
+fn whole_number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_fraction = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_fraction)
+}
+
+fn seconds_of_date(headers: &HeaderMap, name: &str) -> Option<u64> {
+    let text = headers.get(name)?.to_str().ok()?;
+    let time = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
+    u64::try_from(time.as_second()).ok()
+}
+
+/// How long a `Retry-After` header asks to wait: in seconds, or until a date by the server's own clock (RFC 9110,
+/// 10.2.3). A wait that is longer than a run has patience for is nonsense, and counts as absent.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("retry-after")?.to_str().ok()?;
+    let seconds = whole_number(text).or_else(|| {
+        let until = seconds_of_date(headers, "retry-after")?;
+        Some(until.saturating_sub(seconds_of_date(headers, "date")?))
+    })?;
+    Some(Duration::from_secs(seconds)).filter(|wait| *wait < STALL_LIMIT)
+}

@@ -1,0 +1,283 @@
+//! When a request may go, and when a failed one goes again; pure: time and chance are handed in.
+//!
+//! Okta counts requests in windows of about a minute, a bucket at a time, and says with each answer how many are left
+//! and when the window ends, by its own clock (docs/okta-api.md, Rate limits). So a lane a bucket:
+//! - The first request of a bucket, and the first after each wait, goes alone; its answer says where the bucket stands.
+//! - A run uses at most its share (`--max-api-capacity` percent) of a window, and stops when what is left, less what is
+//!   in flight, is down to the rest: runs that share a bucket together leave that rest free.
+//! - A wait ends when the window does by the server's clock, or after 75 s, when one request asks how it stands.
+//! - "Too many at once" (limit 0; its reset is unreliable) waits shortly and halves the requests in flight; 100 good
+//!   answers add one back.
+
+mod bucket;
+mod clock;
+mod headers;
+mod retry;
+
+use std::time::Duration;
+
+pub use bucket::Bucket;
+use bucket::BucketState;
+use clock::Clock;
+pub use headers::{Signals, retry_after};
+use retry::doubling;
+pub use retry::{ATTEMPTS, backoff, is_retryable, wants_smaller_page};
+
+/// Time since the client was made.
+pub type Moment = Duration;
+
+/// How a request ended, as far as pacing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseClass {
+    /// An answer, of whatever status but 429 and 5xx.
+    Useful,
+    /// 429.
+    Limited,
+    /// A status of 5xx.
+    ServerError,
+    /// No answer.
+    Lost,
+}
+
+/// Why a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// For another request in flight: to learn where the bucket stands, or because enough are under way.
+    Turn,
+    /// The run's share of the window is used up.
+    Share,
+    /// Okta said that the limit is reached.
+    Limit,
+    /// Okta said that too many requests are under way at once.
+    Busy,
+}
+
+/// Whether a request may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Permit {
+    /// Now.
+    Go,
+    /// Not before this moment, or, without one, not before another request ends.
+    Wait {
+        /// When to ask again.
+        until: Option<Moment>,
+        /// For what.
+        why: WaitReason,
+    },
+    /// Nothing useful came through this bucket for this long: give up.
+    Stuck(Duration),
+}
+
+/// Where a bucket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub bucket: Bucket,
+    /// Requests a window.
+    pub limit: u64,
+    /// Requests left in this window, for everybody who shares the bucket.
+    pub remaining: Option<u64>,
+    /// When the window ends, seconds since 1970 by the server's clock.
+    pub reset: Option<u64>,
+    /// Requests a window that this run may send.
+    pub share: u64,
+}
+
+/// A request that was let go.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    bucket: Bucket,
+    sent: Moment,
+}
+
+/// Longest wait before asking how things stand: a window and a little (docs/okta-api.md, Rate limits).
+const MAX_WAIT: Duration = Duration::from_secs(75);
+/// Without a useful answer for this long, a bucket is given up.
+const STALL_LIMIT: Duration = Duration::from_secs(600);
+/// Good answers that bring one worker back.
+const GOOD_FOR_ONE_MORE: u32 = 100;
+/// Where every bucket stands.
+#[derive(Debug)]
+pub struct Pacing {
+    capacity: u64,
+    most_workers: usize,
+    workers: usize,
+    halved: Option<Moment>,
+    good: u32,
+    in_flight: usize,
+    clock: Clock,
+    lanes: [BucketState; Bucket::ALL.len()],
+}
+
+impl Pacing {
+    /// A run that may use `capacity` percent of each limit with `workers` requests at once; `local` is this machine's
+    /// clock in seconds since 1970, for as long as the server's is not known.
+    pub fn new(capacity: u8, workers: usize, local: f64) -> Self {
+        Self {
+            capacity: u64::from(capacity),
+            most_workers: workers,
+            workers,
+            halved: None,
+            good: 0,
+            in_flight: 0,
+            clock: Clock::new(local),
+            lanes: Default::default(),
+        }
+    }
+
+    /// Requests a window, where an answer said so.
+    pub fn limit(&self, bucket: Bucket) -> Option<u64> {
+        self.lanes[bucket.lane()].limit
+    }
+
+    /// Where a bucket stands, as far as its answers told.
+    pub fn standing(&self, bucket: Bucket) -> Option<Standing> {
+        let lane = &self.lanes[bucket.lane()];
+        let limit = lane.limit?;
+        Some(Standing {
+            bucket,
+            limit,
+            remaining: lane.remaining,
+            reset: lane.reset,
+            share: self.share(limit),
+        })
+    }
+
+    /// How many requests a run may send in a window of this limit.
+    pub fn share(&self, limit: u64) -> u64 {
+        (limit.saturating_mul(self.capacity) / 100).max(1)
+    }
+
+    /// The server's clock in seconds since 1970, where it is known.
+    pub fn server_time(&self, now: Moment) -> Option<f64> {
+        self.clock.is_set().then(|| self.clock.at(now))
+    }
+
+    /// Whether a request may go now. If so, say [`Pacing::sent`].
+    pub fn request_permit(&mut self, bucket: Bucket, now: Moment) -> Permit {
+        let share = |limit| self.share(limit);
+        let mut lane = self.lanes[bucket.lane()];
+        if let Some((until, why)) = lane.hold {
+            if now < until {
+                return match lane.waiting_since {
+                    Some(since) if now.saturating_sub(since) >= STALL_LIMIT => {
+                        Permit::Stuck(now.saturating_sub(since))
+                    }
+                    _ => Permit::Wait {
+                        until: Some(until),
+                        why,
+                    },
+                };
+            }
+            lane.open_window();
+            lane.known = false;
+        }
+        // Asked a second later than the window's end: the header is in whole seconds (docs/okta-api.md, Rate limits).
+        let ends = lane.reset.map(|reset| reset as f64 + 1.0);
+        if ends.is_some_and(|ends| self.clock.at(now) >= ends) {
+            lane.open_window();
+        }
+        let turn = Permit::Wait {
+            until: None,
+            why: WaitReason::Turn,
+        };
+        let permit = if self.in_flight >= self.workers || (!lane.known && lane.in_flight > 0) {
+            turn
+        } else if let Some(limit) = lane.limit
+            && lane.is_used_up(share(limit), limit)
+        {
+            if lane.in_flight > 0 {
+                // What is in flight may be counted twice; its answers tell.
+                turn
+            } else {
+                let left = ends.map_or(0.0, |ends| ends - self.clock.at(now)).max(0.05);
+                let until = now + Duration::from_secs_f64(left.min(MAX_WAIT.as_secs_f64()));
+                lane.hold = Some((until, WaitReason::Share));
+                lane.waiting_since.get_or_insert(now);
+                Permit::Wait {
+                    until: Some(until),
+                    why: WaitReason::Share,
+                }
+            }
+        } else {
+            Permit::Go
+        };
+        self.lanes[bucket.lane()] = lane;
+        permit
+    }
+
+    /// Notes that a request goes.
+    pub fn sent(&mut self, bucket: Bucket, now: Moment) -> Ticket {
+        self.in_flight += 1;
+        let lane = &mut self.lanes[bucket.lane()];
+        lane.in_flight += 1;
+        lane.used += 1;
+        Ticket { bucket, sent: now }
+    }
+
+    /// Notes how a request ended. `jitter` is a number from 0 to 1, by chance.
+    pub fn ended(
+        &mut self,
+        ticket: Ticket,
+        outcome: ResponseClass,
+        signals: Signals,
+        now: Moment,
+        jitter: f64,
+    ) {
+        self.in_flight -= 1;
+        if let Some(date) = signals.date {
+            self.clock.see(date, now);
+        }
+        let server_now = self.clock.at(now);
+        let lane = &mut self.lanes[ticket.bucket.lane()];
+        lane.in_flight -= 1;
+        let busy = outcome == ResponseClass::Limited && signals.limit == Some(0);
+        if outcome != ResponseClass::Lost && !busy {
+            lane.known |= outcome == ResponseClass::Useful || signals.limit.is_some();
+            lane.learn(&signals, server_now);
+        }
+        match outcome {
+            ResponseClass::Lost | ResponseClass::ServerError => {}
+            ResponseClass::Useful => {
+                lane.refusals = 0;
+                lane.waiting_since = None;
+                self.good += 1;
+                if self.good >= GOOD_FOR_ONE_MORE {
+                    self.good = 0;
+                    self.workers = (self.workers + 1).min(self.most_workers);
+                }
+            }
+            ResponseClass::Limited => {
+                lane.waiting_since.get_or_insert(now);
+                lane.refusals += 1;
+                let left = signals.reset.map(|reset| reset as f64 + 1.0 - server_now);
+                let seconds = match left {
+                    _ if busy => doubling(0.5, lane.refusals, 8.0) * (0.5 + jitter / 2.0),
+                    // Jitter, so that runs which wait for the same window do not start it together.
+                    Some(left) if left > 0.0 => left + jitter,
+                    _ => doubling(1.0, lane.refusals, 60.0) * (0.5 + jitter / 2.0),
+                };
+                let hold = Duration::from_secs_f64(seconds.min(MAX_WAIT.as_secs_f64()));
+                let asked = signals.retry_after.map_or(Duration::ZERO, |asked| {
+                    asked + Duration::from_secs_f64(jitter)
+                });
+                let until = now + hold.max(asked);
+                let why = if busy {
+                    WaitReason::Busy
+                } else {
+                    WaitReason::Limit
+                };
+                lane.hold = Some((until, why));
+                // Of several requests that were under way together, one halves.
+                if busy && self.halved.is_none_or(|halved| ticket.sent >= halved) {
+                    self.halved = Some(now);
+                    self.workers = (self.workers / 2).max(1);
+                    self.good = 0;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
