@@ -1,0 +1,91 @@
+//! Which tables and columns a file has, and whether they simply hold their rows.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::snapshot::Error;
+use crate::snapshot::columns::Table;
+use crate::snapshot::metadata::RunMetadata;
+use crate::snapshot::schema::SCHEMA_VERSION;
+
+/// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
+/// about 25.
+pub(super) const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
+
+pub(super) fn names<T: Table>() -> impl Iterator<Item = &'static str> {
+    T::COLUMNS.iter().map(|column| column.name)
+}
+
+/// The columns of a plain table in a list to select, `p` being the table. A column that an earlier version did not have yet
+/// is null.
+pub(super) fn plain_columns<T: Table>(
+    path: &Path,
+    db: &Connection,
+    metadata: &RunMetadata,
+) -> Result<String, Error> {
+    let known = columns(path, db, T::NAME)?
+        .ok_or_else(|| Error::damaged(path, format!("the table {} is missing", T::NAME)))?;
+    if metadata.schema_version == SCHEMA_VERSION {
+        has(path, T::NAME, &known, names::<T>())?;
+    }
+    let is_known = |name: &str| known.iter().any(|column| column == name);
+    let selected = names::<T>().map(|name| match is_known(name) {
+        true => format!("p.{name}"),
+        false => "null".to_owned(),
+    });
+    Ok(selected.collect::<Vec<_>>().join(", "))
+}
+
+pub(super) fn has(
+    path: &Path,
+    table: &str,
+    columns: &[String],
+    needed: impl IntoIterator<Item = &'static str>,
+) -> Result<(), Error> {
+    let missing = needed
+        .into_iter()
+        .find(|name| !columns.iter().any(|column| column == name));
+    missing.map_or(Ok(()), |name| {
+        Err(Error::damaged(
+            path,
+            format!("the table {table} has no column {name}"),
+        ))
+    })
+}
+
+/// The columns of a table; none if there is no such table. A view, a virtual table or a generated column is not
+/// read: the author of the file would decide what runs here.
+pub(super) fn columns(
+    path: &Path,
+    db: &Connection,
+    table: &str,
+) -> Result<Option<Vec<String>>, Error> {
+    let columns = || -> rusqlite::Result<Option<(bool, Vec<String>)>> {
+        // SQLite writes the first words itself, so what they say is so: a virtual table is none that holds rows.
+        let sql = "select type = 'table' and rootpage > 0 and sql like 'create table %' from main.sqlite_schema
+            where name = ?1 collate nocase and type in ('table', 'view')";
+        let plain: Option<bool> = db.query_row(sql, [table], |row| row.get(0)).optional()?;
+        let Some(mut plain) = plain else {
+            return Ok(None);
+        };
+        let mut statement = db.prepare("select name, hidden from pragma_table_xinfo(?1)")?;
+        let mut rows = statement.query([table])?;
+        let mut names = Vec::new();
+        while let Some(row) = rows.next()? {
+            plain &= row.get::<_, i64>(1)? == 0;
+            names.push(row.get::<_, String>(0)?);
+        }
+        // A column of that name would stand where the number of the row should.
+        plain &= !names.iter().any(|name| name.eq_ignore_ascii_case("rowid"));
+        Ok(Some((plain, names)))
+    };
+    match columns().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))? {
+        Some((false, _)) => Err(Error::damaged(
+            path,
+            format!("{table} is not a table that simply holds its rows"),
+        )),
+        Some((true, names)) => Ok(Some(names)),
+        None => Ok(None),
+    }
+}
