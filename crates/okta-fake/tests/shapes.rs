@@ -45,7 +45,7 @@ const EXCEPTIONS: [(&str, &str, Type, &str); 2] = [
     ),
 ];
 
-/// The fields of each kind of object that `src/okta/wire.rs` reads.
+/// The fields of each kind of object that `src/okta/wire/` reads.
 const READ: [(&str, &[&str]); 6] = [
     (
         "user",
@@ -88,7 +88,7 @@ const READ: [(&str, &[&str]); 6] = [
     ("error", &["errorCode", "errorSummary"]),
 ];
 
-/// The fields that `src/okta/wire.rs` reads of groups in lists with `expand=stats`.
+/// The fields that `src/okta/wire/` reads of groups in lists with `expand=stats`.
 const READ_OF_STATS: [&str; 3] = [
     "_embedded.stats.usersCount",
     "_embedded.stats.hasAdminPrivilege",

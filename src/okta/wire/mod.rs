@@ -1,0 +1,109 @@
+//! JSON as Okta writes it, read leniently: a field that is absent, null or of another type than documented reads as
+//! absent. The one thing that must be there is a row's id.
+//!
+//! A page is parsed without copying it. A user's profile stays raw text until the user is known to be in scope, since
+//! most users of a large org are not.
+
+mod body;
+mod group;
+mod rule;
+mod text;
+mod user;
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+pub(super) use body::{check_bounds, repaired};
+pub use group::{groups, one_group};
+pub use rule::{Rule, how_many, rules};
+pub use user::{User, user, users};
+
+use super::role::Role;
+
+/// An answer that is not what Okta promises. The request is sent again: proxies and broken connections do this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The admin roles of a user: all of them, there are no pages (docs/okta-api.md, Admin roles).
+///
+/// # Errors
+/// What is not an array of objects.
+pub fn roles(body: &[u8]) -> Result<Vec<Role>, Malformed> {
+    let rows: Vec<Map<String, Value>> = parsed(body)?;
+    let role = |row: &Map<String, Value>| {
+        let text = |key| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        Role {
+            kind: text("type"),
+            label: text("label"),
+            status: text("status"),
+        }
+    };
+    Ok(rows.iter().map(role).collect())
+}
+
+/// The name of the company whose org this is, if it has one.
+///
+/// # Errors
+/// What is not an object.
+pub fn company(body: &[u8]) -> Result<Option<String>, Malformed> {
+    let org: Map<String, Value> = parsed(body)?;
+    Ok(org
+        .get("companyName")
+        .and_then(Value::as_str)
+        .map(str::to_owned))
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+    serde_json::from_slice(body).map_err(|error| not_promised(&error))
+}
+
+/// Ids are 20 letters and digits; what is accepted is anything that can stand in a path as it is.
+fn is_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn not_promised(error: &serde_json::Error) -> Malformed {
+    Malformed(format!(
+        "the answer is not the JSON that Okta promises ({error})"
+    ))
+}
+
+fn no_id(row: usize) -> Malformed {
+    Malformed(format!("row {} of the answer has no id", row + 1))
+}
+
+/// What Okta says of an error: its code, and its words with the causes.
+pub fn refusal(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+        return (None, None);
+    };
+    let text = |key| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let causes = body
+        .get("errorCauses")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|cause| cause.get("errorSummary")?.as_str());
+    let words: Vec<&str> = body
+        .get("errorSummary")
+        .and_then(Value::as_str)
+        .into_iter()
+        .chain(causes)
+        .collect();
+    let words = (!words.is_empty()).then(|| words.join(": "));
+    (text("errorCode"), words)
+}
+
+#[cfg(test)]
+mod tests;

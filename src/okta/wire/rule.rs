@@ -1,0 +1,57 @@
+//! Group rules.
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::{Malformed, is_id, no_id, parsed};
+use crate::model::GroupId;
+
+/// A group rule, as far as this tool needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Okta's id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// Whether it is at work.
+    pub active: bool,
+    /// The groups that it fills.
+    pub groups: Vec<GroupId>,
+}
+
+/// The group rules of a page.
+///
+/// # Errors
+/// What is not an array of objects with ids.
+pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
+    let rows: Vec<Value> = parsed(body)?;
+    let to_rule = |(row, value): (usize, &Value)| {
+        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
+        let id = text("/id")
+            .filter(|id| is_id(id))
+            .ok_or_else(|| no_id(row))?;
+        let groups = value
+            .pointer("/actions/assignUserToGroups/groupIds")
+            .and_then(Value::as_array);
+        Ok(Rule {
+            id: id.to_owned(),
+            name: text("/name").unwrap_or(id).to_owned(),
+            active: text("/status") == Some("ACTIVE"),
+            groups: groups
+                .into_iter()
+                .flatten()
+                .filter_map(|id| Some(GroupId::from(id.as_str()?)))
+                .collect(),
+        })
+    };
+    rows.iter().enumerate().map(to_rule).collect()
+}
+
+/// How many group rules a page holds.
+///
+/// # Errors
+/// What is not an array.
+pub fn how_many(body: &[u8]) -> Result<usize, Malformed> {
+    let rows: Vec<IgnoredAny> = parsed(body)?;
+    Ok(rows.len())
+}

@@ -1,0 +1,147 @@
+//! Users, alone and in pages.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::text::Text;
+use super::{Malformed, is_id, no_id, not_promised};
+use crate::filter::Addresses;
+use crate::model::{self, Profile, UserId};
+
+/// A user as the listings send it, borrowed from the page.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User<'a> {
+    #[serde(borrow, default)]
+    id: Text<'a>,
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(borrow, default)]
+    created: Text<'a>,
+    #[serde(borrow, default)]
+    activated: Text<'a>,
+    #[serde(borrow, default)]
+    status_changed: Text<'a>,
+    #[serde(borrow, default)]
+    last_login: Text<'a>,
+    #[serde(borrow, default)]
+    last_updated: Text<'a>,
+    #[serde(borrow, default)]
+    password_changed: Text<'a>,
+    #[serde(borrow, default)]
+    profile: Option<&'a RawValue>,
+}
+
+/// The three attributes that the scope looks at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mail<'a> {
+    #[serde(borrow, default)]
+    email: Text<'a>,
+    #[serde(borrow, default)]
+    login: Text<'a>,
+    #[serde(borrow, default)]
+    second_email: Text<'a>,
+}
+
+impl User<'_> {
+    /// The id; checked when the page was read.
+    pub fn id(&self) -> &str {
+        self.id.get().unwrap_or_default()
+    }
+
+    /// When the user last changed.
+    pub fn last_updated(&self) -> Option<Timestamp> {
+        self.last_updated.time()
+    }
+
+    /// Whether the user was deactivated for good.
+    pub fn is_deprovisioned(&self) -> bool {
+        self.status.get() == Some(model::User::DEPROVISIONED)
+    }
+
+    /// Hands the addresses to a decision about the scope.
+    ///
+    /// # Errors
+    /// A profile that cannot be read.
+    pub fn with_addresses<T>(
+        &self,
+        decide: impl FnOnce(Addresses<'_>) -> T,
+    ) -> Result<T, Malformed> {
+        let Some(raw) = self.profile else {
+            return Ok(decide(Addresses::default()));
+        };
+        if let Ok(mail) = serde_json::from_str::<Mail<'_>>(raw.get()) {
+            return Ok(decide(Addresses {
+                email: mail.email.get(),
+                login: mail.login.get(),
+                second_email: mail.second_email.get(),
+            }));
+        }
+        // A key that is there twice, or half a character: rare, and no reason to lose a person.
+        let profile = profile(raw)?;
+        let text = |key| profile.get(key).and_then(Value::as_str);
+        Ok(decide(Addresses {
+            email: text("email"),
+            login: text("login"),
+            second_email: text("secondEmail"),
+        }))
+    }
+
+    /// The whole user.
+    ///
+    /// # Errors
+    /// A profile that cannot be read.
+    pub fn to_model(&self) -> Result<model::User, Malformed> {
+        Ok(model::User {
+            id: UserId::from(self.id()),
+            status: self.status.owned(),
+            created: self.created.time(),
+            activated: self.activated.time(),
+            status_changed: self.status_changed.time(),
+            last_login: self.last_login.time(),
+            last_updated: self.last_updated.time(),
+            password_changed: self.password_changed.time(),
+            profile: self.profile.map(profile).transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
+/// A profile; one that is no object has no attributes.
+fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
+    match serde_json::from_str(raw.get()) {
+        Ok(Value::Object(profile)) => Ok(profile),
+        Ok(_) => Ok(Profile::new()),
+        Err(error) => Err(not_promised(&error)),
+    }
+}
+
+/// The users of a page.
+///
+/// # Errors
+/// What is not an array of objects with ids.
+pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
+    // Checked once as a whole, a text need not be checked again string by string.
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Malformed(format!("the answer is not UTF-8 ({error})")))?;
+    let users: Vec<User<'_>> = serde_json::from_str(text).map_err(|error| not_promised(&error))?;
+    match users.iter().position(|user| !is_id(user.id())) {
+        Some(row) => Err(no_id(row)),
+        None => Ok(users),
+    }
+}
+
+/// A user on its own.
+///
+/// # Errors
+/// What is not an object with an id.
+pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
+    let user: User<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    if is_id(user.id()) {
+        user.to_model()
+    } else {
+        Err(no_id(0))
+    }
+}
