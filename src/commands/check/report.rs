@@ -369,3 +369,23 @@ pub(super) struct Printed<'a> {
     #[serde(flatten)]
     report: &'a Report,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_decides_the_exit_code_before_the_network_and_both_before_the_rest() {
+        let (credentials, unavailable) = (Exit::Credentials, Exit::Unavailable);
+        let table: [(&[Exit], Exit); 5] = [
+            (&[], Exit::Done),
+            (&[Exit::Failed], Exit::Failed),
+            (&[Exit::Failed, unavailable], unavailable),
+            (&[unavailable, Exit::Failed, credentials], credentials),
+            (&[credentials], credentials),
+        ];
+        for (exits, expected) in table {
+            assert_eq!(ending(exits), expected, "{exits:?}");
+        }
+    }
+}

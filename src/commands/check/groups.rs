@@ -1,0 +1,286 @@
+//! Whether groups and their members can be read, and whether the scope has any.
+
+use super::report::{ADMIN_MEMBERS, EVERYONE, Everyone, GROUPS, MEMBERS, Report, words};
+use super::{GIVE_A_ROLE, Halt, of};
+use crate::config::Check as Config;
+use crate::exit::Exit;
+use crate::filter::Scope;
+use crate::model::Group;
+use crate::okta::Client;
+use crate::okta::probe::{self, First, answered};
+use crate::text::{count, number};
+
+/// The first page of groups, and what hangs on it: Everyone, and who may see members.
+pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = GROUPS;
+    let page_size = config.connection.page_sizes.groups;
+    let page = match answered(probe::groups(client, page_size))? {
+        Ok(page) => page,
+        Err(refusal) => {
+            report.refused(&refusal, GIVE_A_ROLE);
+            return Ok(());
+        }
+    };
+    let seen = page.rows.len() as u64;
+    let in_scope = page
+        .rows
+        .iter()
+        .filter(|group| is_in_scope(group, &config.scope));
+    let in_scope = in_scope.count() as u64;
+    report.sample.groups_seen = Some(seen);
+    report.sample.groups_in_scope = Some(in_scope);
+    let found = format!("{} in scope", of(in_scope, seen, page.more));
+    let sized = page
+        .rows
+        .iter()
+        .filter(|group| group.members_reported.is_some());
+    let sized = sized.count() as u64;
+    if seen == 0 {
+        report.failure(
+            "the list is empty, and every org has groups: the token may not see them".to_owned(),
+            GIVE_A_ROLE,
+            Exit::Credentials,
+        );
+    } else if in_scope == 0 && !page.more {
+        report.failure(
+            format!("{found}, so a sync stops"),
+            "check --group-name-filter",
+            Exit::Guard,
+        );
+    } else if in_scope == 0 {
+        report.warning(
+            found,
+            "if no later page has one either, a sync stops; check --group-name-filter",
+        );
+    } else if sized < seen {
+        report.warning(
+            format!("{found}; Okta gives the sizes of {} only", number(sized)),
+            "a sync counts the others as one request each; set --memberships-by if the estimate is wrong",
+        );
+    } else {
+        report.ok(format!("{found}, with their sizes"));
+    }
+    if seen > 0 {
+        everyone(page_size, &page, client, report)?;
+        members(config, &page.rows, client, report)?;
+    }
+    Ok(())
+}
+
+fn is_in_scope(group: &Group, scope: &Scope) -> bool {
+    scope.group(group.name())
+}
+
+fn everyone(
+    page_size: u64,
+    page: &First<Group>,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = EVERYONE;
+    let on = |page: &First<Group>| page.rows.iter().find(|group| group.is_everyone()).cloned();
+    let mut found = on(page).map(|group| ("listing", group));
+    // A whole list that lacks it says enough.
+    if found.is_none() && page.more {
+        match answered(probe::built_in_groups(client, page_size))? {
+            Ok(built_in) => found = on(&built_in).map(|group| ("filter", group)),
+            Err(refusal) => {
+                report.warning(
+                    format!(
+                        "not on the first page, and Okta does not filter ({})",
+                        words(&refusal)
+                    ),
+                    "nothing yet; a sync, which reads all pages, says if it is missing",
+                );
+                return Ok(());
+            }
+        }
+    }
+    match found {
+        Some((found_by, group)) => {
+            let size = match group.members_reported {
+                Some(members) => count(members, "member"),
+                None => "its size is not given".to_owned(),
+            };
+            report.ok(format!("visible, {size}"));
+            report.everyone = Some(Everyone {
+                id: group.id.to_string(),
+                found_by,
+                members_reported: group.members_reported,
+            });
+        }
+        None => report.warning(
+            "missing: the token can see only part of the org, so a sync is partial".to_owned(),
+            "take a token whose role is not limited to some groups, or accept it with --allow-partial",
+        ),
+    }
+    Ok(())
+}
+
+/// Asks for one member of a group without an admin role, and of one with.
+fn members(
+    config: &Config,
+    groups: &[Group],
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = MEMBERS;
+    match plain_group(groups, &config.scope) {
+        None => report.warning(
+            "not tried: no group on the first page has members and no admin role".to_owned(),
+            "nothing; a sync says whose members it could not read",
+        ),
+        Some(group) => match answered(probe::a_member(client, &group.id))? {
+            Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
+            Err(refusal) if refusal.status == 404 => report.gone(group),
+            Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
+        },
+    }
+    report.step = ADMIN_MEMBERS;
+    let Some(group) = admin_group(groups, &config.scope) else {
+        return Ok(());
+    };
+    match answered(probe::a_member(client, &group.id))? {
+        Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
+        Err(refusal) if refusal.status == 404 => report.gone(group),
+        Err(refusal) => {
+            let what = if is_in_scope(group, &config.scope) {
+                "it is in scope, so a sync is partial"
+            } else {
+                "if one is in scope, a sync is partial"
+            };
+            report.warning(
+                format!(
+                    "hidden where a group has an admin role, tried with {:?}; {what} ({})",
+                    group.display_name(),
+                    words(&refusal)
+                ),
+                "take a Super Administrator's token, leave these groups out with --group-name-filter, or accept it with --allow-partial",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The group whose members every reader may see: known to have some and no admin role. One in scope before others, and
+/// any before Everyone, which a sync does not ask for.
+fn plain_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
+    let plain = groups.iter().filter(|group| {
+        group.has_admin_privilege != Some(true) && group.members_reported != Some(0)
+    });
+    plain.min_by_key(|group| {
+        (
+            group.has_admin_privilege.is_none(),
+            group.members_reported.is_none(),
+            group.is_everyone(),
+            !is_in_scope(group, scope),
+        )
+    })
+}
+
+/// A group with an admin role, one in scope and with members before others.
+fn admin_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
+    let admin = groups
+        .iter()
+        .filter(|group| group.has_admin_privilege == Some(true));
+    admin.min_by_key(|group| {
+        (
+            !is_in_scope(group, scope),
+            group.members_reported == Some(0),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::{Domain, NameFilter};
+    use crate::model::{GroupId, Profile};
+
+    fn group(name: &str, admin: Option<bool>, members: Option<u64>) -> Group {
+        let mut profile = Profile::new();
+        profile.insert("name".to_owned(), name.into());
+        let kind = if name == "Everyone" {
+            "BUILT_IN"
+        } else {
+            "OKTA_GROUP"
+        };
+        Group {
+            id: GroupId::from(name),
+            kind: Some(kind.to_owned()),
+            source_id: None,
+            created: None,
+            last_updated: None,
+            last_membership_updated: None,
+            members_reported: members,
+            has_admin_privilege: admin,
+            profile,
+        }
+    }
+
+    fn scope(name: &str) -> Scope {
+        let domain = Domain::parse("example.com").unwrap();
+        Scope::new(vec![domain], false, Some(NameFilter::parse(name).unwrap()))
+    }
+
+    #[test]
+    fn members_are_asked_of_the_group_that_tells_most() {
+        let no = Some(false);
+        let table: [(&[Group], Option<&str>); 8] = [
+            (&[], None),
+            (
+                &[group("a", no, Some(0)), group("b", Some(true), Some(3))],
+                None,
+            ),
+            (
+                &[group("a", no, Some(1)), group("b", no, Some(1))],
+                Some("a"),
+            ),
+            (
+                &[group("a", no, Some(1)), group("in", no, Some(1))],
+                Some("in"),
+            ),
+            (
+                &[group("Everyone", no, Some(9)), group("a", no, Some(1))],
+                Some("a"),
+            ),
+            (
+                &[group("Everyone", no, Some(9)), group("a", no, Some(0))],
+                Some("Everyone"),
+            ),
+            (
+                &[group("in", None, Some(1)), group("a", no, Some(1))],
+                Some("a"),
+            ),
+            (&[group("in", no, None), group("a", no, Some(1))], Some("a")),
+        ];
+        for (groups, expected) in table {
+            let picked = plain_group(groups, &scope("in")).and_then(Group::name);
+            assert_eq!(picked, expected, "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn of_groups_with_an_admin_role_one_in_scope_is_asked_first() {
+        let yes = Some(true);
+        let table: [(&[Group], Option<&str>); 4] = [
+            (
+                &[group("a", None, Some(1)), group("b", Some(false), Some(1))],
+                None,
+            ),
+            (
+                &[group("a", yes, Some(1)), group("in", yes, Some(0))],
+                Some("in"),
+            ),
+            (
+                &[group("a", yes, Some(0)), group("b", yes, Some(1))],
+                Some("b"),
+            ),
+            (&[group("a", yes, Some(0))], Some("a")),
+        ];
+        for (groups, expected) in table {
+            let picked = admin_group(groups, &scope("in")).and_then(Group::name);
+            assert_eq!(picked, expected, "{groups:?}");
+        }
+    }
+}

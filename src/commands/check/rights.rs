@@ -1,0 +1,130 @@
+//! What else the token may read, and whether it may change memberships.
+
+use super::report::{CHANGES, ORG, RULES, Report, USER_GROUPS, words};
+use super::{GIVE_A_ROLE, Halt};
+use crate::config::Check as Config;
+use crate::exit::Exit;
+use crate::model::{User, UserId};
+use crate::okta::Client;
+use crate::okta::probe::{self, answered};
+use crate::okta::role::{May, may_change};
+use crate::text::count;
+
+pub(super) fn user_groups(
+    user: Option<&UserId>,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = USER_GROUPS;
+    let Some(user) = user else {
+        report.warning(
+            "not tried: there is no user to ask for".to_owned(),
+            "see what is said of token and users",
+        );
+        return Ok(());
+    };
+    match answered(probe::groups_of(client, user))? {
+        Ok(page) => {
+            let more = if page.more { " and more" } else { "" };
+            let groups = count(page.rows.len() as u64, "group");
+            report.ok(format!("visible, {user} is in {groups}{more}"));
+        }
+        Err(refusal) if refusal.status == 404 => report.warning(
+            format!("user {user} is gone meanwhile ({})", words(&refusal)),
+            "run it again",
+        ),
+        Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
+    }
+    Ok(())
+}
+
+pub(super) fn org(client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = ORG;
+    match answered(probe::company(client))? {
+        Ok(name) => {
+            report.company = name.clone();
+            report.ok(name.unwrap_or_else(|| "without a company name".to_owned()));
+        }
+        Err(refusal) => report.warning(
+            format!("hidden ({})", words(&refusal)),
+            "nothing; no command needs it",
+        ),
+    }
+    Ok(())
+}
+
+pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
+    report.step = RULES;
+    match answered(probe::a_rule(client))? {
+        Ok(true) => report.ok("visible".to_owned()),
+        Ok(false) => report.ok("visible, there is none".to_owned()),
+        Err(refusal) => report.warning(
+            format!(
+                "hidden, so whether a rule fills a group is unknown ({})",
+                words(&refusal)
+            ),
+            "nothing for a sync; revoke always asks for --yes",
+        ),
+    }
+    Ok(())
+}
+
+/// Whether memberships may be changed, as far as that can be known without changing one.
+pub(super) fn changes(
+    config: &Config,
+    owner: Option<&User>,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    report.step = CHANGES;
+    let (may, why) = match owner {
+        None => (May::Unknown, "it is not known whose token it is".to_owned()),
+        Some(owner) => match answered(probe::roles(client, &owner.id))? {
+            Ok(roles) => {
+                let names: Vec<String> = roles.iter().map(|role| role.name()).collect();
+                if let Some(owner) = &mut report.owner {
+                    owner.roles = Some(names.clone());
+                }
+                let names = if names.is_empty() {
+                    "no admin role".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                (may_change(&roles), names)
+            }
+            Err(refusal) => (
+                May::Unknown,
+                format!("the owner's roles are hidden, {}", words(&refusal)),
+            ),
+        },
+    };
+    let what = match may {
+        May::All => "this token can change every OKTA_GROUP group",
+        May::Most => "this token can change every OKTA_GROUP group without an admin role",
+        May::Some => {
+            "this token can change the groups that its role is assigned for, except those with an admin role"
+        }
+        May::Unknown => "it is not known which groups this token can change",
+        May::Nothing => "this token cannot change any group",
+    };
+    if !config.provisioning {
+        report.ok(format!(
+            "disabled without --provisioning; with it, {what} ({why})"
+        ));
+        return Ok(());
+    }
+    let what = format!("{what} ({why})");
+    match may {
+        May::All | May::Most | May::Some => report.ok(what),
+        May::Unknown => report.warning(
+            what,
+            "try it with one change: grant a membership and revoke it",
+        ),
+        May::Nothing => report.failure(
+            what,
+            "give the token's owner the role Group Membership Administrator or Group Administrator, or leave --provisioning out",
+            Exit::Credentials,
+        ),
+    }
+    Ok(())
+}

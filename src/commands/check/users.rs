@@ -1,0 +1,132 @@
+//! Whether users can be read, and whether the scope has any.
+
+use std::collections::HashMap;
+
+use super::report::{DOMAINS, DomainSample, Report, USERS};
+use super::{GIVE_A_ROLE, Halt, of};
+use crate::config::Check as Config;
+use crate::exit::Exit;
+use crate::model::UserId;
+use crate::okta::Client;
+use crate::okta::probe::{self, answered};
+use crate::okta::read::UserListMethod;
+
+/// The first page of users. Gives one of them, to ask for the groups of if the owner is not known.
+pub(super) fn users(
+    config: &Config,
+    client: &Client,
+    report: &mut Report,
+) -> Result<Option<UserId>, Halt> {
+    report.step = USERS;
+    let scope = &config.scope;
+    let page = probe::users(client, config.connection.page_sizes.users, |user| {
+        let domains = user.with_addresses(|addresses| scope.domains_of(addresses));
+        (UserId::from(user.id()), domains.unwrap_or_default())
+    });
+    let (listing, page) = match answered(page)? {
+        Ok(page) => page,
+        Err(refusal) => {
+            report.refused(&refusal, GIVE_A_ROLE);
+            return Ok(None);
+        }
+    };
+    let seen = page.rows.len() as u64;
+    let is_in_scope = |row: &&(UserId, Vec<_>)| !row.1.is_empty();
+    let in_scope = page.rows.iter().filter(is_in_scope).count() as u64;
+    report.sample.users_seen = Some(seen);
+    report.sample.users_in_scope = Some(in_scope);
+    let found = format!("{} in scope", of(in_scope, seen, page.more));
+    if seen == 0 {
+        report.failure(
+            "Okta returned no users; a token without an admin role sees an empty org".to_owned(),
+            GIVE_A_ROLE,
+            Exit::Credentials,
+        );
+    } else if in_scope > 0 {
+        if listing == UserListMethod::Plain {
+            report.warning(
+                format!("{found}; Okta refuses to search, so a sync reads the plain lists"),
+                "nothing has to be done; a sync says so too",
+            );
+        } else {
+            report.ok(found);
+        }
+    } else if page.more {
+        report.warning(
+            found,
+            "if no later page has one either, a sync stops; check --email-domains",
+        );
+    } else {
+        report.failure(
+            format!("{found}, so a sync stops"),
+            "check --email-domains",
+            Exit::Guard,
+        );
+    }
+    if in_scope > 0 {
+        let met = page.rows.iter().flat_map(|(_, domains)| domains);
+        let mut counts = HashMap::new();
+        for (place, _) in met {
+            *counts.entry(*place).or_insert(0) += 1;
+        }
+        domains(config, &counts, listing, page.more, client, report)?;
+    }
+    Ok(page.rows.into_iter().next().map(|(id, _)| id))
+}
+
+/// Looks for somebody in each domain that the first page has nobody of.
+fn domains(
+    config: &Config,
+    counts: &HashMap<usize, u64>,
+    listing: UserListMethod,
+    more: bool,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    /// No command line that is right has more domains without anyone on the first page.
+    const MOST: usize = 10;
+    report.step = DOMAINS;
+    let mut searches = 0;
+    for (place, domain) in config.scope.domains().iter().enumerate() {
+        let on_page = counts.get(&place).copied().unwrap_or(0);
+        let is_used = if on_page > 0 {
+            Some(true)
+        } else if !more {
+            Some(false)
+        } else if listing == UserListMethod::Plain || searches >= MOST {
+            None
+        } else {
+            searches += 1;
+            answered(probe::is_anybody_in(client, domain))?.ok()
+        };
+        report.domains.push(DomainSample {
+            domain: domain.to_string(),
+            users_on_first_page: on_page,
+            is_used,
+        });
+    }
+    let are = |used| {
+        let those = report
+            .domains
+            .iter()
+            .filter(move |domain| domain.is_used == used);
+        those
+            .map(|domain| domain.domain.clone())
+            .collect::<Vec<_>>()
+    };
+    let (unused, open) = (are(Some(false)), are(None).len());
+    if !unused.is_empty() {
+        let by = if more {
+            "an email or login"
+        } else {
+            "an address"
+        };
+        report.warning(
+            format!("no user has {by} in {}", unused.join(", ")),
+            "see whether --email-domains is spelled right",
+        );
+    } else if open == 0 && config.scope.domains().len() > 1 {
+        report.ok("every domain has users".to_owned());
+    }
+    Ok(())
+}
