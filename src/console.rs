@@ -1,27 +1,26 @@
-//! The only printer.
+//! All output to stdout and stderr goes through this module.
 //!
 //! - Data goes to stdout, talk to stderr: log lines, notes, warnings, progress and the last error.
 //! - Notes and warnings are log lines, so `--log-format json` holds for all of stderr and `--log-level` for all talk.
 //! - Progress is drawn on a terminal only; elsewhere it is a line now and then.
-//! - Text from Okta goes through [`clean`] before a person sees it, and JSON through [`json`]: a group's name must not
-//!   move the cursor.
+//! - Text from Okta goes through [`clean`](crate::text::clean) before a person sees it, and JSON through [`json`]: a
+//!   group's name must not move the cursor.
 //! - A closed stdout or stderr is not an error.
 
-use std::fmt;
+mod log;
+mod progress;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
-use tracing_subscriber::registry::LookupSpan;
 
+use self::log::{Lines, Stderr};
+pub use self::progress::{ChangeProgress, ProgressDisplay};
 use crate::signal::{Interrupted, ShutdownSignal};
-use crate::sync::Tally;
-use crate::text::{clean, json, number, span};
+use crate::text::json;
 
 /// Where progress is drawn. Log lines pass through it, so that neither overwrites the other.
 fn screen() -> &'static MultiProgress {
@@ -240,20 +239,7 @@ impl Console {
 
     /// The progress of a known number of things, which the label names in the plural.
     pub fn change_progress(&self, all: u64, label: &'static str) -> ChangeProgress {
-        let bar = (self.bars && all > 1).then(|| {
-            let bar = screen().add(ProgressBar::new(all));
-            bar.with_style(style(
-                "{prefix:12} {wide_bar} {human_pos} of {human_len}  {eta} left",
-            ))
-            .with_prefix(label)
-        });
-        ChangeProgress {
-            bar,
-            label,
-            all,
-            done: 0,
-            logged: Instant::now(),
-        }
+        ChangeProgress::new(self.bars, all, label)
     }
 
     /// The progress of a sync.
@@ -314,245 +300,4 @@ pub struct FailureObject<'a> {
     pub message: &'a str,
     /// Okta's id of the request that failed.
     pub request_id: Option<&'a str>,
-}
-
-/// Draws a [`Tally`]: bars on a terminal, a line every ten seconds elsewhere.
-pub struct ProgressDisplay {
-    bars: Option<Bars>,
-    started: Instant,
-    logged: Instant,
-    waiting: Option<String>,
-}
-
-struct Bars {
-    users: ProgressBar,
-    groups: ProgressBar,
-    memberships: ProgressBar,
-    wait: ProgressBar,
-}
-
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
-
-impl ProgressDisplay {
-    fn new(on_terminal: bool) -> Self {
-        let bars = on_terminal.then(|| {
-            let line = |label: &str| {
-                let bar = screen().add(
-                    ProgressBar::no_length().with_style(style("{prefix:12} {spinner} {human_pos}")),
-                );
-                bar.set_prefix(label.to_owned());
-                bar
-            };
-            Bars {
-                users: line("users"),
-                groups: line("groups"),
-                memberships: line("memberships"),
-                wait: screen().add(ProgressBar::no_length().with_style(style("{msg}"))),
-            }
-        });
-        let now = Instant::now();
-        Self {
-            bars,
-            started: now,
-            logged: now,
-            waiting: None,
-        }
-    }
-
-    /// Shows how far it is.
-    pub fn show(&mut self, tally: &Tally) {
-        if let Some(bars) = &self.bars {
-            move_bar(&bars.users, tally.users.0, tally.users.1, tally.users_done);
-            move_bar(&bars.groups, tally.groups, None, tally.groups_done);
-            let (done, all) = tally.memberships;
-            move_bar(&bars.memberships, done, all, false);
-            bars.wait
-                .set_message(tally.waiting.clone().unwrap_or_default());
-            return;
-        }
-        // A wait is said when it starts, and everything else from time to time.
-        let waits = tally.waiting.is_some() && self.waiting.is_none();
-        self.waiting.clone_from(&tally.waiting);
-        if waits || self.logged.elapsed() >= LOG_INTERVAL {
-            self.logged = Instant::now();
-            tracing::info!("{}", self.line(tally));
-        }
-    }
-
-    fn line(&self, tally: &Tally) -> String {
-        let of = |(done, all): (u64, Option<u64>)| match all {
-            Some(all) if all >= done => format!("{} of about {}", number(done), number(all)),
-            _ => number(done),
-        };
-        let mut line = format!(
-            "read {} users, {} groups",
-            of(tally.users),
-            number(tally.groups)
-        );
-        if let (done, Some(all)) = tally.memberships {
-            line += &format!(", memberships: {} {}", of((done, Some(all))), tally.unit);
-            let elapsed = self.started.elapsed();
-            if done > 0 && all > done {
-                let left = elapsed.mul_f64((all - done) as f64 / done as f64);
-                line += &format!(", about {} left", span(left));
-            }
-        }
-        if let Some(waiting) = &tally.waiting {
-            line += "; ";
-            line += waiting;
-        }
-        line
-    }
-
-    /// Takes the bars away.
-    pub fn clear(&mut self) {
-        if let Some(bars) = self.bars.take() {
-            for bar in [bars.users, bars.groups, bars.memberships, bars.wait] {
-                bar.finish_and_clear();
-                screen().remove(&bar);
-            }
-        }
-    }
-}
-
-/// How many of a known number of things are done: a bar on a terminal, a line every ten seconds elsewhere.
-pub struct ChangeProgress {
-    bar: Option<ProgressBar>,
-    label: &'static str,
-    all: u64,
-    done: u64,
-    logged: Instant,
-}
-
-impl ChangeProgress {
-    /// One more is done.
-    pub fn step(&mut self) {
-        self.done += 1;
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.done);
-        } else if self.logged.elapsed() >= LOG_INTERVAL {
-            self.logged = Instant::now();
-            let (done, all) = (number(self.done), number(self.all));
-            tracing::info!("{done} of {all} {}", self.label);
-        }
-    }
-
-    /// Takes the bar away.
-    pub fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-            screen().remove(&bar);
-        }
-    }
-}
-
-impl Drop for ChangeProgress {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-impl Drop for ProgressDisplay {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-fn move_bar(bar: &ProgressBar, done: u64, all: Option<u64>, complete: bool) {
-    if complete {
-        bar.set_style(style("{prefix:12} {human_pos} read"));
-    } else if let Some(all) = all
-        && bar.length() != Some(all.max(done))
-    {
-        bar.set_style(style(
-            "{prefix:12} {wide_bar} {human_pos} of {human_len}  {eta} left",
-        ));
-        bar.set_length(all.max(done));
-    }
-    bar.set_position(done);
-}
-
-fn style(template: &str) -> ProgressStyle {
-    // The templates are constants of this file; a broken one shows at the first run.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// stderr, with progress out of the way for as long as a line takes.
-struct Stderr;
-
-impl io::Write for Stderr {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        screen().suspend(|| match io::stderr().write_all(bytes) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(bytes.len()),
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Stderr {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        Self
-    }
-}
-
-/// A log line for people: `warning: …` on a terminal, with the time and the level elsewhere.
-struct Lines {
-    terminal: bool,
-}
-
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut out: Writer<'_>,
-        event: &tracing::Event<'_>,
-    ) -> fmt::Result {
-        let level = *event.metadata().level();
-        let (word, color) = match level {
-            tracing::Level::ERROR => ("error", "31"),
-            tracing::Level::WARN => ("warning", "33"),
-            tracing::Level::INFO => ("note", "36"),
-            tracing::Level::DEBUG => ("debug", "2"),
-            tracing::Level::TRACE => ("trace", "2"),
-        };
-        if !self.terminal {
-            let now = jiff::Timestamp::now();
-            write!(out, "{now:.3} ")?;
-        }
-        if out.has_ansi_escapes() {
-            write!(out, "\u{1b}[{color}m{word}:\u{1b}[0m ")?;
-        } else {
-            write!(out, "{word}: ")?;
-        }
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        writeln!(out, "{}", clean(&message.0))
-    }
-}
-
-/// The message of an event, then its fields.
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.0.insert_str(0, &format!("{value:?}"));
-        } else if !field.name().starts_with("log.") {
-            self.0 += &format!(" {}={value:?}", field.name());
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
-    }
 }
