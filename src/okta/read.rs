@@ -3,14 +3,19 @@
 //! One thread reads a listing, since each page names the next. The caller decides what to keep of a user (`keep`), so that
 //! users out of scope are parsed, counted and forgotten.
 
+mod lookup;
+
 use url::{Url, form_urlencoded};
+
+pub(super) use self::lookup::path;
+pub use self::lookup::{group, groups_by_name, groups_like, rules, user, users_by, users_like};
 
 use super::http::page::{self, PageTracker, RowKey, RowSummary};
 use super::http::{Call, Error};
 use super::http::{Client, PageRequest, Response};
 use super::order::{End, Position};
 use super::wire::{self, Malformed};
-use crate::model::{Group, GroupId, User, UserId};
+use crate::model::{Group, GroupId, UserId};
 
 /// How users are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,196 +211,6 @@ pub fn groups_of(
     };
     let rows = |body: &[u8]| group_rows(body);
     read_pages(client, first, start, rows, &mut sink)
-}
-
-/// A user by id or login, or nobody. Okta also answers to a short login, and to `me`: the caller compares.
-///
-/// # Errors
-/// See [`Error`].
-pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
-    let Some(target) = path(&["users", id_or_login]) else {
-        return Ok(None);
-    };
-    one(client, target, wire::user)
-}
-
-/// Users with this text as an attribute, ignoring case. Okta reads them from an index that lags. Where Okta will not
-/// search, by `filter`, to which case counts: as typed and in lower case (docs/okta-api.md, Users).
-///
-/// # Errors
-/// See [`Error`].
-pub fn users_by(
-    client: &Client,
-    page_size: u64,
-    attribute: &str,
-    text: &str,
-) -> Result<Vec<User>, Error> {
-    let equals = |text: &str| format!("{attribute} eq {}", quoted(text));
-    let ask = |parameter, condition: String| {
-        let target = target("/api/v1/users", page_size, &[(parameter, &condition)]);
-        all_of(client, target, |body: &[u8]| {
-            user_rows(body, counted, |user| user.to_model().map(Some))
-        })
-    };
-    match ask("search", equals(text)) {
-        Err(error) if is_refused_search(&error) => {
-            let lower = text.to_lowercase();
-            let filter = if lower == text {
-                equals(text)
-            } else {
-                format!("{} or {}", equals(text), equals(&lower))
-            };
-            ask("filter", filter)
-        }
-        other => other,
-    }
-}
-
-/// A group by id with its size, or none.
-///
-/// # Errors
-/// See [`Error`].
-pub fn group(client: &Client, id: &str) -> Result<Option<Group>, Error> {
-    let Some(target) = path(&["groups", id]) else {
-        return Ok(None);
-    };
-    one(client, target + "?expand=stats", wire::one_group)
-}
-
-/// Groups of this name, without case, with their sizes. Okta reads them from an index that lags. Where Okta will not
-/// search, by `q`: groups whose name starts like this, of which it gives 300 at most (docs/okta-api.md, Groups).
-///
-/// # Errors
-/// See [`Error`].
-pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec<Group>, Error> {
-    let search = format!("profile.name eq {}", quoted(name));
-    let ask = |parameter| {
-        let target = target(
-            "/api/v1/groups",
-            page_size,
-            &[parameter, ("expand", "stats")],
-        );
-        all_of(client, target, |body: &[u8]| group_rows(body))
-    };
-    match ask(("search", &search)) {
-        Err(error) if is_refused_search(&error) => ask(("q", name)),
-        other => other,
-    }
-}
-
-/// Returns the first users whose login contains a text, ignoring case; suggestions for a login that does not exist.
-///
-/// # Errors
-/// See [`Error`].
-pub fn users_like(client: &Client, part: &str) -> Result<Vec<User>, Error> {
-    let search = format!("profile.login co {}", quoted(part));
-    let target = target("/api/v1/users", SUGGESTIONS, &[("search", &search)]);
-    first_of(client, target, |body| {
-        user_rows(body, counted, |user| user.to_model().map(Some))
-    })
-}
-
-/// Returns the first groups whose name contains a text, ignoring case.
-///
-/// # Errors
-/// See [`Error`].
-pub fn groups_like(client: &Client, part: &str) -> Result<Vec<Group>, Error> {
-    let search = format!("profile.name co {}", quoted(part));
-    let target = target("/api/v1/groups", SUGGESTIONS, &[("search", &search)]);
-    first_of(client, target, group_rows)
-}
-
-/// How many users or groups are read for suggestions: one page.
-const SUGGESTIONS: u64 = 200;
-
-/// All group rules.
-///
-/// # Errors
-/// See [`Error`].
-pub fn rules(client: &Client) -> Result<Vec<wire::Rule>, Error> {
-    // 200 is the most that Okta gives (docs/okta-api.md, Changes to a membership).
-    all_of(
-        client,
-        target("/api/v1/groups/rules", 200, &[]),
-        |body: &[u8]| {
-            let rules = wire::rules(body)?;
-            let counted = |rule: &wire::Rule| RowSummary::of(&rule.id);
-            Ok((rules.iter().map(counted).collect(), rules))
-        },
-    )
-}
-
-fn all_of<T>(
-    client: &Client,
-    target: String,
-    rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
-) -> Result<Vec<T>, Error> {
-    pages_of(client, target, rows, true)
-}
-
-fn first_of<T>(
-    client: &Client,
-    target: String,
-    rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
-) -> Result<Vec<T>, Error> {
-    pages_of(client, target, rows, false)
-}
-
-/// Reads all pages, or the first.
-fn pages_of<T>(
-    client: &Client,
-    target: String,
-    rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
-    all: bool,
-) -> Result<Vec<T>, Error> {
-    let mut found = Vec::new();
-    let mut sink = |page: Page<T>| {
-        found.extend(page.kept);
-        all
-    };
-    let first = PageRequest {
-        target,
-        lean: false,
-    };
-    read_pages(client, first, Start::default(), rows, &mut sink)?;
-    Ok(found)
-}
-
-/// One object, or none where Okta says that there is none. Any other 404 is a wrong address.
-fn one<T>(
-    client: &Client,
-    target: String,
-    read: impl Fn(&[u8]) -> Result<T, Malformed>,
-) -> Result<Option<T>, Error> {
-    match client.get(
-        &PageRequest {
-            target,
-            lean: false,
-        },
-        |answer, _| read(&answer.body),
-    ) {
-        Ok(object) => Ok(Some(object)),
-        Err(error) if error.is_gone() => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A path under `/api/v1`, its parts encoded; none where a part could not stand for itself.
-pub(super) fn path(parts: &[&str]) -> Option<String> {
-    if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
-        return None;
-    }
-    let mut url = Url::parse("http://localhost").ok()?;
-    url.path_segments_mut()
-        .ok()?
-        .extend(["api", "v1"])
-        .extend(parts);
-    Some(url.path().to_owned())
-}
-
-/// A text in Okta's search language (docs/okta-api.md, Users).
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) -> String {

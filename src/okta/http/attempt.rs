@@ -4,31 +4,24 @@
 //! - The token is masked in headers and body before anything else sees them.
 //! - Responses are bounded: in bytes while they are read, in rows and nesting before they are parsed.
 
-use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use url::Url;
 
 use super::client::MembershipOp;
 use super::error::{ApiError, Call, Error, is_oktas_code};
 use super::pace::{self, ResponseClass, Signals};
+use super::response::{Response, bounded, read_body, request_id};
 use super::{page, proxy};
 use crate::mask::Mask;
 use crate::okta::auth::Credentials;
 use crate::okta::settings::{Connection, Proxy};
-use crate::okta::wire::{self, Malformed};
+use crate::okta::wire;
 use crate::text;
-
-/// No listing of Okta's is this large; a larger body does not end.
-const LARGEST_BODY: usize = 64 << 20;
-/// Okta's errors have a few hundred bytes; a proxy's page is truncated.
-const LARGEST_ERROR: usize = 64 << 10;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
@@ -45,42 +38,6 @@ impl Verb {
             }
             _ => "application/json",
         }
-    }
-}
-
-/// A complete response of status 200, or 204 to a change.
-#[derive(Debug)]
-pub struct Response {
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body: decompressed, with the token masked and lone surrogates repaired.
-    pub body: Vec<u8>,
-}
-
-impl Response {
-    /// Returns the path and query of the next page, if there is one. The inner error is a link to another host or listing,
-    /// which a retry would not change.
-    ///
-    /// # Errors
-    /// Returns an error if a `Link` header cannot be read: it may hide the next page, so it never counts as the last page.
-    pub fn next_page(&self, asked: &Url) -> Result<Result<Option<String>, String>, Malformed> {
-        let mut lines = Vec::new();
-        for line in self.headers.get_all(LINK) {
-            let line = std::str::from_utf8(line.as_bytes()).ok();
-            let line = line.filter(|line| line.is_ascii()).ok_or_else(|| {
-                Malformed("the Link header holds a byte outside ASCII".to_owned())
-            })?;
-            lines.push(line);
-        }
-        match page::next(lines, asked) {
-            Ok(next) => Ok(Ok(next)),
-            Err(page::BadLink::Unreadable(problem)) => Err(Malformed(problem)),
-            Err(page::BadLink::Elsewhere(problem)) => Ok(Err(problem)),
-        }
-    }
-
-    pub(super) fn request_id(&self) -> Option<String> {
-        request_id(&self.headers)
     }
 }
 
@@ -131,7 +88,7 @@ impl AttemptError {
         }
     }
 
-    fn timed_out(timeout: Duration) -> Self {
+    pub(super) fn timed_out(timeout: Duration) -> Self {
         Self {
             timed_out: true,
             ..Self::lost(format!(
@@ -141,7 +98,7 @@ impl AttemptError {
         }
     }
 
-    fn too_large() -> Self {
+    pub(super) fn too_large() -> Self {
         Self {
             smaller: true,
             ..Self::lost("the answer is larger than 64 MiB")
@@ -424,17 +381,6 @@ impl MembershipOp {
     }
 }
 
-fn bounded(response: Response, url: &Url) -> Result<Response, AttemptError> {
-    match wire::check_bounds(&response.body, page::rows_asked(url)) {
-        Ok(()) => Ok(response),
-        Err(unbounded) => Err(AttemptError {
-            status: Some(200),
-            smaller: unbounded.smaller,
-            ..AttemptError::malformed(unbounded.problem, response.request_id())
-        }),
-    }
-}
-
 fn refusal_text(status: u16, code: Option<&str>, summary: Option<&str>) -> String {
     let by_okta = code.is_some_and(is_oktas_code);
     let mut text = if matches!(status, 401 | 403) && !by_okta {
@@ -451,59 +397,6 @@ fn refusal_text(status: u16, code: Option<&str>, summary: Option<&str>) -> Strin
     text
 }
 
-/// Returns Okta's id of a request.
-pub(in crate::okta) fn request_id(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get("x-okta-request-id")
-        .and_then(|id| id.to_str().ok())
-        .map(str::to_owned)
-}
-
-/// Reads to the end. The clock is ours, since blocking reqwest starts its own anew at each read.
-fn read_body(
-    response: &mut reqwest::blocking::Response,
-    begun: Instant,
-    timeout: Duration,
-    is_error: bool,
-) -> Result<Vec<u8>, AttemptError> {
-    let expected = response
-        .content_length()
-        .and_then(|length| usize::try_from(length).ok());
-    if !is_error && expected.is_some_and(|length| length > LARGEST_BODY) {
-        return Err(AttemptError::too_large());
-    }
-    // What a server announces takes no memory before it arrives.
-    let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10).min(4 << 20));
-    let mut chunk = [0; 32 << 10];
-    loop {
-        match response.read(&mut chunk) {
-            Ok(0) => return Ok(body),
-            Ok(read) => body.extend_from_slice(&chunk[..read]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(cut_off(&error, timeout)),
-        }
-        if is_error && body.len() >= LARGEST_ERROR {
-            body.truncate(LARGEST_ERROR);
-            return Ok(body);
-        }
-        if body.len() > LARGEST_BODY {
-            return Err(AttemptError::too_large());
-        }
-        if begun.elapsed() > timeout {
-            return Err(AttemptError::timed_out(timeout));
-        }
-    }
-}
-
-fn cut_off(error: &std::io::Error, timeout: Duration) -> AttemptError {
-    let text = innermost(error);
-    if error.kind() == std::io::ErrorKind::TimedOut || text.contains("timed out") {
-        AttemptError::timed_out(timeout)
-    } else {
-        AttemptError::lost(format!("the response was cut off ({text})"))
-    }
-}
-
 fn is_unresolved(error: &dyn std::error::Error) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -517,7 +410,7 @@ fn is_unresolved(error: &dyn std::error::Error) -> bool {
 }
 
 /// Returns the first cause, without the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

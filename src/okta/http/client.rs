@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::attempt::{AttemptError, Response, Transport, Verb};
+use super::attempt::{AttemptError, Transport, Verb};
 use super::error::{Call, Error};
 use super::pace::{self, Bucket, ResponseClass, Signals, Standing};
 use super::page;
+use super::response::Response;
 use super::turns::{Cost, Turns};
 use crate::okta::settings::Connection;
 use crate::okta::wire::Malformed;

@@ -10,10 +10,11 @@ pub(in crate::okta) mod error;
 pub mod pace;
 pub mod page;
 mod proxy;
+mod response;
 mod turns;
 
-pub use attempt::Response;
-pub(in crate::okta) use attempt::request_id;
 pub use client::{ChangeResponse, Client, MembershipOp, PageRequest};
 pub use error::{ApiError, Call, Error};
+pub use response::Response;
+pub(in crate::okta) use response::request_id;
 pub use turns::Cost;
