@@ -31,7 +31,7 @@ impl Busy {
     }
 }
 
-/// The endings of a database and of the files that SQLite may leave beside it.
+/// The endings of a database and of the files that SQLite may leave next to it.
 pub(crate) const SQLITE_SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Syncs the folder of a file, which makes a new or a removed name durable. Some file systems cannot do that.
@@ -231,8 +231,8 @@ pub(crate) fn refuse_database_in_use(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a program holds SQLite's lock for writing a database, which it takes before it makes a journal. A file that
-/// cannot be asked about is not being written.
+/// Returns whether a program holds SQLite's lock for writing a database, which it takes before it creates a journal. A
+/// file whose locks cannot be read is not being written.
 fn is_being_written(path: &Path) -> bool {
     // SQLite's pending and reserved bytes, which a writer locks (sqlite.org/lockingv3.html and os.h).
     const LOCK_BYTES: (u64, u64) = (0x4000_0000, 2);
@@ -275,7 +275,7 @@ pub(crate) fn resolve_replaceable(typed: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Whether something is mounted on this very file. Where the system has no list of mounts, the rename finds out.
+/// Returns whether something is mounted on this very file. Without a list of mounts, the rename finds out.
 fn is_mount_point(path: &Path) -> bool {
     let (Ok(mounts), Ok(path)) = (fs::read("/proc/self/mountinfo"), fs::canonicalize(path)) else {
         return false;
@@ -283,8 +283,8 @@ fn is_mount_point(path: &Path) -> bool {
     is_mounted(&mounts, path.as_os_str().as_bytes())
 }
 
-/// Whether a list of mounts (proc_pid_mountinfo(5)) has one on this path, which is the fifth field of a line; spaces,
-/// tabs, newlines and backslashes are written as a backslash and three octal digits.
+/// Returns whether a list of mounts (proc_pid_mountinfo(5)) has one on this path, which is the fifth field of a line;
+/// spaces, tabs, newlines and backslashes are written as a backslash and three octal digits.
 fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
     let mut escaped = Vec::new();
     for byte in path {

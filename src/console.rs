@@ -22,13 +22,13 @@ pub use self::progress::{ChangeProgress, ProgressDisplay};
 use crate::signal::{Interrupted, ShutdownSignal};
 use crate::text::json;
 
-/// Where progress is drawn. Log lines pass through it, so that neither overwrites the other.
+/// Returns the display for progress. Log lines pass through it, so that neither overwrites the other.
 fn screen() -> &'static MultiProgress {
     static SCREEN: OnceLock<MultiProgress> = OnceLock::new();
     SCREEN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))
 }
 
-/// How results are printed.
+/// The format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
     /// For people.
@@ -38,7 +38,7 @@ pub enum Output {
     Json,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -48,22 +48,22 @@ pub enum LogFormat {
     Json,
 }
 
-/// How the tool talks.
+/// The options for results and log lines.
 #[derive(Clone, Copy, Debug)]
 pub struct OutputOptions {
-    /// What stdout gets.
+    /// The format of the result on stdout.
     pub output: Output,
     /// The least severe log line that is printed.
     pub level: tracing::Level,
-    /// What a log line looks like.
+    /// The format of log lines.
     pub format: LogFormat,
     /// Errors only.
     pub quiet: bool,
-    /// Whether the terminal, if there is one, may be painted and drawn on.
+    /// What the environment allows on the terminal, if there is one.
     pub terminal: Terminal,
 }
 
-/// What the environment says of the terminal.
+/// The features of the terminal that the environment allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
     /// `NO_COLOR` is not set.
@@ -72,7 +72,7 @@ pub struct Terminal {
     pub moves: bool,
 }
 
-/// The way to stdout, and what is known of the terminal.
+/// Prints results, prompts and progress.
 #[derive(Clone, Copy, Debug)]
 pub struct Console {
     output: Output,
@@ -81,7 +81,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Starts the log and finds out where it goes. Once a process.
+    /// Starts logging and checks whether stderr is a terminal. Called once per process.
     pub fn start(talk: &OutputOptions) -> Self {
         let level = if talk.quiet {
             tracing::Level::ERROR
@@ -120,23 +120,23 @@ impl Console {
         }
     }
 
-    /// Whether the result is wanted as JSON.
+    /// Returns whether results are printed as JSON.
     pub fn json(&self) -> bool {
         self.output == Output::Json
     }
 
-    /// Prints a result: the text, or the value as JSON. Quiet keeps the text back, not the JSON that was asked for.
+    /// Prints a result: the text, or the value as JSON. `--quiet` suppresses only the text.
     ///
     /// # Errors
-    /// What stops stdout, but for its other end being closed.
+    /// Returns an error if stdout fails for another reason than that its reader closed it.
     pub fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
         unless_closed(self.report(value, text))
     }
 
-    /// The same for a result that must not get lost unnoticed.
+    /// Prints a result whose loss must not go unnoticed, otherwise like [`Self::result`].
     ///
     /// # Errors
-    /// What stops stdout, also its other end being closed.
+    /// Returns an error if stdout fails, even if its reader closed it.
     pub fn report(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
         if self.json() {
             write_out(&json(serde_json::to_string_pretty(value)?))
@@ -147,10 +147,10 @@ impl Console {
         }
     }
 
-    /// Prints data that was asked for, whatever `--quiet` says.
+    /// Prints requested data, even with `--quiet`.
     ///
     /// # Errors
-    /// What stops stdout, but for its other end being closed.
+    /// Returns an error if stdout fails for another reason than that its reader closed it.
     pub fn data(&self, text: &str) -> io::Result<()> {
         unless_closed(write_out(text))
     }
@@ -170,14 +170,14 @@ impl Console {
         unless_closed(written)
     }
 
-    /// Suggests a command to a person at a terminal; nobody else gets to see it.
+    /// Suggests a command to a person at a terminal. Prints nothing elsewhere.
     pub fn suggest(&self, command: &str) {
         if !self.json() && !self.quiet && io::stdout().is_terminal() {
             self.print_notice(&format!("next: {command}\n"), false);
         }
     }
 
-    /// Whether a person who wants quiet gets no text of results.
+    /// Returns whether `--quiet` suppresses the text of results.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -190,7 +190,7 @@ impl Console {
         tracing::error!("{}", failure.message);
     }
 
-    /// Says something of several lines to a person, as it is; where it must be seen, also to one who wants quiet.
+    /// Prints several lines to stderr as they are. With `--quiet`, only if they must be seen.
     pub fn print_notice(&self, text: &str, must_be_seen: bool) {
         if self.quiet && !must_be_seen {
             return;
@@ -200,10 +200,10 @@ impl Console {
         });
     }
 
-    /// Asks a question that is answered with yes or no. The end of the input is no.
+    /// Asks a yes-or-no question. The end of the input counts as no.
     ///
     /// # Errors
-    /// A signal, while nobody answers.
+    /// Returns an error if a signal arrives before the answer.
     pub fn confirm(
         &self,
         question: &str,
@@ -237,12 +237,12 @@ impl Console {
         }
     }
 
-    /// The progress of a known number of things, which the label names in the plural.
+    /// Starts showing the progress of a known number of things, which the label names in the plural.
     pub fn change_progress(&self, all: u64, label: &'static str) -> ChangeProgress {
         ChangeProgress::new(self.bars, all, label)
     }
 
-    /// The progress of a sync.
+    /// Starts showing the progress of a sync.
     pub fn progress(&self) -> ProgressDisplay {
         ProgressDisplay::new(self.bars)
     }
@@ -285,11 +285,11 @@ pub enum Confirmation {
     Yes,
     /// Anything else.
     No,
-    /// There is no terminal, and so nobody.
+    /// There is no terminal, so there is no one to ask.
     Nobody,
 }
 
-/// Why the program ends, for a program to read.
+/// A failure in the form that programs read.
 #[derive(Debug, Serialize)]
 pub struct FailureObject<'a> {
     /// The exit code's word.

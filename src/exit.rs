@@ -43,7 +43,7 @@ impl Exit {
     }
 }
 
-/// How the program ends with this error: what the innermost typed error says.
+/// Returns the exit status for an error: that of its innermost typed cause.
 pub fn of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if let Some(ending) = cause.downcast_ref::<ExitError>() {
@@ -65,8 +65,8 @@ pub fn of(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
-/// Whether the same run, tried again, may get further: after an interrupt, with an Okta that answers again, with the
-/// right certificate, on a disk with room; not if Okta or a guard said no, or what was read makes no sense.
+/// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate
+/// or a full disk. Not if Okta or a guard refused, or if a response makes no sense.
 pub fn is_resumable(error: &anyhow::Error) -> bool {
     for cause in error.chain() {
         if cause.is::<ExitError>() || cause.is::<config::Error>() {

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::mask;
 
-/// What is wrong with a piece of a scope.
+/// An invalid part of a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
     /// Two commas in a row, or nothing at all.
@@ -44,7 +44,8 @@ impl Domain {
     /// Reads `example.com`, `@example.com` or `*.example.com`.
     ///
     /// # Errors
-    /// What no mail could be sent to: an empty text, no dot, a character that no host name holds.
+    /// Returns an error for text that no mail could be sent to: empty, without a dot, or with a character that no host
+    /// name has.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -104,12 +105,12 @@ impl Domain {
         })
     }
 
-    /// Whether an address is in this domain. What has no `@` is in none.
+    /// Returns whether an address is in this domain. Text without an `@` is in none.
     pub fn matches(&self, address: &str) -> bool {
         host_of(address).is_some_and(|host| self.matches_host(&folded(host)))
     }
 
-    /// Whether a host that is folded already is in this domain.
+    /// Returns whether a host, already folded, is in this domain.
     fn matches_host(&self, host: &str) -> bool {
         self.spellings().any(|name| {
             if self.subdomains {
@@ -167,10 +168,10 @@ pub struct NameFilter {
 }
 
 impl NameFilter {
-    /// Takes the text as it is; spaces count.
+    /// Parses the text without trimming: spaces count.
     ///
     /// # Errors
-    /// An empty text: it would match everything, which nobody types.
+    /// Returns an error for an empty text, which would match everything.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.is_empty() {
             return Err(Error::EmptyName);
@@ -181,7 +182,7 @@ impl NameFilter {
         })
     }
 
-    /// Whether a group's name contains the text.
+    /// Returns whether a group's name contains the text.
     pub fn matches(&self, name: &str) -> bool {
         fold(name).contains(&self.folded)
     }
@@ -193,7 +194,7 @@ impl fmt::Display for NameFilter {
     }
 }
 
-/// Which of a user's addresses put the user in scope. The first that matches, in this order, is the one that counts.
+/// The address that put a user in scope: the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
     /// The primary email.
@@ -233,7 +234,7 @@ pub struct Addresses<'a> {
     pub second_email: Option<&'a str>,
 }
 
-/// Which users and which groups a run is about.
+/// The users and groups that a run includes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     domains: Vec<Domain>,
@@ -269,7 +270,7 @@ impl Scope {
         serde_json::json!([domains, self.skip_secondary, name]).to_string()
     }
 
-    /// Whether secondary emails are ignored.
+    /// Returns whether secondary emails are ignored.
     pub fn skip_secondary(&self) -> bool {
         self.skip_secondary
     }
@@ -279,7 +280,7 @@ impl Scope {
         self.group_name.as_ref()
     }
 
-    /// Whether a user is in scope, and by which address.
+    /// Returns the address that puts a user in scope; `None` if none does.
     pub fn user(&self, addresses: Addresses<'_>) -> Option<MatchedBy> {
         self.counted(addresses)
             .into_iter()
@@ -322,7 +323,7 @@ impl Scope {
         Some(parts.join(" or "))
     }
 
-    /// Whether a group with this name is in scope. A group without a name is, where no text is asked for.
+    /// Returns whether a group with this name is in scope. A group without a name is, unless a text is required.
     pub fn group(&self, name: Option<&str>) -> bool {
         match &self.group_name {
             None => true,
@@ -339,7 +340,8 @@ impl Scope {
     }
 }
 
-/// The same, without a copy where there is nothing to fold: nearly always, and this is asked of every user of an org.
+/// Folds the case of a text, without a copy where there is nothing to fold. That is nearly always so, and this runs for
+/// every user of an org.
 fn folded(text: &str) -> Cow<'_, str> {
     if text
         .bytes()

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// What stands in the place of a token.
+/// The text that replaces a token.
 const MASKED: &[u8] = b"***";
 /// Nothing shorter is masked: it could be part of ordinary words, and no token of Okta's is this short.
 const SHORTEST: usize = 12;
@@ -69,8 +69,8 @@ impl Mask {
     }
 }
 
-/// Whether a text that should name a file looks like a token: one long word of a token's characters. Okta's tokens have
-/// 42 of them.
+/// Returns whether a text where a path is expected looks like a token: one long word of a token's characters. Okta's
+/// tokens have 42 of them.
 pub fn looks_like_a_token(text: &str) -> bool {
     let text = text.trim();
     text.len() >= 20
@@ -79,7 +79,7 @@ pub fn looks_like_a_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Whether one of the words of a text looks like a token.
+/// Returns whether one of the words of a text looks like a token.
 pub fn holds_a_token(text: &str) -> bool {
     words(text).any(is_token)
 }

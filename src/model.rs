@@ -72,22 +72,22 @@ pub struct User {
     pub id: UserId,
     /// `ACTIVE`, `STAGED`, … An open set: Okta may add to it.
     pub status: Option<String>,
-    /// When the user was created.
+    /// The time of creation.
     #[serde(with = "micros")]
     pub created: Option<Timestamp>,
-    /// When the user was activated.
+    /// The time of activation.
     #[serde(with = "micros")]
     pub activated: Option<Timestamp>,
-    /// When `status` last changed.
+    /// The time of the last change of `status`.
     #[serde(with = "micros")]
     pub status_changed: Option<Timestamp>,
-    /// When the user last signed in.
+    /// The time of the last sign-in.
     #[serde(with = "micros")]
     pub last_login: Option<Timestamp>,
-    /// When the user last changed; a membership does not count (docs/okta-api.md, Groups).
+    /// The time of the last change; a membership does not count (docs/okta-api.md, Groups).
     #[serde(with = "micros")]
     pub last_updated: Option<Timestamp>,
-    /// When the password was last changed.
+    /// The time of the last change of the password.
     #[serde(with = "micros")]
     pub password_changed: Option<Timestamp>,
     /// All attributes.
@@ -134,12 +134,12 @@ impl User {
         self.text("secondEmail")
     }
 
-    /// Whether the user was deactivated for good.
+    /// Returns whether the user was deactivated for good.
     pub fn is_deprovisioned(&self) -> bool {
         self.status.as_deref() == Some(Self::DEPROVISIONED)
     }
 
-    /// What to call the user: the display name, else first and last name, else the login, else the id.
+    /// Returns a name to show: the display name, else first and last name, else the login, else the id.
     pub fn display_name(&self) -> String {
         let names = ["displayName", "firstName", "lastName"].map(|key| self.text(key));
         display_name(names, self.login(), &self.id)
@@ -169,15 +169,15 @@ pub struct Group {
     pub kind: Option<String>,
     /// The id of the app that a group comes from (APP_GROUP).
     pub source_id: Option<String>,
-    /// When the group was created.
+    /// The time of creation.
     pub created: Option<Timestamp>,
-    /// When the group's profile last changed.
+    /// The time of the last change of the profile.
     pub last_updated: Option<Timestamp>,
-    /// When the members last changed, as Okta says; it lags (docs/okta-api.md, Groups).
+    /// The time of the last change of the members, according to Okta; it lags (docs/okta-api.md, Groups).
     pub last_membership_updated: Option<Timestamp>,
-    /// How many members Okta counts, whatever the scope.
+    /// The number of members according to Okta, whatever the scope.
     pub members_reported: Option<u64>,
-    /// Whether the group carries an admin role.
+    /// True if the group carries an admin role; unknown if Okta leaves it out.
     pub has_admin_privilege: Option<bool>,
     /// All attributes.
     pub profile: Profile,
@@ -199,24 +199,24 @@ impl Group {
         self.text("description")
     }
 
-    /// What to call the group: the name, else the id.
+    /// Returns a name to show: the name, else the id.
     pub fn display_name(&self) -> &str {
         self.name().unwrap_or(self.id.as_str())
     }
 
-    /// Whether this is the group that Okta puts every user in.
+    /// Returns whether this is the group that Okta puts every user in.
     pub fn is_everyone(&self) -> bool {
         self.kind.as_deref() == Some("BUILT_IN") && self.name() == Some("Everyone")
     }
 
-    /// Whether Okta lets anyone change the members; it does so for OKTA_GROUP only (docs/okta-api.md, Changes to a
+    /// Returns whether Okta allows changes to the members: only for OKTA_GROUP (docs/okta-api.md, Changes to a
     /// membership).
     pub fn is_editable(&self) -> bool {
         self.kind.as_deref() == Some("OKTA_GROUP")
     }
 }
 
-/// How the members of a group were learned.
+/// The source of a group's memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learned {
     /// The group's members were listed.
@@ -225,7 +225,7 @@ pub enum Learned {
     ByUser,
     /// The group is Everyone, so every user who is not deprovisioned is in it.
     Implied,
-    /// Okta's count was 0, so the members were not asked for.
+    /// Okta's count was 0, so the members were not requested.
     ReportedEmpty,
     /// Okta would not let the members be read, or not all of them.
     Forbidden,

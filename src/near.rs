@@ -1,8 +1,8 @@
-//! What a person may have meant with a text that refers to nothing; pure.
+//! Suggests what a person may have meant by a text that matches nothing; pure.
 
 use crate::text::{clean, distance};
 
-/// How many suggestions a message has room for.
+/// The most suggestions in a message.
 const MAX_SUGGESTIONS: usize = 3;
 /// Shorter texts are part of too many names.
 const MIN_PART: usize = 3;

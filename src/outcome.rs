@@ -1,11 +1,11 @@
-//! How a command can end. Which number and word each has, [`crate::exit`] alone knows.
+//! The ways in which a command can end. Only [`crate::exit`] knows the number and the word of each.
 
 use std::fmt;
 
 use crate::okta;
 use crate::signal::Interrupted;
 
-/// How the program ends.
+/// The way in which the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// All of it was done.
@@ -18,7 +18,7 @@ pub enum Exit {
     Partial,
     /// A change was refused before it was sent.
     Refused,
-    /// Okta refused the credentials or a permission, or shows nobody.
+    /// Okta rejected the credentials, denied a permission or returned no users.
     Credentials,
     /// Retries, waits or the deadline are used up.
     Unavailable,
@@ -26,9 +26,9 @@ pub enum Exit {
     Unseen,
     /// A guard of ours stopped it.
     Guard,
-    /// Another run holds the file.
+    /// Another run has locked the file.
     Locked,
-    /// A signal, by its number.
+    /// A signal arrived, with this number.
     Interrupted(i32),
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for ExitError {
 
 impl std::error::Error for ExitError {}
 
-/// How the program ends with this error of Okta's.
+/// Returns how the program ends after an error of Okta's.
 pub fn of_okta(error: &okta::Error) -> Exit {
     match error {
         okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => Exit::Credentials,

@@ -1,8 +1,8 @@
-//! Which files of a folder that others share may be believed.
+//! Decides which files of a shared folder can be trusted.
 //!
 //! - A symlink is followed only if its owner could have put the file there anyway: the effective user, root, or the owner
 //!   of the folder that holds the link. This is what Linux does with `fs.protected_symlinks`, which may be off.
-//! - A checkpoint is read only if nobody else can have written it.
+//! - A checkpoint is read only if no one else can have written it.
 //! - A file that is replaced hands on its permissions only if it was not planted.
 //!
 //! The decisions are pure; [`resolve`] is the one walk through a path.
@@ -15,20 +15,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// What the file system says about a name.
+/// Facts about a name in the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
+    /// The kind of object.
     pub kind: Kind,
     /// The number of the user who owns it.
     pub owner: u32,
     /// The permissions, without the kind.
     pub mode: u32,
-    /// How many names it has.
+    /// The number of its names.
     pub names: u64,
 }
 
-/// What a name stands for.
+/// The kind of object that a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 impl Entry {
-    /// From what `lstat` said.
+    /// Reads the facts from the result of `lstat`.
     pub fn of(found: &Metadata) -> Self {
         Self {
             kind: if found.is_symlink() {
@@ -62,7 +62,8 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Why somebody else may have written a file that `user` left, if so. An access list shows in the group's permissions.
+/// Returns the reason why another user may have written a file that `user` left; `None` if there is none. An access
+/// list shows in the group's permissions.
 pub fn distrust(file: &Entry, user: u32) -> Option<&'static str> {
     match file.kind {
         Kind::Link => Some("is a link"),
@@ -74,14 +75,14 @@ pub fn distrust(file: &Entry, user: u32) -> Option<&'static str> {
     }
 }
 
-/// Whether the owner of a name may decide what is written in its place: only the effective user, root and the owner of
-/// the folder may.
+/// Returns whether the owner of a name may decide what is written in its place: only the effective user, root and the
+/// owner of the folder may.
 pub fn is_entitled(owner: u32, folder_owner: u32, user: u32) -> bool {
     [user, 0, folder_owner].contains(&owner)
 }
 
-/// Whether a user may remove or rename a file, by the owners of the file and its folder and the folder's permissions. In a
-/// folder with the sticky bit, only the owner of either may.
+/// Returns whether a user may remove or rename a file, by the owners of the file and its folder and the folder's
+/// permissions. In a folder with the sticky bit, only the owner of either may.
 pub fn may_remove((owner, folder_owner): (u32, u32), folder_mode: u32, user: u32) -> bool {
     folder_mode & 0o1000 == 0 || user == 0 || owner == user || folder_owner == user
 }
@@ -89,7 +90,7 @@ pub fn may_remove((owner, folder_owner): (u32, u32), folder_mode: u32, user: u32
 /// Follows the symlinks in every part of a path, also to a name that is still free. A relative path stays relative.
 ///
 /// # Errors
-/// A link that somebody else owns, too many links, or a path that cannot be looked at.
+/// Returns an error for a link that another user owns, for too many links, or for a path that cannot be read.
 pub fn resolve(typed: &Path) -> anyhow::Result<PathBuf> {
     /// As many as Linux follows.
     const MAX_LINKS: u32 = 40;

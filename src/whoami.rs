@@ -1,5 +1,5 @@
-//! Which user of which machine runs this process, for records of who did something. Variables are not consulted: they may
-//! say anything.
+//! Returns the user and the machine that run this process, for records of who did something. Environment variables are
+//! ignored: anyone can set them.
 
 /// Returns the name of the effective user, or the number where `/etc/passwd` has no name for it.
 pub fn os_user() -> String {

@@ -150,7 +150,8 @@ fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User
     }
 }
 
-/// Whether the server does not know the path, which means that it is not an Okta org (docs/okta-api.md, Errors).
+/// Returns whether the server does not know the path, which means that it is not an Okta org (docs/okta-api.md,
+/// Errors).
 fn is_no_path(refusal: &ApiError) -> bool {
     refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
 }

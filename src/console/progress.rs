@@ -51,7 +51,7 @@ impl ProgressDisplay {
         }
     }
 
-    /// Shows how far it is.
+    /// Shows the current counts.
     pub fn show(&mut self, tally: &Tally) {
         if let Some(bars) = &self.bars {
             move_bar(&bars.users, tally.users.0, tally.users.1, tally.users_done);
@@ -96,7 +96,7 @@ impl ProgressDisplay {
         line
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn clear(&mut self) {
         if let Some(bars) = self.bars.take() {
             for bar in [bars.users, bars.groups, bars.memberships, bars.wait] {
@@ -107,7 +107,7 @@ impl ProgressDisplay {
     }
 }
 
-/// How many of a known number of things are done: a bar on a terminal, a line every ten seconds elsewhere.
+/// Shows how many of a known number of things are done: a bar on a terminal, a log line every ten seconds elsewhere.
 pub struct ChangeProgress {
     bar: Option<ProgressBar>,
     label: &'static str,
@@ -134,7 +134,7 @@ impl ChangeProgress {
         }
     }
 
-    /// One more is done.
+    /// Counts one more as done.
     pub fn step(&mut self) {
         self.done += 1;
         if let Some(bar) = &self.bar {
@@ -146,7 +146,7 @@ impl ChangeProgress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -14,7 +14,7 @@ use crate::model::{Group, GroupId, User, UserId};
 pub struct First<T> {
     /// Its rows.
     pub rows: Vec<T>,
-    /// Whether there is another page.
+    /// True if there is another page.
     pub more: bool,
 }
 
@@ -23,7 +23,7 @@ pub struct First<T> {
 pub struct Owner {
     /// The admin.
     pub user: User,
-    /// Whether the answer carried Okta's request id, which no other server sends.
+    /// True if the answer carried Okta's request id, which no other server sends.
     pub by_okta: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn users<T>(
     }
 }
 
-/// Whether Okta finds anyone whose email or login contains a domain. Secondary emails cannot be searched
+/// Returns whether Okta finds anyone whose email or login contains a domain. Secondary emails cannot be searched
 /// (docs/okta-api.md, Users).
 ///
 /// # Errors

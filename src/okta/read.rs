@@ -96,7 +96,7 @@ pub struct Page<T> {
     pub rows: Vec<RowSummary>,
     /// How many different rows the listing has returned so far.
     pub distinct: u64,
-    /// Whether it is the page that the listing begins with.
+    /// True if it is the page that the listing begins with.
     pub is_first: bool,
     /// Path and query of the page after it; none where the listing ends.
     pub next: Option<String>,
@@ -315,7 +315,7 @@ fn read_pages<T>(
     }
 }
 
-/// Whether Okta no longer knows the cursor of a listing (docs/okta-api.md, Pages).
+/// Returns whether Okta no longer knows the cursor of a listing (docs/okta-api.md, Pages).
 fn is_lost_cursor(error: &Error) -> bool {
     error.status() == Some(400)
         && matches!(error.code(), Some("E0000029" | "E0000031" | "E0000054"))

@@ -16,10 +16,10 @@ use crate::model::{Group, GroupId, Profile, User, UserId};
 pub const USER: &str = "user";
 /// The resource type of groups.
 pub const GROUP: &str = "group";
-/// The only thing that a group grants.
+/// The only entitlement that a group grants.
 const MEMBER: &str = "member";
 
-/// Where Baton's connectors for Okta keep the status as Okta writes it.
+/// The attribute in which Baton's connectors for Okta keep the status as Okta writes it.
 const RAW_STATUS: &str = "c1_okta_raw_user_status";
 const GROUP_KIND: &str = "okta_group_type";
 const GROUP_SOURCE: &str = "okta_group_source_id";
@@ -183,7 +183,7 @@ fn user_profile(user: &User) -> Struct {
     profile
 }
 
-/// What stands before the `@` of a login that has exactly one.
+/// Returns the part before the `@` of a login that has exactly one.
 fn alias(user: &User) -> Option<String> {
     let (local, host) = user.login()?.split_once('@')?;
     (!host.contains('@')).then(|| local.to_owned())

@@ -14,13 +14,13 @@ use super::Error;
 use super::limits::{MAX_DATABASE, largest_database, least_container};
 use crate::text::hex;
 
-/// What a v1 container starts with.
+/// The first bytes of a v1 container.
 pub const MAGIC: &[u8; 5] = b"C1ZF\0";
-/// What a v3 container starts with; it holds no SQLite database.
+/// The first bytes of a v3 container, which holds no SQLite database.
 const MAGIC_V3: &[u8; 5] = b"C1Z3\0";
-/// What a SQLite database starts with.
+/// The first bytes of a SQLite database.
 pub(super) const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Where a database says by which version of the file format it is written and read: 2 is WAL, 1 is not.
+/// The place of the two version bytes in a database's header, for writing and for reading: 2 is WAL, 1 is not.
 const VERSIONS: std::ops::Range<usize> = 18..20;
 
 const LEVEL: i32 = 3;
@@ -28,14 +28,14 @@ const LEVEL: i32 = 3;
 const WORKERS: u32 = 2;
 const WINDOW_LOG: u32 = 21;
 const JOB_BYTES: u32 = 4 << 20;
-/// What Baton's readers accept, and so do we.
+/// The largest window, as a power of two, that Baton's readers accept.
 const MAX_WINDOW_LOG: u32 = 27;
 const CHUNK: usize = 1 << 18;
 
 /// A container that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// How many bytes it has.
+    /// The size in bytes.
     pub bytes: u64,
     /// Their SHA-256.
     pub sha256: [u8; 32],
@@ -122,7 +122,7 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// What a file is, by its first bytes.
+/// The form of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// Nothing at all.
@@ -168,7 +168,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String), Error> {
     Ok((bytes, hex(&hash.finalize())))
 }
 
-/// How large the database in a container may be.
+/// Returns the largest size of the database in a container.
 ///
 /// # Errors
 /// A container that is itself larger than any database may be, such as one that is mostly a hole.

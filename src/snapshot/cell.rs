@@ -1,5 +1,5 @@
-//! How the values of our tables are stored, by the type that they have in the program: numbers as numbers, times and
-//! profiles as text. Reading is strict: another program's value that does not fit is an error, never a guess.
+//! Stores the values of our tables by the type that they have in the program: numbers as numbers, times and profiles as
+//! text. Reading is strict: another program's value that does not fit is an error, never a guess.
 
 use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};

@@ -26,7 +26,7 @@ pub struct Column {
     pub name: &'static str,
     /// `text`, `integer` or `real`.
     pub sql_type: &'static str,
-    /// What SQLite enforces, such as `not null`.
+    /// The constraints that SQLite enforces, such as `not null`.
     pub constraints: &'static str,
 }
 
@@ -196,7 +196,7 @@ table! {
         last_updated: Option<Timestamp>,
         /// See [`User::password_changed`].
         password_changed: Option<Timestamp>,
-        /// Which address put the user in scope.
+        /// The address that put the user in scope.
         matched_by: Option<String>,
         /// All attributes.
         profile: ProfileText ["not null"],
@@ -278,9 +278,9 @@ table! {
         last_membership_updated: Option<Timestamp>,
         /// See [`Group::members_reported`].
         members_reported: Option<u64>,
-        /// How many different members Okta listed.
+        /// The number of different members that Okta listed.
         members_seen: Option<u64>,
-        /// How many members are in scope; unknown if Okta denied access to the members.
+        /// The number of members in scope; unknown if Okta denied access to the members.
         members_kept: Option<u64>,
         /// The source of the memberships; see [`model::Learned`].
         learned: Option<String> ["not null"],
@@ -353,7 +353,8 @@ impl MembershipRow {
 }
 
 table! {
-    /// How many users of a snapshot have an address in a domain of the scope. Each counts by the first address that has.
+    /// The number of users with an address in a domain of the scope. Each user counts by the first address that
+    /// matches.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
     pub struct DomainUsers = "domains" {
         /// The domain, as the scope spells it.
@@ -395,7 +396,7 @@ table! {
     pub struct Warning = "warnings" {
         /// A word for programs.
         code: String ["not null"],
-        /// What it is about: `run`, `user` or `group`.
+        /// The subject: `run`, `user` or `group`.
         kind: String ["not null"],
         /// The user or group.
         object_id: Option<String>,

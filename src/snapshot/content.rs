@@ -10,10 +10,10 @@ use super::columns::{GroupRow, MembershipRow, Table, UserRow};
 use super::{Error, Reader};
 use crate::text::hex;
 
-/// What the hash starts with; another definition gets another number.
+/// The start of the hashed text; another definition gets another number.
 const DEFINITION: &[u8] = b"okta-ciam content 1\n";
 
-/// The columns that say how this run read the org, and not what it read.
+/// The columns that describe how this run read the org, not what it read.
 const LEFT_OUT: [(&str, &[&str]); 3] = [
     (UserRow::NAME, &["matched_by"]),
     (GroupRow::NAME, &["members_seen", "learned"]),

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::limits::{MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
 
-/// Why a snapshot could not be written or read.
+/// A snapshot that cannot be written or read.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The file is something else.
@@ -16,7 +16,7 @@ pub enum Error {
     NotASnapshot {
         /// The file.
         path: PathBuf,
-        /// What is there instead.
+        /// A description of the actual content.
         why: String,
     },
     /// The file was a snapshot once, or part of one.
@@ -24,7 +24,7 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The problem and its place.
         why: String,
     },
     /// A snapshot that another program, or a newer version of this one, has to read.
@@ -32,7 +32,7 @@ pub enum Error {
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What is too new, and what to do.
+        /// The part that is too new, and the next step.
         why: String,
     },
     /// A snapshot that no sync has completed.
@@ -40,7 +40,7 @@ pub enum Error {
     NoFinishedRun {
         /// The file.
         path: PathBuf,
-        /// When the newest of the runs that did not finish was started, as the file says it.
+        /// The start of the newest unfinished run, as the file spells it.
         newest_unfinished: Option<String>,
     },
     /// A run that was asked for by its id is not in the file, or is not finished.
@@ -59,7 +59,7 @@ pub enum Error {
     InUse {
         /// The file.
         path: PathBuf,
-        /// The file beside it.
+        /// The file next to it.
         beside: PathBuf,
     },
     /// More bytes than are ever read into memory or unpacked.
@@ -67,11 +67,11 @@ pub enum Error {
     TooBig {
         /// The file.
         path: PathBuf,
-        /// What is too long.
+        /// The kind of value that is too long.
         what: &'static str,
-        /// How long it may be.
+        /// The limit in bytes.
         limit: u64,
-        /// What to do.
+        /// The next step.
         advice: &'static str,
     },
     /// More users or groups than are ever shown at once.
@@ -83,9 +83,9 @@ pub enum Error {
         path: PathBuf,
         /// `users` or `groups`.
         what: &'static str,
-        /// How many there are.
+        /// The number found.
         count: usize,
-        /// How many there may be.
+        /// The largest number allowed.
         limit: usize,
     },
     /// The writer was not given rows in the order that makes equal snapshots equal bytes: a bug of ours.
@@ -96,22 +96,22 @@ pub enum Error {
         /// The row.
         what: String,
     },
-    /// The file system said no.
+    /// The file system returned an error.
     #[error("{path}: cannot {doing}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// What the file system said.
+        /// The error of the file system.
         source: io::Error,
     },
-    /// SQLite said no, and not because of what is in the file.
+    /// SQLite returned an error for a reason other than the content of the file.
     #[error("{path}: the database failed: {source}; is the disk full?")]
     Database {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
 }
@@ -122,7 +122,7 @@ fn unfinished(started: Option<&str>) -> String {
     })
 }
 
-/// How long an explanation may be; some of them hold text from the file.
+/// The longest explanation; some contain text from the file.
 const MAX_WHY: usize = 500;
 
 impl Error {
@@ -147,7 +147,7 @@ impl Error {
         }
     }
 
-    /// What an error of SQLite says about a file that is being read, where a value may have so many bytes.
+    /// Returns what an error of SQLite means for a file that is being read with values of at most `limit` bytes.
     pub(super) fn reading(path: &Path, limit: usize, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotASnapshot {

@@ -1,20 +1,21 @@
-//! How large a snapshot and its parts may be: one set for the writer and the reader, so that nothing is written that is
-//! not read again. Okta's own limits are far below all of them.
+//! Limits on the size of a snapshot and its parts. The writer and the reader share them, so that nothing is written
+//! that cannot be read again. Okta's own limits are far below all of them.
 
-/// How long a value may be: a resource, a profile, a name.
+/// The longest value in bytes: a resource, a profile, a name.
 pub(super) const MAX_VALUE: usize = 8 << 20;
 
-/// How long what SQLite sorts and compares may be: ids, logins, addresses, words. Baton's ids end at 1024 bytes.
+/// The longest value in bytes that SQLite sorts and compares: ids, logins, addresses, words. Baton's ids end at 1024
+/// bytes.
 pub(super) const MAX_ID: usize = 4 << 10;
 
-/// How long a message of Baton's may be. Two bytes of it may take a hundred in memory.
+/// The longest message of Baton's in bytes. Two bytes of it may take a hundred in memory.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
 
-/// How many values a profile may hold, those of its lists and objects too: each takes a hundred times more memory than
+/// The most values in a profile, those of its lists and objects included: each takes a hundred times more memory than
 /// the two bytes that it may take in a file.
 pub(super) const MAX_ELEMENTS: usize = 20_000;
 
-/// How large an unpacked database may be; Baton's own readers have the same limit.
+/// The largest unpacked database in bytes; Baton's own readers have the same limit.
 pub const MAX_DATABASE: u64 = 10 << 30;
 
 /// A container may unpack to so many times its own size: ten times what snapshots do. So a few bytes fill no disk.
@@ -22,14 +23,14 @@ const MAX_RATIO: u64 = 128;
 /// So much it may always unpack to.
 const ALWAYS: u64 = 64 << 20;
 
-/// How large the database in a container of so many bytes may be.
+/// Returns the largest size of the database in a container of so many bytes.
 pub(super) fn largest_database(container: u64) -> u64 {
     container
         .saturating_mul(MAX_RATIO)
         .clamp(ALWAYS, MAX_DATABASE)
 }
 
-/// How many bytes a container of a database must have.
+/// Returns the smallest size of a container of a database of so many bytes.
 pub(super) fn least_container(database: u64) -> u64 {
     if database <= ALWAYS {
         0
@@ -38,8 +39,8 @@ pub(super) fn least_container(database: u64) -> u64 {
     }
 }
 
-/// Whether a profile's JSON holds few enough values. Each but the first stands behind one of these characters; they are
-/// counted before any value takes memory.
+/// Returns whether a profile's JSON contains few enough values. Each but the first follows one of these characters;
+/// they are counted before any value takes memory.
 pub(super) fn has_few_elements(json: &str) -> bool {
     let (mut marks, mut in_string, mut escaped) = (0, false, false);
     for byte in json.bytes() {

@@ -9,7 +9,8 @@ use super::schema::SCHEMA_VERSION;
 use super::times;
 
 table! {
-    /// How a snapshot was taken, and what the scope let through: one field for each column of the table `snapshot`.
+    /// Facts about how a snapshot was taken and what the scope let through: one field for each column of the table
+    /// `snapshot`.
     #[derive(Clone, Debug, PartialEq, Serialize)]
     pub struct RunMetadata = "snapshot" {
         /// The run of `v1_sync_runs` that the plain tables describe.
@@ -18,9 +19,9 @@ table! {
         origin: String,
         /// The email domains of the scope, joined with commas.
         email_domains: String,
-        /// Whether secondary emails were ignored.
+        /// True if secondary emails were ignored.
         skip_secondary_emails: bool,
-        /// The text that names of groups had to contain.
+        /// The text that group names had to contain.
         group_name_filter: Option<String>,
         /// `sync` or `demo`.
         command: String,
@@ -28,7 +29,7 @@ table! {
         tool_version: String,
         /// The commit that the program was built from, with `-dirty` after it where the source had other changes too.
         tool_commit: Option<String>,
-        /// The id of the user that the token acts for; unknown where Okta does not show it.
+        /// The id of the token's owner; unknown if Okta does not show it.
         read_as_id: Option<String>,
         /// The login of that user.
         read_as_login: Option<String>,
@@ -36,27 +37,27 @@ table! {
         os_user: Option<String>,
         /// The name of the machine.
         host: Option<String>,
-        /// What `--run-id` or the CI system calls the run.
+        /// The name of the run from `--run-id` or the CI system.
         run_id: Option<String>,
-        /// What `--note` said.
+        /// The value of `--note`.
         note: Option<String>,
         /// The options and variables that were given.
         arguments: Option<Arguments>,
-        /// When the run was started.
+        /// The start of the run.
         #[serde(serialize_with = "as_rfc3339")]
         started_at: Timestamp,
-        /// When the last answer was in.
+        /// The time of the last response.
         #[serde(serialize_with = "as_rfc3339")]
         ended_at: Timestamp,
-        /// Whether everything in scope could be read.
+        /// True if everything in scope could be read.
         complete: bool,
-        /// How memberships were learned: `group` or `user`.
+        /// The strategy that was used for memberships: `group` or `user`.
         strategy: String,
-        /// How they were asked to be learned: `auto`, `group` or `user`.
+        /// The strategy that was requested: `auto`, `group` or `user`.
         memberships_by: String,
-        /// Which of the ways to list users was used.
+        /// The method that was used to list users.
         users_listed_by: String,
-        /// Users that Okta listed; unknown where Okta was asked for possible matches only.
+        /// Users that Okta listed; unknown if the search was for possible matches only.
         users_seen: Option<u64>,
         /// Users in scope.
         users_kept: u64,
@@ -70,36 +71,36 @@ table! {
         memberships_seen: Option<u64>,
         /// The hash of users, groups and memberships, in hexadecimal; the writer puts its own here, whatever it is given.
         content_sha256: Option<String>,
-        /// Users in scope that no list of users held, only a group's members.
+        /// Users in scope that were in a group's list of members, but in no list of users.
         users_only_as_members: u64,
-        /// Groups in scope that no list of groups held, only a user's groups.
+        /// Groups in scope that were in a user's list of groups, but in no list of groups.
         groups_only_from_users: u64,
-        /// Users that were gone when their groups were asked for.
+        /// Users that were deleted before their groups were requested.
         users_vanished: u64,
-        /// Groups that were gone when their members were asked for.
+        /// Groups that were deleted before their members were requested.
         groups_vanished: u64,
         /// The members of Everyone, as Okta counts them.
         everyone_reported: Option<u64>,
         /// Users that are not deprovisioned, as listed.
         users_not_deprovisioned: Option<u64>,
-        /// Whether a deprovisioned user was seen to be in Everyone; unknown where it made no difference, or where there was
-        /// none in scope to look at.
+        /// True if a deprovisioned user was found in Everyone; unknown if it made no difference or if none was in
+        /// scope.
         deprovisioned_in_everyone: Option<bool>,
         /// Requests sent.
         requests: u64,
-        /// Requests sent again.
+        /// Requests that were retries.
         retries: u64,
         /// Waits for a rate limit.
         waits: u64,
-        /// How long those took.
+        /// The time of these waits.
         waited_seconds: f64,
-        /// How often the run was interrupted and resumed.
+        /// The number of times that the run was interrupted and resumed.
         interruptions: u64,
-        /// How far the clock here is ahead of Okta's.
+        /// The time by which this machine's clock was ahead of Okta's.
         clock_skew_seconds: Option<i64>,
-        /// Whether an incomplete snapshot was asked to be kept.
+        /// True if `--allow-partial` was set.
         allow_partial: bool,
-        /// Whether an empty snapshot was asked to be kept.
+        /// True if `--allow-empty` was set.
         allow_empty: bool,
         /// The version of the plain tables; the writer puts its own here, whatever it is given.
         schema_version: u32,

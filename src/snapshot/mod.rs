@@ -28,9 +28,9 @@
 //! taken, and because such times are compared as text. Who appends to one file with both programs runs the other under
 //! `TZ=UTC`.
 //!
-//! A file is content from elsewhere: its values have a limit of length, its queries one of steps and bytes that grows
-//! with the file, its views, triggers and generated columns are not used, and it is opened in such a way that nothing
-//! beside it is made or changed.
+//! A file may come from anywhere: its values have a limit of length, its queries one of steps and bytes that grows with
+//! the file, its views, triggers and generated columns are not used, and it is opened in such a way that nothing next
+//! to it is created or changed.
 //!
 //! # Durability
 //! The writer keeps no journal and syncs nothing: a file that is not complete can only be deleted. The caller chooses a
@@ -81,18 +81,18 @@ use crate::model::Learned;
 pub struct Run {
     /// See [`sync_id`].
     pub sync_id: String,
-    /// When the run was first started; every row says it was discovered then.
+    /// The first start of the run; every row gives it as the time of discovery.
     pub started_at: Timestamp,
 }
 
-/// How the members of a group to write were read.
+/// The members of a group to write, as they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupMembers {
     /// The source of the memberships.
     pub learned: Learned,
-    /// How many different members Okta listed, if it was asked to.
+    /// The number of different members that Okta listed, if they were requested.
     pub seen: Option<u64>,
-    /// How many members are in scope; not written if Okta denied access to the members.
+    /// The number of members in scope; not written if Okta denied access to the members.
     pub kept: Option<u64>,
 }
 
@@ -106,31 +106,31 @@ pub enum FileFormat {
     Sqlite,
 }
 
-/// What a file is, and which of its runs is read.
+/// Facts about a file and the run in it that is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileInfo {
     /// The kind of file.
     pub format: FileFormat,
     /// The run that is read: the newest finished full one.
     pub sync_id: String,
-    /// When it was started, as UTC; the wall clock of an unknown place if another connector wrote it.
+    /// The start of the run in UTC; if another connector wrote it, the wall clock of an unknown place.
     pub started_at: Timestamp,
-    /// When it ended, likewise.
+    /// The end of the run, likewise.
     pub ended_at: Timestamp,
-    /// How many runs the file holds, whatever became of them.
+    /// The number of runs in the file, finished or not.
     pub runs: u64,
-    /// How the snapshot was taken; only where this program wrote the run that is read.
+    /// Facts about how the snapshot was taken; only if this program wrote the run.
     pub metadata: Option<RunMetadata>,
 }
 
 impl FileInfo {
-    /// Whether this program wrote the run that is read.
+    /// Returns whether this program wrote the run that is read.
     pub fn is_ours(&self) -> bool {
         self.metadata.is_some()
     }
 }
 
-/// How much of what there is in a run.
+/// The numbers of objects in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Users.
@@ -143,9 +143,9 @@ pub struct Counts {
     pub dangling: u64,
     /// Entitlements of all resource types.
     pub entitlements: u64,
-    /// Users by status; `unknown` where the file does not say it.
+    /// Users by status; `unknown` if the file has none.
     pub users_by_status: BTreeMap<String, u64>,
-    /// Groups by type; `unknown` where the file does not say it.
+    /// Groups by type; `unknown` if the file has none.
     pub groups_by_type: BTreeMap<String, u64>,
     /// Resources of other types, such as roles, by type.
     pub others: BTreeMap<String, u64>,

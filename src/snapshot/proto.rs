@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use prost::{Message, Oneof};
 
-/// What every type of Baton's own messages starts with inside an [`Any`].
+/// The start of the type of each of Baton's own messages inside an [`Any`].
 pub const TYPE_PREFIX: &str = "type.googleapis.com/c1.connector.v2.";
 
 /// A message of some type.
@@ -28,7 +28,8 @@ impl Any {
         }
     }
 
-    /// Whether this holds a message of that name; what comes before it says only where the type was declared.
+    /// Returns whether this holds a message of that name. What precedes the name is only the place where the type was
+    /// declared.
     pub fn is(&self, name: &str) -> bool {
         let short = self.type_url.rsplit('/').next().unwrap_or_default();
         short.strip_prefix("c1.connector.v2.") == Some(name)

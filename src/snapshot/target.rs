@@ -1,4 +1,4 @@
-//! The file that a run replaces, and the names beside it.
+//! The file that a run replaces, and the names next to it.
 //!
 //! - `.NAME.tmp-db` and `.NAME.tmp` are temporary files of a run, `.NAME.lock` keeps other runs away. `.NAME.checkpoint` is
 //!   the checkpoint of an interrupted run, `.NAME.checkpoint-old` one that could not be resumed, kept until a run completes.
@@ -99,7 +99,7 @@ impl Target {
         }
     }
 
-    /// Returns whether a path is this file, or one that a run makes beside it.
+    /// Returns whether a path is this file, or one that a run creates next to it.
     fn owns(&self, path: &Path) -> anyhow::Result<bool> {
         let (folder, name) = split_path(path)?;
         if std::path::absolute(&folder)? != std::path::absolute(&self.folder)?
@@ -110,7 +110,8 @@ impl Target {
         Ok(self.own_names().contains(&name))
     }
 
-    /// Returns every name in the folder that a run uses: the file, those beside it, and those that SQLite keeps beside each.
+    /// Returns every name in the folder that a run uses: the file, those next to it, and those that SQLite keeps next
+    /// to each.
     fn own_names(&self) -> Vec<OsString> {
         let mut names = vec![self.name.clone()];
         names.extend(RUN_FILES.map(|what| hidden_name(&self.name, what)));
@@ -158,14 +159,14 @@ impl Target {
     }
 }
 
-/// The file of a checkpoint, with SQLite's log beside it. It outlives its run unless that run completes.
+/// The file of a checkpoint, with SQLite's log next to it. It outlives its run unless that run completes.
 #[derive(Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
     old: PathBuf,
 }
 
-/// The endings of the hidden names that a run uses beside its file.
+/// The endings of the hidden names that a run uses next to its file.
 const RUN_FILES: [&str; 5] = ["checkpoint", "checkpoint-old", "lock", "tmp", "tmp-db"];
 
 /// The checkpoint that an earlier run left.
@@ -185,8 +186,8 @@ impl CheckpointFile {
         &self.path
     }
 
-    /// Returns what an earlier run left. It also creates the files that SQLite would read beside a checkpoint: in a folder
-    /// such as `/tmp`, another user can then no longer plant them.
+    /// Returns what an earlier run left. It also creates the files that SQLite would read next to a checkpoint: in a
+    /// folder such as `/tmp`, another user can then no longer plant them.
     ///
     /// # Errors
     /// Returns an error if the file system does.

@@ -1,4 +1,4 @@
-//! How times are written in a snapshot, and read from one.
+//! Writes the times of a snapshot, and reads them.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -19,9 +19,8 @@ use super::{
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, Learned, User, UserId};
 
-/// How a database is set up before it is written. Nothing of the file is of use until all of it is there, so nothing
-/// needs to be undone or synced. The cache is 32 MiB: room for the leaves of the tables and for sorting the indexes in
-/// large runs.
+/// The settings of a new database. Nothing of the file is of use until all of it is there, so nothing needs to be
+/// undone or synced. The cache is 32 MiB: room for the leaves of the tables and for sorting the indexes in large runs.
 pub const PRAGMAS: &str = "
     pragma page_size = 4096; pragma encoding = 'UTF-8'; pragma auto_vacuum = 0;
     pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
@@ -50,7 +49,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Creates the database in a file that must not exist yet; nobody else can read it.
+    /// Creates the database in a file that must not exist yet; no other user can read it.
     ///
     /// # Errors
     /// The file exists already or cannot be created.
@@ -320,7 +319,7 @@ impl Writer {
         self.out_of_order(format!("a profile is no JSON ({error})"))
     }
 
-    /// What is sorted and compared has to be short.
+    /// Returns an error if a word that is sorted and compared is too long.
     fn check_words<const N: usize>(&self, words: [Option<&str>; N]) -> Result<(), Error> {
         if words.into_iter().flatten().any(|word| word.len() > MAX_ID) {
             return Err(Error::id_too_big(&self.path));
@@ -356,8 +355,9 @@ impl Writer {
     }
 }
 
-/// Lets SQLite put the files that it sorts large indexes in beside the database: often nothing else can be written in a
-/// container, and where the file goes there is room, or the run fails anyway. They have no name while they are used.
+/// Lets SQLite create the files that it sorts large indexes in next to the database: in a container, there is often no
+/// other place to write, and the place of the file has room, or the run fails anyway. They have no name while they are
+/// used.
 fn sort_beside(db: &Connection, path: &Path) -> rusqlite::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

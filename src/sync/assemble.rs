@@ -23,7 +23,7 @@ pub struct Counts {
     pub memberships_seen: u64,
     /// Of these, the ones that the scope hides.
     pub hidden: u64,
-    /// Whether a part of the hidden is Okta's count, which may be stale, and not a listing.
+    /// True if a part of the hidden is Okta's count, which may be stale, and not a listing.
     pub hidden_is_estimate: bool,
     /// The users of each domain of the scope.
     pub domains: Vec<DomainUsers>,

@@ -78,7 +78,7 @@ impl Ends {
         }
     }
 
-    /// Whether the cursors have met: what one has not read, the other has.
+    /// Returns whether the cursors have met: what one has not read, the other has.
     pub fn have_met(&self) -> bool {
         let [Some(up), Some(down)] = self.reached else {
             return false;
@@ -95,8 +95,9 @@ const MOST_TWICE: u64 = 3;
 /// Pages that may be under way when the cursors stop.
 const UNDER_WAY: u64 = 4;
 
-/// Whether a list of so many pages, of which some were read already and will be read again, is worth two cursors: the
-/// second read costs next to nothing, and one cursor would leave more than half of the rate unused that this run may use.
+/// Returns whether a list of so many pages, of which some were read already and will be read again, is worth two
+/// cursors: the second read costs next to nothing, and one cursor would leave more than half of the rate unused that
+/// this run may use.
 pub fn are_worth_it(
     pages: u64,
     read: u64,

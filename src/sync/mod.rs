@@ -49,11 +49,11 @@ pub struct Options {
 pub struct Tally {
     /// Users read, and how many there are, if that is known.
     pub users: (u64, Option<u64>),
-    /// Whether the user list was read to its end.
+    /// True if the user list was read to its end.
     pub users_done: bool,
     /// Groups read.
     pub groups: u64,
-    /// Whether the group list was read to its end.
+    /// True if the group list was read to its end.
     pub groups_done: bool,
     /// Steps of reading memberships done and to do (members, or users whose groups are asked for); none before the plan.
     pub memberships: (u64, Option<u64>),

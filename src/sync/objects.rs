@@ -32,9 +32,9 @@ pub struct Known {
     pub local_id: LocalId,
     /// How good its copy is.
     pub rank: Rank,
-    /// Whether the listing contained it.
+    /// True if the listing contained it.
     pub in_listing: bool,
-    /// Whether its copy is in scope.
+    /// True if its copy is in scope.
     pub in_scope: bool,
 }
 
@@ -76,11 +76,11 @@ pub enum CopyComparison {
 pub struct Upserted {
     /// The object's number.
     pub local_id: LocalId,
-    /// Whether this copy is the one to store.
+    /// True if this copy is the one to store.
     pub stored: bool,
-    /// Whether the listing contained the object, now or before.
+    /// True if the listing contained the object, now or before.
     pub in_listing: bool,
-    /// Whether that was not known before.
+    /// True if that was not known before.
     pub newly_listed: bool,
 }
 

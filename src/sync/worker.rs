@@ -55,9 +55,9 @@ pub(super) struct UserPage {
     pub in_scope: Vec<UserRow>,
     /// All rows.
     pub rows: Vec<RowSummary>,
-    /// Whether the listing begins with this page, also if it restarts with it.
+    /// True if the listing begins with this page, also if it restarts with it.
     pub is_first: bool,
-    /// Whether it has as many rows as were requested.
+    /// True if it has as many rows as were requested.
     pub is_full: bool,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct MemberPage {
     pub distinct: u64,
     /// How many of them are new on this page.
     pub new: u64,
-    /// Whether it has as many rows as were requested.
+    /// True if it has as many rows as were requested.
     pub is_full: bool,
     pub out_of_scope: Vec<RowKey>,
 }

@@ -121,7 +121,7 @@ impl User {
         self
     }
 
-    /// Whether the user was deactivated for good.
+    /// Returns whether the user was deactivated for good.
     pub fn is_deprovisioned(&self) -> bool {
         self.status == "DEPROVISIONED"
     }
@@ -244,7 +244,7 @@ impl Group {
         self.name.as_deref()
     }
 
-    /// Whether every user who is not deprovisioned is a member, without anybody storing it.
+    /// Returns whether every user who is not deprovisioned is a member, without anybody storing it.
     pub fn is_everyone(&self) -> bool {
         self.kind == "BUILT_IN" && self.name() == Some("Everyone")
     }
@@ -490,7 +490,7 @@ impl Org {
         }
     }
 
-    /// Whether a delayed change has become visible.
+    /// Returns whether a delayed change has become visible.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.pending.first().is_some_and(|change| change.due <= now)
     }
@@ -614,7 +614,7 @@ impl Org {
         size as u64
     }
 
-    /// Whether a user is in a group, delayed changes counted.
+    /// Returns whether a user is in a group, delayed changes counted.
     pub fn is_member(&self, group: &str, user: &str) -> bool {
         let (Some(group), Some(user)) = (self.groups.get(group), self.users.get(user)) else {
             return false;

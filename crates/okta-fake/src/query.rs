@@ -21,11 +21,11 @@ pub struct Incoming {
     pub path: String,
     /// What follows the `?`, as sent.
     pub query: String,
-    /// Whether the token was right.
+    /// True if the token was right.
     pub authorized: bool,
-    /// Whether there was a `Content-Length`.
+    /// True if there was a `Content-Length`.
     pub has_length: bool,
-    /// Whether listings leave `credentials` out.
+    /// True if listings leave `credentials` out.
     pub omit_credentials: bool,
 }
 

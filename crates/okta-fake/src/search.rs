@@ -100,7 +100,7 @@ impl Search {
         }
     }
 
-    /// Whether a user answers to it.
+    /// Returns whether a user answers to it.
     pub(super) fn user(&self, user: &User) -> bool {
         match self {
             Self::Present => true,
@@ -121,7 +121,7 @@ impl Search {
         }
     }
 
-    /// Whether a group answers to it.
+    /// Returns whether a group answers to it.
     pub(super) fn group(&self, group: &Group) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.group(group)),
@@ -152,7 +152,7 @@ impl Search {
         }
     }
 
-    /// Whether any part of it is one of these.
+    /// Returns whether any part of it is one of these.
     pub(super) fn uses(&self, wanted: &impl Fn(&Self) -> bool) -> bool {
         wanted(self)
             || match self {

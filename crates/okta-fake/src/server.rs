@@ -90,9 +90,9 @@ pub struct Options {
     pub port: u16,
     /// The token that is right.
     pub token: String,
-    /// Whether requests are remembered one by one; the benchmark only counts.
+    /// True if requests are remembered one by one; the benchmark only counts.
     pub log_requests: bool,
-    /// Whether a wrong token is no reason to call a request unexpected.
+    /// True if a wrong token is no reason to call a request unexpected.
     pub expect_unauthorized: bool,
     /// How much the server's clock is ahead.
     pub clock_offset_seconds: i64,
@@ -174,11 +174,11 @@ pub struct Request {
     pub endpoint: Endpoint,
     /// The status answered; 0 until then, and if the connection was closed instead.
     pub status: u16,
-    /// Whether a fault hit it.
+    /// True if a fault hit it.
     pub faulty: bool,
     /// Of the headers: user-agent, content-type, content-length, accept, accept-encoding. Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Whether the token was right.
+    /// True if the token was right.
     pub authorized: bool,
     /// When its head had arrived.
     pub at: Instant,

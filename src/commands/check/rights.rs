@@ -69,7 +69,7 @@ pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Whether memberships may be changed, as far as that can be known without changing one.
+/// Returns whether memberships may be changed, as far as that can be known without changing one.
 pub(super) fn changes(
     config: &Config,
     owner: Option<&User>,

@@ -46,20 +46,20 @@ pub(super) struct AttemptError {
     pub(super) problem: String,
     pub(super) outcome: ResponseClass,
     pub(super) request_id: Option<String>,
-    /// Whether a smaller page might succeed.
+    /// True if a smaller page might succeed.
     pub(super) smaller: bool,
     pub(super) timed_out: bool,
     /// The status, if there was a response.
     pub(super) status: Option<u16>,
-    /// Whether the response contained Okta's own error code.
+    /// True if the response contained Okta's own error code.
     pub(super) by_okta: bool,
-    /// Whether the request certainly never left.
+    /// True if the request certainly never left.
     pub(super) unsent: bool,
     /// The error to end with, if a retry is of no use.
     pub(super) last: Option<Box<Error>>,
     /// How long the server asks to wait.
     pub(super) retry_after: Option<Duration>,
-    /// Whether a host name could not be resolved.
+    /// True if a host name could not be resolved.
     pub(super) unresolved: bool,
 }
 

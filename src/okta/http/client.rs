@@ -23,7 +23,7 @@ use crate::text;
 pub struct PageRequest {
     /// Path and query.
     pub target: String,
-    /// Whether Okta may leave out credentials, which halves the size of a user (docs/okta-api.md, Users).
+    /// True if Okta may leave out credentials, which halves the size of a user (docs/okta-api.md, Users).
     pub lean: bool,
 }
 

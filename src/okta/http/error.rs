@@ -38,14 +38,14 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// Whether Okta itself refused: only its own error code proves that. A proxy or firewall has none, and what it
-    /// passed on before it answered is unknown.
+    /// Returns whether Okta itself refused: only its own error code proves that. A proxy or firewall has none, and what
+    /// it passed on before it answered is unknown.
     pub fn has_oktas_code(&self) -> bool {
         self.code.as_deref().is_some_and(is_oktas_code)
     }
 }
 
-/// Whether a text is a code of Okta's: `E` and seven digits.
+/// Returns whether a text is a code of Okta's: `E` and seven digits.
 pub(in crate::okta) fn is_oktas_code(code: &str) -> bool {
     code.strip_prefix('E')
         .is_some_and(|digits| digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -103,7 +103,7 @@ pub enum Error {
         attempts: u32,
         /// The status of the last answer, if there was one.
         status: Option<u16>,
-        /// Whether the answer took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
+        /// True if the answer took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
         too_slow: bool,
         /// Okta's id of the last answer.
         request_id: Option<String>,
@@ -179,12 +179,13 @@ impl Error {
         }
     }
 
-    /// Whether Okta says that the object is not there. Any other 404 is a wrong address, or a proxy's.
+    /// Returns whether Okta says that the object is not there. Any other 404 is a wrong address, or a proxy's.
     pub fn is_gone(&self) -> bool {
         self.status() == Some(404) && self.code() == Some("E0000007")
     }
 
-    /// Whether another request for the same may do better: this one takes Okta too long, or its pages lead nowhere.
+    /// Returns whether another request for the same may do better: this one takes Okta too long, or its pages lead
+    /// nowhere.
     pub fn is_about_the_request(&self) -> bool {
         matches!(
             self,

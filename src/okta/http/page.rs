@@ -133,7 +133,7 @@ pub fn on_origin(origin: &Url, target: &str) -> Option<Url> {
     (url.origin() == origin.origin() && url.path() == path).then_some(url)
 }
 
-/// Whether `position` is a page of the listing that begins with `first`: the same path, and nothing that leads
+/// Returns whether `position` is a page of the listing that begins with `first`: the same path, and nothing that leads
 /// elsewhere.
 pub fn is_page_of(first: &str, position: &str) -> bool {
     let path = |target: &str| target.split('?').next().map(str::to_owned);
@@ -213,7 +213,7 @@ impl RowKey {
 pub struct RowSummary {
     /// Which row.
     pub key: RowKey,
-    /// Whether it is a user who is not deprovisioned.
+    /// True if it is a user who is not deprovisioned.
     pub active: bool,
     /// Where its id stands among all ids, where that is of use.
     pub position: Option<Position>,

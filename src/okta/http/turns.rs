@@ -139,7 +139,7 @@ impl Turns {
         ))
     }
 
-    /// Whether less than this is left before the deadline.
+    /// Returns whether less than this is left before the deadline.
     pub(super) fn ends_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         self.deadline.is_some_and(|deadline| until > deadline)

@@ -20,7 +20,7 @@ pub(in crate::okta) fn repaired(body: Vec<u8>) -> Vec<u8> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::okta) struct Unbounded {
     pub(in crate::okta) problem: String,
-    /// Whether a smaller page may fit.
+    /// True if a smaller page may fit.
     pub(in crate::okta) smaller: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::model::{self, GroupId, Profile};
 /// A group on its own.
 ///
 /// # Errors
-/// What is not an object with an id.
+/// Returns an error if the body is not an object with an id.
 pub fn one_group(body: &[u8]) -> Result<model::Group, Malformed> {
     let object = parsed(body)?;
     group(object).ok_or_else(|| no_id(0))
@@ -18,7 +18,7 @@ pub fn one_group(body: &[u8]) -> Result<model::Group, Malformed> {
 /// The groups of a page.
 ///
 /// # Errors
-/// What is not an array of objects with ids.
+/// Returns an error if the body is not an array of objects with ids.
 pub fn groups(body: &[u8]) -> Result<Vec<model::Group>, Malformed> {
     let rows: Vec<Map<String, Value>> = parsed(body)?;
     let to_group = |(row, object)| group(object).ok_or_else(|| no_id(row));

@@ -34,7 +34,7 @@ impl fmt::Display for Malformed {
 /// The admin roles of a user: all of them, there are no pages (docs/okta-api.md, Admin roles).
 ///
 /// # Errors
-/// What is not an array of objects.
+/// Returns an error if the body is not an array of objects.
 pub fn roles(body: &[u8]) -> Result<Vec<Role>, Malformed> {
     let rows: Vec<Map<String, Value>> = parsed(body)?;
     let role = |row: &Map<String, Value>| {
@@ -51,7 +51,7 @@ pub fn roles(body: &[u8]) -> Result<Vec<Role>, Malformed> {
 /// The name of the company whose org this is, if it has one.
 ///
 /// # Errors
-/// What is not an object.
+/// Returns an error if the body is not an object.
 pub fn company(body: &[u8]) -> Result<Option<String>, Malformed> {
     let org: Map<String, Value> = parsed(body)?;
     Ok(org

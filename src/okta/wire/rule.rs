@@ -13,7 +13,7 @@ pub struct Rule {
     pub id: String,
     /// The name.
     pub name: String,
-    /// Whether it is at work.
+    /// True if it is at work.
     pub active: bool,
     /// The groups that it fills.
     pub groups: Vec<GroupId>,
@@ -22,7 +22,7 @@ pub struct Rule {
 /// The group rules of a page.
 ///
 /// # Errors
-/// What is not an array of objects with ids.
+/// Returns an error if the body is not an array of objects with ids.
 pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
     let rows: Vec<Value> = parsed(body)?;
     let to_rule = |(row, value): (usize, &Value)| {
@@ -50,7 +50,7 @@ pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
 /// How many group rules a page holds.
 ///
 /// # Errors
-/// What is not an array.
+/// Returns an error if the body is not an array.
 pub fn how_many(body: &[u8]) -> Result<usize, Malformed> {
     let rows: Vec<IgnoredAny> = parsed(body)?;
     Ok(rows.len())

@@ -57,7 +57,7 @@ impl User<'_> {
         self.last_updated.time()
     }
 
-    /// Whether the user was deactivated for good.
+    /// Returns whether the user was deactivated for good.
     pub fn is_deprovisioned(&self) -> bool {
         self.status.get() == Some(model::User::DEPROVISIONED)
     }
@@ -121,7 +121,7 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
 /// The users of a page.
 ///
 /// # Errors
-/// What is not an array of objects with ids.
+/// Returns an error if the body is not an array of objects with ids.
 pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
     // Checked once as a whole, a text need not be checked again string by string.
     let text = std::str::from_utf8(body)
@@ -136,7 +136,7 @@ pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
 /// A user on its own.
 ///
 /// # Errors
-/// What is not an object with an id.
+/// Returns an error if the body is not an object with an id.
 pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
     let user: User<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
     if is_id(user.id()) {

@@ -1,4 +1,4 @@
-//! What a query may take, so that a file made to harm cannot keep a program busy.
+//! Limits the steps, bytes and time of a query, so that a harmful file cannot keep a program busy.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::snapshot::limits::MAX_DATABASE;
 
-/// How many steps SQLite may still take, how many bytes it may still return, and how long this thread may compute. A file
-/// without tricks needs a fraction: every byte of it is looked at once, at half a step for each.
+/// The steps that SQLite may still take, the bytes that it may still return, and the time that this thread may still
+/// compute. An honest file needs a fraction: every byte of it is read once, at half a step for each.
 pub(super) struct Allowance {
     size: u64,
     counted: Arc<Counted>,
     bytes: Cell<u64>,
 }
 
-/// What is counted while SQLite runs.
+/// The counters that SQLite's callback shares.
 #[derive(Default)]
 struct Counted {
     steps: AtomicU64,
@@ -29,7 +29,7 @@ struct Counted {
 
 impl Allowance {
     const LEAST: u64 = 1 << 20;
-    /// Every so many steps they are counted.
+    /// The number of steps between two calls of the counter.
     pub(super) const EVERY: i32 = 1000;
     /// Six seconds, and one more for every 8 MiB: a fortieth of the speed of a slow machine that does nothing else.
     const NANOS: u64 = 6_000_000_000;
@@ -51,7 +51,7 @@ impl Allowance {
         self.renew();
     }
 
-    /// Another query begins.
+    /// Restores the full allowance, for another query.
     pub(super) fn renew(&self) {
         let all = Self::LEAST + 2 * self.size;
         self.counted.steps.store(all, Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Allowance {
         self.counted.until.store(until, Ordering::Relaxed);
     }
 
-    /// What SQLite calls every [`Self::EVERY`] steps; true stops it.
+    /// Returns the function that SQLite calls every [`Self::EVERY`] steps; true stops the query.
     pub(super) fn counter(&self) -> impl FnMut() -> bool + Send + 'static {
         let counted = Arc::clone(&self.counted);
         move || {
@@ -71,13 +71,13 @@ impl Allowance {
         }
     }
 
-    /// Adds what the caller spent on something else than the file.
+    /// Adds the time that the caller spent on something other than the file.
     pub(super) fn extend(&self, spent: Duration) {
         let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX / 2);
         self.counted.until.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// Takes the bytes of a row; false if there are more than the file can hold.
+    /// Subtracts the bytes of a row. Returns false if there are more than the file can hold.
     pub(super) fn take(&self, row: &Row<'_>, columns: usize) -> rusqlite::Result<bool> {
         let mut bytes = 0;
         for column in 0..columns {
@@ -92,7 +92,7 @@ impl Allowance {
     }
 }
 
-/// How long this thread has computed, in nanoseconds: waiting for a slow disk is no fault of a file.
+/// Returns the computing time of this thread in nanoseconds: waiting for a slow disk is not the file's fault.
 fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::{GROUP_ROWS, Of, PLAIN_GROUPS, PLAIN_USERS, Reader, USER_ROWS, unsigned};
 use crate::snapshot::{Counts, Error};
 
-/// What stands in for a status or a type that the file does not say.
+/// The word for a status or a type that the file does not contain.
 const UNKNOWN: &str = "unknown";
 
 impl Reader {
-    /// How much of what there is.
+    /// Returns the numbers of objects in the run.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn counts(&self) -> Result<Counts, Error> {
         let mut counts = Counts::default();
         let sync_id = &self.info.sync_id;
@@ -67,7 +67,7 @@ impl Reader {
         Ok(counts)
     }
 
-    /// Counts by a query of the plain tables, or by looking at every message.
+    /// Counts by a query of the plain tables, or by reading every message.
     fn tally(
         &self,
         plain: &str,

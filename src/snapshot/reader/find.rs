@@ -4,16 +4,16 @@ use super::{Of, PLAIN_USERS, Reader, USER_ROWS};
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, ProfileText, UserRow, baton};
 
-/// How many users or groups one name may find.
+/// The most users or groups that a text may match.
 const MAX_FOUND: usize = 100;
 
 impl Reader {
     /// Returns the users whose id, login, email or secondary email equals a text, ignoring case, in the order of ids.
     ///
-    /// If one has exactly that id, nobody is found for an id that differs in case.
+    /// If one user has exactly that id, ids that differ in case do not count.
     ///
     /// # Errors
-    /// A damaged file, or more than 100 users.
+    /// Returns an error if the file is damaged, or if more than 100 users match.
     pub fn find_users(&self, text: &str) -> Result<Vec<UserRow>, Error> {
         if text.is_empty() {
             return Ok(Vec::new());
@@ -55,11 +55,12 @@ impl Reader {
         found.into_iter().map(|(row, ..)| self.user(row)).collect()
     }
 
-    /// The groups that a text names: by id, by exact name, or by the id of Baton's entitlement (`group:ID:member`); if
-    /// there is none, those whose names differ from it in case only. In the order of ids.
+    /// Returns the groups that a text refers to: by id, by exact name, or by the id of Baton's entitlement
+    /// (`group:ID:member`). If there is none, returns those whose names differ from it in case only. In the order of
+    /// ids.
     ///
     /// # Errors
-    /// A damaged file, or more than 100 groups.
+    /// Returns an error if the file is damaged, or if more than 100 groups match.
     pub fn find_groups(&self, text: &str) -> Result<Vec<GroupRow>, Error> {
         if text.is_empty() {
             return Ok(Vec::new());
@@ -80,10 +81,10 @@ impl Reader {
         Ok(found.rows)
     }
 
-    /// The groups that a user is in, sorted by name, then id. Their profiles are left out.
+    /// Returns the groups of a user, sorted by name, then id. Their profiles are left out.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn groups_of(&self, user: &UserId) -> Result<Vec<GroupRow>, Error> {
         let condition = "r.external_id in (select 'group:' || resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group'
@@ -99,10 +100,10 @@ impl Reader {
         Ok(groups)
     }
 
-    /// The users that are in a group, sorted by login, then id. Their profiles are left out.
+    /// Returns the members of a group, sorted by login, then id. Their profiles are left out.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn members_of(&self, group: &GroupId) -> Result<Vec<UserRow>, Error> {
         let condition = "r.external_id in (select 'user:' || principal_resource_id from v1_grants
                 where sync_id = ?1 and resource_type_id = 'group' and resource_id = ?2
@@ -118,7 +119,7 @@ impl Reader {
         Ok(users)
     }
 
-    /// Refuses a name that finds more objects than anyone would read.
+    /// Returns an error if a text matches more objects than anyone would read.
     fn few(&self, count: usize, what: &'static str) -> Result<(), Error> {
         if count <= MAX_FOUND {
             return Ok(());
@@ -132,7 +133,7 @@ impl Reader {
     }
 }
 
-/// The objects that one name finds: how many, and as many of them as are ever shown.
+/// The objects that a text matches: their number, and as many of them as are ever shown.
 struct Found<T> {
     rows: Vec<T>,
     count: usize,
@@ -156,7 +157,7 @@ impl<T> Found<T> {
     }
 }
 
-/// Whether two texts are equal without case.
+/// Returns whether two texts are equal, ignoring case.
 fn same(a: &str, b: &str) -> bool {
     let fold = |text: &str| {
         text.chars()

@@ -111,9 +111,9 @@ impl<T: SortedRow> Iterator for SortedRows<'_, T> {
 
 /// A kind of row that can be read in order.
 pub trait SortedRow: Sized {
-    /// What rows are sorted by.
+    /// The sort key.
     type Key: Ord;
-    /// What is remembered from row to row.
+    /// The state kept from row to row.
     type State: Default;
 
     /// Reads what the row is sorted by.
@@ -206,10 +206,10 @@ impl SortedRow for MembershipRow {
 /// The columns of a membership that is read as it is stored.
 const STORED_PAIR: usize = 2;
 
-/// What the memberships of one group have in common.
+/// The facts that all memberships of one group share.
 pub struct GroupOfRows {
     id: GroupId,
-    /// Whether the plain tables have the group.
+    /// True if the plain tables have the group.
     is_there: bool,
     /// The source of the memberships, if a plain table contains it.
     learned: Option<String>,

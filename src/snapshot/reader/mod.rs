@@ -1,7 +1,7 @@
 //! Reads a snapshot, whichever program wrote it.
 //!
-//! A file may be made to harm: its trees may lead to one page over and over, and many rows may share one long value, so
-//! that what SQLite finds in it says nothing about its size. Hence:
+//! A file may be harmful: its trees may lead to one page over and over, and many rows may share one long value, so that
+//! what SQLite finds in it does not limit its size. Hence:
 //! - Every query has an [`Allowance`] of steps, bytes and time that grows with the file.
 //! - What is sorted, compared or collected is short ([`Of::Ids`]): SQLite never spills a long value to disk. Long values
 //!   are fetched row by row afterwards ([`Of::Values`]).
@@ -30,7 +30,7 @@ use crate::snapshot::columns::{BadValue, Table};
 use crate::snapshot::limits::{MAX_ID, MAX_VALUE};
 use crate::snapshot::{DomainUsers, Error, FileInfo, Warning};
 
-/// The rows that say there is a user; the id begins at the sixth character.
+/// The condition of rows that are users; the id begins at the sixth character.
 const USER_ROWS: &str =
     "r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'";
 const GROUP_ROWS: &str =
@@ -41,7 +41,7 @@ const PLAIN_USERS: &str =
 const PLAIN_GROUPS: &str =
     "from v1_resources r left join groups p on p.id = substr(r.external_id, 7)";
 
-/// How long the values are that a query looks at.
+/// The length of the values that a query reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
     /// Ids, names, words and counts.
@@ -77,15 +77,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// What the file is, and which of its runs is read.
+    /// Returns facts about the file and the run in it that is read.
     pub fn info(&self) -> &FileInfo {
         &self.info
     }
 
-    /// What the run warned of; nothing where another connector wrote it.
+    /// Returns the warnings of the run; none if another connector wrote it.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn warnings(&self) -> Result<Vec<Warning>, Error> {
         if self.info.is_ours() {
             self.table(Of::Values, "rowid")
@@ -94,10 +94,11 @@ impl Reader {
         }
     }
 
-    /// The users of each domain of the scope; nothing where another connector wrote it, or an early version.
+    /// Returns the number of users of each domain of the scope; nothing if another connector wrote the run, or an early
+    /// version.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn domains(&self) -> Result<Vec<DomainUsers>, Error> {
         let known = columns(&self.path, &self.db, DomainUsers::NAME)?;
         let (true, Some(known)) = (self.info.is_ours(), known) else {
@@ -112,7 +113,7 @@ impl Reader {
         self.table(Of::Ids, "domain")
     }
 
-    /// A small plain table as a whole.
+    /// Reads all rows of a small plain table.
     fn table<T: Table>(&self, of: Of, order: &str) -> Result<Vec<T>, Error> {
         let names: Vec<&str> = names::<T>().collect();
         let sql = format!(
@@ -129,19 +130,19 @@ impl Reader {
     }
 }
 
-/// A number of rows.
+/// Reads a number of rows.
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-/// How long a value may be that SQLite looks at from now on.
+/// Sets the length of the longest value that SQLite accepts from now on.
 fn limit(db: &Connection, bytes: usize) -> rusqlite::Result<()> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
     db.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes).map(drop)
 }
 
-/// What is wrong with a value of a plain table, and of whose row.
+/// Returns an error about a value of a plain table, with the id of its row.
 fn bad_value<T: Table>(path: &Path, id: Option<&str>, bad: &BadValue) -> Error {
     let of = id.map_or_else(String::new, |id| format!(" of {id}"));
     let BadValue { column, problem } = bad;

@@ -17,7 +17,7 @@ use super::{PLAIN_GROUPS, PLAIN_USERS, Reader, limit};
 use crate::snapshot::c1z::{self, Form};
 use crate::snapshot::{Error, FileFormat, GroupRow, UserRow};
 
-/// The tables that are read, and the columns without which they cannot be.
+/// The tables that are read, with the columns that they must have.
 const TABLES: [(&str, &[&str]); 4] = [
     ("v1_sync_runs", &["sync_id", "started_at", "ended_at"]),
     (
@@ -44,13 +44,13 @@ const PROTO_GROUP: &str =
     "select substr(r.external_id, 7), r.data, null from v1_resources r where r.rowid = ?1";
 
 impl Reader {
-    /// Opens a snapshot. What kind of file it is says its content, not its name.
+    /// Opens a snapshot. The content decides the kind of file, not the name.
     ///
-    /// A container is unpacked to a private temporary file, which has no name any more when this returns. A plain database
-    /// is opened where it is, and nothing is made beside it.
+    /// Unpacks a container to a private temporary file, which has no name left when this returns. Opens a plain
+    /// database in place, and creates nothing next to it.
     ///
     /// # Errors
-    /// A file that cannot be read, is not a snapshot, is damaged, is too new, or holds no finished run.
+    /// Returns an error if the file cannot be read, is not a snapshot, is damaged, is too new, or has no finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_run(path, None)
     }
@@ -58,7 +58,7 @@ impl Reader {
     /// Opens one run of a snapshot file: the one with this id, or the newest finished full one.
     ///
     /// # Errors
-    /// As [`Self::open`]; also if there is no finished run with this id.
+    /// As [`Self::open`], and if there is no finished run with this id.
     pub fn open_run(path: &Path, sync_id: Option<&str>) -> Result<Self, Error> {
         let reader = Self::open_uncounted(path, sync_id)?;
         reader.recount()?;
@@ -147,7 +147,7 @@ impl Reader {
         })
     }
 
-    /// Compares the rows with what the run recorded, where this program wrote it: a file that lost some is damaged.
+    /// Returns an error if rows are missing that the run recorded, where this program wrote it.
     fn recount(&self) -> Result<(), Error> {
         let recounts = self.recounts()?;
         let Some(wrong) = recounts.iter().find(|recount| recount.is_wrong()) else {
@@ -161,8 +161,8 @@ impl Reader {
     }
 }
 
-/// Refuses a database that someone is changing, or that was left in the middle of a change: what is in the files beside
-/// it belongs to it, and looking at them would change them. Returns the length of the file.
+/// Returns the length of a database. Refuses one that is being changed, or that was left in the middle of a change: the
+/// files next to it belong to it, and reading them would change them.
 fn at_rest(path: &Path) -> Result<u64, Error> {
     let mut head = [0; 20];
     let (mut file, size) = c1z::open(path)?;
@@ -195,12 +195,13 @@ fn first_byte(path: &Path) -> Option<u8> {
     Some(byte[0])
 }
 
-/// How a database is opened that is whole, and that SQLite may look at at once.
+/// The options for a complete database that SQLite may read at once.
 const THEIRS: &str = "?mode=ro&immutable=1";
-/// How one is opened that is still to be filled: as immutable it would stay empty.
+/// The options for a database that is still to be filled: as immutable, it would stay empty.
 const OURS: &str = "?mode=ro&nolock=1";
 
-/// A file that only this program can reach, in a folder of its own, where nobody else can put a journal beside it.
+/// Creates a file that only this program can reach, in a folder of its own, so that no one else can put a journal next
+/// to it.
 fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
     let folder = tempfile::Builder::new()
         .prefix("okta-ciam-")
@@ -215,7 +216,7 @@ fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
     Ok((file, name, folder))
 }
 
-/// Opens a database that nobody changes, without locks and without files beside it, and runs no SQL yet. `path` is its
+/// Opens a database that no one changes, without locks and without creating files, and runs no SQL yet. `path` is its
 /// name in messages.
 fn connect(
     path: &Path,
@@ -265,7 +266,7 @@ fn collation(path: &Path, db: &Connection) -> Result<&'static str, Error> {
     of_the_file().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
 }
 
-/// Looks at the schema: what is missing is made, empty, where only this connection sees it.
+/// Checks the schema. Missing tables are created empty, where only this connection sees them.
 fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
     db.execute_batch(
         "pragma cell_size_check = on; pragma cache_size = -16384; pragma automatic_index = off;",

@@ -11,7 +11,7 @@ use crate::snapshot::limits::{MAX_ELEMENTS, MAX_MESSAGE, MAX_VALUE};
 use crate::snapshot::{Error, GroupRow, UserRow, baton, proto};
 
 impl Reader {
-    /// The user in a row of `v1_resources`.
+    /// Reads the user in a row of `v1_resources`.
     pub(super) fn user(&self, row: i64) -> Result<UserRow, Error> {
         self.one(&self.user_query, row, |row| {
             self.object(row, |id, resource| {
@@ -22,7 +22,7 @@ impl Reader {
         })
     }
 
-    /// The group in a row of `v1_resources`.
+    /// Reads the group in a row of `v1_resources`.
     pub(super) fn group(&self, row: i64) -> Result<GroupRow, Error> {
         self.one(&self.group_query, row, |row| {
             self.object(row, |id, resource| {
@@ -33,7 +33,7 @@ impl Reader {
         })
     }
 
-    /// A row of [`Self::user_query`] or [`Self::group_query`], from its plain table or else from its message.
+    /// Reads a row of [`Self::user_query`] or [`Self::group_query`], from its plain table or else from its message.
     fn object<T: Table>(
         &self,
         row: &Row<'_>,
@@ -47,7 +47,7 @@ impl Reader {
         of_message(id, resource)
     }
 
-    /// A row that was there before; it takes from the allowance of the query that found it.
+    /// Reads a row that another query found, within the allowance of that query.
     fn one<T>(
         &self,
         sql: &str,
@@ -78,7 +78,7 @@ impl Reader {
         })
     }
 
-    /// Refuses a profile of too many values.
+    /// Returns an error if a profile has too many values.
     fn small(&self, profile: &Profile, id: &str) -> Result<(), Error> {
         fn elements(value: &Value) -> usize {
             match value {
@@ -116,7 +116,7 @@ impl Reader {
         row.get(column).map_err(|error| self.reading(error))
     }
 
-    /// Calls back with every row, where only SQLite can fail.
+    /// Calls `f` with every row, where only SQLite can fail.
     pub(super) fn each(
         &self,
         of: Of,
@@ -129,7 +129,7 @@ impl Reader {
         })
     }
 
-    /// Calls back with every row of a query with an allowance of its own.
+    /// Calls `f` with every row of a query that has an allowance of its own.
     pub(super) fn rows<E: From<Error>>(
         &self,
         of: Of,
@@ -141,7 +141,7 @@ impl Reader {
         self.more(of, sql, params, f)
     }
 
-    /// Calls back with every row.
+    /// Calls `f` with every row, within the allowance that is left.
     pub(super) fn more<E: From<Error>>(
         &self,
         of: Of,

@@ -12,7 +12,7 @@ use crate::snapshot::metadata::RunMetadata;
 use crate::snapshot::schema::SCHEMA_VERSION;
 use crate::snapshot::{Error, FileFormat, FileInfo, Warning, times};
 
-/// Picks the run.
+/// Picks the run and returns what is known of it.
 pub(super) fn info(
     path: &Path,
     db: &Connection,
@@ -77,7 +77,7 @@ pub(super) fn info(
     })
 }
 
-/// The metadata, if the plain tables describe the run.
+/// Returns the metadata, if the plain tables describe the run.
 fn metadata(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<RunMetadata>, Error> {
     limit(db, MAX_VALUE).map_err(|error| Error::reading(path, MAX_VALUE, error))?;
     let Some(known) = columns(path, db, "snapshot")? else {

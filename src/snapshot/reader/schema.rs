@@ -1,4 +1,4 @@
-//! Which tables and columns a file has, and whether they simply hold their rows.
+//! Checks which tables and columns a file has, and that they are ordinary tables.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use crate::snapshot::columns::Table;
 use crate::snapshot::metadata::RunMetadata;
 use crate::snapshot::schema::SCHEMA_VERSION;
 
-/// How many tables, indexes, views and triggers a database may have, and how long the SQL of each may be. Baton's have
-/// about 25.
+/// The most tables, indexes, views and triggers in a database, and the longest SQL of one of them in bytes. Baton's
+/// databases have about 25.
 pub(super) const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
 
 pub(super) fn names<T: Table>() -> impl Iterator<Item = &'static str> {
     T::COLUMNS.iter().map(|column| column.name)
 }
 
-/// The columns of a plain table in a list to select, `p` being the table. A column that an earlier version did not have yet
-/// is null.
+/// Returns the columns of a plain table as a list to select, with `p` as the table. A column that an earlier version
+/// did not have is null.
 pub(super) fn plain_columns<T: Table>(
     path: &Path,
     db: &Connection,
@@ -54,8 +54,8 @@ pub(super) fn has(
     })
 }
 
-/// The columns of a table; none if there is no such table. A view, a virtual table or a generated column is not
-/// read: the author of the file would decide what runs here.
+/// Returns the columns of a table; none if there is no such table. Refuses views, virtual tables and generated columns:
+/// the author of the file would decide what runs here.
 pub(super) fn columns(
     path: &Path,
     db: &Connection,

@@ -1,4 +1,5 @@
-//! What `verify` needs beyond reading: a reader that tolerates wrong numbers of rows, those numbers, and SQLite's own check.
+//! Reads what `verify` needs beyond the rows: the numbers of rows, even if they are wrong, and the result of SQLite's
+//! own check.
 
 use std::path::Path;
 
@@ -14,9 +15,9 @@ pub struct Recount {
     pub what: &'static str,
     /// The table that was counted.
     pub table: &'static str,
-    /// What the run recorded.
+    /// The number that the run recorded.
     pub recorded: u64,
-    /// What is there.
+    /// The number of rows in the table.
     pub found: u64,
 }
 
@@ -40,7 +41,7 @@ impl Reader {
     /// Opens a snapshot as [`Reader::open`] does, even if it has other numbers of rows than its run recorded.
     ///
     /// # Errors
-    /// A file that cannot be read, is not a snapshot, is damaged, is too new, or holds no finished run.
+    /// Returns an error if the file cannot be read, is not a snapshot, is damaged, is too new, or has no finished run.
     pub fn open_to_verify(path: &Path) -> Result<Self, Error> {
         Self::open_uncounted(path, None)
     }
@@ -48,7 +49,7 @@ impl Reader {
     /// Compares the numbers of rows with what the run recorded; nothing where another program wrote it.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn recounts(&self) -> Result<Vec<Recount>, Error> {
         let Some(metadata) = &self.info.metadata else {
             return Ok(Vec::new());
@@ -105,7 +106,7 @@ impl Reader {
     /// Runs SQLite's integrity check. Returns what it finds, at most ten lines; nothing if all is well.
     ///
     /// # Errors
-    /// A file that is so damaged that it cannot be checked.
+    /// Returns an error if the file is too damaged to be checked.
     pub fn integrity(&self) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
         self.each(Of::Values, "pragma integrity_check(10)", [], |row| {
@@ -119,7 +120,7 @@ impl Reader {
     /// Counts the grants of the run, and those that refer to something that is not in the file.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn grants(&self) -> Result<Grants, Error> {
         let known = columns(&self.path, &self.db, "v1_grants")?.unwrap_or_default();
         let entitlement = if known.iter().any(|column| column == "entitlement_id") {
@@ -149,7 +150,7 @@ impl Reader {
     /// Counts the entitlements of the run.
     ///
     /// # Errors
-    /// A damaged file.
+    /// Returns an error if the file is damaged.
     pub fn entitlements(&self) -> Result<u64, Error> {
         let sql = "select count(external_id) from v1_entitlements where sync_id = ?1";
         let mut found = 0;

@@ -80,7 +80,7 @@ pub struct RunProgress {
     pub users_listed_by: Option<UserListMethod>,
     /// Whether any user is visible, where that had to be requested.
     pub any_user_visible: Option<bool>,
-    /// Whether reading from both ends was tried; it is tried once.
+    /// True if reading from both ends was tried; it is tried once.
     pub both_ends_tried: bool,
     /// Whether deprovisioned users are in Everyone, once a response showed it.
     pub deprovisioned_in_everyone: Option<bool>,

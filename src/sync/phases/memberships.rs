@@ -20,7 +20,7 @@ use crate::text;
 #[derive(Default)]
 pub(in crate::sync) struct MembershipPhase {
     pub strategy: Option<Strategy>,
-    /// Whether the members of Everyone are implied, not read.
+    /// True if the members of Everyone are implied, not read.
     pub everyone_is_implied: bool,
     /// Members, or users, whose memberships were read, and how many there are.
     pub progress: (u64, u64),

@@ -29,7 +29,7 @@ use crate::text;
 struct Everyone {
     /// The count, once the group was listed.
     members: Option<u64>,
-    /// Whether the list of groups was read to its end.
+    /// True if the list of groups was read to its end.
     is_final: bool,
 }
 

@@ -45,13 +45,13 @@ pub(in crate::sync) struct UserPhase {
     /// How far the cursors from both ends are.
     ends: Ends,
     plain_lists_started: u64,
-    /// Whether the last page of a list of all users was full: the list may have been cut short.
+    /// True if the last page of a list of all users was full: the list may have been cut short.
     ended_on_full_page: bool,
-    /// Whether a list that was perhaps cut short was read once more.
+    /// True if a list that was perhaps cut short was read once more.
     read_again: bool,
-    /// Whether a search returned no users, although the plain list has some.
+    /// True if a search returned no users, although the plain list has some.
     search_is_empty: bool,
-    /// Whether the plain list was requested because a search returned no users.
+    /// True if the plain list was requested because a search returned no users.
     plain_list_checked: bool,
 }
 
@@ -338,7 +338,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Whether any user is visible, where a search returned none.
+    /// Returns whether any user is visible, where a search returned none.
     pub fn on_any_user_visible(
         &mut self,
         plain: bool,
@@ -361,7 +361,7 @@ impl UserPhase {
         self.finish(everyone, context)
     }
 
-    /// Whether fewer users of all statuses were listed than Okta counts in Everyone.
+    /// Returns whether fewer users of all statuses were listed than Okta counts in Everyone.
     fn lacks_users(&self, everyone: Everyone) -> bool {
         everyone
             .members

@@ -246,7 +246,7 @@ impl Action {
         Self::Reply(Reply::html(status))
     }
 
-    /// Whether the org never sees the request.
+    /// Returns whether the org never sees the request.
     pub(crate) fn preempts(&self) -> bool {
         matches!(
             self,

@@ -77,7 +77,7 @@ pub(super) struct BucketState {
     /// Requests of our own in this window, in flight included.
     pub(super) used: u64,
     pub(super) in_flight: u64,
-    /// Whether an answer came since the bucket, or its last wait, began.
+    /// True if an answer came since the bucket, or its last wait, began.
     pub(super) known: bool,
     pub(super) hold: Option<(Moment, WaitReason)>,
     pub(super) waiting_since: Option<Moment>,

@@ -153,7 +153,7 @@ impl Pacing {
         self.clock.is_set().then(|| self.clock.at(now))
     }
 
-    /// Whether a request may go now. If so, say [`Pacing::sent`].
+    /// Returns whether a request may go now. If so, say [`Pacing::sent`].
     pub fn request_permit(&mut self, bucket: Bucket, now: Moment) -> Permit {
         let share = |limit| self.share(limit);
         let mut lane = self.lanes[bucket.lane()];

@@ -14,7 +14,7 @@ pub(super) fn doubling(first: f64, times: u32, most: f64) -> f64 {
     (first * f64::from(2u32.saturating_pow(times.saturating_sub(1).min(16)))).min(most)
 }
 
-/// Whether the same request may be answered otherwise next time (docs/okta-api.md, Errors).
+/// Returns whether the same request may be answered otherwise next time (docs/okta-api.md, Errors).
 pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
     match status {
         501 => false,
@@ -24,8 +24,8 @@ pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
     }
 }
 
-/// Whether the answer says that a page took too long to make, so that half of it may work (docs/okta-api.md, Users and
-/// Groups).
+/// Returns whether the answer says that a page took too long to make, so that half of it may work (docs/okta-api.md,
+/// Users and Groups).
 pub fn wants_smaller_page(status: u16) -> bool {
     matches!(status, 500 | 504)
 }
