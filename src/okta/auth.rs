@@ -1,5 +1,5 @@
-//! How a request is authorized. Other parts of the program know only [`Credentials`]: they pass them on, and compare
-//! them by [`Credentials::identity`].
+//! Authorizes requests. Other parts of the program know only [`Credentials`]: they pass them on, and compare them by
+//! [`Credentials::identity`].
 
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::mask::Mask;
 use crate::text::hex;
 
-/// What proves to Okta who sends a request.
+/// The proof to Okta of who sends a request.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// An API token of an admin (docs/okta-api.md, Tokens and hosts).

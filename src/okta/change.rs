@@ -1,11 +1,11 @@
-//! What is changed: memberships, one at a time. The only file that sends a PUT or a DELETE.
+//! Changes memberships, one at a time. Only this file sends a PUT or a DELETE.
 
 use super::http::Error;
 use super::http::{ChangeResponse, Client, MembershipOp};
 use super::read::path;
 use crate::model::{GroupId, UserId};
 
-/// Makes a user a member of a group, or no member any more.
+/// Adds a user to a group, or removes one.
 ///
 /// # Errors
 /// See [`Error`]; then nothing was changed.

@@ -17,7 +17,7 @@ impl End {
 /// The orders in which Okta may sort ids: byte by byte, and the same without case. Which it is, is not documented.
 pub const ORDERS: usize = 2;
 
-/// Where an id stands in each of the orders.
+/// The position of an id in each of the orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position([u128; ORDERS]);
 
@@ -68,7 +68,7 @@ impl Position {
         format!("{bytes:x} {folded:x}")
     }
 
-    /// What was stored.
+    /// Parses a stored position.
     pub fn of_text(text: &str) -> Option<Self> {
         let (bytes, folded) = text.split_once(' ')?;
         let number = |text| u128::from_str_radix(text, 16).ok();

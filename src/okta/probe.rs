@@ -18,12 +18,12 @@ pub struct First<T> {
     pub more: bool,
 }
 
-/// Whose token it is.
+/// The owner of the token.
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// The admin.
     pub user: User,
-    /// True if the answer carried Okta's request id, which no other server sends.
+    /// True if the response carried Okta's request id, which no other server sends.
     pub by_okta: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn users<T>(
     }
 }
 
-/// Returns whether Okta finds anyone whose email or login contains a domain. Secondary emails cannot be searched
+/// Returns whether Okta finds a user whose email or login contains a domain. Secondary emails cannot be searched
 /// (docs/okta-api.md, Users).
 ///
 /// # Errors
@@ -112,7 +112,7 @@ fn groups_where(
     )
 }
 
-/// Asks for one member of a group, to see whether that is answered.
+/// Requests one member of a group, to see whether that is allowed.
 ///
 /// # Errors
 /// See [`Error`].
@@ -140,7 +140,7 @@ pub fn company(client: &Client) -> Result<Option<String>, Error> {
     client.get(&ask("/api/v1/org"), |answer, _| wire::company(&answer.body))
 }
 
-/// Asks for one group rule; says whether there is any.
+/// Requests one group rule. Returns whether there is any.
 ///
 /// # Errors
 /// See [`Error`].
@@ -164,7 +164,7 @@ pub fn roles(client: &Client, user: &UserId) -> Result<Vec<Role>, Error> {
 /// after which nothing else is answered either.
 ///
 /// # Errors
-/// Everything but a refusal.
+/// Returns every error except a refusal.
 pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, ApiError>, Error> {
     match result {
         Ok(value) => Ok(Ok(value)),

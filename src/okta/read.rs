@@ -1,4 +1,4 @@
-//! What is read: listings, page by page. Nothing here changes anything in Okta.
+//! Reads listings page by page. Nothing here changes anything in Okta.
 //!
 //! One thread reads a listing, since each page names the next. The caller decides what to keep of a user (`keep`), so that
 //! users out of scope are parsed, counted and forgotten.
@@ -17,7 +17,7 @@ use super::order::{End, Position};
 use super::wire::{self, Malformed};
 use crate::model::{Group, GroupId, UserId};
 
-/// How users are listed.
+/// The method to list users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserListMethod {
     /// A search for the possible matches only.
@@ -49,7 +49,7 @@ impl UserListMethod {
     }
 }
 
-/// Which users a listing returns.
+/// The users that a listing returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserSet {
     /// The results of a search.
@@ -90,11 +90,11 @@ impl UserSet {
 /// One page, reduced to what is kept of it.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// What was kept.
+    /// The rows that were kept.
     pub kept: Vec<T>,
     /// All its rows, kept or not, in their order.
     pub rows: Vec<RowSummary>,
-    /// How many different rows the listing has returned so far.
+    /// The number of different rows that the listing has returned so far.
     pub distinct: u64,
     /// True if it is the page that the listing begins with.
     pub is_first: bool,
@@ -102,10 +102,10 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// Where a listing starts.
+/// The start of a listing.
 #[derive(Debug, Default)]
 pub struct Start {
-    /// How many rows a page is requested with.
+    /// The number of rows that a page is requested with.
     pub page_size: u64,
     /// Path and query of the page to resume with; none at the beginning.
     pub cursor: Option<String>,
@@ -113,7 +113,7 @@ pub struct Start {
     pub seen: Vec<RowKey>,
 }
 
-/// Whether to request the page after this one.
+/// True to request the page after this one.
 pub type Continue = bool;
 
 /// Lists users. Each row has the position of its id.
@@ -220,7 +220,7 @@ pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) ->
     format!("{path}?{}", query.finish())
 }
 
-/// What became of the rows of a page: all of them, counted, and what is kept.
+/// The rows of a page: all of them in short form, and those that are kept.
 type Rows<T> = (Vec<RowSummary>, Vec<T>);
 
 fn counted(user: &wire::User<'_>) -> RowSummary {

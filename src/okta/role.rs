@@ -1,4 +1,4 @@
-//! What an admin role lets its owner do to memberships; pure.
+//! Decides what an admin role lets its owner do to memberships; pure.
 //!
 //! Only what is documented is claimed (docs/okta-api.md, Admin roles and Tokens and hosts): a role of an unknown kind,
 //! and a custom one, whose permissions are elsewhere, are neither a yes nor a no.
@@ -8,14 +8,14 @@
 pub struct Role {
     /// `SUPER_ADMIN`, `CUSTOM`, …
     pub kind: Option<String>,
-    /// What Okta's console calls it.
+    /// The name in Okta's console.
     pub label: Option<String>,
     /// `ACTIVE` or `INACTIVE`.
     pub status: Option<String>,
 }
 
 impl Role {
-    /// What people know it by: the kind, and for a custom one its name.
+    /// Returns the name to show: the kind, and for a custom role its name.
     pub fn name(&self) -> String {
         match (self.kind.as_deref(), self.label.as_deref()) {
             (Some("CUSTOM"), Some(label)) => format!("CUSTOM ({label})"),
@@ -25,12 +25,12 @@ impl Role {
     }
 }
 
-/// Whether memberships can be changed; the better of two roles counts, so the order is from bad to good.
+/// The groups whose memberships can be changed. The better of two roles counts, so the order is from bad to good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum May {
     /// No group's.
     Nothing,
-    /// Nobody can tell without trying.
+    /// Only a change would show it.
     Unknown,
     /// Those of the groups that the role was given for, but for groups with an admin role.
     Some,
@@ -40,7 +40,7 @@ pub enum May {
     All,
 }
 
-/// What these roles together allow. Nobody without a role may change anything.
+/// Returns what these roles together allow. Without a role, a user cannot change anything.
 pub fn may_change(roles: &[Role]) -> May {
     roles.iter().map(allows).max().unwrap_or(May::Nothing)
 }

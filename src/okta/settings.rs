@@ -1,4 +1,4 @@
-//! What the client needs to know: where the org is, how to authenticate, and how much it may request.
+//! The settings of the client: the place of the org, the credentials, and the limits on requests.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,8 +22,8 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// How many rows a page is asked for. Okta's own maxima, but for the demo's small org (docs/okta-api.md, Users and
-/// Groups and Members of a group).
+/// The number of rows that pages are requested with. Okta's own maxima, except for the demo's small org
+/// (docs/okta-api.md, Users and Groups and Members of a group).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSizes {
     /// Of the user list.
@@ -44,12 +44,12 @@ impl Default for PageSizes {
     }
 }
 
-/// Where the org is and how to talk to it.
+/// The org and the way to connect to it.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// Scheme, host and port; nothing else.
     pub origin: Url,
-    /// What proves who sends the requests.
+    /// The proof of who sends the requests.
     pub credentials: Credentials,
     /// Percent of each rate limit that may be used.
     pub capacity: u8,
@@ -59,7 +59,7 @@ pub struct Connection {
     pub timeout: Duration,
     /// Longest time for the run.
     pub deadline: Option<Duration>,
-    /// Root certificates to trust beside the system's, PEM.
+    /// Root certificates to trust in addition to the system's, as PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// The proxy that requests go through.
     pub proxy: Option<Proxy>,

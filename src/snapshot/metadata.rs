@@ -9,8 +9,8 @@ use super::schema::SCHEMA_VERSION;
 use super::times;
 
 table! {
-    /// Facts about how a snapshot was taken and what the scope let through: one field for each column of the table
-    /// `snapshot`.
+    /// The run metadata: how a snapshot was taken, and what the scope let through. It has one field for each column of
+    /// the table `snapshot`.
     #[derive(Clone, Debug, PartialEq, Serialize)]
     pub struct RunMetadata = "snapshot" {
         /// The run of `v1_sync_runs` that the plain tables describe.

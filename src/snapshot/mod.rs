@@ -119,7 +119,7 @@ pub struct FileInfo {
     pub ended_at: Timestamp,
     /// The number of runs in the file, finished or not.
     pub runs: u64,
-    /// Facts about how the snapshot was taken; only if this program wrote the run.
+    /// The run metadata; only if this program wrote the run.
     pub metadata: Option<RunMetadata>,
 }
 

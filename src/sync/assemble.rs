@@ -10,7 +10,7 @@ use crate::filter::{Addresses, Scope};
 use crate::model::{Learned, UserId};
 use crate::snapshot::{DomainUsers, GroupMembers, Writer};
 
-/// What the snapshot holds, counted while it was written.
+/// The numbers of objects in the snapshot, counted while it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Users.

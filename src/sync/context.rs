@@ -1,5 +1,5 @@
-//! What the phases of a run share: the checkpoint that they store in, the queue that they start tasks with, and the warnings
-//! that they report.
+//! The parts that the phases of a run share: the checkpoint that they store in, the queue that they start tasks with,
+//! and the warnings that they report.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::UserId;
 use crate::okta::http::Cost;
 use crate::snapshot::Warning;
 
-/// What the phases of a run share.
+/// The parts that the phases of a run share.
 pub(super) struct Context<'a> {
     pub options: &'a Options,
     pub shared: &'a Arc<Shared>,

@@ -3,7 +3,7 @@
 use crate::snapshot::RunMetadata;
 use crate::text::{count, number};
 
-/// How much a snapshot contains.
+/// The numbers of objects in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotSize {
     /// Users.

@@ -15,12 +15,12 @@ use std::time::Duration;
 use crate::okta::http::page::RowSummary;
 use crate::okta::order::{End, ORDERS, Position};
 
-/// How far the two cursors are.
+/// The positions of the two cursors.
 #[derive(Clone, Debug)]
 pub struct Ends {
     /// The last position of each.
     reached: [Option<Position>; 2],
-    /// Which orders explain all rows so far.
+    /// True for each order that explains all rows so far.
     holds: [bool; ORDERS],
 }
 
@@ -43,12 +43,12 @@ impl Ends {
         self.reached[end as usize] = reached;
     }
 
-    /// Where a cursor is.
+    /// Returns the position of a cursor.
     pub fn reached(&self, end: End) -> Option<Position> {
         self.reached[end as usize]
     }
 
-    /// Begins a cursor again: Okta lost it, and all of its list comes once more.
+    /// Restarts a cursor that Okta lost: its list comes again from the beginning.
     pub fn restart(&mut self, end: End) {
         self.reached[end as usize] = None;
     }
@@ -110,7 +110,7 @@ pub fn are_worth_it(
     (read + UNDER_WAY) * 100 <= pages * MOST_TWICE && workers > 1 && unused
 }
 
-/// How far two numbers may differ that Okta counts at different moments.
+/// Returns the difference allowed between two numbers that Okta counts at different moments.
 pub fn tolerance(expected: u64) -> u64 {
     (expected / 200).max(20)
 }
@@ -201,7 +201,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
-        /// Whichever cursor is faster, and whatever users come and go: nobody who was there all the time is missed.
+        /// Whichever cursor is faster, and whichever users are added or deleted: no user who exists all the time is
+        /// missed.
         #[test]
         fn two_cursors_hold_what_one_holds(
             ids in proptest::collection::btree_set("[a-cA-C]{1,4}", 1..120),

@@ -24,7 +24,7 @@ use crate::signal::ShutdownSignal;
 
 /// Pages that may wait to be stored. Each has at most 1,000 users, of which few are copies.
 const QUEUE: usize = 16;
-/// How often the loop looks for signals and redraws the progress.
+/// The interval at which the loop checks for signals and redraws the progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Reads an org into a checkpoint: all of it, or, for a plan, users and groups.

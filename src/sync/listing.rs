@@ -1,5 +1,5 @@
-//! What a listing is of, and how far it is: the one enum from which its request, its row in the checkpoint and the words
-//! of its errors follow.
+//! The kinds of listings and their progress: the one enum from which a listing's request, its row in the checkpoint and
+//! the words of its errors follow.
 
 use super::objects::LocalId;
 use crate::model::{GroupId, UserId};
@@ -15,17 +15,17 @@ pub type ListingId = i64;
 pub struct OpenListing {
     /// Its number.
     pub id: ListingId,
-    /// What it is of.
+    /// The kind of listing.
     pub kind: ListingKind,
     /// Path and query of the page to request next; none at the beginning.
     pub cursor: Option<String>,
     /// The rows of its earlier pages, where a resumed listing counts them.
     pub seen: Vec<RowKey>,
-    /// How far a listing sorted by id has come ([`super::ends`]).
+    /// The position that a listing sorted by id has reached ([`super::ends`]).
     pub reached: Option<Position>,
 }
 
-/// What a listing is of.
+/// The objects that a listing returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListingKind {
     /// Users.

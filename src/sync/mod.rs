@@ -27,7 +27,7 @@ pub use self::report::{DOMAIN_UNUSED, OrgReadReport, domain_unused};
 use crate::filter::Scope;
 use crate::okta::settings::PageSizes;
 
-/// What a sync reads, and how.
+/// The options for reading an org.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The users and groups to include.
@@ -44,7 +44,7 @@ pub struct Options {
     pub allow_empty: bool,
 }
 
-/// How far a sync has come.
+/// The progress of a sync.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Users read, and how many there are, if that is known.
@@ -57,9 +57,9 @@ pub struct Tally {
     pub groups_done: bool,
     /// Steps of reading memberships done and to do (members, or users whose groups are asked for); none before the plan.
     pub memberships: (u64, Option<u64>),
-    /// What the steps are.
+    /// The unit of the steps.
     pub unit: &'static str,
-    /// What is being waited for.
+    /// The reason for waiting.
     pub waiting: Option<String>,
 }
 

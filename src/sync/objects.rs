@@ -13,7 +13,7 @@ use jiff::Timestamp;
 /// The number of a user or a group within one run; users and groups count separately.
 pub type LocalId = u32;
 
-/// Where a copy came from.
+/// The source of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CopySource {
     /// A page of memberships: the members of a group, or the groups of a user.
@@ -22,15 +22,15 @@ pub enum CopySource {
     Listing,
 }
 
-/// How good a copy is: the greater wins.
+/// The quality of a copy: the greater wins.
 pub type Rank = (Option<Timestamp>, CopySource);
 
-/// What is known of an object that has a number.
+/// The facts about an object that has a number.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// The number.
     pub local_id: LocalId,
-    /// How good its copy is.
+    /// The quality of its copy.
     pub rank: Rank,
     /// True if the listing contained it.
     pub in_listing: bool,
@@ -60,7 +60,7 @@ impl<Id> Default for ObjectIndex<Id> {
     }
 }
 
-/// What to do with one more copy.
+/// The decision on one more copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyComparison {
     /// Nothing: a copy as good or better is stored, under this number.
@@ -71,7 +71,7 @@ pub enum CopyComparison {
     First,
 }
 
-/// What became of a copy that was stored.
+/// The result of storing a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upserted {
     /// The object's number.

@@ -1,4 +1,4 @@
-//! Whose token reads the org: one request a run, whose response the checkpoint keeps for the parts that resume it.
+//! The owner of the token: one request per run, whose response the checkpoint keeps for the parts that resume it.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +21,11 @@ pub enum TokenOwner {
 }
 
 impl TokenOwner {
-    /// Asks Okta.
+    /// Requests the owner from Okta.
     ///
     /// # Errors
-    /// Returns an error if Okta rejects the token, if it is unavailable, or if the run is interrupted. A refusal to show the
-    /// user is no error.
+    /// Returns an error if Okta rejects the token, if it is unavailable, or if the run is interrupted. A refusal to
+    /// show the user is not an error.
     pub fn read(client: &Client) -> Result<Self, Error> {
         Ok(match probe::owner_if_visible(client)? {
             Ok(user) => Self::User {

@@ -21,7 +21,7 @@ use crate::text::{hex, number};
 pub struct Read {
     /// The users, groups and memberships.
     pub checkpoint: Checkpoint,
-    /// How they were read.
+    /// The report of how they were read.
     pub report: OrgReadReport,
 }
 
@@ -53,17 +53,17 @@ pub struct Assembled {
 /// A snapshot in its final form, under a temporary name.
 #[derive(Debug)]
 pub struct Packed {
-    /// What the snapshot contains about its run.
+    /// The run metadata of the snapshot.
     pub metadata: RunMetadata,
-    /// How many users, groups and memberships it contains.
+    /// The numbers of users, groups and memberships.
     pub counts: Counts,
     /// The size of the file, in bytes.
     pub bytes: u64,
     /// The SHA-256 of the file, in lowercase hexadecimal.
     pub sha256: String,
-    /// What limits the snapshot.
+    /// The limitations of the snapshot.
     pub warnings: Vec<Warning>,
-    /// Why it is incomplete, one line for each reason.
+    /// The reasons why it is incomplete, one line each.
     pub missing: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ pub struct Published {
 }
 
 impl Files {
-    /// Reserves the temporary names beside a target.
+    /// Reserves the temporary names next to a target.
     ///
     /// # Errors
     /// Returns an error if a file that an earlier run left cannot be removed.

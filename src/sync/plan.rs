@@ -1,11 +1,11 @@
-//! Which strategy of reading memberships costs the fewest requests; pure.
+//! Picks the strategy that reads memberships with the fewest requests; pure.
 
 use std::time::Duration;
 
 use crate::model::{Group, Learned};
 use crate::okta::settings::PageSizes;
 
-/// How memberships are requested to be read.
+/// The strategy that the user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MembershipsBy {
     /// By the strategy that costs fewer requests.

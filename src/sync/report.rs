@@ -1,4 +1,4 @@
-//! What a run reports when it has read an org.
+//! The report of a run that has read an org.
 
 use super::plan::Strategy;
 use crate::filter::Domain;
@@ -6,12 +6,12 @@ use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
 use crate::snapshot::Warning;
 
-/// What a run read, apart from what the checkpoint holds.
+/// The results of reading an org, apart from what the checkpoint contains.
 #[derive(Debug)]
 pub struct OrgReadReport {
-    /// How memberships were read, or would be.
+    /// The strategy with which memberships were read, or would be.
     pub strategy: Strategy,
-    /// How users were listed.
+    /// The method with which users were listed.
     pub users_listed_by: UserListMethod,
     /// Different users in the listing; unknown where only possible matches were asked for.
     pub users_seen: Option<u64>,
@@ -33,26 +33,26 @@ pub struct OrgReadReport {
     pub groups_vanished: u64,
     /// Okta's count of Everyone.
     pub everyone_reported: Option<u64>,
-    /// Whether a deprovisioned user was seen to be in Everyone.
+    /// True if a deprovisioned user was found in Everyone.
     pub deprovisioned_in_everyone: Option<bool>,
-    /// How many requests reading memberships by group takes.
+    /// The number of requests to read memberships by group.
     pub group_requests: u64,
-    /// How many requests reading memberships by user takes.
+    /// The number of requests to read memberships by user.
     pub user_requests: u64,
-    /// What to know about the snapshot.
+    /// The limitations of the snapshot.
     pub warnings: Vec<Warning>,
-    /// Why it is incomplete, if it is: one line a reason.
+    /// The reasons why it is incomplete, one line each; empty if it is complete.
     pub missing: Vec<String>,
     /// Domains of the scope in which no user was met. Of a run that was interrupted this is about its last part only.
     pub domains_unmet: Vec<Domain>,
-    /// What it cost, with what it had cost before it was interrupted.
+    /// The cost, including that of the parts before an interruption.
     pub cost: Cost,
 }
 
 /// The code of a warning about a domain of the scope.
 pub const DOMAIN_UNUSED: &str = "domain_unused";
 
-/// A domain that nobody is in is often a typing error.
+/// Returns the warning about a domain without users, which is often a typing error.
 pub fn domain_unused(domain: &str) -> Warning {
     Warning {
         code: DOMAIN_UNUSED.to_owned(),

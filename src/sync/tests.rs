@@ -1,4 +1,4 @@
-//! The user list in parallel, against the server over HTTP: nobody is lost, whenever they were created.
+//! Reads the user list in parallel from the server over HTTP: no user is lost, whenever they were created.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

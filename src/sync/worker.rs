@@ -2,8 +2,8 @@
 //!
 //! - Workers share only the index of users, which they only read.
 //! - A page is one event, with its rows and the cursor of the next page: the engine stores both or neither.
-//! - A worker may sit in a read for as long as `--timeout`, and nobody waits for it. After an error or a signal the engine
-//!   drops the queues and returns, and the process ends without the workers.
+//! - A worker may be blocked in a read for as long as `--timeout`, and nothing waits for it. After an error or a signal
+//!   the engine drops the queues and returns, and the process ends without the workers.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use crate::okta::settings::PageSizes;
 use crate::okta::wire::{self, Malformed};
 use crate::okta::{Client, Error};
 
-/// What a worker does.
+/// The tasks of a worker.
 #[derive(Debug)]
 pub(super) enum Task {
     /// Reads a listing from its cursor on.
     List(OpenListing),
     /// Reads one user by id.
     RefetchUser(UserId),
-    /// Looks whether any user is visible: to a search, or in the plain list.
+    /// Checks whether any user is visible: to a search, or in the plain list.
     LookForAnyUser { plain: bool },
 }
 
-/// Which listing a page belongs to, and the cursor of the page after it; none at the end.
+/// The listing that a page belongs to, and the cursor of the page after it; none at the end.
 #[derive(Debug)]
 pub(super) struct PageCommit {
     pub listing: ListingId,
@@ -69,9 +69,9 @@ pub(super) struct MemberPage {
     pub in_scope: Vec<UserRow>,
     /// All rows, for a run that resumes the listing; none on the last page.
     pub rows: Vec<RowSummary>,
-    /// How many different members the listing has returned so far.
+    /// The number of different members that the listing has returned so far.
     pub distinct: u64,
-    /// How many of them are new on this page.
+    /// The number of them that are new on this page.
     pub new: u64,
     /// True if it has as many rows as were requested.
     pub is_full: bool,
@@ -86,7 +86,7 @@ pub(super) struct UserGroupsPage {
     pub rows: Vec<Group>,
 }
 
-/// What a worker reports.
+/// The reports of a worker.
 #[derive(Debug)]
 pub(super) enum Event {
     Users(UserPage),
@@ -119,7 +119,7 @@ pub(super) enum Event {
     Failed(anyhow::Error),
 }
 
-/// Why a list of users ended before its last page.
+/// The reason why a list of users ended before its last page.
 #[derive(Debug)]
 pub(super) enum UserListEnd {
     /// The engine stopped it.
@@ -128,7 +128,7 @@ pub(super) enum UserListEnd {
     Refused(Error),
 }
 
-/// Why the memberships of a group or a user ended before their last page.
+/// The reason why the memberships of a group or a user ended before their last page.
 #[derive(Debug)]
 pub(super) enum MembershipsEnd {
     /// The group or user was deleted.
@@ -137,7 +137,7 @@ pub(super) enum MembershipsEnd {
     Forbidden(Error),
 }
 
-/// What every worker has.
+/// The parts that all workers share.
 pub(super) struct Shared {
     pub client: Arc<Client>,
     pub scope: Scope,

@@ -23,7 +23,7 @@ use crate::okta::settings::{Connection, Proxy};
 use crate::okta::wire;
 use crate::text;
 
-/// What is sent.
+/// The kind of request to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verb {
     Get { lean: bool },
@@ -41,7 +41,7 @@ impl Verb {
     }
 }
 
-/// How one attempt failed.
+/// The failure of one attempt.
 pub(super) struct AttemptError {
     pub(super) problem: String,
     pub(super) outcome: ResponseClass,
@@ -57,7 +57,7 @@ pub(super) struct AttemptError {
     pub(super) unsent: bool,
     /// The error to end with, if a retry is of no use.
     pub(super) last: Option<Box<Error>>,
-    /// How long the server asks to wait.
+    /// The time that the server asks to wait.
     pub(super) retry_after: Option<Duration>,
     /// True if a host name could not be resolved.
     pub(super) unresolved: bool,

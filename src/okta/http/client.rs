@@ -45,19 +45,19 @@ impl MembershipOp {
     }
 }
 
-/// What became of a change that was sent.
+/// The result of a change that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeResponse {
-    /// Okta says that it is made.
+    /// Okta confirmed the change.
     Answered {
         /// Okta's id of the request.
         request_id: Option<String>,
     },
     /// It was refused, but not by Okta: what a proxy passed on before it refused is unknown.
     Doubtful(Error),
-    /// Nobody knows whether it was made.
+    /// The response was lost: the change may have been made or not.
     Lost {
-        /// What happened to the answer.
+        /// The reason why there is no response.
         problem: String,
         /// Okta's id of the request, if an answer carried one.
         request_id: Option<String>,
@@ -71,13 +71,13 @@ pub struct Client {
     turns: Turns,
 }
 
-/// How often an unknown name is looked up: the pauses between take two seconds at most.
+/// The number of times that an unknown host is looked up: the pauses between take two seconds at most.
 const ATTEMPTS_TO_RESOLVE: u32 = 3;
-/// How often a 403 to a GET is retried: Okta sends some for reads that it permits.
+/// The number of times that a 403 to a GET is retried: Okta sends some for reads that it permits.
 const FORBIDDEN_RETRIES: u32 = 2;
 /// With less time than this before the deadline, no change is sent any more.
 const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
-/// How often a request was sent, and how often that failed for another reason than a limit.
+/// The numbers of times that a request was sent, and that it failed for another reason than a limit.
 #[derive(Debug, Default)]
 struct Tries {
     sent: u32,
@@ -176,8 +176,9 @@ impl Client {
 
     /// Sends a change until Okta responds, or until its outcome is unknown.
     ///
-    /// It is sent again only if Okta itself says that it was not made: limits and locks. Whether a repeated change is harmless
-    /// is not documented (docs/okta-api.md, Changes to a membership), so the caller checks what a lost response meant.
+    /// The request is retried only if Okta itself reports that the change was not made: limits and locks. Whether a
+    /// repeated change is harmless is not documented (docs/okta-api.md, Changes to a membership), so the caller checks
+    /// what a lost response meant.
     ///
     /// # Errors
     /// See [`Error`]; then the change was not made.

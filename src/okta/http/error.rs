@@ -1,4 +1,4 @@
-//! What can go wrong with a request, as far as somebody branches on it.
+//! The failures of a request that some caller tells apart.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::signal::Interrupted;
 
-/// Which request an error is about: method and path, without the query, whose cursor nobody can read.
+/// The request of an error: method and path, without the query, whose cursor means nothing to a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// `GET`, `PUT` or `DELETE`.
@@ -22,7 +22,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// An answer that says no, and would say it again.
+/// A refusal, which a retry would only repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// The request.
@@ -85,7 +85,7 @@ impl fmt::Display for ApiError {
     }
 }
 
-/// Why a request has no answer.
+/// A request without a usable response.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -97,13 +97,13 @@ pub enum Error {
     Unavailable {
         /// The request.
         call: Call,
-        /// How the last attempt failed.
+        /// The failure of the last attempt.
         problem: String,
-        /// How many there were.
+        /// The number of attempts.
         attempts: u32,
         /// The status of the last answer, if there was one.
         status: Option<u16>,
-        /// True if the answer took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
+        /// True if the response took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
         too_slow: bool,
         /// Okta's id of the last answer.
         request_id: Option<String>,
@@ -121,7 +121,7 @@ pub enum Error {
     Deadline {
         /// The request that was to be sent.
         call: Call,
-        /// What would have had to be waited for.
+        /// The wait that would have been needed.
         waiting: Option<String>,
     },
     /// A redirect, which is not followed: the token stays here.
@@ -143,7 +143,7 @@ pub enum Error {
     Certificate {
         /// The request.
         call: Call,
-        /// What TLS says.
+        /// The explanation of the TLS library.
         problem: String,
     },
     /// A proxy that lets nothing through until it is set up otherwise.
@@ -151,7 +151,7 @@ pub enum Error {
     Proxy {
         /// The request.
         call: Call,
-        /// What the proxy answered.
+        /// The response of the proxy.
         problem: String,
     },
     /// A listing that would never end, or leads elsewhere.
@@ -159,10 +159,10 @@ pub enum Error {
     Paging {
         /// The request.
         call: Call,
-        /// What is wrong with the next page.
+        /// The problem with the next page.
         problem: String,
     },
-    /// A signal came, by its number.
+    /// A signal arrived, with this number.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
     /// No client can be made.
@@ -179,13 +179,13 @@ impl Error {
         }
     }
 
-    /// Returns whether Okta says that the object is not there. Any other 404 is a wrong address, or a proxy's.
+    /// Returns whether Okta reports that the object does not exist. Any other 404 is a wrong address, or a proxy's.
     pub fn is_gone(&self) -> bool {
         self.status() == Some(404) && self.code() == Some("E0000007")
     }
 
-    /// Returns whether another request for the same may do better: this one takes Okta too long, or its pages lead
-    /// nowhere.
+    /// Returns whether a different request for the same data may succeed: this one takes Okta too long, or its pages
+    /// lead nowhere.
     pub fn is_about_the_request(&self) -> bool {
         matches!(
             self,

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::okta::order::Position;
 
-/// Why a `Link` header does not lead on.
+/// The problem with a `Link` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadLink {
     /// It cannot be read, so it may hide the next page. The response is malformed, and a retry may bring a better one.
@@ -142,7 +142,7 @@ pub fn is_page_of(first: &str, position: &str) -> bool {
     url.is_some() && path(first) == path(position)
 }
 
-/// How many rows a page was asked for, where the request says.
+/// Returns the number of rows that a page was requested with, if the request contains it.
 pub fn rows_asked(url: &Url) -> Option<u64> {
     url.query_pairs()
         .find(|(name, _)| name == "limit")
@@ -160,11 +160,11 @@ fn is_next(parameter: &str) -> bool {
     })
 }
 
-/// The smallest page that is asked for.
+/// The smallest page that is requested.
 const SMALLEST: u64 = 10;
 
-/// The same page at half the size, or none where that would be below 10: what a page that timed out is asked for
-/// again with (docs/okta-api.md, Groups).
+/// Returns the request for half of a page that timed out (docs/okta-api.md, Groups), or none if that were fewer than 10
+/// rows.
 pub fn halved(path_and_query: &str) -> Option<String> {
     let (path, query) = path_and_query.split_once('?')?;
     let mut halved = false;
@@ -208,14 +208,14 @@ impl RowKey {
     }
 }
 
-/// What a listing has to know about a row that it does not keep.
+/// What a listing keeps of a row that is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowSummary {
-    /// Which row.
+    /// The key of the row.
     pub key: RowKey,
     /// True if it is a user who is not deprovisioned.
     pub active: bool,
-    /// Where its id stands among all ids, where that is of use.
+    /// The position of its id among all ids, where that is of use.
     pub position: Option<Position>,
 }
 

@@ -1,4 +1,4 @@
-//! What a proxy answers, where the HTTP library does not tell.
+//! Reads the response of a proxy, which the HTTP library does not return.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -8,8 +8,8 @@ use crate::okta::settings::Proxy;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The status with which a proxy refuses a tunnel to a host, if it can be found out. Sends nothing but the host's name;
-/// where the proxy takes TLS or a password it is not asked.
+/// Returns the status with which a proxy refuses a tunnel to a host, if it can be found out. Sends nothing but the
+/// host's name. A proxy that requires TLS or a password is not asked.
 pub(super) fn status_of_tunnel(proxy: &Proxy, host: &str, port: u16) -> Option<u16> {
     if proxy.url.scheme() != "http" || !proxy.url.username().is_empty() {
         return None;

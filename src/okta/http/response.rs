@@ -70,7 +70,7 @@ pub(in crate::okta) fn request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Reads to the end. The clock is ours, since blocking reqwest starts its own anew at each read.
+/// Reads the body to its end. It has a clock of its own, since blocking reqwest restarts its clock at each read.
 pub(super) fn read_body(
     response: &mut reqwest::blocking::Response,
     begun: Instant,

@@ -1,4 +1,4 @@
-//! Whose turn it is to send: the clock, the lock and the waiting around the decisions of [`pace`](super::pace).
+//! Gives threads their turn to send: the clock, the lock and the waiting around the decisions of [`pace`](super::pace).
 //!
 //! Only this file sleeps. All threads of a run share one [`Turns`], and nothing else.
 
@@ -10,10 +10,10 @@ use super::pace::{Bucket, Pacing, Permit, ResponseClass, Signals, Standing, Tick
 use crate::okta::settings::Connection;
 use crate::signal::ShutdownSignal;
 
-/// How often a sleeping thread checks for a signal.
+/// The interval at which a sleeping thread checks for a signal.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a run cost so far.
+/// The cost of a run so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Requests sent, retries included.
@@ -22,7 +22,7 @@ pub struct Cost {
     pub retries: u64,
     /// Waits for a rate limit; several threads that wait for one bucket wait once.
     pub waits: u64,
-    /// How long these were.
+    /// The total time of these waits.
     pub waited: Duration,
     /// The time that responses took, added up.
     pub answering: Duration,
@@ -56,7 +56,7 @@ pub(super) struct Turns {
 /// Permission to send one request.
 pub(super) struct Turn {
     ticket: Ticket,
-    /// When it was given.
+    /// The time at which it was given.
     pub(super) sent: Instant,
 }
 
@@ -155,7 +155,7 @@ impl Turns {
     /// Waits until a request of this bucket may be sent.
     ///
     /// # Errors
-    /// A signal, the deadline, or a limit that never lets a request through.
+    /// Returns an error for a signal, at the deadline, or if a limit never lets a request through.
     pub(super) fn wait(&self, call: &Call, bucket: Bucket) -> Result<Turn, Error> {
         let mut state = self.state();
         let mut held = false;

@@ -10,7 +10,7 @@ use crate::okta::http::page::RowSummary;
 use crate::okta::http::{Client, Error, PageRequest};
 use crate::okta::wire::{self, Malformed};
 
-/// A user by id or login, or nobody. Okta also answers to a short login, and to `me`: the caller compares.
+/// Returns a user by id or login. Okta also accepts a short login, and `me`: the caller compares.
 ///
 /// # Errors
 /// See [`Error`].
@@ -21,8 +21,9 @@ pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
     one(client, target, wire::user)
 }
 
-/// Users with this text as an attribute, ignoring case. Okta reads them from an index that lags. Where Okta will not
-/// search, by `filter`, to which case counts: as typed and in lower case (docs/okta-api.md, Users).
+/// Returns the users with this text as an attribute, ignoring case. Okta reads them from an index that lags. Where Okta
+/// rejects the search, `filter` replaces it, to which case counts: as typed and in lower case (docs/okta-api.md,
+/// Users).
 ///
 /// # Errors
 /// See [`Error`].
@@ -53,7 +54,7 @@ pub fn users_by(
     }
 }
 
-/// A group by id with its size, or none.
+/// Returns a group by id, with its size.
 ///
 /// # Errors
 /// See [`Error`].
@@ -64,8 +65,9 @@ pub fn group(client: &Client, id: &str) -> Result<Option<Group>, Error> {
     one(client, target + "?expand=stats", wire::one_group)
 }
 
-/// Groups of this name, without case, with their sizes. Okta reads them from an index that lags. Where Okta will not
-/// search, by `q`: groups whose name starts like this, of which it gives 300 at most (docs/okta-api.md, Groups).
+/// Returns the groups of this name, ignoring case, with their sizes. Okta reads them from an index that lags. Where
+/// Okta rejects the search, `q` replaces it: groups whose name starts like this, of which it returns 300 at most
+/// (docs/okta-api.md, Groups).
 ///
 /// # Errors
 /// See [`Error`].
@@ -107,10 +109,10 @@ pub fn groups_like(client: &Client, part: &str) -> Result<Vec<Group>, Error> {
     first_of(client, target, group_rows)
 }
 
-/// How many users or groups are read for suggestions: one page.
+/// The most users or groups that are read for suggestions: one page.
 const SUGGESTIONS: u64 = 200;
 
-/// All group rules.
+/// Returns all group rules.
 ///
 /// # Errors
 /// See [`Error`].
@@ -163,7 +165,7 @@ fn pages_of<T>(
     Ok(found)
 }
 
-/// One object, or none where Okta says that there is none. Any other 404 is a wrong address.
+/// Reads one object; none if Okta reports that it does not exist. Any other 404 is a wrong address.
 fn one<T>(
     client: &Client,
     target: String,
@@ -182,7 +184,7 @@ fn one<T>(
     }
 }
 
-/// A path under `/api/v1`, its parts encoded; none where a part could not stand for itself.
+/// Returns a path under `/api/v1` with its parts encoded; none if a part is empty or means another folder.
 pub(in crate::okta) fn path(parts: &[&str]) -> Option<String> {
     if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
         return None;
@@ -195,7 +197,7 @@ pub(in crate::okta) fn path(parts: &[&str]) -> Option<String> {
     Some(url.path().to_owned())
 }
 
-/// A text in Okta's search language (docs/okta-api.md, Users).
+/// Quotes a text for Okta's search language (docs/okta-api.md, Users).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,6 +1,6 @@
-//! What is done to the body of a response before it is parsed.
+//! Repairs and checks the body of a response before it is parsed.
 
-/// The body of a response with every half of a surrogate pair that stands alone replaced by U+FFFD. A text that was cut
+/// Returns the body of a response with U+FFFD in the place of every lone half of a surrogate pair. Text that was cut
 /// off in the middle of a character has one, and a strict parser refuses it. The client does this to every body.
 pub(in crate::okta) fn repaired(body: Vec<u8>) -> Vec<u8> {
     let has_half = body
@@ -33,9 +33,9 @@ pub(super) const MOST_ELEMENTS: usize = 1_000_000;
 /// Okta's rows are nested five deep.
 const DEEPEST: usize = 64;
 
-/// Checks, before anything is built from a body, that it holds no more than twice the rows that were requested (a page
-/// may repeat those of the page before), and no more values and
-/// levels than any row of Okta's: a few compressed bytes could otherwise take gigabytes as parsed values.
+/// Checks, before anything is built from a body, that it has no more than twice the rows that were requested (a page
+/// may repeat those of the page before), and no more values and levels than any row of Okta's: a few compressed bytes
+/// could otherwise take gigabytes as parsed values.
 pub(in crate::okta) fn check_bounds(body: &[u8], rows_asked: Option<u64>) -> Result<(), Unbounded> {
     let most_rows = rows_asked.map_or(MOST_ROWS, |rows| rows.max(LEAST_ROWS) * 2);
     let (mut depth, mut elements, mut rows) = (0_usize, 0_usize, 1_u64);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Malformed, is_id, no_id, parsed};
 use crate::model::{self, GroupId, Profile};
 
-/// A group on its own.
+/// Reads a single group.
 ///
 /// # Errors
 /// Returns an error if the body is not an object with an id.
@@ -15,7 +15,7 @@ pub fn one_group(body: &[u8]) -> Result<model::Group, Malformed> {
     group(object).ok_or_else(|| no_id(0))
 }
 
-/// The groups of a page.
+/// Reads the groups of a page.
 ///
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.

@@ -21,7 +21,7 @@ pub use user::{User, user, users};
 
 use super::role::Role;
 
-/// An answer that is not what Okta promises. The request is sent again: proxies and broken connections do this.
+/// A response that is not what Okta documents. The request is retried: proxies and broken connections cause this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
@@ -31,7 +31,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// The admin roles of a user: all of them, there are no pages (docs/okta-api.md, Admin roles).
+/// Reads the admin roles of a user: all of them, there are no pages (docs/okta-api.md, Admin roles).
 ///
 /// # Errors
 /// Returns an error if the body is not an array of objects.
@@ -48,7 +48,7 @@ pub fn roles(body: &[u8]) -> Result<Vec<Role>, Malformed> {
     Ok(rows.iter().map(role).collect())
 }
 
-/// The name of the company whose org this is, if it has one.
+/// Reads the name of the org's company, if it has one.
 ///
 /// # Errors
 /// Returns an error if the body is not an object.
@@ -64,7 +64,8 @@ fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
     serde_json::from_slice(body).map_err(|error| not_promised(&error))
 }
 
-/// Ids are 20 letters and digits; what is accepted is anything that can stand in a path as it is.
+/// Returns whether a text can be an id. Ids are 20 letters and digits; anything that can stand in a path as it is
+/// counts.
 fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100
@@ -83,7 +84,7 @@ fn no_id(row: usize) -> Malformed {
     Malformed(format!("row {} of the answer has no id", row + 1))
 }
 
-/// What Okta says of an error: its code, and its words with the causes.
+/// Reads an error of Okta's: its code, and its message with the causes.
 pub fn refusal(body: &[u8]) -> (Option<String>, Option<String>) {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
         return (None, None);

@@ -13,13 +13,13 @@ pub struct Rule {
     pub id: String,
     /// The name.
     pub name: String,
-    /// True if it is at work.
+    /// True if the rule is active.
     pub active: bool,
-    /// The groups that it fills.
+    /// The groups that it adds users to.
     pub groups: Vec<GroupId>,
 }
 
-/// The group rules of a page.
+/// Reads the group rules of a page.
 ///
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
@@ -47,7 +47,7 @@ pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
     rows.iter().enumerate().map(to_rule).collect()
 }
 
-/// How many group rules a page holds.
+/// Returns the number of group rules on a page.
 ///
 /// # Errors
 /// Returns an error if the body is not an array.

@@ -47,12 +47,12 @@ struct Mail<'a> {
 }
 
 impl User<'_> {
-    /// The id; checked when the page was read.
+    /// Returns the id, which was checked when the page was read.
     pub fn id(&self) -> &str {
         self.id.get().unwrap_or_default()
     }
 
-    /// When the user last changed.
+    /// Returns the time of the last change.
     pub fn last_updated(&self) -> Option<Timestamp> {
         self.last_updated.time()
     }
@@ -62,10 +62,10 @@ impl User<'_> {
         self.status.get() == Some(model::User::DEPROVISIONED)
     }
 
-    /// Hands the addresses to a decision about the scope.
+    /// Passes the addresses to a decision about the scope.
     ///
     /// # Errors
-    /// A profile that cannot be read.
+    /// Returns an error if the profile cannot be read.
     pub fn with_addresses<T>(
         &self,
         decide: impl FnOnce(Addresses<'_>) -> T,
@@ -90,10 +90,10 @@ impl User<'_> {
         }))
     }
 
-    /// The whole user.
+    /// Returns the complete user.
     ///
     /// # Errors
-    /// A profile that cannot be read.
+    /// Returns an error if the profile cannot be read.
     pub fn to_model(&self) -> Result<model::User, Malformed> {
         Ok(model::User {
             id: UserId::from(self.id()),
@@ -109,7 +109,7 @@ impl User<'_> {
     }
 }
 
-/// A profile; one that is no object has no attributes.
+/// Reads a profile; one that is not an object has no attributes.
 fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
     match serde_json::from_str(raw.get()) {
         Ok(Value::Object(profile)) => Ok(profile),
@@ -118,7 +118,7 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
     }
 }
 
-/// The users of a page.
+/// Reads the users of a page.
 ///
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
@@ -133,7 +133,7 @@ pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
     }
 }
 
-/// A user on its own.
+/// Reads a single user.
 ///
 /// # Errors
 /// Returns an error if the body is not an object with an id.

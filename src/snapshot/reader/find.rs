@@ -56,8 +56,8 @@ impl Reader {
     }
 
     /// Returns the groups that a text refers to: by id, by exact name, or by the id of Baton's entitlement
-    /// (`group:ID:member`). If there is none, returns those whose names differ from it in case only. In the order of
-    /// ids.
+    /// (`group:ID:member`). If there is none, returns those whose names differ from it in case only. They are sorted by
+    /// id.
     ///
     /// # Errors
     /// Returns an error if the file is damaged, or if more than 100 groups match.

@@ -30,7 +30,7 @@ use crate::okta::read::UserListMethod;
 /// The pages of a run, and how far it is. The file is the caller's to remove.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// How far the run is, apart from its pages. Stored by [`Checkpoint::save`].
+    /// The progress of the run, apart from its pages. Stored by [`Checkpoint::save`].
     pub progress: RunProgress,
     db: Connection,
     pending: bool,
@@ -43,7 +43,7 @@ pub struct Checkpoint {
 const COMMIT_AT_LATEST: Duration = Duration::from_millis(100);
 /// And at least this long, even if no other page waits to be stored.
 const COMMIT_AT_EARLIEST: Duration = Duration::from_millis(15);
-/// How often committed pages are synced to the disk.
+/// The interval at which committed pages are synced to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Checkpoint {
@@ -86,7 +86,7 @@ impl Checkpoint {
     /// Opens the checkpoint of an earlier run; none if that run ended before it created the tables.
     ///
     /// # Errors
-    /// Returns an error that says why the checkpoint cannot be used.
+    /// Returns an error with the reason if the checkpoint cannot be used.
     pub fn open(path: &Path) -> anyhow::Result<Option<Self>> {
         let db = Self::connect(path)?;
         let is_empty = "select count(*) = 0 from sqlite_master";

@@ -18,7 +18,7 @@ pub struct UserCopy {
     pub user: User,
     /// The profile's JSON, keys sorted.
     pub profile: String,
-    /// How the user is in scope; `None` if this copy is not.
+    /// The address that puts the user in scope; `None` if this copy is not.
     pub matched_by: Option<MatchedBy>,
 }
 

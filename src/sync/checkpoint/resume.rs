@@ -1,4 +1,4 @@
-//! Whether a run may resume a checkpoint, and what it resumes; pure.
+//! Decides whether a run may resume a checkpoint, and what it resumes; pure.
 //!
 //! Only what decides the content must be equal: the org, the scope, the strategy, the program and the credentials (another
 //! token may see another part of the org). And the checkpoint must be recent: pages of yesterday and of today do not add
@@ -22,7 +22,7 @@ use crate::sync::plan::Strategy;
 use crate::sync::{Options, TokenOwner};
 use crate::text::span;
 
-/// What a run and the checkpoint that it resumes must have in common.
+/// The settings that a run and the checkpoint that it resumes must share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumeKey {
     origin: String,
@@ -59,32 +59,32 @@ impl ResumeKey {
     }
 }
 
-/// How far a run is, apart from its pages.
+/// The progress of a run, apart from its pages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunProgress {
-    /// What a run must have in common with this one to resume it.
+    /// The settings that a run must share with this one to resume it.
     pub key: ResumeKey,
-    /// When the run started, as the snapshot will record it; tests fix it.
+    /// The start of the run, as the snapshot will record it; tests fix it.
     pub started_at: Timestamp,
-    /// When the run started by the clock.
+    /// The start of the run by the clock.
     pub began_at: Timestamp,
-    /// When this was last stored.
+    /// The time of the last save.
     pub saved_at: Timestamp,
-    /// How often the run was interrupted and resumed.
+    /// The number of times that the run was interrupted and resumed.
     pub interruptions: u64,
     /// The requests and waits so far.
     pub cost: Cost,
-    /// Whose token it is; none before Okta was asked.
+    /// The owner of the token; none before Okta has returned it.
     pub token_owner: Option<TokenOwner>,
-    /// How users are listed; none before the run has begun to.
+    /// The method to list users; none before the run has begun to.
     pub users_listed_by: Option<UserListMethod>,
-    /// Whether any user is visible, where that had to be requested.
+    /// True if any user is visible; none if that was not requested.
     pub any_user_visible: Option<bool>,
     /// True if reading from both ends was tried; it is tried once.
     pub both_ends_tried: bool,
-    /// Whether deprovisioned users are in Everyone, once a response showed it.
+    /// True if deprovisioned users are in Everyone; none before a response showed it.
     pub deprovisioned_in_everyone: Option<bool>,
-    /// How memberships are read, once that is decided.
+    /// The strategy for memberships, once it is decided.
     pub strategy: Option<Strategy>,
 }
 
@@ -160,7 +160,7 @@ fn would_repeat(error: &anyhow::Error) -> bool {
     })
 }
 
-/// How long after its start a run can be resumed.
+/// The time after its start for which a run can be resumed.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns why the requested run cannot resume a checkpoint; none if it can.

@@ -17,7 +17,7 @@ pub(in crate::sync) struct GroupPhase {
     /// Groups in scope, each by the copy that counts, until their members are read.
     pub to_read: HashMap<LocalId, Group>,
     pub done: bool,
-    /// How many requests reading memberships by group takes; known at the end of the list.
+    /// The number of requests to read memberships by group; known at the end of the list.
     pub requests: u64,
     /// Okta's count of Everyone.
     pub everyone_members: Option<u64>,

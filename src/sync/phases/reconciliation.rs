@@ -1,6 +1,6 @@
-//! What is checked once all listings are done: whether deprovisioned users are in Everyone, users whose copies contradict
-//! each other, and users who entered the scope during the run. Each step may start requests; the next follows when they
-//! have ended.
+//! Checks what is uncertain once all listings are done: whether deprovisioned users are in Everyone, users whose copies
+//! contradict each other, and users who entered the scope during the run. Each step may start requests; the next
+//! follows when they have ended.
 
 use std::collections::HashSet;
 

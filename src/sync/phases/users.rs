@@ -1,8 +1,9 @@
 //! The list of users: by which method it is read, and what follows when Okta refuses one.
 //!
-//! Where secondary emails do not count, a search for the possible matches. Otherwise a search for all users by one cursor:
-//! two from both ends take over from it where that is worth it ([`ends`]), and it takes over from them if they fail. If
-//! Okta refuses to search, the plain lists. Rows are identified by id, so pages read by one method stay valid for the next.
+//! If secondary emails are ignored, one search returns the possible matches. Otherwise a search for all users is read
+//! by one cursor. Two cursors from both ends take over from it where that is worth it ([`ends`]), and it takes over
+//! from them if they fail. If Okta rejects searches, the plain lists are read. Rows are identified by id, so pages read
+//! by one method stay valid for the next.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ use crate::sync::objects::CopySource;
 use crate::sync::worker::{Task, UserListEnd, UserPage};
 use crate::text;
 
-/// How many plain lists there are: the deprovisioned users, all others, and the deprovisioned ones again.
+/// The number of plain lists: the deprovisioned users, all others, and the deprovisioned ones again.
 const PLAIN_LISTS: u64 = 3;
 
 /// The phase that lists users.
@@ -32,17 +33,17 @@ pub(in crate::sync) struct UserPhase {
     pub method: UserListMethod,
     /// All rows, in scope or not.
     pub rows: HashSet<RowKey>,
-    /// How many of them are not deprovisioned.
+    /// The number of them that are not deprovisioned.
     pub not_deprovisioned: u64,
     pub done: bool,
-    /// Whether any user is visible, where that had to be requested.
+    /// True if any user is visible; none if that was not requested.
     pub any_user_visible: Option<bool>,
     pub both_ends_tried: bool,
     /// Listings of users that have not ended.
     open: usize,
     /// The single cursor, while it is read or another method may return to it.
     cursor: Option<Cursor>,
-    /// How far the cursors from both ends are.
+    /// The positions of the cursors from both ends.
     ends: Ends,
     plain_lists_started: u64,
     /// True if the last page of a list of all users was full: the list may have been cut short.
@@ -338,7 +339,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Returns whether any user is visible, where a search returned none.
+    /// Handles the response that shows whether any user is visible, after a search returned none.
     pub fn on_any_user_visible(
         &mut self,
         plain: bool,
@@ -469,7 +470,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Gives the two cursors up, and resumes the one that they took over from. Rows are merged by id.
+    /// Gives up the two cursors, and resumes the one that they took over from. Rows are merged by id.
     fn return_to_cursor(&mut self, why: &str, context: &mut Context<'_>) -> anyhow::Result<()> {
         if self.method != UserListMethod::BothEnds {
             return Ok(());

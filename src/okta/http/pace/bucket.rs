@@ -3,8 +3,8 @@
 use super::headers::Signals;
 use super::{MAX_WAIT, Moment, WaitReason};
 
-/// What Okta counts together. Where two of these share a bucket, its headers tell both (docs/okta-api.md, Rate limits:
-/// sources disagree).
+/// The requests that Okta counts together. Where two of these share a bucket, its headers describe both
+/// (docs/okta-api.md, Rate limits: sources disagree).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bucket {
     /// The user list.
@@ -17,7 +17,7 @@ pub enum Bucket {
     Groups,
     /// One group.
     Group,
-    /// All the rest.
+    /// All other requests.
     Other,
 }
 
@@ -32,7 +32,7 @@ impl Bucket {
         Self::Other,
     ];
 
-    /// The bucket of a path.
+    /// Returns the bucket of a path.
     pub fn of(path: &str) -> Self {
         let Some(rest) = path.strip_prefix("/api/v1/") else {
             return Self::Other;
@@ -49,7 +49,7 @@ impl Bucket {
         }
     }
 
-    /// What people call it.
+    /// Returns the name that messages use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
@@ -77,7 +77,7 @@ pub(super) struct BucketState {
     /// Requests of our own in this window, in flight included.
     pub(super) used: u64,
     pub(super) in_flight: u64,
-    /// True if an answer came since the bucket, or its last wait, began.
+    /// True if a response has arrived since the bucket, or its last wait, began.
     pub(super) known: bool,
     pub(super) hold: Option<(Moment, WaitReason)>,
     pub(super) waiting_since: Option<Moment>,

@@ -12,7 +12,7 @@ pub(super) struct Clock {
     /// Seconds since 1970 at moment zero.
     zero: f64,
     seen: bool,
-    /// What answers said that differ, and how many in a row did.
+    /// A differing time of recent responses, and the number of responses in a row that agree on it.
     odd: Option<(f64, u32)>,
 }
 

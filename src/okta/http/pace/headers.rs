@@ -1,4 +1,4 @@
-//! What the headers of a response contain for pacing.
+//! Reads what the headers of a response contain for pacing.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use reqwest::header::HeaderMap;
 
 use super::STALL_LIMIT;
 
-/// What an answer says of its bucket and of the server's clock.
+/// The state of a bucket and of the server's clock, according to one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// Requests a window.
+    /// Requests per rate-limit window.
     pub limit: Option<u64>,
     /// Requests left in this window.
     pub remaining: Option<u64>,
-    /// When the window ends, seconds since 1970.
+    /// The end of the window, in seconds since 1970.
     pub reset: Option<u64>,
     /// The server's clock, seconds since 1970.
     pub date: Option<u64>,
-    /// How long the server asks to wait.
+    /// The time that the server asks to wait.
     pub retry_after: Option<Duration>,
 }
 
@@ -45,7 +45,7 @@ impl Signals {
     }
 }
 
-/// A number without its fraction.
+/// Parses a number and drops its fraction.
 fn whole_number(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -61,8 +61,8 @@ fn seconds_of_date(headers: &HeaderMap, name: &str) -> Option<u64> {
     u64::try_from(time.as_second()).ok()
 }
 
-/// How long a `Retry-After` header asks to wait: in seconds, or until a date by the server's own clock (RFC 9110,
-/// 10.2.3). A wait that is longer than a run has patience for is nonsense, and counts as absent.
+/// Returns the time that a `Retry-After` header asks to wait: in seconds, or until a date by the server's own clock
+/// (RFC 9110, 10.2.3). A wait longer than any run would wait is nonsense, and counts as absent.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("retry-after")?.to_str().ok()?;
     let seconds = whole_number(text).or_else(|| {

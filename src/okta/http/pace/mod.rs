@@ -1,8 +1,9 @@
-//! When a request may go, and when a failed one goes again; pure: time and chance are handed in.
+//! Decides when a request may be sent; pure: time and chance are passed in.
 //!
-//! Okta counts requests in windows of about a minute, a bucket at a time, and says with each answer how many are left
-//! and when the window ends, by its own clock (docs/okta-api.md, Rate limits). So a lane a bucket:
-//! - The first request of a bucket, and the first after each wait, goes alone; its answer says where the bucket stands.
+//! Okta counts the requests of each bucket in windows of about a minute. Each response contains how many are left and
+//! when the window ends, by Okta's clock (docs/okta-api.md, Rate limits). So each bucket has a state of its own:
+//! - The first request of a bucket, and the first after each wait, is sent alone; its response shows the state of the
+//!   bucket.
 //! - A run uses at most its share (`--max-api-capacity` percent) of a window, and stops when what is left, less what is
 //!   in flight, is down to the rest: runs that share a bucket together leave that rest free.
 //! - A wait ends when the window does by the server's clock, or after 75 s, when one request asks how it stands.
@@ -26,77 +27,77 @@ pub use retry::{ATTEMPTS, backoff, is_retryable, wants_smaller_page};
 /// Time since the client was made.
 pub type Moment = Duration;
 
-/// How a request ended, as far as pacing goes.
+/// The result of a request, as far as pacing is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseClass {
-    /// An answer, of whatever status but 429 and 5xx.
+    /// A response of any status except 429 and 5xx.
     Useful,
     /// 429.
     Limited,
     /// A status of 5xx.
     ServerError,
-    /// No answer.
+    /// No response.
     Lost,
 }
 
-/// Why a request waits.
+/// The reason why a request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// For another request in flight: to learn where the bucket stands, or because enough are under way.
+    /// Another request in flight will show the state of the bucket, or enough are in flight.
     Turn,
     /// The run's share of the window is used up.
     Share,
-    /// Okta said that the limit is reached.
+    /// Okta reported that the limit is reached.
     Limit,
-    /// Okta said that too many requests are under way at once.
+    /// Okta reported too many requests at once.
     Busy,
 }
 
-/// Whether a request may go.
+/// The decision on whether a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Permit {
     /// Now.
     Go,
     /// Not before this moment, or, without one, not before another request ends.
     Wait {
-        /// When to ask again.
+        /// The time to ask again.
         until: Option<Moment>,
-        /// For what.
+        /// The reason.
         why: WaitReason,
     },
-    /// Nothing useful came through this bucket for this long: give up.
+    /// This bucket has had no useful response for this long: give up.
     Stuck(Duration),
 }
 
-/// Where a bucket stands.
+/// The state of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Which.
+    /// The bucket.
     pub bucket: Bucket,
     /// Requests a window.
     pub limit: u64,
-    /// Requests left in this window, for everybody who shares the bucket.
+    /// Requests left in this window, for all clients that share the bucket.
     pub remaining: Option<u64>,
-    /// When the window ends, seconds since 1970 by the server's clock.
+    /// The end of the window, in seconds since 1970 by the server's clock.
     pub reset: Option<u64>,
-    /// Requests a window that this run may send.
+    /// Requests per window that this run may send.
     pub share: u64,
 }
 
-/// A request that was let go.
+/// A request in flight.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
     bucket: Bucket,
     sent: Moment,
 }
 
-/// Longest wait before asking how things stand: a window and a little (docs/okta-api.md, Rate limits).
+/// The longest wait before one request checks the state: a window and a little (docs/okta-api.md, Rate limits).
 const MAX_WAIT: Duration = Duration::from_secs(75);
-/// Without a useful answer for this long, a bucket is given up.
+/// A bucket without a useful response for this long is given up.
 const STALL_LIMIT: Duration = Duration::from_secs(600);
-/// Good answers that bring one worker back.
+/// The number of useful responses that bring one worker back.
 const GOOD_FOR_ONE_MORE: u32 = 100;
-/// Where every bucket stands.
+/// The pacing of a run: the state of every bucket, of the workers and of the server's clock.
 #[derive(Debug)]
 pub struct Pacing {
     capacity: u64,
@@ -110,8 +111,8 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// A run that may use `capacity` percent of each limit with `workers` requests at once; `local` is this machine's
-    /// clock in seconds since 1970, for as long as the server's is not known.
+    /// Returns the pacing of a run that may use `capacity` percent of each limit with `workers` requests at once;
+    /// `local` is this machine's clock in seconds since 1970, which counts until the server's is known.
     pub fn new(capacity: u8, workers: usize, local: f64) -> Self {
         Self {
             capacity: u64::from(capacity),
@@ -125,12 +126,12 @@ impl Pacing {
         }
     }
 
-    /// Requests a window, where an answer said so.
+    /// Returns the number of requests per window, if a response contained it.
     pub fn limit(&self, bucket: Bucket) -> Option<u64> {
         self.lanes[bucket.lane()].limit
     }
 
-    /// Where a bucket stands, as far as its answers told.
+    /// Returns the state of a bucket, if a response showed it.
     pub fn standing(&self, bucket: Bucket) -> Option<Standing> {
         let lane = &self.lanes[bucket.lane()];
         let limit = lane.limit?;
@@ -143,17 +144,17 @@ impl Pacing {
         })
     }
 
-    /// How many requests a run may send in a window of this limit.
+    /// Returns the number of requests that a run may send in a window of this limit.
     pub fn share(&self, limit: u64) -> u64 {
         (limit.saturating_mul(self.capacity) / 100).max(1)
     }
 
-    /// The server's clock in seconds since 1970, where it is known.
+    /// Returns the server's time in seconds since 1970, if it is known.
     pub fn server_time(&self, now: Moment) -> Option<f64> {
         self.clock.is_set().then(|| self.clock.at(now))
     }
 
-    /// Returns whether a request may go now. If so, say [`Pacing::sent`].
+    /// Decides whether a request may be sent now. If so, the caller calls [`Pacing::sent`].
     pub fn request_permit(&mut self, bucket: Bucket, now: Moment) -> Permit {
         let share = |limit| self.share(limit);
         let mut lane = self.lanes[bucket.lane()];
@@ -206,7 +207,7 @@ impl Pacing {
         permit
     }
 
-    /// Notes that a request goes.
+    /// Records that a request is sent.
     pub fn sent(&mut self, bucket: Bucket, now: Moment) -> Ticket {
         self.in_flight += 1;
         let lane = &mut self.lanes[bucket.lane()];
@@ -215,7 +216,7 @@ impl Pacing {
         Ticket { bucket, sent: now }
     }
 
-    /// Notes how a request ended. `jitter` is a number from 0 to 1, by chance.
+    /// Records how a request ended. `jitter` is a random number from 0 to 1.
     pub fn ended(
         &mut self,
         ticket: Ticket,

@@ -1,11 +1,11 @@
-//! Which failed requests are sent again, and after which pause.
+//! Decides which failed requests are retried, and after which pause.
 
 use std::time::Duration;
 
-/// Attempts at a request that fails without being refused.
+/// The most attempts at a request that fails without being refused.
 pub const ATTEMPTS: u32 = 8;
 
-/// The pause after this many failed attempts: 0.5 s doubling to 30 s, and by chance down to half of that.
+/// Returns the pause after this many failed attempts: 0.5 s doubling to 30 s, and by chance down to half of that.
 pub fn backoff(attempts: u32, jitter: f64) -> Duration {
     Duration::from_secs_f64(doubling(0.5, attempts, 30.0) * (0.5 + jitter / 2.0))
 }
@@ -14,7 +14,7 @@ pub(super) fn doubling(first: f64, times: u32, most: f64) -> f64 {
     (first * f64::from(2u32.saturating_pow(times.saturating_sub(1).min(16)))).min(most)
 }
 
-/// Returns whether the same request may be answered otherwise next time (docs/okta-api.md, Errors).
+/// Returns whether the same request may succeed later (docs/okta-api.md, Errors).
 pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
     match status {
         501 => false,
@@ -24,7 +24,7 @@ pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
     }
 }
 
-/// Returns whether the answer says that a page took too long to make, so that half of it may work (docs/okta-api.md,
+/// Returns whether a status means that a page took too long to make, so that half of it may work (docs/okta-api.md,
 /// Users and Groups).
 pub fn wants_smaller_page(status: u16) -> bool {
     matches!(status, 500 | 504)
