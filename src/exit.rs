@@ -7,7 +7,7 @@ use crate::sync::checkpoint::resume::{UnusableCheckpoint, Unwritable};
 use crate::{atomic_file, config, okta, snapshot};
 
 impl Exit {
-    /// The number that the shell sees.
+    /// Returns the number that the shell sees.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -25,7 +25,7 @@ impl Exit {
         }
     }
 
-    /// The word in the JSON of a failure.
+    /// Returns the word in the JSON of a failure.
     pub fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -89,7 +89,7 @@ pub fn is_resumable(error: &anyhow::Error) -> bool {
     !error.is::<UnusableCheckpoint>() && !error.is::<Unwritable>()
 }
 
-/// The request id of the answer that ended the run, if one did: what Okta's support asks for.
+/// Returns the request id of the response that ended the run, if there is one: Okta's support asks for it.
 pub fn request_id(error: &anyhow::Error) -> Option<&str> {
     error
         .chain()

@@ -122,8 +122,8 @@ impl Domain {
         })
     }
 
-    /// A search for everyone whose email or login may be in this domain, in Okta's language. `co` matches anywhere, so it
-    /// finds others too.
+    /// Returns a search, in Okta's language, for all users whose email or login may be in this domain. `co` matches
+    /// anywhere, so it finds others too.
     pub fn search(&self) -> String {
         let before = if self.subdomains { '.' } else { '@' };
         let texts = self.spellings().map(|name| format!("{before}{name}"));
@@ -138,8 +138,8 @@ impl Domain {
     }
 }
 
-/// The host of an address: what follows its last `@`, without spaces and dots at the end. Of `Name <a@b>`, the address is
-/// what stands in the brackets.
+/// Returns the host of an address: the text after its last `@`, without spaces and dots at the end. Of `Name <a@b>`,
+/// the address is the part in the brackets.
 fn host_of(address: &str) -> Option<&str> {
     let address = address.trim_end();
     let address = match address
@@ -206,7 +206,7 @@ pub enum MatchedBy {
 }
 
 impl MatchedBy {
-    /// The word in the snapshot.
+    /// Returns the word in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -215,7 +215,7 @@ impl MatchedBy {
         }
     }
 
-    /// The address that a word in a snapshot names.
+    /// Returns the address that a word in a snapshot means.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Email, Self::Login, Self::SecondEmail]
             .into_iter()
@@ -243,7 +243,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The scope of some domains (sorted, each once) and, if given, a text in the names of groups.
+    /// Returns the scope of some domains (sorted, each once) and, if given, a text in the names of groups.
     pub fn new(
         mut domains: Vec<Domain>,
         skip_secondary: bool,
@@ -258,12 +258,12 @@ impl Scope {
         }
     }
 
-    /// The domains, sorted.
+    /// Returns the domains, sorted.
     pub fn domains(&self) -> &[Domain] {
         &self.domains
     }
 
-    /// The whole scope as one text: equal for equal scopes.
+    /// Returns the whole scope as one text: equal for equal scopes.
     pub fn to_text(&self) -> String {
         let domains: Vec<String> = self.domains.iter().map(ToString::to_string).collect();
         let name = self.group_name.as_ref().map(ToString::to_string);
@@ -275,7 +275,7 @@ impl Scope {
         self.skip_secondary
     }
 
-    /// The text that names of groups must contain.
+    /// Returns the text that group names must contain.
     pub fn group_name(&self) -> Option<&NameFilter> {
         self.group_name.as_ref()
     }
@@ -288,7 +288,8 @@ impl Scope {
             .map(|(_, by)| by)
     }
 
-    /// For each domain that one of a user's addresses is in: its place among the domains, and the first such address.
+    /// Returns, for each domain that one of a user's addresses is in, its place among the domains, and the first such
+    /// address.
     pub fn domains_of(&self, addresses: Addresses<'_>) -> Vec<(usize, MatchedBy)> {
         let addresses = self.counted(addresses);
         let domains = self.domains.iter().enumerate();
@@ -302,7 +303,7 @@ impl Scope {
             .collect()
     }
 
-    /// The addresses that count, in the order in which they do.
+    /// Returns the addresses that count, in order of precedence.
     fn counted<'a>(&self, addresses: Addresses<'a>) -> [(Option<&'a str>, MatchedBy); 3] {
         let second_email = addresses.second_email.filter(|_| !self.skip_secondary);
         [
@@ -312,9 +313,9 @@ impl Scope {
         ]
     }
 
-    /// A search that finds everyone who may be in scope, in Okta's language, where there is one: `co` knows email and
-    /// login, and no secondary email (docs/okta-api.md, Users). It finds more than the scope holds, since it matches
-    /// anywhere.
+    /// Returns a search, in Okta's language, that finds all users who may be in scope, if there is one: `co` searches
+    /// email and login, but no secondary email (docs/okta-api.md, Users). It finds more than the scope has, since it
+    /// matches anywhere.
     pub fn prefilter(&self) -> Option<String> {
         if !self.skip_secondary {
             return None;
@@ -353,8 +354,8 @@ fn folded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Lower case, letter by letter: `str::to_lowercase` looks at the neighbours of a Greek sigma, so that a text might not
-/// be found in a longer one.
+/// Returns the text in lower case, letter by letter: `str::to_lowercase` considers the neighbors of a Greek sigma, so
+/// that a text might not be found in a longer one.
 fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }

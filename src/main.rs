@@ -103,7 +103,7 @@ fn fail(error: &anyhow::Error, console: &Console) -> Exit {
     exit
 }
 
-/// What clap says: help and version are data, the rest is one line like every other error.
+/// Prints clap's message: help and version are data, anything else is one line like every other error.
 fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     if !error.use_stderr() {
         // A closed stdout is no failure.

@@ -22,7 +22,7 @@ impl std::fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// A mask for this token.
+    /// Returns a mask for this token.
     pub fn of(token: &SecretString) -> Self {
         let token = token.expose_secret().as_bytes();
         Self((token.len() >= SHORTEST).then(|| Finder::new(token).into_owned()))
@@ -84,7 +84,7 @@ pub fn holds_a_token(text: &str) -> bool {
     words(text).any(is_token)
 }
 
-/// A text with a mask in the place of every word that looks like a token.
+/// Returns a text with a mask in the place of every word that looks like a token.
 pub fn without_tokens(text: &str) -> String {
     let tokens = words(text).filter(|word| is_token(word));
     tokens.fold(text.to_owned(), |text, token| text.replace(token, "***"))
@@ -98,7 +98,7 @@ fn is_token(word: &str) -> bool {
     (word.starts_with("00") && word.len() >= 30) || (word.len() >= 40 && !word.contains('-'))
 }
 
-/// A value of a setting as a message may show it: quoted, or masked where it looks like a token or holds one.
+/// Returns a value of a setting as a message may show it: quoted, or masked if it looks like a token or contains one.
 pub fn shown(value: &str) -> String {
     if holds_a_token(value) {
         "\"***\"".to_owned()

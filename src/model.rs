@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// The attributes of a user or a group: every key that Okta sent, nulls kept, keys in byte order, numbers as written.
 pub type Profile = Map<String, Value>;
 
-/// Makes a type of its own for an id, so that a user's id cannot stand where a group's belongs.
+/// Defines a type of its own for an id, so that a user's id cannot stand where a group's belongs.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -21,7 +21,7 @@ macro_rules! id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The id as Okta writes it; compared and sorted byte for byte.
+            /// Returns the id as Okta writes it; ids are compared and sorted byte for byte.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -114,22 +114,22 @@ impl User {
         }
     }
 
-    /// An attribute, where it is a text that is not empty.
+    /// Returns an attribute if it is a text that is not empty.
     pub fn text(&self, key: &str) -> Option<&str> {
         text(&self.profile, key)
     }
 
-    /// The login; usually an email, but an org may relax that.
+    /// Returns the login; usually an email, but an org may relax that.
     pub fn login(&self) -> Option<&str> {
         self.text("login")
     }
 
-    /// The primary email.
+    /// Returns the primary email.
     pub fn email(&self) -> Option<&str> {
         self.text("email")
     }
 
-    /// The secondary email, often a private one.
+    /// Returns the secondary email, often a private one.
     pub fn second_email(&self) -> Option<&str> {
         self.text("secondEmail")
     }
@@ -184,17 +184,17 @@ pub struct Group {
 }
 
 impl Group {
-    /// An attribute, where it is a text that is not empty.
+    /// Returns an attribute if it is a text that is not empty.
     pub fn text(&self, key: &str) -> Option<&str> {
         text(&self.profile, key)
     }
 
-    /// The name; Okta requires one, but nothing here depends on it.
+    /// Returns the name; Okta requires one, but nothing here depends on it.
     pub fn name(&self) -> Option<&str> {
         self.text("name")
     }
 
-    /// The description.
+    /// Returns the description.
     pub fn description(&self) -> Option<&str> {
         self.text("description")
     }
@@ -241,7 +241,7 @@ impl Learned {
         Self::Forbidden,
     ];
 
-    /// The word in the snapshot.
+    /// Returns the word in the snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Listed => "listed",
@@ -252,7 +252,7 @@ impl Learned {
         }
     }
 
-    /// The way that a word in a snapshot names.
+    /// Returns the source that a word in a snapshot means.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|way| way.as_str() == word)
     }

@@ -42,7 +42,7 @@ pub struct ExitError {
 }
 
 impl ExitError {
-    /// A change is refused.
+    /// Returns the failure of a refused change.
     pub fn refused(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Refused,
@@ -50,7 +50,7 @@ impl ExitError {
         }
     }
 
-    /// A guard of ours stopped the run.
+    /// Returns the failure of a run that a guard stopped.
     pub fn guard(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Guard,

@@ -47,7 +47,7 @@ impl ShutdownSignal {
     /// Fails once a signal has arrived.
     ///
     /// # Errors
-    /// [`Interrupted`].
+    /// Returns [`Interrupted`] if a signal has arrived.
     pub fn check(&self) -> Result<(), Interrupted> {
         self.received()
             .map_or(Ok(()), |number| Err(Interrupted(number)))

@@ -16,8 +16,8 @@ pub fn one_line(error: &anyhow::Error) -> String {
     clean(&text).into_owned()
 }
 
-/// A text from outside, with everything that is not to be seen made visible: control characters (also line breaks),
-/// and the marks that turn or hide text.
+/// Returns a text from outside with everything made visible that should not be obeyed or hidden: control characters
+/// (also line breaks), and the marks that turn or hide text.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -33,8 +33,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A text of JSON as it is printed: what JSON itself does not escape, but a terminal obeys or hides, is written as an
-/// escape. It can stand in strings only, and so means the same.
+/// Returns a text of JSON as it is printed: what JSON itself does not escape, but a terminal obeys or hides, is written
+/// as an escape. It can stand in strings only, and so means the same.
 pub fn json(mut text: String) -> String {
     let obeyed = |c: char| c != '\n' && is_hidden(c);
     if text.contains(obeyed) {
@@ -109,7 +109,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A number as people read it: 1,234,567.
+/// Returns a number as people read it: 1,234,567.
 pub fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -122,13 +122,13 @@ pub fn number(count: u64) -> String {
     out
 }
 
-/// A number and its noun: "1 user", "2 users".
+/// Returns a number and its noun: "1 user", "2 users".
 pub fn count(count: u64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} {noun}{s}", number(count))
 }
 
-/// A time span as people read it: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min.
+/// Returns a time span as people read it: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

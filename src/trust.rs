@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-/// The effective user, as a number.
+/// Returns the effective user, as a number.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }

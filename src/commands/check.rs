@@ -1,7 +1,7 @@
-//! `check`: does what was configured suffice for a sync, and for changes?
+//! `check`: tests whether the configuration is sufficient for a sync, and for changes.
 //!
-//! One look at each thing that these ask of Okta, at most 12 requests if none has to be sent again, GETs only. A refusal
-//! is a finding, and the looking goes on; without an answer, or with a token that is none, it ends there.
+//! It checks everything that these request from Okta once, with at most 12 requests if none has to be retried, GETs
+//! only. A refusal is a finding, and the checks continue. Without a response, or with an invalid token, they end.
 
 mod groups;
 mod report;
@@ -24,10 +24,10 @@ use crate::okta::{ApiError, Client, Error};
 use crate::signal::ShutdownSignal;
 use crate::text::number;
 
-/// Runs it.
+/// Runs `check`.
 ///
 /// # Errors
-/// A signal, and what makes a client impossible. Everything that Okta does or does not say is a finding.
+/// Returns an error for a signal, or if there can be no client. Everything that Okta returns or refuses is a finding.
 pub fn run(config: &Config, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Client::new(&config.connection, stop.clone())?;
     let mut report = Report::default();
@@ -42,11 +42,11 @@ pub fn run(config: &Config, console: &Console, stop: &ShutdownSignal) -> anyhow:
     report.print(console)
 }
 
-/// Why the looking ends early.
+/// The reason why the checks end early.
 enum Halt {
-    /// What is already in the report.
+    /// The report already contains the reason.
     Said,
-    /// An error that has to go there yet.
+    /// An error that is not in the report yet.
     Because(Error),
 }
 
@@ -69,7 +69,7 @@ fn look(config: &Config, client: &Client, report: &mut Report) -> Result<(), Hal
     changes(config, owner.as_ref(), client, report)
 }
 
-/// One request says whether this is Okta, and whose the token is.
+/// Checks with one request whether this is Okta, and reads the owner of the token.
 fn first_contact(
     config: &Config,
     client: &Client,
@@ -121,7 +121,7 @@ fn first_contact(
     owner(answer.map(|owner| owner.user), report)
 }
 
-/// The owner of the token; nothing if Okta does not show them.
+/// Reports the owner of the token, and returns the owner if Okta shows it.
 fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User>, Halt> {
     report.step = TOKEN;
     match answered(answer)? {
@@ -150,13 +150,13 @@ fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User
     }
 }
 
-/// Returns whether the server does not know the path, which means that it is not an Okta org (docs/okta-api.md,
+/// Returns whether the path is unknown to the server, which means that it is not an Okta org (docs/okta-api.md,
 /// Errors).
 fn is_no_path(refusal: &ApiError) -> bool {
     refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
 }
 
-/// How many of a page's rows; a page with others after it is no more than a sample.
+/// Returns a phrase for a part of a page's rows. A page with more pages after it is only a sample.
 fn of(part: u64, seen: u64, more: bool) -> String {
     let first = if more { "the first " } else { "" };
     format!("{} of {first}{}", number(part), number(seen))

@@ -31,10 +31,10 @@ const PAGES: PageSizes = PageSizes {
 };
 const COMMAND: &str = "demo";
 
-/// Runs it.
+/// Runs `demo`.
 ///
 /// # Errors
-/// A file that is not the demo's, and whatever can end a sync.
+/// Returns an error if the file is not the demo's, or if the sync fails.
 pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let options = Options {
         port: typed.port.unwrap_or(0),

@@ -64,7 +64,7 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     })
 }
 
-/// How messages refer to the two files.
+/// The words for the two files in messages.
 const EITHER: &str = "either snapshot";
 
 /// A snapshot that is open, and what its file was like then.

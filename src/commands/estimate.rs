@@ -20,10 +20,10 @@ use crate::sync::plan::{self, Strategy};
 use crate::sync::{DOMAIN_UNUSED, OrgReadReport, domain_unused, engine};
 use crate::text::{count, number, span};
 
-/// Reads users and groups, and says what a sync would cost.
+/// Reads users and groups, and prints what a sync would cost.
 ///
 /// # Errors
-/// Whatever ends a sync's listings; [`crate::exit`] says with which code.
+/// Returns an error that ends a sync's listings; [`crate::exit`] has its code.
 pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
@@ -47,19 +47,19 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
     Ok(Exit::Done)
 }
 
-/// What a sync would cost.
+/// The cost of a sync.
 #[derive(Debug, Serialize)]
 struct Plan {
     users: ScopeCount,
     groups: ScopeCount,
-    /// What the token's owner, users and groups cost.
+    /// The requests for the token's owner, users and groups.
     spent_requests: u64,
     by_group: Way,
     by_user: Way,
     chosen: &'static str,
-    /// What a sync costs in all.
+    /// The requests of the complete sync.
     total_requests: u64,
-    /// What to know about the snapshot that it would make.
+    /// The limitations of the snapshot that it would write.
     warnings: Vec<Warning>,
 }
 
@@ -67,8 +67,8 @@ struct Plan {
 struct Way {
     requests: u64,
     seconds: f64,
-    /// The bucket's limit and this run's share of it, requests a minute; of the user list's bucket where its own was
-    /// not asked yet.
+    /// The bucket's limit and this run's share of it, in requests per minute; of the user list's bucket if its own was
+    /// not requested yet.
     limit: Option<u64>,
     share: Option<u64>,
 }

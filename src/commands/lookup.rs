@@ -97,7 +97,7 @@ pub fn refuse_snapshot(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a file was like when it was opened.
+/// The state of a file when it was opened.
 pub struct Unchanged {
     path: PathBuf,
     /// Nothing if the file is not there; the reader reports that.

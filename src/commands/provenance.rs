@@ -1,11 +1,11 @@
-//! Who took a snapshot, where and how, as `sync` and `show` print it.
+//! Prints who took a snapshot, where and how, for `sync` and `show`.
 
 use serde::Serialize;
 
 use crate::snapshot::{Arguments, RunMetadata};
 use crate::text::clean;
 
-/// What a snapshot says about its own origin; null where nobody recorded it.
+/// The origin of a snapshot as it contains it; null if it was not recorded.
 #[derive(Debug, Serialize)]
 pub(super) struct Provenance {
     read_as_id: Option<String>,

@@ -91,7 +91,7 @@ fn text(verification: &Verification) -> String {
     text
 }
 
-/// A name as people read it.
+/// Returns a name as people read it.
 fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }

@@ -25,7 +25,7 @@ pub struct Position([u128; ORDERS]);
 const LONGEST: usize = 21;
 
 impl Position {
-    /// The position of an id; none for one that is too long, or has a character that no id has.
+    /// Returns the position of an id; none if it is too long or has a character that no id has.
     pub fn of(id: &str) -> Option<Self> {
         if id.is_empty() || id.len() > LONGEST {
             return None;
@@ -57,12 +57,12 @@ impl Position {
         ]))
     }
 
-    /// A number that grows with the position in one of the [`ORDERS`].
+    /// Returns a number that grows with the position in one of the [`ORDERS`].
     pub fn in_order(self, order: usize) -> u128 {
         self.0[order]
     }
 
-    /// As text, to be stored.
+    /// Returns the position as text, to be stored.
     pub fn to_text(self) -> String {
         let [bytes, folded] = self.0;
         format!("{bytes:x} {folded:x}")

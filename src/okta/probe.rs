@@ -27,7 +27,7 @@ pub struct Owner {
     pub by_okta: bool,
 }
 
-/// The user that the token acts for.
+/// Reads the owner of the token.
 ///
 /// # Errors
 /// See [`Error`].
@@ -49,7 +49,7 @@ pub fn owner_if_visible(client: &Client) -> Result<Result<User, ApiError>, Error
     answered(owner(client).map(|owner| owner.user))
 }
 
-/// The first page of the listing that a sync walks, the plain one where Okta refuses to search.
+/// Reads the first page of the listing that a sync uses, the plain one if Okta rejects searches.
 ///
 /// # Errors
 /// See [`Error`].
@@ -83,7 +83,7 @@ pub fn is_anybody_in(client: &Client, domain: &Domain) -> Result<bool, Error> {
     })
 }
 
-/// The first page of all groups with their sizes.
+/// Reads the first page of all groups with their sizes.
 ///
 /// # Errors
 /// See [`Error`].
@@ -91,7 +91,7 @@ pub fn groups(client: &Client, page_size: u64) -> Result<First<Group>, Error> {
     groups_where(client, page_size, &[("expand", "stats")])
 }
 
-/// The groups that Okta made itself, with their sizes; there are two or so.
+/// Reads the groups that Okta created itself, with their sizes; there are two or so.
 ///
 /// # Errors
 /// See [`Error`].
@@ -123,7 +123,7 @@ pub fn a_member(client: &Client, group: &GroupId) -> Result<(), Error> {
     })
 }
 
-/// The first page of a user's groups.
+/// Reads the first page of a user's groups.
 ///
 /// # Errors
 /// See [`Error`].
@@ -132,7 +132,7 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<First<Group>, Error> 
     first(client, ask(target), wire::groups)
 }
 
-/// The company's name.
+/// Reads the company's name.
 ///
 /// # Errors
 /// See [`Error`].
@@ -150,7 +150,7 @@ pub fn a_rule(client: &Client) -> Result<bool, Error> {
     })
 }
 
-/// The admin roles of a user.
+/// Reads the admin roles of a user.
 ///
 /// # Errors
 /// See [`Error`].

@@ -48,7 +48,7 @@ impl Fixture {
         }
     }
 
-    /// All files, in the order of their names.
+    /// Returns all files, in the order of their names.
     fn all() -> Vec<Self> {
         let mut names = BTreeSet::new();
         for group in ["recorded", "specified"] {

@@ -44,7 +44,7 @@ const HUMAN: i32 = 1;
 const ASSIGNMENT: i32 = 1;
 const LISTED_BY_CONNECTOR: i32 = 1;
 
-/// The resource types of a snapshot, in the order of their rows.
+/// Returns the resource types of a snapshot, in the order of their rows.
 pub fn resource_types() -> [ResourceType; 2] {
     let group = ResourceType {
         id: GROUP.to_owned(),
@@ -64,17 +64,17 @@ fn user_type() -> ResourceType {
     }
 }
 
-/// The entitlement that membership in a group is.
+/// Returns the id of the entitlement to be a member of a group.
 pub fn entitlement_id(group: &GroupId) -> String {
     format!("{GROUP}:{group}:{MEMBER}")
 }
 
-/// The group whose membership an entitlement's id names.
+/// Returns the id of the group in an entitlement's id.
 pub fn group_of_entitlement(id: &str) -> Option<&str> {
     id.strip_prefix("group:")?.strip_suffix(":member")
 }
 
-/// A user as a resource.
+/// Returns a user as a resource.
 pub fn user_resource(user: &User) -> Resource {
     let emails = [(user.email(), true), (user.second_email(), false)]
         .into_iter()
@@ -105,7 +105,7 @@ pub fn user_resource(user: &User) -> Resource {
     )
 }
 
-/// A group as a resource.
+/// Returns a group as a resource.
 pub fn group_resource(group: &Group) -> Resource {
     let mut profile = to_struct(&group.profile);
     let mut add = |key: &str, text: Option<&str>| {
@@ -128,7 +128,7 @@ pub fn group_resource(group: &Group) -> Resource {
     )
 }
 
-/// The entitlement of a group; it holds the whole resource, as the Go connector has it.
+/// Returns the entitlement of a group; it contains the complete resource, as the Go connector has it.
 pub fn group_entitlement(group: &Group, resource: Resource) -> Entitlement {
     let name = group.display_name();
     let immutable = (!group.is_editable()).then(|| Any::of("EntitlementImmutable", &()));
@@ -157,7 +157,8 @@ fn resource(kind: &str, id: &str, display_name: String, annotation: Any) -> Reso
     }
 }
 
-/// STAGED users cannot sign in yet, so they are disabled; what a status unknown here means is left open.
+/// Returns Baton's status for Okta's. STAGED users cannot sign in yet, so they are disabled; an unknown status is left
+/// open.
 fn status(word: Option<&str>) -> Status {
     let status = match word {
         Some("ACTIVE" | "PROVISIONED" | "PASSWORD_EXPIRED" | "RECOVERY" | "LOCKED_OUT") => ENABLED,
@@ -247,7 +248,7 @@ fn to_value(json: &Json) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// Reads a user from a resource that any connector for Okta wrote. The id comes from the row.
+/// Reads a user from a resource of any connector for Okta. The id comes from the row.
 pub fn user_of(id: UserId, resource: Resource) -> User {
     let user_trait: UserTrait = decode_trait(&resource, "UserTrait");
     let mut profile = from_struct(resource.profile.or(user_trait.profile));
@@ -304,7 +305,7 @@ pub fn user_of(id: UserId, resource: Resource) -> User {
     }
 }
 
-/// Reads a group from a resource that any connector for Okta wrote. The id comes from the row.
+/// Reads a group from a resource of any connector for Okta. The id comes from the row.
 pub fn group_of(id: GroupId, resource: Resource) -> Group {
     let group_trait: GroupTrait = decode_trait(&resource, "GroupTrait");
     let mut profile = from_struct(resource.profile.or(group_trait.profile));
@@ -333,7 +334,7 @@ pub fn group_of(id: GroupId, resource: Resource) -> Group {
     }
 }
 
-/// The trait among the annotations; an empty one where there is none, or none that can be decoded.
+/// Returns the trait among the annotations; an empty one if there is none, or none that can be decoded.
 fn decode_trait<T: Message + Default>(resource: &Resource, name: &str) -> T {
     resource
         .annotations
@@ -369,7 +370,7 @@ fn from_value(value: Value) -> Json {
     }
 }
 
-/// A whole number is written as one; every whole double below 2^63 is an `i64` exactly.
+/// Returns the number as JSON. An integer is written as one; every integral double below 2^63 is an `i64` exactly.
 fn number(double: f64) -> Json {
     if double.fract() == 0.0 && double.abs() < 9_223_372_036_854_775_808.0 {
         return Json::Number((double as i64).into());

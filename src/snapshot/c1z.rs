@@ -44,7 +44,7 @@ pub struct Packed {
 /// Writes the container of a closed database to an empty file.
 ///
 /// # Errors
-/// The database cannot be read, or the file not written.
+/// Returns an error if the database cannot be read or the file cannot be written.
 pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
     let mut database = File::open(db).map_err(Error::io(db, "open it"))?;
     let length = database.metadata().map_err(Error::io(db, "open it"))?.len();
@@ -133,8 +133,8 @@ pub(super) enum Form {
     Sqlite,
 }
 
-/// Opens a file and says how long it is. Whatever else is there is refused, and not waited for: a pipe without a writer
-/// would be for ever.
+/// Opens a file and returns its length. Refuses everything but a regular file, without waiting: a pipe without a writer
+/// would block forever.
 pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
     let file = OpenOptions::new()
         .read(true)
@@ -171,7 +171,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String), Error> {
 /// Returns the largest size of the database in a container.
 ///
 /// # Errors
-/// A container that is itself larger than any database may be, such as one that is mostly a hole.
+/// Returns an error for a container that is itself larger than any database may be, such as one that is mostly a hole.
 pub(super) fn cap(path: &Path) -> Result<u64, Error> {
     let (_, length) = open(path)?;
     if length > MAX_DATABASE {
@@ -227,11 +227,12 @@ fn not_a_snapshot(path: &Path, why: &str) -> Error {
 
 /// Unpacks a container into an empty file and returns how many bytes the database has: 0 if the container is empty.
 ///
-/// The database is left in a state that can be opened anywhere: its two version bytes say "no WAL", and no WAL
-/// travels in a container.
+/// The database is left in a state that can be opened anywhere: its two version bytes mean "no WAL", and no WAL is
+/// stored in a container.
 ///
 /// # Errors
-/// Whatever is wrong with the container, a database longer than `cap`, or a file that cannot be read or written.
+/// Returns an error if the container is damaged, if the database is longer than `cap`, or if a file cannot be read or
+/// written.
 pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
     match form(path)? {
         Form::C1z => {}
@@ -295,7 +296,7 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
     }
 }
 
-/// zstd has no codes that reach us, so its words decide between its errors.
+/// Returns the error that zstd's message means: its codes are not available here.
 fn unpack_error(path: &Path, source: io::Error) -> Error {
     if source.kind() == io::ErrorKind::UnexpectedEof {
         return Error::damaged(path, "it ends too early");
@@ -352,7 +353,7 @@ mod tests {
         bytes
     }
 
-    /// Not a database, but it starts like one and has the version bytes of one without WAL.
+    /// Returns bytes that start like a database, with the version bytes of one without WAL.
     fn database(length: usize) -> Vec<u8> {
         let mut bytes = SQLITE_MAGIC.to_vec();
         bytes.extend([16, 0, 1, 1]);

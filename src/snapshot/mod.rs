@@ -151,7 +151,7 @@ pub struct Counts {
     pub others: BTreeMap<String, u64>,
 }
 
-/// The id of a run: the second it was started in, and 16 bytes that depend on nothing but what is given here.
+/// Returns the id of a run: the second of its start, and 16 bytes that depend only on the arguments.
 pub fn sync_id(origin: &str, scope_text: &str, started_at: Timestamp) -> String {
     let mut hash = Sha256::new();
     for part in [origin, scope_text, &started_at.as_nanosecond().to_string()] {

@@ -235,7 +235,7 @@ pub fn grant_into(
     put(out, 3, grant_id); // Grant.id
 }
 
-/// The bytes of a field with a tag below 16 and so many bytes of content.
+/// Returns the length of a field with a tag below 16 and so many bytes of content.
 fn len_field(content: usize) -> usize {
     1 + prost::length_delimiter_len(content) + content
 }

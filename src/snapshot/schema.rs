@@ -100,7 +100,7 @@ create unique index idx_assets_external_sync_v1 on v1_assets (external_id, sync_
 create unique index idx_session_store_sync_key_v1 on v1_connector_sessions (sync_id, key);
 ";
 
-/// The tables for people and SQL tools.
+/// Returns the SQL of the tables for people and SQL tools.
 pub fn plain_tables() -> String {
     [
         create_table::<UserRow>(),
@@ -112,7 +112,7 @@ pub fn plain_tables() -> String {
     .concat()
 }
 
-/// The SQL that makes a table.
+/// Returns the SQL that creates a table.
 pub fn create_table<T: Table>() -> String {
     let columns: Vec<String> = T::COLUMNS
         .iter()
@@ -121,7 +121,7 @@ pub fn create_table<T: Table>() -> String {
     format!("create table {} (\n{}\n);\n", T::NAME, columns.join(",\n"))
 }
 
-/// The SQL that inserts a row, given the values of all columns.
+/// Returns the SQL that inserts a row, given the values of all columns.
 pub fn insert_into<T: Table>() -> String {
     let marks = vec!["?"; T::COLUMNS.len()].join(", ");
     format!("insert into {} values ({marks})", T::NAME)

@@ -149,7 +149,7 @@ fn database(path: &Path, users: &[User], groups: &[Written], memberships: &[(&st
     writer.finish(&metadata(&run), &[], &[warning()]).unwrap();
 }
 
-/// A folder with the usual snapshot in it, as `a.db` and as `a.c1z`.
+/// Returns a folder with the usual snapshot in it, as `a.db` and as `a.c1z`.
 fn written() -> (TempDir, PathBuf, PathBuf) {
     let folder = TempDir::new().unwrap();
     let (db, c1z) = (folder.path().join("a.db"), folder.path().join("a.c1z"));
@@ -170,7 +170,7 @@ fn memberships(reader: &Reader) -> Result<Lines, Error> {
     query.rows()?.map(line).collect()
 }
 
-/// Everything that can be read.
+/// All that a reader returns.
 type All = (Counts, Vec<Warning>, Vec<UserRow>, Vec<GroupRow>, Lines);
 
 fn everything(path: &Path) -> Result<All, Error> {

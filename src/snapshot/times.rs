@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// As Okta writes times: `2025-01-09T08:11:02.000Z`, with more than three digits only where there are more.
+/// Returns a time as Okta writes it: `2025-01-09T08:11:02.000Z`, with more than three digits only where there are more.
 pub fn rfc3339(time: Timestamp) -> String {
     let mut text = time.to_string();
     text.pop(); // Z
@@ -19,7 +19,8 @@ pub fn rfc3339(time: Timestamp) -> String {
     text
 }
 
-/// As Baton's SDK writes times: `2025-01-09 08:11:02.5`, as many digits as needed, no zone; here always UTC.
+/// Returns a time as Baton's SDK writes it: `2025-01-09 08:11:02.5`, as many digits as needed, no zone; here always
+/// UTC.
 pub fn baton(time: Timestamp) -> String {
     let mut text = time.to_string().replacen('T', " ", 1);
     text.pop(); // Z

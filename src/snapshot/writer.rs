@@ -52,7 +52,7 @@ impl Writer {
     /// Creates the database in a file that must not exist yet; no other user can read it.
     ///
     /// # Errors
-    /// The file exists already or cannot be created.
+    /// Returns an error if the file exists already or cannot be created.
     pub fn create(path: &Path, run: &Run) -> Result<Self, Error> {
         OpenOptions::new()
             .write(true)
@@ -104,7 +104,7 @@ impl Writer {
     /// Writes a user. Users come in the order of their ids.
     ///
     /// # Errors
-    /// A user out of order, one that no reader would take, or a full disk.
+    /// Returns an error for a user out of order, for one that no reader would accept, or if the disk is full.
     pub fn user(&mut self, user: &User, matched_by: MatchedBy) -> Result<(), Error> {
         if self.last_user.as_ref().is_some_and(|last| *last >= user.id) {
             return Err(self.out_of_order(format!("user {} came too late", user.id)));
@@ -135,7 +135,7 @@ impl Writer {
     /// A group whose members Okta would not show gets no entitlement, and how many members were kept is unknown.
     ///
     /// # Errors
-    /// A group out of order, one that no reader would take, or a full disk.
+    /// Returns an error for a group out of order, for one that no reader would accept, or if the disk is full.
     pub fn group(&mut self, group: &Group, members: &GroupMembers) -> Result<(), Error> {
         if self
             .last_group
@@ -184,7 +184,7 @@ impl Writer {
     /// Writes the memberships of a group. Groups come in the order of their ids, and in a group the users.
     ///
     /// # Errors
-    /// A membership out of order, or a full disk.
+    /// Returns an error for a membership out of order, or if the disk is full.
     pub fn memberships<'a>(
         &mut self,
         group: &GroupId,
@@ -254,7 +254,7 @@ impl Writer {
     /// the database. Returns the metadata as written.
     ///
     /// # Errors
-    /// RunMetadata of another run, or a full disk.
+    /// Returns an error for the metadata of another run, or if the disk is full.
     pub fn finish(
         mut self,
         metadata: &RunMetadata,
@@ -327,7 +327,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Nothing is written that no reader would take.
+    /// Returns an error if no reader would accept the value.
     fn check(&self, value: &[u8]) -> Result<(), Error> {
         if value.len() > MAX_VALUE / 2 {
             return Err(Error::value_too_big(&self.path));

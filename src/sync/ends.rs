@@ -56,7 +56,7 @@ impl Ends {
     /// Counts a page of one cursor.
     ///
     /// # Errors
-    /// [`Unsorted`]: then meeting proves nothing.
+    /// Returns [`Unsorted`] if the rows are out of order: then meeting proves nothing.
     pub fn page(&mut self, end: End, rows: &[RowSummary]) -> Result<(), Unsorted> {
         for row in rows {
             let position = row.position.ok_or(Unsorted)?;

@@ -59,7 +59,7 @@ fn unlimited() -> Options {
     }
 }
 
-/// Users created at these milliseconds, and Everyone.
+/// Returns an org of users created at these milliseconds, and Everyone.
 fn org(created: &[i64]) -> Org {
     let mut org = Org::new();
     for (number, created) in created.iter().enumerate() {
@@ -99,7 +99,7 @@ fn ids(server: &Server) -> BTreeSet<String> {
     org.users().map(|user| user.id.to_string()).collect()
 }
 
-/// So many users, created a day apart.
+/// Returns an org of so many users, created a day apart.
 fn even(users: i64) -> Org {
     org(&(0..users).map(|n| n * 86_400_000).collect::<Vec<_>>())
 }

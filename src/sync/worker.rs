@@ -218,7 +218,7 @@ impl Shared {
         event.unwrap_or_else(|error| Some(failed(error, kind.activity())))
     }
 
-    /// A send fails when the engine has returned: then the listing ends too.
+    /// Reports an event. Returns false if the engine has returned: then the listing ends too.
     fn send(&self, event: Event) -> bool {
         self.events.send(event).is_ok()
     }

@@ -27,12 +27,12 @@ pub enum Endpoint {
     Rules,
     /// `/api/v1/org`
     Org,
-    /// Everything else.
+    /// Any other path.
     Unknown,
 }
 
 impl Endpoint {
-    /// The endpoint of a path as sent, and the ids in it.
+    /// Returns the endpoint of a path as sent, and the ids in it.
     pub(crate) fn of(path: &str) -> (Self, Vec<String>) {
         let Some(rest) = path.strip_prefix("/api/v1/") else {
             return (Self::Unknown, Vec::new());

@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::org::Millis;
 
-/// What shares a limit.
+/// The requests that share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bucket {
     /// `/api/v1/users`.
@@ -16,12 +16,12 @@ pub enum Bucket {
     Groups,
     /// `/api/v1/groups/{id}`.
     Group,
-    /// Everything else.
+    /// All other requests.
     Other,
 }
 
 impl Bucket {
-    /// The bucket that an endpoint counts in.
+    /// Returns the bucket that an endpoint counts in.
     pub fn of(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::Users => Self::Users,
@@ -36,7 +36,7 @@ impl Bucket {
     }
 }
 
-/// Requests a window for each bucket; `None` is no limit.
+/// Requests per window for each bucket; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -52,7 +52,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The same for every bucket.
+    /// Returns the same limit for every bucket.
     pub const fn all(limit: Option<u64>) -> Self {
         Self {
             users: limit,
@@ -90,17 +90,17 @@ const UNLIMITED: u64 = 1_000_000;
 pub struct Window {
     /// The bucket.
     pub bucket: Bucket,
-    /// When it started, by the server's clock.
+    /// The start, by the server's clock.
     pub started: Millis,
-    /// How many requests were let through.
+    /// The number of requests that were let through.
     pub requests: u64,
-    /// How many were not.
+    /// The number of requests that were refused.
     pub refused: u64,
-    /// How many may be let through.
+    /// The limit.
     pub limit: Option<u64>,
 }
 
-/// What to do with a request, and what the headers say.
+/// The decision on a request, with the values of its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub allowed: bool,
@@ -164,7 +164,7 @@ impl Buckets {
         }
     }
 
-    /// Every window so far, in order of start.
+    /// Returns every window so far, in order of start.
     pub(super) fn windows(&self) -> Vec<Window> {
         self.windows.clone()
     }

@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 /// Milliseconds since 1970. Okta shows whole seconds, but searches by what it stores.
 pub type Millis = i64;
 
-/// Where a user stands in the order of creation: the time, then the id.
+/// The position of a user in the order of creation: the time, then the id.
 type CreatedKey = (Millis, Arc<str>);
 
-/// A time written down in a test or in the demo's data.
+/// Parses a time in a test or in the demo's data.
 ///
 /// # Panics
-/// On a text that is no RFC 3339 time: it stands in the source.
+/// Panics if the text is not an RFC 3339 time.
 pub fn at(text: &str) -> Millis {
     let time: Timestamp = text.parse().expect("a time in the source is well formed");
     time.as_millisecond()
@@ -31,17 +31,17 @@ pub struct User {
     pub id: Arc<str>,
     /// `ACTIVE`, …; anything goes.
     pub status: Cow<'static, str>,
-    /// When the user was created.
+    /// The time of creation.
     pub created: Millis,
-    /// When the user was activated.
+    /// The time of activation.
     pub activated: Option<Millis>,
-    /// When the status last changed.
+    /// The time of the last change of the status.
     pub status_changed: Option<Millis>,
-    /// When the user last signed in.
+    /// The time of the last sign-in.
     pub last_login: Option<Millis>,
-    /// When the user last changed.
+    /// The time of the last change.
     pub last_updated: Millis,
-    /// When the password was last changed.
+    /// The time of the last change of the password.
     pub password_changed: Option<Millis>,
     /// The text of a JSON object, sent as it is.
     pub profile: Box<str>,
@@ -61,7 +61,7 @@ pub struct User {
 }
 
 impl User {
-    /// An active user with this profile (the text of a JSON object).
+    /// Returns an active user with this profile (the text of a JSON object).
     pub fn new(id: &str, profile: impl Into<Box<str>>) -> Self {
         // 2024-03-01T08:00:00Z, as a number because a large org makes a million of these.
         let created = 1_709_280_000_000;
@@ -85,7 +85,7 @@ impl User {
         }
     }
 
-    /// An active user whose login is the email.
+    /// Returns an active user whose login is the email.
     pub fn with_email(id: &str, email: &str) -> Self {
         let email = Value::from(email);
         let profile = format!(
@@ -94,8 +94,8 @@ impl User {
         Self::new(id, profile)
     }
 
-    /// A user sent as exactly this text. What the server must know (status, login, email) is read out of it, if it is
-    /// there.
+    /// Returns a user that is sent as exactly this text. The server reads what it must know (status, login, email) from
+    /// it, if it is there.
     pub fn with_raw(id: &str, text: &str) -> Self {
         let mut user = Self::new(id, "{}");
         if let Ok(Value::Object(parts)) = serde_json::from_str(text)
@@ -107,14 +107,14 @@ impl User {
         user
     }
 
-    /// The same user with another status.
+    /// Sets the status.
     #[must_use]
     pub fn status(mut self, status: &'static str) -> Self {
         self.status = status.into();
         self
     }
 
-    /// The same user, last changed at another time.
+    /// Sets the time of the last change.
     #[must_use]
     pub fn updated(mut self, last_updated: Millis) -> Self {
         self.last_updated = last_updated;
@@ -126,7 +126,7 @@ impl User {
         self.status == "DEPROVISIONED"
     }
 
-    /// All attributes, out of the raw text where there is one; empty if that holds none.
+    /// Returns all attributes, from the raw text if there is one; empty if that has none.
     pub fn attributes(&self) -> Map<String, Value> {
         attributes(&self.profile, self.raw.as_deref())
     }
@@ -139,7 +139,7 @@ impl User {
     }
 }
 
-/// What a group's `_embedded.stats` says of its size.
+/// The size that a group's `_embedded.stats` contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Size {
     /// The number of members.
@@ -158,11 +158,11 @@ pub struct Group {
     pub id: Arc<str>,
     /// `OKTA_GROUP`, `APP_GROUP`, `BUILT_IN`; anything goes.
     pub kind: Cow<'static, str>,
-    /// When the group was created.
+    /// The time of creation.
     pub created: Millis,
-    /// When its profile last changed.
+    /// The time of the last change of the profile.
     pub last_updated: Millis,
-    /// When its members last changed, as Okta says.
+    /// The time of the last change of the members, according to Okta.
     pub last_membership_updated: Millis,
     /// `okta:user_group`, or AD's.
     pub object_class: Cow<'static, str>,
@@ -172,7 +172,7 @@ pub struct Group {
     pub profile: Box<str>,
     /// The size that `expand=stats` gives.
     pub size: Size,
-    /// Whether it carries an admin role; `None` leaves the flag out.
+    /// The flag for an admin role; `None` leaves it out.
     pub admin: Option<bool>,
     /// Listing the members is answered with 403.
     pub members_forbidden: bool,
@@ -184,7 +184,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A plain group that Okta manages.
+    /// Returns a plain group that Okta manages.
     pub fn new(id: &str, name: &str) -> Self {
         let created = at("2023-01-09T09:00:00Z");
         let name = Value::from(name);
@@ -206,7 +206,7 @@ impl Group {
         }
     }
 
-    /// A group sent as exactly this text; the name and the kind are read out of it, if they are there.
+    /// Returns a group that is sent as exactly this text; the name and the kind are read from it, if they are there.
     pub fn with_raw(id: &str, text: &str) -> Self {
         let mut group = Self::new(id, "");
         if let Ok(Value::Object(parts)) = serde_json::from_str(text)
@@ -218,28 +218,28 @@ impl Group {
         group
     }
 
-    /// The same group with another kind.
+    /// Sets the kind.
     #[must_use]
     pub fn kind(mut self, kind: &'static str) -> Self {
         self.kind = kind.into();
         self
     }
 
-    /// The same group with another word about its size.
+    /// Sets the size that is sent.
     #[must_use]
     pub fn size(mut self, size: Size) -> Self {
         self.size = size;
         self
     }
 
-    /// The same group with another profile (the text of a JSON object).
+    /// Sets the profile (the text of a JSON object).
     #[must_use]
     pub fn profile(mut self, profile: impl Into<Box<str>>) -> Self {
         self.profile = profile.into();
         self
     }
 
-    /// The name, once the group is stored in an org.
+    /// Returns the name, once the group is stored in an org.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
@@ -264,7 +264,7 @@ pub struct Rule {
     pub name: String,
     /// `ACTIVE`, `INACTIVE` or `INVALID`.
     pub status: String,
-    /// The condition, which nobody evaluates here.
+    /// The condition, which is not evaluated here.
     pub expression: String,
     /// The groups that it fills.
     pub groups: Vec<String>,
@@ -272,7 +272,7 @@ pub struct Rule {
     pub managed: Vec<String>,
     /// The users that it leaves alone.
     pub excluded: Vec<String>,
-    /// When it was created and last changed.
+    /// The time of creation and of the last change.
     pub created: Millis,
 }
 
@@ -281,14 +281,14 @@ pub struct Rule {
 pub struct Role {
     /// `SUPER_ADMIN`, `CUSTOM`, …; anything goes.
     pub kind: Cow<'static, str>,
-    /// What Okta's console calls it.
+    /// The name in Okta's console.
     pub label: String,
     /// `ACTIVE` or `INACTIVE`.
     pub status: Cow<'static, str>,
 }
 
 impl Role {
-    /// A role that counts.
+    /// Returns a role that counts.
     pub fn new(kind: &'static str, label: &str) -> Self {
         Self {
             kind: kind.into(),
@@ -320,14 +320,14 @@ pub struct Org {
     pub rules: Vec<Rule>,
     /// The admin roles, by the id of the user.
     pub roles: BTreeMap<Arc<str>, Vec<Role>>,
-    /// Whose token it is; without one, the first active user's.
+    /// The owner of the token; without one, the first active user.
     pub owner: Option<Arc<str>>,
     /// The company's name.
     pub company: String,
 }
 
 impl Org {
-    /// An org with nothing but Everyone.
+    /// Returns an org that contains only Everyone.
     pub fn new() -> Self {
         let mut org = Self {
             company: "Example Company".to_owned(),
@@ -337,7 +337,7 @@ impl Org {
         org
     }
 
-    /// Many users at once whose keys are set already, in id order, without memberships.
+    /// Stores many users at once whose keys are set already, in id order, without memberships.
     #[cfg(feature = "testing")]
     pub(super) fn set_users(&mut self, users: Vec<User>) {
         let keys = users.iter().map(|user| (user.created, user.id.clone()));
@@ -346,7 +346,7 @@ impl Org {
         self.users = users.collect();
     }
 
-    /// Every user, for changes that leave id, times and profile alone.
+    /// Returns every user, for changes that leave id, times and profile alone.
     #[cfg(feature = "testing")]
     pub(super) fn users_mut(&mut self) -> impl Iterator<Item = &mut User> {
         self.users.values_mut()
@@ -373,7 +373,7 @@ impl Org {
         self.groups.insert(group.id.clone(), group);
     }
 
-    /// Stores a group with these members, sorted; their users are told by the caller.
+    /// Stores a group with these members, sorted; the caller adds the group to its users.
     #[cfg(feature = "testing")]
     pub(super) fn add_group_with(&mut self, mut group: Group, members: Vec<Arc<str>>) {
         group.index();
@@ -436,7 +436,7 @@ impl Org {
         self.set(group, user, true)
     }
 
-    /// Takes a user out of a group, at once. False if there was nothing to do.
+    /// Removes a user from a group at once. Returns false if the user was not a member.
     pub fn leave(&mut self, group: &str, user: &str) -> bool {
         self.set(group, user, false)
     }
@@ -456,7 +456,7 @@ impl Org {
         }
     }
 
-    /// A change that reads show only when it is due; everything else knows it at once.
+    /// Stores a change that reads show only later; everything else shows it at once.
     pub(super) fn set_later(&mut self, group: &str, user: &str, member: bool, due: Instant) {
         let (Some(group), Some(user)) = (self.groups.get(group), self.users.get(user)) else {
             return;
@@ -477,7 +477,7 @@ impl Org {
             .retain(|change| *change.group != *group || *change.user != *user);
     }
 
-    /// What Okta does to the active rules that put a user into a group out of which somebody takes the user.
+    /// Adds a user to the exclusion lists of the active rules of a group, as Okta does when a user is removed from it.
     pub(super) fn exclude(&mut self, group: &str, user: &str) {
         let rules = self.rules.iter_mut().filter(|rule| {
             rule.status == "ACTIVE"
@@ -503,18 +503,18 @@ impl Org {
         }
     }
 
-    /// A user by id.
+    /// Returns a user by id.
     pub fn user(&self, id: &str) -> Option<&User> {
         self.users.get(id)
     }
 
-    /// A group by id.
+    /// Returns a group by id.
     pub fn group(&self, id: &str) -> Option<&Group> {
         self.groups.get(id)
     }
 
-    /// A user as a path names one: by id, by login without case, or by the part of the login before the `@`, if only one
-    /// user has it.
+    /// Returns the user that a path refers to: by id, by login without case, or by the part of the login before the
+    /// `@`, if only one user has it.
     pub fn find_user(&self, name: &str) -> Option<&User> {
         if let Some(user) = self.users.get(name) {
             return Some(user);
@@ -534,24 +534,24 @@ impl Org {
         short.next().filter(|_| short.next().is_none())
     }
 
-    /// The first group with exactly this name.
+    /// Returns the first group with exactly this name.
     pub fn find_group(&self, name: &str) -> Option<&Group> {
         self.groups
             .values()
             .find(|group| group.name() == Some(name))
     }
 
-    /// Every user, by id.
+    /// Returns every user, by id.
     pub fn users(&self) -> impl DoubleEndedIterator<Item = &User> {
         self.users.values()
     }
 
-    /// Every group, by id.
+    /// Returns every group, by id.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> {
         self.groups.values()
     }
 
-    /// The users in a range of ids.
+    /// Returns the users in a range of ids.
     pub(super) fn users_between<'a>(
         &'a self,
         range: (Bound<&str>, Bound<&str>),
@@ -559,7 +559,7 @@ impl Org {
         self.users.range::<str, _>(range).map(|(_, user)| user)
     }
 
-    /// The users in a range of creation times and, within a time, of ids.
+    /// Returns the users in a range of creation times and, within a time, of ids.
     pub(super) fn users_created(
         &self,
         range: (Bound<CreatedKey>, Bound<CreatedKey>),
@@ -568,7 +568,7 @@ impl Org {
         keys.filter_map(|(_, id)| self.users.get(id))
     }
 
-    /// The groups after an id.
+    /// Returns the groups after an id.
     pub(super) fn groups_after<'a>(
         &'a self,
         after: &str,
@@ -577,7 +577,7 @@ impl Org {
         self.groups.range::<str, _>(range).map(|(_, group)| group)
     }
 
-    /// The members of a group, as reads show them, after an id.
+    /// Returns the members of a group, as reads show them, after an id.
     pub(super) fn members_after<'a>(
         &'a self,
         group: &'a Group,
@@ -592,7 +592,7 @@ impl Org {
         Box::new(ids.iter().filter_map(|id| self.users.get(id)))
     }
 
-    /// The groups of a user, as reads show them, by id.
+    /// Returns the groups of a user, as reads show them, by id.
     pub(super) fn groups_shown<'a>(&'a self, user: &'a User) -> Vec<&'a Group> {
         let stored = user.groups.iter().filter_map(|id| self.groups.get(id));
         let mut groups: Vec<&Group> = stored.collect();
@@ -603,7 +603,7 @@ impl Org {
         groups
     }
 
-    /// How many members reads show.
+    /// Returns the number of members that reads show.
     pub(super) fn size(&self, group: &Group) -> u64 {
         let size = if group.is_everyone() {
             let users = self.users.values();
@@ -628,7 +628,7 @@ impl Org {
         }
     }
 
-    /// The ids of a group's members, sorted, delayed changes counted.
+    /// Returns the ids of a group's members, sorted, delayed changes included.
     pub fn members(&self, group: &str) -> Vec<Arc<str>> {
         let Some(found) = self.groups.get(group) else {
             return Vec::new();
@@ -651,7 +651,7 @@ impl Org {
         ids
     }
 
-    /// The user that the token acts for.
+    /// Returns the user that the token acts for.
     pub fn token_owner(&self) -> Option<&User> {
         match &self.owner {
             Some(id) => self.users.get(id),

@@ -1,4 +1,4 @@
-//! The made-up company of the demo: nobody here exists.
+//! The sample company of the demo. Its people are invented.
 //!
 //! Every oddity that an Okta org can show stands somewhere in it, once.
 
@@ -113,7 +113,7 @@ const PEOPLE: [Person; 60] = [
 const SECOND_ONLY: &str = "rosalind.a@contractor.example";
 
 impl Org {
-    /// The made-up company.
+    /// Returns the sample company.
     pub fn demo() -> Self {
         let mut org = Self::new();
         org.company = "Kestrel & Rook (made up)".to_owned();

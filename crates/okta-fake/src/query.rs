@@ -19,7 +19,7 @@ pub struct Incoming {
     pub method: String,
     /// The path as sent.
     pub path: String,
-    /// What follows the `?`, as sent.
+    /// The part after the `?`, as sent.
     pub query: String,
     /// True if the token was right.
     pub authorized: bool,
@@ -55,7 +55,8 @@ impl<'a> Query<'a> {
         self.values.get(key).map(String::as_str)
     }
 
-    /// How many rows to send, and after which; `first` sorts before every cursor of this listing.
+    /// Returns the number of rows to send, and the cursor that they follow; `first` sorts before every cursor of this
+    /// listing.
     pub fn page(&self, default: usize, cap: usize) -> Result<(usize, String), Response> {
         let limit = match self.get("limit") {
             None => default,
@@ -72,7 +73,7 @@ impl<'a> Query<'a> {
         Ok((limit.min(cap), after))
     }
 
-    /// The address of the page after a cursor (or of this one), all other parameters kept.
+    /// Returns the address of the page after a cursor (or of this one), with all other parameters.
     pub fn address(&self, base: &str, limit: usize, after: Option<&str>) -> String {
         let other = form_urlencoded::parse(self.ask.query.as_bytes())
             .filter(|(key, _)| key != "limit" && key != "after");
@@ -96,7 +97,7 @@ pub(crate) fn bad_paging() -> Response {
     )
 }
 
-/// Opaque to the client: it must follow the link and not build one.
+/// Encodes a position so that it is opaque to the client, which must follow the link and not build one.
 pub(crate) fn to_cursor(position: &str) -> String {
     let hex = position.bytes().map(|byte| format!("{byte:02x}"));
     format!("c-{}", hex.collect::<String>())

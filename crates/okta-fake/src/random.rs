@@ -20,7 +20,7 @@ impl Random {
     }
 }
 
-/// An id of 20 characters; those of one prefix sort by number.
+/// Returns an id of 20 characters; ids of one prefix sort by number.
 pub(crate) fn id(prefix: &str, number: u64, seed: u64) -> Arc<str> {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = prefix.as_bytes().to_vec();

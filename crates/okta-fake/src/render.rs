@@ -2,12 +2,12 @@
 
 use super::org::{Group, Millis, Org, Role, Rule, Size, User};
 
-/// What else a user's JSON holds.
+/// The optional parts of a user's JSON.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UserParts {
     /// `credentials`, which a header can leave out of listings.
     pub credentials: bool,
-    /// Everything that can be done to the user, which only a single GET tells.
+    /// All links to actions on the user, which only a single GET returns.
     pub all_links: bool,
 }
 

@@ -17,7 +17,7 @@ use super::response::{Response, forbidden, method_not_allowed, not_found};
 use super::search::{Bad, Operator, Place, Search};
 use super::server::{Options, Refused};
 
-/// A membership that somebody asked to change, and what came of it.
+/// A requested change of a membership, and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MembershipChange {
     /// `PUT` or `DELETE`.
@@ -97,7 +97,7 @@ fn unknown_path() -> Response {
         .unexpected("unknown path")
 }
 
-/// What every endpoint checks first. The text is what is wrong without being refused.
+/// Checks what every endpoint checks first. The text describes a problem that is not refused.
 fn admit<'a>(
     options: &Options,
     ask: &'a Incoming,
@@ -189,7 +189,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A page of rows: the first `limit` of them, and the address of the next page if there are more.
+    /// Returns a page of rows: the first `limit` of them, and the address of the next page if there are more.
     fn page<T>(
         &self,
         mut rows: impl Iterator<Item = T>,
@@ -284,7 +284,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// The users after a position, in one of four orders.
+    /// Returns the users after a position, in one of four orders.
     fn walk(
         &self,
         after: &str,
@@ -588,7 +588,7 @@ mod tests {
         rows.iter().map(id).collect()
     }
 
-    /// All ids of a walk; `between` is called after each page.
+    /// Returns all ids of a walk; `between` is called after each page.
     fn walk(
         org: &mut Org,
         options: &Options,

@@ -15,7 +15,7 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// Why this tool should not have sent the request.
+    /// The reason why this tool should not have sent the request.
     pub unexpected: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl Response {
         }
     }
 
-    /// One of Okta's errors.
+    /// Returns one of Okta's errors.
     pub(crate) fn error(status: u16, code: &str, summary: &str, causes: &[&str]) -> Self {
         let causes: Vec<_> = causes
             .iter()
@@ -55,7 +55,7 @@ impl Response {
     }
 }
 
-/// `kind` is Okta's name for it: `User`, `UserGroup`.
+/// Returns Okta's error for a missing object; `kind` is Okta's name for it: `User`, `UserGroup`.
 pub(crate) fn not_found(id: &str, kind: &str) -> Response {
     let summary = format!("Not found: Resource not found: {id} ({kind})");
     Response::error(404, "E0000007", &summary, &[])

@@ -40,7 +40,7 @@ pub(super) enum Search {
     Any(Vec<Self>),
 }
 
-/// Why a search is refused.
+/// The reason why a search is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bad {
     /// Not in the language, or not in the part that is known here.
@@ -51,7 +51,7 @@ pub(super) enum Bad {
     Date,
 }
 
-/// Where a search stands: what it may ask, and whether case counts.
+/// The place of a search, which decides what it may contain and whether case counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     UserSearch,
@@ -100,7 +100,7 @@ impl Search {
         }
     }
 
-    /// Returns whether a user answers to it.
+    /// Returns whether a user matches.
     pub(super) fn user(&self, user: &User) -> bool {
         match self {
             Self::Present => true,
@@ -121,7 +121,7 @@ impl Search {
         }
     }
 
-    /// Returns whether a group answers to it.
+    /// Returns whether a group matches.
     pub(super) fn group(&self, group: &Group) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.group(group)),
@@ -135,7 +135,8 @@ impl Search {
         }
     }
 
-    /// The creation times, both included, outside of which nobody answers to it; `None` if it does not say.
+    /// Returns the range of creation times, both ends included, outside of which no user matches; `None` if the search
+    /// has no range.
     pub(super) fn created(&self) -> Option<(Millis, Millis)> {
         match self {
             Self::Created(operator, time) => Some(match operator {
@@ -216,7 +217,7 @@ struct Parser {
 }
 
 impl Parser {
-    /// `and` binds closer than `or`.
+    /// Parses a condition; `and` binds closer than `or`.
     fn any(&mut self) -> Result<Search, Bad> {
         let first = self.all()?;
         let mut parts = vec![first];

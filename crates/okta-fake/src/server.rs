@@ -50,7 +50,7 @@ impl Default for PageCap {
     }
 }
 
-/// Which searches of users are refused.
+/// The searches of users that are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Those that use `co`.
@@ -83,18 +83,18 @@ impl RefuseSearch {
     }
 }
 
-/// How the server behaves. The default is an Okta org without surprises, as fast as the machine.
+/// The behavior of the server. The default is an Okta org without surprises, as fast as the machine.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The port; 0 takes any free one.
     pub port: u16,
     /// The token that is right.
     pub token: String,
-    /// True if requests are remembered one by one; the benchmark only counts.
+    /// True to keep every request; the benchmark only needs their number.
     pub log_requests: bool,
-    /// True if a wrong token is no reason to call a request unexpected.
+    /// True if a wrong token does not make a request unexpected.
     pub expect_unauthorized: bool,
-    /// How much the server's clock is ahead.
+    /// The time by which the server's clock is ahead.
     pub clock_offset_seconds: i64,
     /// An answer comes no sooner than this after its request.
     pub latency: Duration,
@@ -106,9 +106,9 @@ pub struct Options {
     pub link_host: Option<String>,
     /// Requests a window.
     pub limits: Limits,
-    /// How long a window is.
+    /// The length of a window.
     pub window: Duration,
-    /// How many requests may be in flight.
+    /// The largest number of requests in flight.
     pub concurrency_limit: Option<usize>,
     /// Searches that are refused.
     pub refuse_search: Option<RefuseSearch>,
@@ -126,9 +126,9 @@ pub struct Options {
     pub forbid_roles: bool,
     /// Changing a group that Okta does not manage is answered with 501 instead of 403.
     pub read_only_groups_answer_501: bool,
-    /// Removing who is no member is answered with 404 instead of 204.
+    /// Removing a user who is not a member is answered with 404 instead of 204.
     pub absent_delete_answers_404: bool,
-    /// How long reads do not show a change.
+    /// The time for which reads do not show a change.
     pub read_lag: Duration,
 }
 
@@ -168,9 +168,9 @@ pub struct Request {
     pub method: String,
     /// The path as sent.
     pub path: String,
-    /// What follows the `?`, as sent; empty without one.
+    /// The part after the `?`, as sent; empty without one.
     pub query: String,
-    /// What kind of request it is.
+    /// The kind of request.
     pub endpoint: Endpoint,
     /// The status answered; 0 until then, and if the connection was closed instead.
     pub status: u16,
@@ -180,14 +180,14 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// True if the token was right.
     pub authorized: bool,
-    /// When its head had arrived.
+    /// The time at which its head had arrived.
     pub at: Instant,
-    /// How many requests were in flight then, itself included.
+    /// The number of requests in flight at that time, this one included.
     pub in_flight: usize,
 }
 
 impl Request {
-    /// A header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let header = headers.find(|(other, _)| other == name);
@@ -218,7 +218,7 @@ pub(crate) struct Shared {
     count: AtomicU64,
     in_flight: AtomicUsize,
     stop: AtomicBool,
-    /// For how long nobody is to listen, from now on; set by a fault.
+    /// The time for which the server stops listening, from now on; set by a fault.
     pub(crate) away: Mutex<Option<Duration>>,
     /// The open connections, to be closed from outside.
     connections: Mutex<HashMap<u64, TcpStream>>,
@@ -235,7 +235,7 @@ impl Server {
     /// Starts a server for an org on loopback.
     ///
     /// # Errors
-    /// If the port is taken.
+    /// Returns an error if the port is taken.
     pub fn start(org: Org, options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         let address = listener.local_addr()?;
@@ -270,22 +270,22 @@ impl Server {
         })
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn origin(&self) -> String {
         self.shared.origin.clone()
     }
 
-    /// The token that was right at the start.
+    /// Returns the token that was valid at the start.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The org, to look at. Requests that change it wait meanwhile.
+    /// Locks the org for reading. Requests that change it wait.
     pub fn org(&self) -> RwLockReadGuard<'_, Org> {
         self.shared.org()
     }
 
-    /// The org, to change. All requests wait meanwhile.
+    /// Locks the org for changes. All requests wait.
     pub fn org_mut(&self) -> RwLockWriteGuard<'_, Org> {
         self.shared.org_mut()
     }
@@ -312,7 +312,7 @@ impl Server {
         lock(&self.shared.faults).clear();
     }
 
-    /// Every request, in order of arrival, since the last [`Server::clear_requests`].
+    /// Returns every request, in order of arrival, since the last [`Server::clear_requests`].
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.shared.requests).requests.clone()
     }
@@ -324,22 +324,22 @@ impl Server {
         log.requests.clear();
     }
 
-    /// How many requests arrived since the start.
+    /// Returns the number of requests since the start.
     pub fn count(&self) -> u64 {
         self.shared.count.load(Ordering::Relaxed)
     }
 
-    /// Every request that this tool should never send, and why.
+    /// Returns every request that this tool should never send, and why.
     pub fn unexpected(&self) -> Vec<String> {
         lock(&self.shared.unexpected).clone()
     }
 
-    /// Every change of a membership that the org answered, also those that it refused.
+    /// Returns every change of a membership that the org answered, including refused ones.
     pub fn changes(&self) -> Vec<MembershipChange> {
         lock(&self.shared.changes).clone()
     }
 
-    /// Every rate-limit window so far, in order of start.
+    /// Returns every rate-limit window so far, in order of start.
     pub fn windows(&self) -> Vec<Window> {
         lock(&self.shared.buckets).windows()
     }
@@ -413,7 +413,7 @@ struct Head {
     headers: Vec<(String, String)>,
     length: usize,
     close: bool,
-    /// A body whose length is not told cannot be skipped.
+    /// True if the body has no length in advance, so that it cannot be skipped.
     chunked: bool,
 }
 
@@ -527,7 +527,7 @@ fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>, httparse::
     Ok(Some((head, size)))
 }
 
-/// When a request arrived, and beside how many others.
+/// The time at which a request arrived, and the number of requests in flight.
 #[derive(Clone, Copy)]
 struct Arrival {
     at: Instant,

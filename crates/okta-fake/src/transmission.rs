@@ -6,7 +6,7 @@ use super::response::Response;
 #[cfg(feature = "testing")]
 use super::testing::send::OddSending;
 
-/// How the bytes of a response are sent.
+/// The way in which the bytes of a response are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Sending {
     #[default]
@@ -21,7 +21,7 @@ pub(crate) struct Transmission {
     pub response: Response,
     /// Limit, remaining and reset.
     pub limits: Vec<(&'static str, String)>,
-    /// How many seconds the `Date` header is off.
+    /// The seconds by which the `Date` header is off.
     pub date_offset: i64,
     pub delay: Duration,
     pub sending: Sending,

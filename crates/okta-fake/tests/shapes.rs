@@ -29,7 +29,8 @@ const HEADERS: [&str; 8] = [
     "X-Rate-Limit-Reset",
 ];
 
-/// What the sample server sends and no fixture has, and why it may: a kind of object, the place, the type.
+/// Parts that the sample server sends and no fixture has, with the reason why it may: a kind of object, the place, the
+/// type.
 const EXCEPTIONS: [(&str, &str, Type, &str); 2] = [
     (
         "user",
@@ -112,7 +113,7 @@ fn case(request: impl Into<String>, kind: &'static str, fixtures: &'static [&'st
     }
 }
 
-/// The fixtures that have the types of a kind of object: those of all endpoints that return it.
+/// Returns the fixtures that have the types of a kind of object: those of all endpoints that return it.
 fn of_kind(kind: &str) -> &'static [&'static str] {
     match kind {
         "user" => &[
@@ -210,7 +211,7 @@ impl Response {
         headers.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// Which of the headers in [`HEADERS`] it has.
+    /// Returns those of the headers in [`HEADERS`] that it has.
     fn names(&self) -> BTreeSet<&str> {
         let known = |name: &&str| HEADERS.contains(name);
         self.headers
@@ -335,12 +336,12 @@ impl Shape {
     }
 }
 
-/// The attribute of a profile that a place belongs to.
+/// Returns the attribute of a profile that a place belongs to.
 fn attribute(place: &str) -> Option<&str> {
     place.strip_prefix("profile.")?.split(['.', '[']).next()
 }
 
-/// What of a response differs from the fixtures. Exceptions that it needs go to `used`.
+/// Returns the differences of a response from the fixtures. Exceptions that it needs go to `used`.
 fn differences(
     case: &Case,
     response: &Response,
@@ -405,7 +406,7 @@ fn differences(
     found
 }
 
-/// The headers whose values do not have the form of the recorded ones. The unit test below applies it to these.
+/// Returns the headers whose values do not have the form of the recorded ones. The unit test below applies it to these.
 fn malformed_headers(response: &Response) -> Vec<String> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_request_id = |text: &str| {
@@ -445,8 +446,8 @@ fn malformed_headers(response: &Response) -> Vec<String> {
     found
 }
 
-/// The path, the names of the parameters, and the relation of a link in the form of the recorded ones: one per line, with
-/// `+` for a space.
+/// Returns the path, the names of the parameters, and the relation of a link in the form of the recorded ones: one per
+/// line, with `+` for a space.
 fn link(value: &str) -> Option<(String, BTreeSet<String>, String)> {
     let (address, relation) = value.strip_prefix('<')?.split_once(">; rel=\"")?;
     let relation = relation.strip_suffix('"')?;
@@ -462,7 +463,7 @@ fn link(value: &str) -> Option<(String, BTreeSet<String>, String)> {
     Some((path.to_owned(), names.collect(), relation.to_owned()))
 }
 
-/// The links of a response: by relation, the names of the parameters.
+/// Returns the links of a response: by relation, the names of the parameters.
 fn links(response: &Response) -> BTreeMap<String, BTreeSet<String>> {
     let links = response.all("Link").into_iter().filter_map(link);
     links
@@ -470,7 +471,7 @@ fn links(response: &Response) -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// The sample org, with a custom role.
+/// Returns the sample org, with a custom role.
 fn server() -> Server {
     let mut org = Org::demo();
     let owner = org.token_owner().unwrap().id.clone();

@@ -1,4 +1,4 @@
-//! Whether groups and their members can be read, and whether the scope has any.
+//! Checks whether groups and their members can be read, and whether any group is in scope.
 
 use super::report::{ADMIN_MEMBERS, EVERYONE, Everyone, GROUPS, MEMBERS, Report, words};
 use super::{GIVE_A_ROLE, Halt, of};
@@ -10,7 +10,7 @@ use crate::okta::Client;
 use crate::okta::probe::{self, First, answered};
 use crate::text::{count, number};
 
-/// The first page of groups, and what hangs on it: Everyone, and who may see members.
+/// Checks the first page of groups, then Everyone, and whether members can be read.
 pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
     report.step = GROUPS;
     let page_size = config.connection.page_sizes.groups;
@@ -117,7 +117,7 @@ fn everyone(
     Ok(())
 }
 
-/// Asks for one member of a group without an admin role, and of one with.
+/// Requests one member of a group without an admin role, and of one with.
 fn members(
     config: &Config,
     groups: &[Group],
@@ -162,8 +162,8 @@ fn members(
     Ok(())
 }
 
-/// The group whose members every reader may see: known to have some and no admin role. One in scope before others, and
-/// any before Everyone, which a sync does not ask for.
+/// Returns a group whose members every reader may see: known to have some and no admin role. One in scope is preferred,
+/// and any to Everyone, whose members a sync does not request.
 fn plain_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
     let plain = groups.iter().filter(|group| {
         group.has_admin_privilege != Some(true) && group.members_reported != Some(0)
@@ -178,7 +178,7 @@ fn plain_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
     })
 }
 
-/// A group with an admin role, one in scope and with members before others.
+/// Returns a group with an admin role, preferably one in scope and with members.
 fn admin_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
     let admin = groups
         .iter()

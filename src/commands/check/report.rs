@@ -1,4 +1,4 @@
-//! What `check` found, for a program and for a person.
+//! The findings of `check`, as JSON and as text.
 
 use std::fmt::Write as _;
 
@@ -52,7 +52,7 @@ pub(super) struct Finding {
     pub(super) name: &'static str,
     pub(super) state: CheckStatus,
     pub(super) message: String,
-    /// What to do, where it is not ok.
+    /// The next step, if it is not ok.
     pub(super) todo: Option<String>,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct DomainSample {
     pub(super) domain: String,
     /// The users with an address in the domain on the first page.
     pub(super) users_on_first_page: u64,
-    /// Whether any user has one; null if that is unknown.
+    /// True if any user has one; null if that is unknown.
     pub(super) is_used: Option<bool>,
 }
 
@@ -109,7 +109,7 @@ pub(super) struct Everyone {
     pub(super) members_reported: Option<u64>,
 }
 
-/// What the first pages held; null where there was no page.
+/// The numbers of rows on the first pages; null without a page.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Sample {
     pub(super) users_seen: Option<u64>,
@@ -118,7 +118,7 @@ pub(super) struct Sample {
     pub(super) groups_in_scope: Option<u64>,
 }
 
-/// What was found, for a program and for a person.
+/// The findings, as JSON and as text.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) checks: Vec<Finding>,
@@ -132,17 +132,17 @@ pub(super) struct Report {
     pub(super) everyone: Option<Everyone>,
     pub(super) sample: Sample,
     pub(super) requests: u64,
-    /// What is being looked at.
+    /// The name of the current check.
     #[serde(skip)]
     pub(super) step: &'static str,
-    /// For each failure, with which code a run ends that meets it.
+    /// The exit status that each failure leads to.
     #[serde(skip)]
     pub(super) exits: Vec<Exit>,
     #[serde(skip)]
     pub(super) request_id: Option<String>,
 }
 
-/// What Okta said, without the advice that an error carries.
+/// Returns Okta's refusal without the advice that an error contains.
 pub(super) fn words(refusal: &ApiError) -> String {
     let mut text = format!("{}: {}", refusal.call, refusal.status);
     for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
@@ -154,7 +154,7 @@ pub(super) fn words(refusal: &ApiError) -> String {
     text
 }
 
-/// A share below this, in requests a minute, makes every command slow.
+/// A share below this, in requests per minute, makes every command slow.
 pub(super) const SMALL_SHARE: u64 = 60;
 
 impl Report {
@@ -180,7 +180,7 @@ impl Report {
         self.exits.push(exit);
     }
 
-    /// A refusal of what is needed.
+    /// Reports the refusal of a request that a sync needs.
     pub(super) fn refused(&mut self, refusal: &ApiError, todo: &str) {
         self.request_id = self
             .request_id
@@ -204,7 +204,7 @@ impl Report {
         );
     }
 
-    /// An error after which there is nothing more to ask.
+    /// Reports an error that ends the checks.
     pub(super) fn broke_off(&mut self, error: Error) {
         let request_id = error.request_id().map(str::to_owned);
         self.request_id = self.request_id.take().or(request_id);
@@ -223,7 +223,7 @@ impl Report {
         self.failure(message, &todo, exit);
     }
 
-    /// What every answer told beside its contents.
+    /// Reports what the headers of all responses contained: rate limits and the clock.
     pub(super) fn measure(&mut self, client: &Client) {
         self.requests = client.cost().requests;
         self.limits = client.standings().into_iter().map(Limit::from).collect();
@@ -273,7 +273,7 @@ impl Report {
         Ok(exit)
     }
 
-    /// The failures in one line.
+    /// Returns the failures in one line.
     pub(super) fn summary(&self) -> String {
         let failed: Vec<String> = self
             .checks
@@ -343,13 +343,13 @@ impl Report {
     }
 }
 
-/// A name as people read it.
+/// Returns a name as people read it.
 pub(super) fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }
 
-/// How a check with these failures ends: what concerns the token before what concerns the network, and both before the
-/// rest.
+/// Returns the exit status of a check with these failures: what concerns the token before what concerns the network,
+/// and both before the rest.
 pub(super) fn ending(exits: &[Exit]) -> Exit {
     if exits.is_empty() {
         return Exit::Done;

@@ -1,4 +1,4 @@
-//! What else the token may read, and whether it may change memberships.
+//! Checks what else the token can read, and whether it can change memberships.
 
 use super::report::{CHANGES, ORG, RULES, Report, USER_GROUPS, words};
 use super::{GIVE_A_ROLE, Halt};
@@ -69,7 +69,7 @@ pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Returns whether memberships may be changed, as far as that can be known without changing one.
+/// Checks whether memberships can be changed, as far as that is known without changing one.
 pub(super) fn changes(
     config: &Config,
     owner: Option<&User>,

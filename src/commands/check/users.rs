@@ -1,4 +1,4 @@
-//! Whether users can be read, and whether the scope has any.
+//! Checks whether users can be read, and whether any user is in scope.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::okta::Client;
 use crate::okta::probe::{self, answered};
 use crate::okta::read::UserListMethod;
 
-/// The first page of users. Gives one of them, to ask for the groups of if the owner is not known.
+/// Checks the first page of users. Returns one of them, whose groups are requested if the owner is unknown.
 pub(super) fn users(
     config: &Config,
     client: &Client,
@@ -74,7 +74,7 @@ pub(super) fn users(
     Ok(page.rows.into_iter().next().map(|(id, _)| id))
 }
 
-/// Looks for somebody in each domain that the first page has nobody of.
+/// Searches for a user in each domain that no user of the first page has.
 fn domains(
     config: &Config,
     counts: &HashMap<usize, u64>,
@@ -83,7 +83,7 @@ fn domains(
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Halt> {
-    /// No command line that is right has more domains without anyone on the first page.
+    /// The most searches: a correct command line has fewer domains without users on the first page.
     const MOST: usize = 10;
     report.step = DOMAINS;
     let mut searches = 0;

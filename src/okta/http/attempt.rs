@@ -126,7 +126,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// # Errors
-    /// [`Error::Setup`], where TLS or the token cannot be used.
+    /// Returns [`Error::Setup`] if TLS or the token cannot be used.
     pub(super) fn new(connection: &Connection) -> Result<Self, Error> {
         let setup =
             |error: &dyn std::fmt::Display| Error::Setup(format!("cannot set up HTTPS: {error}"));

@@ -89,7 +89,7 @@ impl Client {
     /// Returns a client for one org.
     ///
     /// # Errors
-    /// [`Error::Setup`], where TLS or the token cannot be used.
+    /// Returns [`Error::Setup`] if TLS or the token cannot be used.
     pub fn new(connection: &Connection, stop: ShutdownSignal) -> Result<Self, Error> {
         Ok(Self {
             transport: Transport::new(connection)?,
@@ -125,7 +125,7 @@ impl Client {
     /// Sleeps, unless a signal or the deadline comes first.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], [`Error::Deadline`].
+    /// Returns [`Error::Interrupted`] or [`Error::Deadline`].
     pub fn sleep(&self, time: Duration) -> Result<(), Error> {
         self.turns.sleep(time)
     }

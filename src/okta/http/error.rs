@@ -171,7 +171,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The HTTP status, where Okta refused.
+    /// Returns the HTTP status, if Okta refused.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(refusal) => Some(refusal.status),
@@ -193,14 +193,14 @@ impl Error {
         )
     }
 
-    /// The text without the request's id, which is another each time: for what must be equal in equal runs.
+    /// Returns the text without the request's id, which differs each time: for what must be equal in equal runs.
     pub fn without_id(&self) -> String {
         let text = self.to_string();
         let id = id_text(self.request_id());
         text.strip_suffix(&id).unwrap_or(&text).to_owned()
     }
 
-    /// Okta's error code, where Okta refused.
+    /// Returns Okta's error code, if Okta refused.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => refusal.code.as_deref(),
@@ -208,7 +208,7 @@ impl Error {
         }
     }
 
-    /// Okta's id of the request, if an answer carried one.
+    /// Returns Okta's id of the request, if a response contained one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => refusal.request_id.as_deref(),

@@ -20,7 +20,7 @@ pub enum BadLink {
     Elsewhere(String),
 }
 
-/// The path and query of the next page, if there is one.
+/// Returns the path and query of the next page, if there is one.
 ///
 /// # Errors
 /// See [`BadLink`].
@@ -54,7 +54,7 @@ pub fn next<'a>(
     Ok(Some(format!("{}{query}", url.path())))
 }
 
-/// The target of the first link with `rel=next` in one header line, which may hold several links (RFC 8288, 3).
+/// Returns the target of the first link with `rel=next` in one header line, which may hold several links (RFC 8288, 3).
 fn next_target(line: &str) -> Result<Option<&str>, &'static str> {
     let mut found = None;
     // Empty elements of a list are legal (RFC 9110, 5.6.1).
@@ -77,7 +77,7 @@ fn next_target(line: &str) -> Result<Option<&str>, &'static str> {
     Ok(found)
 }
 
-/// The parameters of a link, and what follows it: a link ends at a comma outside quotes.
+/// Returns the parameters of a link, and what follows it: a link ends at a comma outside quotes.
 fn parameters(text: &str) -> Result<(Vec<&str>, &str), &'static str> {
     let mut parts = Vec::new();
     let (mut start, mut quoted, mut escaped) = (0, false, false);
@@ -110,8 +110,8 @@ fn parameters(text: &str) -> Result<(Vec<&str>, &str), &'static str> {
     Ok((parts, &text[end..]))
 }
 
-/// The URL at `origin` with the path and query of `target`, or none where `target` is anything but a plain path: a
-/// scheme, an authority, a backslash, a control character, a fragment, or dots that would change the path.
+/// Returns the URL at `origin` with the path and query of `target`; none if `target` is not a plain path: a scheme, an
+/// authority, a backslash, a control character, a fragment, or dots that would change the path.
 ///
 /// Positions of listings come from responses and from a checkpoint; whatever they are, the token goes to `origin`.
 pub fn on_origin(origin: &Url, target: &str) -> Option<Url> {
@@ -220,7 +220,7 @@ pub struct RowSummary {
 }
 
 impl RowSummary {
-    /// The row with this id.
+    /// Returns the summary of a row with this id.
     pub fn of(id: &str) -> Self {
         Self {
             key: RowKey::of(id),

@@ -233,7 +233,7 @@ impl Turns {
     /// Sleeps, unless a signal or the deadline comes first.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], [`Error::Deadline`].
+    /// Returns [`Error::Interrupted`] or [`Error::Deadline`].
     pub(super) fn sleep(&self, time: Duration) -> Result<(), Error> {
         let until = Instant::now() + time;
         if self.deadline.is_some_and(|deadline| until > deadline) {

@@ -317,7 +317,7 @@ proptest! {
     }
 }
 
-/// Everything that is ever made of a resource.
+/// Converts a resource in every way that the program does.
 fn read(bytes: &[u8]) {
     if let Ok(resource) = Resource::decode(bytes) {
         let user = user_of("00u1".into(), resource.clone());

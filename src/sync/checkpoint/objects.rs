@@ -376,7 +376,7 @@ fn unpack(packed: &[u8], mut handle: impl FnMut(LocalId)) {
     }
 }
 
-/// Okta's times are whole milliseconds.
+/// Returns a time in microseconds; Okta's have whole milliseconds.
 fn micros(time: Option<Timestamp>) -> Option<i64> {
     time.map(Timestamp::as_microsecond)
 }

@@ -134,7 +134,8 @@ pub fn after_reading(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The machine, a signal and a guard have nothing to do with the data; everything else has.
+/// Returns whether the same pages would cause an error again. The machine, a signal and a guard have nothing to do with
+/// the data; everything else has.
 fn would_repeat(error: &anyhow::Error) -> bool {
     let is_of_the_machine = |error: &rusqlite::Error| {
         matches!(

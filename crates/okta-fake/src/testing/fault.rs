@@ -1,5 +1,5 @@
-//! Everything that can go wrong between the org and the tool. What a fault does to an answer is pure; the server does
-//! what only it can: sleep, cut, close.
+//! Faults between the org and the tool. The effect of a fault on a response is pure; the server does what only it can:
+//! sleep, cut off, close.
 
 use std::fmt;
 use std::io::Write as _;
@@ -46,7 +46,7 @@ enum Times {
 }
 
 impl Fault {
-    /// Any request.
+    /// Hits any request.
     pub fn any(action: Action) -> Self {
         Self::new(Place::Any, action)
     }
@@ -76,42 +76,42 @@ impl Fault {
         }
     }
 
-    /// Of those, the ones with this method.
+    /// Narrows the fault to requests with this method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
         self
     }
 
-    /// Of those, the ones whose query as sent holds this text.
+    /// Narrows the fault to requests whose query as sent contains this text.
     #[must_use]
     pub fn query(mut self, part: &str) -> Self {
         self.query = Some(part.to_owned());
         self
     }
 
-    /// Of those, the `k`th, from 1.
+    /// Narrows the fault to the `k`th request, from 1.
     #[must_use]
     pub fn nth(mut self, k: u64) -> Self {
         self.times = Times::Nth(k);
         self
     }
 
-    /// Of those, the first `k`.
+    /// Narrows the fault to the first `k` requests.
     #[must_use]
     pub fn first(mut self, k: u64) -> Self {
         self.times = Times::First(k);
         self
     }
 
-    /// Of those, the `k`th (from 1) and all after it.
+    /// Narrows the fault to the `k`th request (from 1) and all after it.
     #[must_use]
     pub fn from(mut self, k: u64) -> Self {
         self.times = Times::From(k);
         self
     }
 
-    /// Of those, each with this probability; which ones depends on the seed alone.
+    /// Narrows the fault to each request with this probability; which ones depends on the seed alone.
     #[must_use]
     pub fn random(mut self, probability: f64, seed: u64) -> Self {
         self.times = Times::Random(probability, seed);
@@ -133,7 +133,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply with any body.
+    /// Returns a reply with any body.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -143,19 +143,19 @@ impl Reply {
         }
     }
 
-    /// One of Okta's errors.
+    /// Returns one of Okta's errors.
     pub fn okta(status: u16, code: &str) -> Self {
         let answer = Response::error(status, code, "A fault of the demo", &[]);
         Self::new(status, "application/json", answer.body)
     }
 
-    /// What a proxy in front of Okta answers.
+    /// Returns the response of a proxy in front of Okta.
     pub fn html(status: u16) -> Self {
         let body = format!("<html><body><h1>{status}</h1></body></html>");
         Self::new(status, "text/html", body)
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -163,10 +163,10 @@ impl Reply {
     }
 }
 
-/// What a fault calls with the org.
+/// The function that a fault calls with the org.
 pub type Hook = Arc<dyn Fn(&mut Org) + Send + Sync>;
 
-/// What happens to a request. Unless said otherwise, the org has answered (and a change has been made) before.
+/// The effect on a request. Unless stated otherwise, the org has answered (and a change has been made) before.
 #[derive(Clone)]
 pub enum Action {
     /// Answered with this; the org does not see the request.
@@ -186,7 +186,7 @@ pub enum Action {
     Refuse(Duration),
     /// Closed in the middle of the body, whose length was promised.
     CutBody,
-    /// A chunked body that goes on with spaces forever, with a pause between two chunks of 16 KiB.
+    /// A chunked body that continues with spaces forever, with a pause between two chunks of 16 KiB.
     Endless(Duration),
     /// The body comes a byte at a time, with this pause.
     Drip(Duration),
@@ -200,9 +200,9 @@ pub enum Action {
     TwoResets(i64),
     /// `Date` is off by so many seconds.
     DateOff(i64),
-    /// Another content type.
+    /// A different content type.
     ContentType(String),
-    /// Another status, with what the org answered.
+    /// A different status, with the org's body.
     Status(u16),
     /// A body that is not UTF-8.
     NotUtf8,
@@ -214,7 +214,7 @@ pub enum Action {
     EmptyBody,
     /// A page repeats rows of the listing's first page.
     RepeatRows(usize),
-    /// The first row, or the object that is no list, has the id null.
+    /// The first row, or the single object, has the id null.
     NullId,
     /// `next` is the address just asked for.
     RepeatCursor,
@@ -226,22 +226,22 @@ pub enum Action {
     Redirect(String),
     /// The body as gzip.
     Gzip,
-    /// The org is changed when the request arrives, before it is answered.
+    /// Changes the org when the request arrives, before it is answered.
     Run(Hook),
 }
 
 impl Action {
-    /// The org is changed when the request arrives, before it is answered.
+    /// Changes the org when the request arrives, before it is answered.
     pub fn run(hook: impl Fn(&mut Org) + Send + Sync + 'static) -> Self {
         Self::Run(Arc::new(hook))
     }
 
-    /// One of Okta's errors; the org does not see the request.
+    /// Returns one of Okta's errors; the org does not see the request.
     pub fn okta(status: u16, code: &str) -> Self {
         Self::Reply(Reply::okta(status, code))
     }
 
-    /// What a proxy in front of Okta answers; the org does not see the request.
+    /// Returns the response of a proxy in front of Okta; the org does not see the request.
     pub fn html(status: u16) -> Self {
         Self::Reply(Reply::html(status))
     }
@@ -277,7 +277,7 @@ impl fmt::Debug for Action {
     }
 }
 
-/// What a fault may need to know of the server.
+/// The parts of the server that a fault may need.
 pub(crate) struct Scene<'a> {
     /// Seconds since 1970 by the server's clock.
     pub now: i64,
@@ -286,7 +286,7 @@ pub(crate) struct Scene<'a> {
     pub first_page: &'a dyn Fn() -> Vec<u8>,
 }
 
-/// Does to an answer what an action says. [`Action::Run`] was done before there was one.
+/// Applies an action to a response. [`Action::Run`] was applied before there was one.
 pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Scene<'_>) {
     let answer = &mut transmission.response;
     match action {
@@ -424,7 +424,7 @@ impl Faults {
         self.armed.clear();
     }
 
-    /// The actions that hit a request.
+    /// Returns the actions that hit a request.
     pub(crate) fn strike(
         &mut self,
         method: &str,

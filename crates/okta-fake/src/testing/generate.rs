@@ -6,7 +6,7 @@ use crate::org::{Group, Millis, Org, Size, User};
 use crate::random::{Random, id};
 
 impl Random {
-    /// A number below `end`; the slight bias does not matter here.
+    /// Returns a number below `end`; the slight bias does not matter here.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
@@ -25,7 +25,7 @@ impl Random {
     }
 }
 
-/// How creation times spread.
+/// The distribution of creation times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
     /// Evenly over so many years.
@@ -36,24 +36,24 @@ pub enum Distribution {
     AllInOneSecond,
 }
 
-/// What an org shall look like.
+/// The shape of a generated org.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// How many users.
+    /// The number of users.
     pub users: usize,
-    /// How many of them have an address in `example.com`, spread evenly.
+    /// The number of them with an address in `example.com`, spread evenly.
     pub in_scope: usize,
-    /// How many groups, Everyone not counted.
+    /// The number of groups, Everyone not counted.
     pub groups: usize,
-    /// How many memberships, Everyone's not counted; at most `groups` times `largest_group`.
+    /// The number of memberships, Everyone's not counted; at most `groups` times `largest_group`.
     pub memberships: usize,
     /// The size of the largest group; at most `users`.
     pub largest_group: usize,
     /// Other seeds give other orgs of the same shape.
     pub seed: u64,
-    /// When the users were created.
+    /// The creation times of the users.
     pub created: Distribution,
-    /// How many attributes of the org's own each user has besides the usual 15.
+    /// The number of attributes of the org's own that each user has besides the usual 15.
     pub extra: usize,
 }
 
@@ -141,7 +141,7 @@ const OTHER_DOMAINS: [&str; 4] = [
 ];
 
 impl Org {
-    /// An org of this shape. What a shape cannot hold (more members than users, say) is cut to what it can.
+    /// Returns an org of this shape. Impossible numbers (more members than users, say) are reduced.
     pub fn generated(shape: &Shape) -> Self {
         let mut org = Self::new();
         let users: Vec<User> = (0..shape.users).map(|index| user(shape, index)).collect();
@@ -180,7 +180,7 @@ impl Org {
     }
 }
 
-/// The sizes of the groups, largest first: like one over the rank, but with the sum and the largest exact.
+/// Returns the sizes of the groups, largest first: like one over the rank, but with the sum and the largest exact.
 fn sizes(shape: &Shape) -> Vec<usize> {
     if shape.groups == 0 {
         return Vec::new();
@@ -217,7 +217,8 @@ fn sizes(shape: &Shape) -> Vec<usize> {
     sizes
 }
 
-/// `size` different numbers below `count`, sorted: steps of one length around a circle, which no divisor shortens.
+/// Returns `size` different numbers below `count`, sorted: steps of one length around a circle, which no divisor
+/// shortens.
 fn sample(count: usize, size: usize, random: &mut Random) -> Vec<usize> {
     if size == 0 {
         return Vec::new();
@@ -341,7 +342,7 @@ mod tests {
     use super::*;
     use crate::Truth;
 
-    /// The users with an address in `example.com`, and all groups.
+    /// Returns the users with an address in `example.com`, and all groups.
     fn truth(org: &Org) -> Truth {
         let is_in_domain = |address: &Value| {
             let address = address.as_str();

@@ -1,4 +1,4 @@
-//! What only tests and benchmarks need: faults, large orgs, and what a sync must find.
+//! Parts that only tests and benchmarks need: faults, large orgs, and what a sync must find.
 
 pub(crate) mod fault;
 mod generate;

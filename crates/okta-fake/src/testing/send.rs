@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::server::{Shared, lock};
 use crate::transmission::Transmission;
 
-/// How a response is sent by a fault.
+/// The ways in which a fault sends a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OddSending {
     Nothing,

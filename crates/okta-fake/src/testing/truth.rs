@@ -1,4 +1,4 @@
-//! What a sync must find, computed from the org itself.
+//! Computes from the org itself what a sync must find.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::org::{Group, Org};
 
-/// What a sync with some scope must find. Users whom the search index does not show yet count.
+/// The objects that a sync with some scope must find. Users whom the search index does not show yet count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
     /// The ids of the users in scope, sorted.

@@ -196,7 +196,7 @@ fn no_more_requests_are_in_flight_than_there_are_workers() {
     ));
 }
 
-/// Sends one request after another until a wait, and says how many went.
+/// Sends one request after another until a wait, and returns how many were sent.
 fn spend(
     pacing: &mut Pacing,
     now: f64,
@@ -486,7 +486,7 @@ fn what_passes_is_tried_again_and_nothing_else() {
 }
 
 proptest! {
-    /// Whatever the headers say, nobody waits for ever, and nothing overflows.
+    /// Whatever the headers contain, no wait lasts forever, and nothing overflows.
     #[test]
     fn no_header_stops_a_bucket_for_good(
         limit in any::<Option<u64>>(), remaining in any::<Option<u64>>(), reset in any::<Option<u64>>(),
