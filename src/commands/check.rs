@@ -102,8 +102,8 @@ fn first_contact(
             report.ok(format!("{origin} responds; Okta's clock: {clock}"));
         }
         Ok(_) => report.warning(
-            format!("{origin} answers like Okta, but without a request id"),
-            "if a proxy stands between, let it pass Okta's headers",
+            format!("{origin} responds like Okta, but without a request id"),
+            "if there is a proxy in between, let it pass Okta's headers",
         ),
         Err(_) => {
             let said = answer
@@ -111,7 +111,7 @@ fn first_contact(
                 .err()
                 .map_or(String::new(), ToString::to_string);
             report.failure(
-                format!("{origin} answers, but not as an Okta org ({said})"),
+                format!("{origin} responds, but not as an Okta org ({said})"),
                 "set --domain to the org's own host, such as company.okta.com",
                 Exit::Failed,
             );
@@ -140,7 +140,7 @@ fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User
         Err(refusal) => {
             report.warning(
                 format!(
-                    "accepted, but Okta does not say whose it is ({})",
+                    "accepted, but Okta does not show its owner ({})",
                     words(&refusal)
                 ),
                 "no action needed if the token does not belong to a person",

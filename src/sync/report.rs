@@ -59,7 +59,7 @@ pub fn domain_unused(domain: &str) -> Warning {
         kind: "run".to_owned(),
         object_id: None,
         message: format!(
-            "no user has an address in {domain}; see whether --email-domains is spelled right"
+            "no user has an address in {domain}; check the spelling of --email-domains"
         ),
     }
 }

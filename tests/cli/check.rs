@@ -273,8 +273,8 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
         "warning  everyone       missing: ",
         "warning  org            hidden (GET /api/v1/org: 403 E0000006 You do not have permission to perform the requested action [request req",
         "warning  rules          hidden, ",
-        "revoke always asks for --yes",
-        "warning  changes        it is not known which groups this token can change (the owner's roles are hidden, ",
+        "revoke always requires --yes",
+        "warning  changes        it is unknown which groups this token can change (the owner's roles are hidden, ",
         "10 ok, 4 warnings, 0 failures; ",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
@@ -449,7 +449,10 @@ fn an_okta_that_is_out_of_order_is_an_okta() {
     assert_eq!(names(&report, "ok")[0], "origin");
     assert_eq!(names(&report, "failure"), ["token"]);
     let todo = found(&report, "token")["todo"].as_str().unwrap();
-    assert!(todo.ends_with("the rest was not looked at"), "{todo}");
+    assert!(
+        todo.ends_with("the remaining checks were skipped"),
+        "{todo}"
+    );
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn a_domain_that_nobody_is_in_is_a_warning_and_the_others_are_counted() {
         let folder = Folder::new();
         let domains = ["--email-domains", "scope.example,exmaple.com,example.org"];
         let warning =
-            "no user has an address in exmaple.com; see whether --email-domains is spelled right";
+            "no user has an address in exmaple.com; check the spelling of --email-domains";
         let plan = folder
             .sync(
                 &okta,

@@ -37,7 +37,7 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
     let sized = sized.count() as u64;
     if seen == 0 {
         report.failure(
-            "the list is empty, and every org has groups: the token may not see them".to_owned(),
+            "Okta returned no groups, but every org has some; the token cannot see them".to_owned(),
             GIVE_A_ROLE,
             Exit::Credentials,
         );
@@ -50,11 +50,11 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
     } else if in_scope == 0 {
         report.warning(
             found,
-            "if no later page has one either, a sync stops; check --group-name-filter",
+            "a sync stops if no later page has one either; check --group-name-filter",
         );
     } else if sized < seen {
         report.warning(
-            format!("{found}; Okta gives the sizes of {} only", number(sized)),
+            format!("{found}; Okta returned the sizes of only {}", number(sized)),
             "a sync counts the others as one request each; set --memberships-by if the estimate is wrong",
         );
     } else {
@@ -87,10 +87,10 @@ fn everyone(
             Err(refusal) => {
                 report.warning(
                     format!(
-                        "not on the first page, and Okta does not filter ({})",
+                        "not on the first page, and Okta rejected the filter ({})",
                         words(&refusal)
                     ),
-                    "nothing yet; a sync, which reads all pages, says if it is missing",
+                    "no action needed yet; a sync reads all pages and reports if it is missing",
                 );
                 return Ok(());
             }
@@ -100,7 +100,7 @@ fn everyone(
         Some((found_by, group)) => {
             let size = match group.members_reported {
                 Some(members) => count(members, "member"),
-                None => "its size is not given".to_owned(),
+                None => "size unknown".to_owned(),
             };
             report.ok(format!("visible, {size}"));
             report.everyone = Some(Everyone {
@@ -111,7 +111,7 @@ fn everyone(
         }
         None => report.warning(
             "missing: the token can see only part of the org, so a sync is partial".to_owned(),
-            "take a token whose role is not limited to some groups, or accept it with --allow-partial",
+            "use a token whose role is not limited to some groups, or accept it with --allow-partial",
         ),
     }
     Ok(())
@@ -127,8 +127,8 @@ fn members(
     report.step = MEMBERS;
     match plain_group(groups, &config.scope) {
         None => report.warning(
-            "not tried: no group on the first page has members and no admin role".to_owned(),
-            "nothing; a sync says whose members it could not read",
+            "not tested: no group on the first page has members and no admin role".to_owned(),
+            "no action needed; a sync reports the groups whose members it cannot read",
         ),
         Some(group) => match answered(probe::a_member(client, &group.id))? {
             Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
@@ -151,11 +151,11 @@ fn members(
             };
             report.warning(
                 format!(
-                    "hidden where a group has an admin role, tried with {:?}; {what} ({})",
+                    "hidden for groups with an admin role (tested with {:?}); {what} ({})",
                     group.display_name(),
                     words(&refusal)
                 ),
-                "take a Super Administrator's token, leave these groups out with --group-name-filter, or accept it with --allow-partial",
+                "use a Super Administrator's token, leave these groups out with --group-name-filter, or accept it with --allow-partial",
             );
         }
     }

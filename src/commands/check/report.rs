@@ -190,7 +190,7 @@ impl Report {
             (todo, Exit::Credentials)
         } else {
             (
-                "ask Okta's support, with the id of the request",
+                "contact Okta's support with the id of the request",
                 Exit::Failed,
             )
         };
@@ -199,8 +199,8 @@ impl Report {
 
     pub(super) fn gone(&mut self, group: &Group) {
         self.warning(
-            format!("not tried: group {} is gone meanwhile", group.id),
-            "run it again",
+            format!("not tested: group {} was deleted in the meantime", group.id),
+            "run `okta-ciam check` again",
         );
     }
 
@@ -215,11 +215,11 @@ impl Report {
                 "make a new token in Okta under Security, API, Tokens, as an active admin"
             }
             Exit::Unavailable => {
-                "see whether --domain is right and the network lets it through, or try again later"
+                "check --domain and whether the network lets it through, or try again later"
             }
             _ => "fix this and run `okta-ciam check` again",
         };
-        let todo = format!("{todo}; the rest was not looked at");
+        let todo = format!("{todo}; the remaining checks were skipped");
         self.failure(message, &todo, exit);
     }
 

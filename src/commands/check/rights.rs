@@ -18,8 +18,8 @@ pub(super) fn user_groups(
     report.step = USER_GROUPS;
     let Some(user) = user else {
         report.warning(
-            "not tried: there is no user to ask for".to_owned(),
-            "see what is said of token and users",
+            "not tested: no user is known".to_owned(),
+            "fix the checks of token and users first",
         );
         return Ok(());
     };
@@ -30,8 +30,11 @@ pub(super) fn user_groups(
             report.ok(format!("visible, {user} is in {groups}{more}"));
         }
         Err(refusal) if refusal.status == 404 => report.warning(
-            format!("user {user} is gone meanwhile ({})", words(&refusal)),
-            "run it again",
+            format!(
+                "user {user} was deleted in the meantime ({})",
+                words(&refusal)
+            ),
+            "run `okta-ciam check` again",
         ),
         Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
     }
@@ -47,7 +50,7 @@ pub(super) fn org(client: &Client, report: &mut Report) -> Result<(), Halt> {
         }
         Err(refusal) => report.warning(
             format!("hidden ({})", words(&refusal)),
-            "nothing; no command needs it",
+            "no action needed; no command uses it",
         ),
     }
     Ok(())
@@ -57,13 +60,13 @@ pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
     report.step = RULES;
     match answered(probe::a_rule(client))? {
         Ok(true) => report.ok("visible".to_owned()),
-        Ok(false) => report.ok("visible, there is none".to_owned()),
+        Ok(false) => report.ok("visible; the org has none".to_owned()),
         Err(refusal) => report.warning(
             format!(
-                "hidden, so whether a rule fills a group is unknown ({})",
+                "hidden, so it is unknown whether a rule adds users to a group ({})",
                 words(&refusal)
             ),
-            "nothing for a sync; revoke always asks for --yes",
+            "no action needed for a sync; revoke always requires --yes",
         ),
     }
     Ok(())
@@ -78,7 +81,7 @@ pub(super) fn changes(
 ) -> Result<(), Halt> {
     report.step = CHANGES;
     let (may, why) = match owner {
-        None => (May::Unknown, "it is not known whose token it is".to_owned()),
+        None => (May::Unknown, "the owner of the token is unknown".to_owned()),
         Some(owner) => match answered(probe::roles(client, &owner.id))? {
             Ok(roles) => {
                 let names: Vec<String> = roles.iter().map(|role| role.name()).collect();
@@ -104,7 +107,7 @@ pub(super) fn changes(
         May::Some => {
             "this token can change the groups that its role is assigned for, except those with an admin role"
         }
-        May::Unknown => "it is not known which groups this token can change",
+        May::Unknown => "it is unknown which groups this token can change",
         May::Nothing => "this token cannot change any group",
     };
     if !config.provisioning {
@@ -118,7 +121,7 @@ pub(super) fn changes(
         May::All | May::Most | May::Some => report.ok(what),
         May::Unknown => report.warning(
             what,
-            "try it with one change: grant a membership and revoke it",
+            "test it with one change: grant a membership and revoke it",
         ),
         May::Nothing => report.failure(
             what,

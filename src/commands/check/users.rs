@@ -45,8 +45,8 @@ pub(super) fn users(
     } else if in_scope > 0 {
         if listing == UserListMethod::Plain {
             report.warning(
-                format!("{found}; Okta refuses to search, so a sync reads the plain lists"),
-                "nothing has to be done; a sync says so too",
+                format!("{found}; Okta rejects searches, so a sync reads the plain lists"),
+                "no action needed; a sync prints this warning too",
             );
         } else {
             report.ok(found);
@@ -54,7 +54,7 @@ pub(super) fn users(
     } else if page.more {
         report.warning(
             found,
-            "if no later page has one either, a sync stops; check --email-domains",
+            "a sync stops if no later page has one either; check --email-domains",
         );
     } else {
         report.failure(
@@ -123,7 +123,7 @@ fn domains(
         };
         report.warning(
             format!("no user has {by} in {}", unused.join(", ")),
-            "see whether --email-domains is spelled right",
+            "check the spelling of --email-domains",
         );
     } else if open == 0 && config.scope.domains().len() > 1 {
         report.ok("every domain has users".to_owned());
