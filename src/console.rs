@@ -212,7 +212,7 @@ impl Console {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Ok(Confirmation::Nobody);
         }
-        // What was typed before the question is no answer to it.
+        // Input from before the question is not an answer to it.
         let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
         screen().suspend(|| {
             let _ = write!(io::stderr(), "{question} [y/N] ");

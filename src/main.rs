@@ -106,7 +106,7 @@ fn fail(error: &anyhow::Error, console: &Console) -> Exit {
 /// Prints clap's message: help and version are data, anything else is one line like every other error.
 fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     if !error.use_stderr() {
-        // A closed stdout is no failure.
+        // A closed stdout is not a failure.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }

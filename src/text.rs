@@ -7,7 +7,7 @@ use std::time::Duration;
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        // Some errors say their cause themselves.
+        // Some errors contain the text of their cause.
         if !text.contains(&cause) {
             text += if text.is_empty() { "" } else { ": " };
             text += &cause;

@@ -81,7 +81,7 @@ fn first_contact(
     let by_okta = match &answer {
         Ok(owner) => owner.by_okta,
         Err(Error::Refused(refusal)) => refusal.request_id.is_some() && !is_no_path(refusal),
-        // Okta, out of order: nobody else sends limits.
+        // Okta, but unavailable: no other server sends rate limits.
         Err(Error::Unavailable { .. } | Error::Stuck { .. } | Error::Deadline { .. })
             if !client.standings().is_empty() =>
         {

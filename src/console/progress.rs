@@ -62,7 +62,7 @@ impl ProgressDisplay {
                 .set_message(tally.waiting.clone().unwrap_or_default());
             return;
         }
-        // A wait is said when it starts, and everything else from time to time.
+        // A wait is logged when it starts, everything else at intervals.
         let waits = tally.waiting.is_some() && self.waiting.is_none();
         self.waiting.clone_from(&tally.waiting);
         if waits || self.logged.elapsed() >= LOG_INTERVAL {

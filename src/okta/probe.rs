@@ -186,7 +186,7 @@ fn first<T>(
     rows: impl Fn(&[u8]) -> Result<Vec<T>, Malformed>,
 ) -> Result<First<T>, Error> {
     let read = |answer: &Response, url: &url::Url| {
-        // A link that leads elsewhere will not change; it is no reason to ask again.
+        // A link that leads elsewhere will not change, so it is no reason to retry.
         Ok((rows(&answer.body)?, answer.next_page(url)?))
     };
     let (rows, next) = client.get(&ask, read)?;

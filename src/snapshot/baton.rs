@@ -234,7 +234,7 @@ fn to_value(json: &Json) -> Value {
     let kind = match json {
         Json::Null => Kind::Null(0),
         Json::Bool(bool) => Kind::Bool(*bool),
-        // A double is all that Baton has; what no double can hold is kept as its text.
+        // Baton has only doubles; a number that no double can hold is stored as its text.
         Json::Number(number) => match number.as_f64().filter(|number| number.is_finite()) {
             Some(double) => Kind::Number(double),
             None => Kind::String(number.to_string()),
@@ -259,7 +259,7 @@ pub fn user_of(id: UserId, resource: Resource) -> User {
         .filter(|word| !word.is_empty())
         .or_else(|| raw.map(str::to_owned));
 
-    // What the writers add, if it says nothing that is not said elsewhere.
+    // Remove what the writers add, if it repeats what is stored elsewhere.
     if profile
         .get(RAW_STATUS)
         .is_some_and(|raw| raw.as_str() == status.as_deref())

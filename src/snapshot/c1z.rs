@@ -479,7 +479,7 @@ mod tests {
             let mut bytes = packed(&original);
             let at = at.min(bytes.len() - 1);
             bytes[at] ^= 1 << bit;
-            // A few bits of a frame's header say nothing about its content.
+            // A few bits of a frame's header do not affect its content.
             let right = unpacked(&bytes, MAX_DATABASE).is_ok_and(|database| database == original);
             prop_assert!(right || unpacked(&bytes, MAX_DATABASE).is_err());
         }

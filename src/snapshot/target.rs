@@ -126,7 +126,8 @@ impl Target {
     /// Removes the partial and rejected snapshots of earlier runs: a complete one is there now.
     pub fn remove_unaccepted(&self) {
         for aside in [self.partial(), self.rejected()] {
-            // One that cannot be removed contains when it was taken, so nobody takes it for a new one.
+            // A file that cannot be removed contains the time at which it was taken, so no one mistakes it for a new
+            // one.
             let _ = remove_if_there(&aside);
         }
     }

@@ -1050,7 +1050,7 @@ fn no_byte_that_is_changed_makes_the_reader_panic_or_run_on() {
         for round in 0..150 {
             let mut bytes = database.clone();
             for _ in 0..random.usize(1..8) {
-                // Half of them where pages say what is in them.
+                // Half of them where pages describe their content.
                 let at = if random.bool() {
                     random.usize(..bytes.len())
                 } else {

@@ -364,7 +364,7 @@ fn sort_beside(db: &Connection, path: &Path) -> rusqlite::Result<()> {
         _ => Path::new("."),
     };
     match folder.to_str() {
-        // The pragma is deprecated because it is one setting for a whole process, which is what is wanted here.
+        // The pragma is deprecated because it is one setting for the entire process, which is what is needed here.
         Some(folder) => db.pragma_update(None, "temp_store_directory", folder),
         None => Ok(()),
     }

@@ -245,7 +245,8 @@ impl Reader<'_> {
             (None, None) => None,
         };
         let created = search.as_ref().and_then(Search::created);
-        // An index walk costs what it yields; so a search by creation time comes in that order, unless told otherwise.
+        // Walking an index costs as much as it yields, so a search by creation time comes in that order unless another
+        // is requested.
         let by_created = match self.query.get("sortBy") {
             Some(_) if self.options.ignore_sort => false,
             None => created.is_some(),

@@ -375,7 +375,7 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
         let away = lock(&shared.away).take();
         if let Some(time) = away {
             drop(listener);
-            // Only now, so that whoever connects anew is refused.
+            // Only now, so that new connections are refused.
             shared.close_all();
             shared.sleep_until(Instant::now() + time);
             let Some(again) = shared.listen() else { break };
@@ -591,7 +591,7 @@ impl Shared {
         let at = Instant::now();
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        // Cloned, so that options can be changed while a slow answer is under way.
+        // Cloned, so that options can be changed while a slow response is being sent.
         let options = self.options().clone();
         let (endpoint, _) = Endpoint::of(&head.ask.path);
         let entry = options.log_requests.then(|| {
@@ -634,14 +634,14 @@ impl Shared {
         };
         if let Some(entry) = entry {
             let mut log = lock(&self.requests);
-            // Forgotten meanwhile, perhaps.
+            // The log may have been cleared in the meantime.
             let place = entry.checked_sub(log.forgotten);
             if let Some(request) = place.and_then(|place| log.requests.get_mut(place)) {
                 request.status = status;
                 request.faulty = faulty;
             }
         }
-        // Before the answer leaves: whoever has it may send the next one at once.
+        // Before the response is sent: its receiver may send the next request at once.
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         let date = now.div_euclid(1000) + transmission.date_offset;
         let head = response_head(&transmission, number, date);
@@ -787,7 +787,7 @@ fn response_head(transmission: &Transmission, number: u64, date: i64) -> Vec<u8>
     if let Some(kind) = &answer.content_type {
         add("Content-Type", kind);
     }
-    // What answers a wrong method counts no requests and gives them no id.
+    // The part of Okta that rejects a wrong method counts no requests and gives them no id.
     if answer.status != 405 {
         add("X-Okta-Request-Id", &format!("req{number:024}"));
         for (name, value) in &transmission.limits {

@@ -80,7 +80,7 @@ fn everyone(
     report.step = EVERYONE;
     let on = |page: &First<Group>| page.rows.iter().find(|group| group.is_everyone()).cloned();
     let mut found = on(page).map(|group| ("listing", group));
-    // A whole list that lacks it says enough.
+    // A complete list without it needs no second request.
     if found.is_none() && page.more {
         match answered(probe::built_in_groups(client, page_size))? {
             Ok(built_in) => found = on(&built_in).map(|group| ("filter", group)),

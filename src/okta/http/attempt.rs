@@ -221,7 +221,7 @@ impl Transport {
                 status: Some(status),
                 ..AttemptError::lost(format!("the answer was {status}, not 204"))
             }),
-            // The status says enough where the body is lost.
+            // If the body is lost, the status is enough.
             _ => Err(self.refused(status, &headers, &body.unwrap_or_default(), call)),
         }
     }
@@ -229,7 +229,7 @@ impl Transport {
     fn request(&self, verb: Verb, url: &Url) -> Result<RequestBuilder, AttemptError> {
         let request = match verb {
             Verb::Get { .. } => self.http.get(url.clone()),
-            // Without a length Okta answers 411 (docs/okta-api.md, Requests and responses).
+            // Without a length Okta returns 411 (docs/okta-api.md, Requests and responses).
             Verb::Change(operation) => self
                 .http
                 .request(operation.method(), url.clone())

@@ -199,7 +199,8 @@ impl Client {
                 Ok(request_id) => return Ok(ChangeResponse::Answered { request_id }),
                 Err(failure) => failure,
             };
-            // Without Okta's own code an answer proves nothing, whatever its status: a proxy may have passed the change on.
+            // Without Okta's own code a response proves nothing, whatever its status: a proxy may have passed the
+            // change on.
             let proves = failure.by_okta && failure.status != Some(408);
             if let Some(last) = failure.last {
                 return if proves || failure.status.is_none() {
@@ -210,7 +211,7 @@ impl Client {
             }
             match failure.outcome {
                 ResponseClass::Limited if proves => {}
-                // A lock: Okta says that it did nothing yet.
+                // A lock: Okta reports that it has changed nothing yet.
                 ResponseClass::Useful if proves => self.pause(call, failure, &mut tries)?,
                 ResponseClass::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
                 ResponseClass::Limited

@@ -11,7 +11,7 @@ pub(in crate::okta) fn repaired(body: Vec<u8>) -> Vec<u8> {
     }
     match String::from_utf8(body) {
         Ok(text) => with_whole_characters(&text).into_bytes(),
-        // What is not UTF-8 is refused by whoever parses it.
+        // The parser refuses what is not UTF-8.
         Err(error) => error.into_bytes(),
     }
 }

@@ -123,7 +123,7 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
 pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
-    // Checked once as a whole, a text need not be checked again string by string.
+    // Once the complete text is checked, its strings need no check of their own.
     let text = std::str::from_utf8(body)
         .map_err(|error| Malformed(format!("the answer is not UTF-8 ({error})")))?;
     let users: Vec<User<'_>> = serde_json::from_str(text).map_err(|error| not_promised(&error))?;

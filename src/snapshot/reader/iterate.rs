@@ -65,7 +65,7 @@ impl<T: SortedRow> SortedRows<'_, T> {
         let longest = self.of.limit();
         let failed = |error| Error::reading(&reader.path, longest, error);
         loop {
-            // Reading a row may have asked for longer values.
+            // Reading a row may have allowed longer values.
             limit(&reader.db, longest).map_err(failed)?;
             let Some(row) = self.rows.next().map_err(failed)? else {
                 return Ok(None);
@@ -98,7 +98,7 @@ impl<T: SortedRow> Iterator for SortedRows<'_, T> {
         if self.ended {
             return None;
         }
-        // What the caller did meanwhile is no fault of the file.
+        // The time that the caller took is not the file's fault.
         if let Some(left) = self.left {
             self.reader.allowance.extend(left.elapsed());
         }

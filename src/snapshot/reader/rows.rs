@@ -154,7 +154,7 @@ impl Reader {
         let columns = statement.column_count();
         let mut rows = statement.query(params).map_err(failed)?;
         loop {
-            // Before every row: the callback may have asked for something else.
+            // Before every row: the callback may have set another limit.
             limit(&self.db, of.limit()).map_err(failed)?;
             let Some(row) = rows.next().map_err(failed)? else {
                 return Ok(());

@@ -62,7 +62,7 @@ pub(super) fn columns(
     table: &str,
 ) -> Result<Option<Vec<String>>, Error> {
     let columns = || -> rusqlite::Result<Option<(bool, Vec<String>)>> {
-        // SQLite writes the first words itself, so what they say is so: a virtual table is none that holds rows.
+        // SQLite writes the first words itself, so they can be trusted: a virtual table does not contain its rows.
         let sql = "select type = 'table' and rootpage > 0 and sql like 'create table %' from main.sqlite_schema
             where name = ?1 collate nocase and type in ('table', 'view')";
         let plain: Option<bool> = db.query_row(sql, [table], |row| row.get(0)).optional()?;

@@ -121,7 +121,8 @@ impl Checkpoint {
         let db = Connection::open_with_flags(path, flags)?;
         // Only a thread of this process can hold it, and keeps it.
         db.busy_timeout(Duration::ZERO)?;
-        // Exclusive before the log is made: then there is no shared-memory file, which some file systems do not have.
+        // Exclusive before the log is created: then there is no shared-memory file, which some file systems do not
+        // support.
         db.execute_batch(
             "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal;
              pragma wal_autocheckpoint = 4000; pragma temp_store = memory; begin",
@@ -146,7 +147,8 @@ impl Checkpoint {
     /// # Errors
     /// Returns an error if the database cannot be written.
     pub fn save(&mut self) -> anyhow::Result<()> {
-        // SQLite undoes the whole transaction where the disk is full; the progress would then be stored without its pages.
+        // If the disk is full, SQLite rolls back the entire transaction; the progress would then be stored without its
+        // pages.
         anyhow::ensure!(
             !self.db.is_autocommit(),
             "the last pages could not be stored"

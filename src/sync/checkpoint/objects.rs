@@ -344,7 +344,7 @@ impl Checkpoint {
 
     /// Returns a user's login, for a message.
     pub fn login_of(&self, user: LocalId) -> Option<String> {
-        // A login that is no text is not worth the run.
+        // A login that is not a text is no reason to end the run.
         self.db
             .query_row(
                 "select json_extract(profile, '$.login') from users where local_id = ?1",

@@ -106,7 +106,8 @@ impl BucketState {
         else {
             return;
         };
-        // A window lasts a minute: a reset further off is nonsense, and holds for as long as no answer knows better.
+        // A window lasts a minute. A reset further off is nonsense, and counts only until a response contains a better
+        // one.
         let nonsense = |reset: u64| reset as f64 > server_now + MAX_WAIT.as_secs_f64();
         match self.reset {
             Some(known) if nonsense(reset) && !nonsense(known) => return,
@@ -118,7 +119,7 @@ impl BucketState {
         self.limit = Some(limit);
         let stale = match self.reset {
             Some(known) => reset.saturating_add(SAME_WINDOW) < known,
-            // A late answer of the window before this one. It was counted into this one when that ended.
+            // A late response from the window before. It was counted in this window when that one ended.
             None => (reset as f64) + 1.0 <= server_now,
         };
         if stale {
@@ -130,7 +131,7 @@ impl BucketState {
             .is_some_and(|known| reset > known.saturating_add(SAME_WINDOW))
         {
             self.open_window();
-            // The request that this answers was the new window's.
+            // The request of this response belongs to the new window.
             self.used += 1;
         }
         self.reset = Some(self.reset.map_or(reset, |known| known.max(reset)));

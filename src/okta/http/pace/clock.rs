@@ -44,7 +44,7 @@ impl Clock {
             self.zero = self.zero.max(zero);
             self.odd = None;
         } else {
-            // One answer may be wrong, or old; several that agree are the clock, as after a laptop slept.
+            // One response may be wrong, or old; several that agree are the clock, as after a laptop slept.
             let agreeing = match self.odd {
                 Some((odd, count)) if (zero - odd).abs() <= PLAUSIBLE => count + 1,
                 _ => 1,

@@ -173,7 +173,7 @@ impl Pacing {
             lane.open_window();
             lane.known = false;
         }
-        // Asked a second later than the window's end: the header is in whole seconds (docs/okta-api.md, Rate limits).
+        // A second after the window's end, since the header is in whole seconds (docs/okta-api.md, Rate limits).
         let ends = lane.reset.map(|reset| reset as f64 + 1.0);
         if ends.is_some_and(|ends| self.clock.at(now) >= ends) {
             lane.open_window();
@@ -188,7 +188,7 @@ impl Pacing {
             && lane.is_used_up(share(limit), limit)
         {
             if lane.in_flight > 0 {
-                // What is in flight may be counted twice; its answers tell.
+                // Requests in flight may be counted twice; their responses will show it.
                 turn
             } else {
                 let left = ends.map_or(0.0, |ends| ends - self.clock.at(now)).max(0.05);

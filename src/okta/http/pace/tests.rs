@@ -315,7 +315,7 @@ fn one_reset_that_no_window_has_does_not_hide_what_the_other_answers_say() {
 fn a_429_waits_for_the_reset_by_the_servers_clock() {
     let mut pacing = pacing(75);
     let ticket = pacing.sent(Bucket::Users, at(5.0));
-    // This machine's clock says 1970; the server's date decides.
+    // This machine's clock shows 1970; the server's date decides.
     pacing.ended(
         ticket,
         ResponseClass::Limited,
