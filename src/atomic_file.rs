@@ -136,8 +136,8 @@ impl Temporary {
         self.publish_if(to, |_| Ok(()))
     }
 
-    /// Does the same for a plain database. Another program may have opened the old one meanwhile, and SQLite would then
-    /// roll back that program's changes in the new file.
+    /// Does the same for a plain database. Another program may have opened the old one in the meantime, and SQLite
+    /// would then roll back that program's changes in the new file.
     ///
     /// # Errors
     /// Returns an error if the old database is in use, or if the file cannot be renamed.

@@ -39,7 +39,7 @@ macro_rules! id {
             }
         }
 
-        /// Equal, ordered and hashed as its text, so a map of ids can be asked with a text.
+        /// Equal, ordered and hashed as its text, so a map of ids accepts a text as key.
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0

@@ -5,7 +5,7 @@
 //! - A checkpoint is read only if no one else can have written it.
 //! - A file that is replaced hands on its permissions only if it was not planted.
 //!
-//! The decisions are pure; [`resolve`] is the one walk through a path.
+//! The decisions are pure; only [`resolve`] follows a path.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};

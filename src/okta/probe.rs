@@ -44,7 +44,7 @@ pub fn owner(client: &Client) -> Result<Owner, Error> {
 /// this path not through.
 ///
 /// # Errors
-/// Returns every error but such a refusal; see [`answered`].
+/// Returns every error except such a refusal; see [`answered`].
 pub fn owner_if_visible(client: &Client) -> Result<Result<User, ApiError>, Error> {
     answered(owner(client).map(|owner| owner.user))
 }
@@ -160,8 +160,8 @@ pub fn roles(client: &Client, user: &UserId) -> Result<Vec<Role>, Error> {
     })
 }
 
-/// Tells a refusal, which answers what a probe asks, from everything that ends the asking: no answer, a signal, and 401,
-/// after which nothing else is answered either.
+/// Separates a refusal, which is the result of a probe, from everything that ends the probing: no response, a signal,
+/// and 401, after which nothing else is answered either.
 ///
 /// # Errors
 /// Returns every error except a refusal.

@@ -3,7 +3,7 @@
 //!
 //! - The columns of a table are the fields of its row type, in this order. `memberships` is a view over Baton's grants, and
 //!   its row type describes what the view returns.
-//! - A new column is one field here, and one line in the row's constructor that says where its value comes from.
+//! - A new column is one field here, and one line in the row's constructor that sets its value.
 //! - What Baton's messages do not contain is `None` in a row that was read from them.
 
 use std::fmt;
@@ -371,7 +371,7 @@ table! {
 }
 
 impl DomainUsers {
-    /// Returns the row of a domain that nobody was counted for yet.
+    /// Returns the row of a domain before any user is counted.
     pub fn none_of(domain: &Domain) -> Self {
         Self {
             domain: domain.to_string(),

@@ -43,7 +43,7 @@ pub enum Error {
         /// The start of the newest unfinished run, as the file spells it.
         newest_unfinished: Option<String>,
     },
-    /// A run that was asked for by its id is not in the file, or is not finished.
+    /// The run with the requested id is not in the file, or is not finished.
     #[error("{path} contains no finished run {sync_id:?}")]
     NoSuchRun {
         /// The file.

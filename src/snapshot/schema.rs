@@ -75,8 +75,8 @@ create table v1_connector_sessions (
 );
 ";
 
-/// The indexes of Baton's v1 format in which none of our rows is. Made before the rows: afterwards, each would take a
-/// walk through all grants to find that out.
+/// The indexes of Baton's v1 format that contain none of our rows. Created before the rows: afterwards, each would read
+/// all grants to find that out.
 pub const EMPTY_INDEXES: &str = "
 create index idx_grants_sync_expansion_v1 on v1_grants (sync_id) where expansion is not null;
 create index idx_grants_sync_needs_expansion_v1 on v1_grants (sync_id) where needs_expansion = 1;

@@ -2,8 +2,8 @@
 //!
 //! A cursor is sequential: a million users are five thousand round trips one after another. Two cursors over the same
 //! search, sorted by id upward and downward, halve that and still hold exactly what one cursor holds:
-//! - Every user has an id, and no two the same. Creation times are no such order: a search for a range of them finds no
-//!   user without one.
+//! - Every user has an id, and no two the same. Creation times have no such order: a search for a range of them finds
+//!   no user without one.
 //! - Ids never change, so a user who changes during the run stays at the same place of both lists.
 //! - The two have read everything once their positions meet, provided that both come in one order. That is checked row
 //!   by row, not assumed: where no known order of ids explains both, the plain cursor resumes where it stopped.

@@ -55,7 +55,8 @@ pub struct Tally {
     pub groups: u64,
     /// True if the group list was read to its end.
     pub groups_done: bool,
-    /// Steps of reading memberships done and to do (members, or users whose groups are asked for); none before the plan.
+    /// Steps of reading memberships done and planned (members, or users whose groups are requested); none before the
+    /// plan.
     pub memberships: (u64, Option<u64>),
     /// The unit of the steps.
     pub unit: &'static str,

@@ -13,7 +13,7 @@ pub struct OrgReadReport {
     pub strategy: Strategy,
     /// The method with which users were listed.
     pub users_listed_by: UserListMethod,
-    /// Different users in the listing; unknown where only possible matches were asked for.
+    /// Different users in the listing; unknown if only possible matches were requested.
     pub users_seen: Option<u64>,
     /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
     pub users_not_deprovisioned: Option<u64>,

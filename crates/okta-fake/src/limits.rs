@@ -1,4 +1,4 @@
-//! Rate limits: each bucket counts requests in windows of its own. Pure; the server says what time it is.
+//! Rate limits: each bucket counts requests in windows of its own. Pure; the server passes in the time.
 
 use super::endpoint::Endpoint;
 use super::org::Millis;

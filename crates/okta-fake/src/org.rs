@@ -244,7 +244,7 @@ impl Group {
         self.name.as_deref()
     }
 
-    /// Returns whether every user who is not deprovisioned is a member, without anybody storing it.
+    /// Returns whether every user who is not deprovisioned is a member, without being stored as one.
     pub fn is_everyone(&self) -> bool {
         self.kind == "BUILT_IN" && self.name() == Some("Everyone")
     }
@@ -311,7 +311,7 @@ struct Pending {
 #[derive(Clone, Debug, Default)]
 pub struct Org {
     users: BTreeMap<Arc<str>, User>,
-    /// For searches by `created`: a walk through a million users in windows must not scan them all for each page.
+    /// For searches by `created`: reading a million users in date windows must not scan them all for each page.
     by_created: BTreeSet<CreatedKey>,
     groups: BTreeMap<Arc<str>, Group>,
     /// In order of due time.

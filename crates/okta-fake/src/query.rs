@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::endpoint::Endpoint;
 use super::response::Response;
 
-/// A request, as far as the answer depends on it.
+/// The parts of a request that the response depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Incoming {
     /// The method.

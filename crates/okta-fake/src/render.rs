@@ -81,7 +81,7 @@ pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts)
     put(out, "}}");
 }
 
-/// Appends a group, with its statistics if they were asked for and are given.
+/// Appends a group, with its statistics if they were requested and are given.
 pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, stats: bool) {
     if let Some(raw) = &group.raw {
         return put(out, raw);

@@ -26,7 +26,7 @@ pub struct MembershipChange {
     pub group: String,
     /// The user, as sent.
     pub user: String,
-    /// The status answered.
+    /// The status of the response.
     pub status: u16,
 }
 
@@ -589,7 +589,7 @@ mod tests {
         rows.iter().map(id).collect()
     }
 
-    /// Returns all ids of a walk; `between` is called after each page.
+    /// Returns all ids of a listing; `between` is called after each page.
     fn walk(
         org: &mut Org,
         options: &Options,

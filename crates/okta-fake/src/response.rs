@@ -1,11 +1,11 @@
 //! Responses, before the server adds its own headers; Okta's errors.
 
-/// An answer, before the server adds its own headers.
+/// A response, before the server adds its own headers.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// None for an answer without a body.
+    /// None for a response without a body.
     pub content_type: Option<String>,
     /// The address of this page.
     pub this: Option<String>,

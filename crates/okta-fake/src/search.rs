@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::org::{Group, Millis, User};
 
-/// An attribute that can be asked about.
+/// An attribute that a search can contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attribute {
     Status,

@@ -96,7 +96,7 @@ pub struct Options {
     pub expect_unauthorized: bool,
     /// The time by which the server's clock is ahead.
     pub clock_offset_seconds: i64,
-    /// An answer comes no sooner than this after its request.
+    /// The least time between a request and its response.
     pub latency: Duration,
     /// The largest pages.
     pub page_cap: PageCap,
@@ -172,7 +172,7 @@ pub struct Request {
     pub query: String,
     /// The kind of request.
     pub endpoint: Endpoint,
-    /// The status answered; 0 until then, and if the connection was closed instead.
+    /// The status of the response; 0 until then, and if the connection was closed instead.
     pub status: u16,
     /// True if a fault hit it.
     pub faulty: bool,
@@ -575,7 +575,7 @@ impl Shared {
         }
     }
 
-    /// Sleeps in small pieces, so that the server can stop meanwhile.
+    /// Sleeps in small pieces, so that the server can stop at any time.
     pub(crate) fn sleep_until(&self, end: Instant) {
         loop {
             let rest = end.saturating_duration_since(Instant::now());

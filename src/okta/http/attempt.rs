@@ -101,7 +101,7 @@ impl AttemptError {
     pub(super) fn too_large() -> Self {
         Self {
             smaller: true,
-            ..Self::lost("the answer is larger than 64 MiB")
+            ..Self::lost("the response is larger than 64 MiB")
         }
     }
 
@@ -219,7 +219,7 @@ impl Transport {
             (Verb::Change(_), 200..=299) => Err(AttemptError {
                 request_id: request_id(&headers),
                 status: Some(status),
-                ..AttemptError::lost(format!("the answer was {status}, not 204"))
+                ..AttemptError::lost(format!("the response was {status}, not 204"))
             }),
             // If the body is lost, the status is enough.
             _ => Err(self.refused(status, &headers, &body.unwrap_or_default(), call)),

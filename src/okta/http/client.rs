@@ -59,7 +59,7 @@ pub enum ChangeResponse {
     Lost {
         /// The reason why there is no response.
         problem: String,
-        /// Okta's id of the request, if an answer carried one.
+        /// Okta's id of the request, if a response contained one.
         request_id: Option<String>,
     },
 }

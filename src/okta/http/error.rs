@@ -89,7 +89,7 @@ impl fmt::Display for ApiError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Okta answered no: 400, 401, 403, 404, 501 and every other status that is not tried again.
+    /// Okta refused: 400, 401, 403, 404, 501 and every other status that is not retried.
     #[error("{0}")]
     Refused(ApiError),
     /// Every attempt failed.
@@ -101,11 +101,11 @@ pub enum Error {
         problem: String,
         /// The number of attempts.
         attempts: u32,
-        /// The status of the last answer, if there was one.
+        /// The status of the last response, if there was one.
         status: Option<u16>,
         /// True if the response took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
         too_slow: bool,
-        /// Okta's id of the last answer.
+        /// Okta's id of the last response.
         request_id: Option<String>,
     },
     /// A rate limit let nothing through for ten minutes.

@@ -1,8 +1,8 @@
 //! From one page to the next; pure.
 //!
 //! Okta sends `self` and `next` as separate `Link` lines, proxies join them with commas, and the URL is opaque: it is
-//! followed as it came (docs/okta-api.md, Pages). Only its path and query are, on our own origin, so that no answer can
-//! send the token to another host, and only where the path is the one that was asked.
+//! followed as received (docs/okta-api.md, Pages). Only its path and query are used, on our own origin, so that no
+//! response can send the token to another host, and only if the path is the requested one.
 
 use std::collections::HashSet;
 

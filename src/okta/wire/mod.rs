@@ -76,12 +76,12 @@ fn is_id(text: &str) -> bool {
 
 fn not_promised(error: &serde_json::Error) -> Malformed {
     Malformed(format!(
-        "the answer is not the JSON that Okta promises ({error})"
+        "the response is not the JSON that Okta documents ({error})"
     ))
 }
 
 fn no_id(row: usize) -> Malformed {
-    Malformed(format!("row {} of the answer has no id", row + 1))
+    Malformed(format!("row {} of the response has no id", row + 1))
 }
 
 /// Reads an error of Okta's: its code, and its message with the causes.

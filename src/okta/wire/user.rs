@@ -125,7 +125,7 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
 pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
     // Once the complete text is checked, its strings need no check of their own.
     let text = std::str::from_utf8(body)
-        .map_err(|error| Malformed(format!("the answer is not UTF-8 ({error})")))?;
+        .map_err(|error| Malformed(format!("the response is not UTF-8 ({error})")))?;
     let users: Vec<User<'_>> = serde_json::from_str(text).map_err(|error| not_promised(&error))?;
     match users.iter().position(|user| !is_id(user.id())) {
         Some(row) => Err(no_id(row)),

@@ -119,7 +119,7 @@ impl Fault {
     }
 }
 
-/// A whole answer given instead of the org's.
+/// A complete response instead of the org's.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
@@ -175,13 +175,13 @@ pub enum Action {
     RateLimited(i64),
     /// 429 as for too many requests at once: limit 0, remaining 0, a reset a minute off.
     Concurrency,
-    /// Closed without an answer; the org does not see the request.
+    /// Closes the connection without a response; the org does not see the request.
     Close,
-    /// Closed without an answer, the change made: the answer is lost.
+    /// Makes the change, then closes the connection: the response is lost.
     ApplyThenClose,
-    /// The connection is reset instead of an answer, the change made.
+    /// Makes the change, then resets the connection instead of a response.
     Reset,
-    /// Every connection is closed without an answer, and new ones are refused for this long; the org does not see the
+    /// Closes every connection without a response, and refuses new ones for this long; the org does not see the
     /// request.
     Refuse(Duration),
     /// Closed in the middle of the body, whose length was promised.
@@ -190,7 +190,7 @@ pub enum Action {
     Endless(Duration),
     /// The body comes a byte at a time, with this pause.
     Drip(Duration),
-    /// The answer comes later by this.
+    /// Delays the response by this long.
     Delay(Duration),
     /// No rate-limit headers.
     NoLimitHeaders,
@@ -206,7 +206,7 @@ pub enum Action {
     Status(u16),
     /// A body that is not UTF-8.
     NotUtf8,
-    /// A body that is not JSON, whatever its type says.
+    /// A body that is not JSON, although the headers declare it.
     NotJson,
     /// JSON, but not what was promised.
     OtherShape(String),
@@ -216,7 +216,7 @@ pub enum Action {
     RepeatRows(usize),
     /// The first row, or the single object, has the id null.
     NullId,
-    /// `next` is the address just asked for.
+    /// `next` is the address that was just requested.
     RepeatCursor,
     /// `next` is on another origin (`https://other.example`).
     NextOrigin(String),
@@ -282,7 +282,7 @@ pub(crate) struct Scene<'a> {
     /// Seconds since 1970 by the server's clock.
     pub now: i64,
     pub origin: &'a str,
-    /// The first page of the listing that was asked for.
+    /// The first page of the requested listing.
     pub first_page: &'a dyn Fn() -> Vec<u8>,
 }
 

@@ -2,7 +2,8 @@
 
 use super::Moment;
 
-/// `Date` may differ this much between two answers, in seconds, by rounding, by the way and between Okta's nodes.
+/// The largest plausible difference of `Date` between two responses, in seconds: by rounding, by delays and between
+/// Okta's nodes.
 const PLAUSIBLE: f64 = 5.0;
 
 /// The server's clock, from below: a `Date` is at most a second behind when it is written, and older when it arrives,
@@ -17,7 +18,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Returns a clock that shows `local`, in seconds since 1970, until a response says what the server's shows.
+    /// Returns a clock that shows `local`, in seconds since 1970, until a response contains the server's time.
     pub(super) fn new(local: f64) -> Self {
         Self {
             zero: local,

@@ -4,11 +4,11 @@
 //! when the window ends, by Okta's clock (docs/okta-api.md, Rate limits). So each bucket has a state of its own:
 //! - The first request of a bucket, and the first after each wait, is sent alone; its response shows the state of the
 //!   bucket.
-//! - A run uses at most its share (`--max-api-capacity` percent) of a window, and stops when what is left, less what is
-//!   in flight, is down to the rest: runs that share a bucket together leave that rest free.
-//! - A wait ends when the window does by the server's clock, or after 75 s, when one request asks how it stands.
-//! - "Too many at once" (limit 0; its reset is unreliable) waits shortly and halves the requests in flight; 100 good
-//!   answers add one back.
+//! - A run uses at most its share (`--max-api-capacity` percent) of a window. It stops when the requests left, less
+//!   those in flight, are down to the remaining percent: runs that share a bucket together leave that part free.
+//! - A wait ends when the window does by the server's clock, or after 75 s, when one request checks the state.
+//! - "Too many at once" (limit 0; its reset is unreliable) waits shortly and halves the requests in flight; 100 useful
+//!   responses add one back.
 
 mod bucket;
 mod clock;
