@@ -1,0 +1,325 @@
+//! The server: sockets, the log of requests, limits and faults around [`answer`].
+//!
+//! One thread a connection. A thread that sleeps or sends forever looks at the stop flag; the rest are woken by closing
+//! their sockets, so dropping the server takes no longer than a moment.
+
+mod exchange;
+mod http;
+mod options;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use self::exchange::serve;
+pub use self::options::{Options, PageCap, RefuseSearch, Refused};
+use crate::endpoint::Endpoint;
+use crate::limits::{Buckets, Window};
+use crate::org::Org;
+use crate::respond::MembershipChange;
+#[cfg(feature = "testing")]
+use crate::testing::fault::{Fault, Faults};
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The path as sent.
+    pub path: String,
+    /// The part after the `?`, as sent; empty without one.
+    pub query: String,
+    /// The kind of request.
+    pub endpoint: Endpoint,
+    /// The status of the response; 0 until then, and if the connection was closed instead.
+    pub status: u16,
+    /// True if a fault hit it.
+    pub faulty: bool,
+    /// Of the headers: user-agent, content-type, content-length, accept, accept-encoding. Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// True if the token was right.
+    pub authorized: bool,
+    /// The time at which its head had arrived.
+    pub at: Instant,
+    /// The number of requests in flight at that time, this one included.
+    pub in_flight: usize,
+}
+
+impl Request {
+    /// Returns a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let header = headers.find(|(other, _)| other == name);
+        header.map(|(_, value)| value.as_str())
+    }
+}
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    token: String,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    address: SocketAddr,
+    origin: String,
+    org: RwLock<Org>,
+    options: RwLock<Options>,
+    #[cfg(feature = "testing")]
+    faults: Mutex<Faults>,
+    buckets: Mutex<Buckets>,
+    requests: Mutex<Log>,
+    unexpected: Mutex<Vec<String>>,
+    changes: Mutex<Vec<MembershipChange>>,
+    count: AtomicU64,
+    in_flight: AtomicUsize,
+    stop: AtomicBool,
+    /// The time for which the server stops listening, from now on; set by a fault.
+    pub(crate) away: Mutex<Option<Duration>>,
+    /// The open connections, to be closed from outside.
+    connections: Mutex<HashMap<u64, TcpStream>>,
+}
+
+/// The requests, and how many were forgotten before the first of them.
+#[derive(Debug, Default)]
+struct Log {
+    forgotten: usize,
+    requests: Vec<Request>,
+}
+
+impl Server {
+    /// Starts a server for an org on loopback.
+    ///
+    /// # Errors
+    /// Returns an error if the port is taken.
+    pub fn start(org: Org, options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        let address = listener.local_addr()?;
+        let token = options.token.clone();
+        let shared = Arc::new(Shared {
+            address,
+            origin: format!("http://{address}"),
+            org: RwLock::new(org),
+            options: RwLock::new(options),
+            #[cfg(feature = "testing")]
+            faults: Mutex::default(),
+            buckets: Mutex::default(),
+            requests: Mutex::default(),
+            unexpected: Mutex::default(),
+            changes: Mutex::default(),
+            count: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            away: Mutex::default(),
+            connections: Mutex::default(),
+        });
+        let accepting = {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("demo-accept".to_owned())
+                .spawn(move || accept(&shared, listener))?
+        };
+        Ok(Self {
+            shared,
+            token,
+            accepting: Some(accepting),
+        })
+    }
+
+    /// Returns `http://127.0.0.1:PORT`.
+    pub fn origin(&self) -> String {
+        self.shared.origin.clone()
+    }
+
+    /// Returns the token that was valid at the start.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Locks the org for reading. Requests that change it wait.
+    pub fn org(&self) -> RwLockReadGuard<'_, Org> {
+        self.shared.org()
+    }
+
+    /// Locks the org for changes. All requests wait.
+    pub fn org_mut(&self) -> RwLockWriteGuard<'_, Org> {
+        self.shared.org_mut()
+    }
+
+    /// Changes the options from the next request on; port and latency of what is under way stay.
+    pub fn change_options(&self, change: impl FnOnce(&mut Options)) {
+        let mut options = self
+            .shared
+            .options
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(&mut options);
+    }
+
+    /// Arms a fault.
+    #[cfg(feature = "testing")]
+    pub fn fault(&self, fault: Fault) {
+        lock(&self.shared.faults).arm(fault);
+    }
+
+    /// Disarms all faults.
+    #[cfg(feature = "testing")]
+    pub fn clear_faults(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
+    /// Returns every request, in order of arrival, since the last [`Server::clear_requests`].
+    pub fn requests(&self) -> Vec<Request> {
+        lock(&self.shared.requests).requests.clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        let mut log = lock(&self.shared.requests);
+        log.forgotten += log.requests.len();
+        log.requests.clear();
+    }
+
+    /// Returns the number of requests since the start.
+    pub fn count(&self) -> u64 {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns every request that this tool should never send, and why.
+    pub fn unexpected(&self) -> Vec<String> {
+        lock(&self.shared.unexpected).clone()
+    }
+
+    /// Returns every change of a membership that the org answered, including refused ones.
+    pub fn changes(&self) -> Vec<MembershipChange> {
+        lock(&self.shared.changes).clone()
+    }
+
+    /// Returns every rate-limit window so far, in order of start.
+    pub fn windows(&self) -> Vec<Window> {
+        lock(&self.shared.buckets).windows()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        self.shared.close_all();
+        if let Some(accepting) = self.accepting.take() {
+            // It joins the others; a panic in one of them has been printed.
+            let _ = accepting.join();
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    for number in 0.. {
+        let Ok((stream, _)) = listener.accept() else {
+            // Out of descriptors, or the client was gone already.
+            std::thread::sleep(Duration::from_millis(5));
+            if shared.stopped() {
+                break;
+            }
+            continue;
+        };
+        let away = lock(&shared.away).take();
+        if let Some(time) = away {
+            drop(listener);
+            // Only now, so that new connections are refused.
+            shared.close_all();
+            shared.sleep_until(Instant::now() + time);
+            let Some(again) = shared.listen() else { break };
+            listener = again;
+            continue;
+        }
+        if shared.stopped() {
+            break;
+        }
+        threads.retain(|thread| !thread.is_finished());
+        let Ok(twin) = stream.try_clone() else {
+            continue;
+        };
+        lock(&shared.connections).insert(number, twin);
+        let shared = Arc::clone(shared);
+        let thread = std::thread::Builder::new()
+            .name("demo-connection".to_owned())
+            .spawn(move || {
+                // A broken connection is the client's business.
+                let _ = serve(&shared, stream);
+                lock(&shared.connections).remove(&number);
+            });
+        threads.extend(thread);
+    }
+    // Those that came in between the flag and here.
+    shared.close_all();
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+impl Shared {
+    fn org(&self) -> RwLockReadGuard<'_, Org> {
+        self.org.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn org_mut(&self) -> RwLockWriteGuard<'_, Org> {
+        self.org.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn options(&self) -> RwLockReadGuard<'_, Options> {
+        self.options.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Wakes the accepting thread.
+    pub(crate) fn wake(&self) {
+        drop(TcpStream::connect(self.address));
+    }
+
+    /// Listens again where it listened before, unless the server stops.
+    fn listen(&self) -> Option<TcpListener> {
+        while !self.stopped() {
+            if let Ok(listener) = TcpListener::bind(self.address) {
+                return Some(listener);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    fn close_all(&self) {
+        for stream in lock(&self.connections).values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Sleeps in small pieces, so that the server can stop at any time.
+    pub(crate) fn sleep_until(&self, end: Instant) {
+        loop {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() || self.stopped() {
+                return;
+            }
+            std::thread::sleep(rest.min(Duration::from_millis(20)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
