@@ -1,8 +1,7 @@
-//! One attempt: sends a request once and reads the whole response.
+//! One attempt: sends a request once and reads the complete response.
 //!
 //! - Only this file sends. The token goes to the configured origin; redirects are not followed.
 //! - The token is masked in headers and body before anything else sees them.
-//! - Responses are bounded: in bytes while they are read, in rows and nesting before they are parsed.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! A response: its body, read within bounds, and what its headers contain.
+//! A response: its body and the facts in its headers. Its size is limited: in bytes while it is read, in rows and
+//! nesting before it is parsed.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
