@@ -300,7 +300,7 @@ fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
 pub(crate) fn split_path(path: &Path) -> anyhow::Result<(PathBuf, OsString)> {
     let name = path
         .file_name()
-        .with_context(|| format!("{} names no file", path.display()))?;
+        .with_context(|| format!("{} is not the path of a file", path.display()))?;
     let folder = folder_of(path).to_owned();
     if !folder.is_dir() {
         bail!(
@@ -349,7 +349,7 @@ impl Lock {
                 );
             }
             let file =
-                opened.with_context(|| format!("cannot write beside {}", target.display()))?;
+                opened.with_context(|| format!("cannot write next to {}", target.display()))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(Busy(target.to_owned()).into()),

@@ -59,7 +59,7 @@ impl Domain {
         };
         let name = name.strip_suffix('.').unwrap_or(name);
         if name.contains('@') {
-            return Err(no_domain("it is a whole address"));
+            return Err(no_domain("it is a complete address"));
         }
         if name.contains("://") || name.contains('/') {
             return Err(no_domain("it is a URL"));
@@ -75,7 +75,9 @@ impl Domain {
             .chars()
             .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
         {
-            return Err(no_domain("it holds a character that no host name can hold"));
+            return Err(no_domain(
+                "it contains a character that host names cannot have",
+            ));
         }
         if labels
             .iter()
@@ -394,7 +396,7 @@ mod tests {
         an_at_sign_alone_is_no_domain: "@" => Err("\"@\"");
         a_word_is_no_domain: "example" => Err("no dot");
         a_star_over_a_word_is_no_domain: "*.com" => Err("no dot");
-        a_whole_address_is_no_domain: "mira@example.com" => Err("whole address");
+        a_whole_address_is_no_domain: "mira@example.com" => Err("complete address");
         an_address_of_the_web_is_no_domain: "https://example.com" => Err("a URL");
         a_space_inside_is_no_domain: "exam ple.com" => Err("character");
         a_star_in_the_middle_is_no_domain: "mail.*.com" => Err("character");

@@ -277,7 +277,7 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
             if filled < 100 || !chunk.starts_with(SQLITE_MAGIC) {
                 return Err(not_a_snapshot(
                     path,
-                    "what is inside the container is no SQLite database",
+                    "the container does not hold a SQLite database",
                 ));
             }
             chunk[VERSIONS].fill(1);
@@ -422,8 +422,8 @@ mod tests {
         assert!(says(b"C1").contains("neither"));
         assert!(says(&packed(&database(200))[5..]).contains("first five bytes"));
         assert!(says(&database(200)).contains("without a container"));
-        assert!(says(&packed(&[7; 200])).contains("no SQLite database"));
-        assert!(says(&packed(&database(60))).contains("no SQLite database"));
+        assert!(says(&packed(&[7; 200])).contains("not hold a SQLite database"));
+        assert!(says(&packed(&database(60))).contains("not hold a SQLite database"));
     }
 
     #[test]

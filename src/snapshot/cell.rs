@@ -65,15 +65,15 @@ impl Cell for ProfileText {
     fn decode(value: ValueRef<'_>) -> Result<Self, String> {
         let text = text(value)?;
         if !has_few_elements(text) {
-            return Err(format!("holds more than {MAX_ELEMENTS} values"));
+            return Err(format!("contains more than {MAX_ELEMENTS} values"));
         }
         if !text.trim_ascii_start().starts_with('{') {
-            return Err("is no JSON object".to_owned());
+            return Err("is not a JSON object".to_owned());
         }
         // Only the grammar is checked here: most readers need few of the values, or only the text.
         match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Ok(Self(text.to_owned())),
-            Err(error) => Err(format!("is no JSON object ({error})")),
+            Err(error) => Err(format!("is not a JSON object ({error})")),
         }
     }
 }

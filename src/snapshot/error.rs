@@ -20,7 +20,7 @@ pub enum Error {
         why: String,
     },
     /// The file was a snapshot once, or part of one.
-    #[error("{path} is damaged: {why}; take another copy of it, or sync again")]
+    #[error("{path} is damaged: {why}; use another copy, or sync again")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum Error {
         why: String,
     },
     /// A snapshot that no sync has completed.
-    #[error("{path} holds no finished run{}; run the sync again", unfinished(.newest_unfinished.as_deref()))]
+    #[error("{path} has no finished run{}; run the sync again", unfinished(.newest_unfinished.as_deref()))]
     NoFinishedRun {
         /// The file.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// More users or groups than are ever shown at once.
     #[error(
-        "{path} holds {count} {what} of that name, and at most {limit} are shown; name one by its id"
+        "{path} has {count} {what} of that name, more than the {limit} that can be shown; use an id"
     )]
     TooMany {
         /// The file.
@@ -152,7 +152,7 @@ impl Error {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotASnapshot {
                 path: path.to_owned(),
-                why: "it is no SQLite database".to_owned(),
+                why: "it is not a SQLite database".to_owned(),
             },
             Some(ErrorCode::TooBig) => Self::value_above(path, limit),
             Some(ErrorCode::OperationInterrupted) => Self::damaged(
@@ -185,7 +185,7 @@ impl Error {
     pub(super) fn too_many_elements(path: &Path) -> Self {
         Self::Damaged {
             path: path.to_owned(),
-            why: format!("a profile holds more than {MAX_ELEMENTS} values"),
+            why: format!("a profile contains more than {MAX_ELEMENTS} values"),
         }
     }
 

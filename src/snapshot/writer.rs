@@ -316,7 +316,7 @@ impl Writer {
     }
 
     fn no_json(&self, error: &serde_json::Error) -> Error {
-        self.out_of_order(format!("a profile is no JSON ({error})"))
+        self.out_of_order(format!("a profile is not JSON ({error})"))
     }
 
     /// Returns an error if a word that is sorted and compared is too long.

@@ -106,7 +106,7 @@ impl Engine<'_> {
         match events.recv_timeout(POLL_INTERVAL) {
             Ok(event) => self.phases.on_event(event, &mut self.context)?,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("all workers are gone"),
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("all workers have ended"),
         }
         if self.context.checkpoint.is_due(events.is_empty()) {
             self.save()?;

@@ -96,7 +96,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
             "--email-domains",
             "BATON_EMAIL_DOMAINS",
             "mira@example.com",
-            "whole address",
+            "complete address",
         ),
         (
             "--max-api-capacity",

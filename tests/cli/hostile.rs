@@ -271,7 +271,11 @@ fn other_formats_are_named() {
             &pack(&database_of("go-connector.c1z"))[5..],
             "first five bytes",
         ),
-        ("text.c1z", &pack(b"user,group\n"), "no SQLite database"),
+        (
+            "text.c1z",
+            &pack(b"user,group\n"),
+            "not hold a SQLite database",
+        ),
         ("garbage.c1z", b"C1ZF\0garbage", "damaged"),
         ("head.db", b"SQLite format 3\0", "damaged"),
     ];
@@ -583,7 +587,7 @@ fn a_small_message_that_is_large_in_memory_is_refused() {
     );
     shown(&folder, &["-f", "deep.db", "user", "00u1"])
         .code(2)
-        .says("no JSON object");
+        .says("not a JSON object");
 }
 
 #[test]

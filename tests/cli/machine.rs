@@ -145,7 +145,7 @@ fn a_target_that_cannot_be_written_is_refused_before_anything_is_asked() {
     for (file, part) in [
         ("sub", "is a folder"),
         ("none/sync.c1z", "does not exist"),
-        ("/proc/self/sync.c1z", "cannot write beside"),
+        ("/proc/self/sync.c1z", "cannot write next to"),
         ("/dev/null", "not a regular file"),
         ("here.c1z", "is a folder"),
         ("there.c1z", "is a folder"),

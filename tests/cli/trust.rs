@@ -584,7 +584,7 @@ fn a_file_that_lost_rows_is_not_called_complete() {
         let ran = folder.run(arguments).end().code(2);
         assert!(
             ran.error()
-                .contains("its run recorded 155 memberships, and it holds "),
+                .contains("its run recorded 155 memberships, but it has "),
             "{}",
             ran.stderr
         );

@@ -151,7 +151,7 @@ impl Transport {
             http = http.tls_certs_merge(roots);
         }
         connection.credentials.authorize().map_err(|_| {
-            Error::Setup("the token holds a character that no header can".to_owned())
+            Error::Setup("the token contains a character that headers cannot have".to_owned())
         })?;
         Ok(Self {
             http: http.build().map_err(|error| {

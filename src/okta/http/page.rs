@@ -290,7 +290,7 @@ impl PageTracker {
                 Err("the next page is one that was already read: the listing would never end")
             }
             Some(_) if !new => Err(
-                "a page holds no new row but says that more follow: the listing would never end",
+                "a page has no new row but a link to a next page, so the listing would never end",
             ),
             _ => Ok(()),
         }

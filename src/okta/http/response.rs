@@ -36,7 +36,7 @@ impl Response {
         for line in self.headers.get_all(LINK) {
             let line = std::str::from_utf8(line.as_bytes()).ok();
             let line = line.filter(|line| line.is_ascii()).ok_or_else(|| {
-                Malformed("the Link header holds a byte outside ASCII".to_owned())
+                Malformed("the Link header contains a byte outside ASCII".to_owned())
             })?;
             lines.push(line);
         }

@@ -60,9 +60,9 @@ pub(in crate::okta) fn check_bounds(body: &[u8], rows_asked: Option<u64>) -> Res
         let problem = if depth > DEEPEST {
             format!("the response is nested more than {DEEPEST} deep")
         } else if elements > MOST_ELEMENTS {
-            format!("the response holds more than {MOST_ELEMENTS} values")
+            format!("the response contains more than {MOST_ELEMENTS} values")
         } else if rows > most_rows && body.first() == Some(&b'[') {
-            format!("the page holds more than {most_rows} rows, twice what was requested")
+            format!("the page has more than {most_rows} rows, twice what was requested")
         } else {
             continue;
         };

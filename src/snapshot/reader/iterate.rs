@@ -314,7 +314,7 @@ impl Reader {
         }
         let is_allowed = self.allowance.take(row, columns);
         if !is_allowed.map_err(|error| self.reading(error))? {
-            let why = "its rows hold more bytes than the whole file";
+            let why = "its rows contain more bytes than the entire file";
             return Err(Error::damaged(&self.path, why));
         }
         let id = self.text(row, 0)?;

@@ -74,7 +74,7 @@ impl Reader {
             Form::C1z => {
                 let failed = Error::io(
                     path,
-                    "make a temporary copy of it (TMPDIR names the folder; it must exist and be writable)",
+                    "make a temporary copy of it (TMPDIR sets the folder; it must exist and be writable)",
                 );
                 let (mut copy, name, folder) = nameless().map_err(failed)?;
                 // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there
@@ -154,7 +154,7 @@ impl Reader {
             return Ok(());
         };
         let why = format!(
-            "its run recorded {} {}, and it holds {}",
+            "its run recorded {} {}, but it has {}",
             wrong.recorded, wrong.what, wrong.found
         );
         Err(Error::damaged(&self.path, why))

@@ -89,14 +89,14 @@ impl Reader {
         }
         let count: usize = profile.values().map(|value| 1 + elements(value)).sum();
         if count > MAX_ELEMENTS {
-            let why = format!("the profile of {id} holds more than {MAX_ELEMENTS} values");
+            let why = format!("the profile of {id} contains more than {MAX_ELEMENTS} values");
             return Err(Error::damaged(&self.path, why));
         }
         Ok(())
     }
 
     fn no_json(&self, id: &str, error: &serde_json::Error) -> Error {
-        let why = format!("the profile of {id} is no JSON object ({error})");
+        let why = format!("the profile of {id} is not a JSON object ({error})");
         Error::damaged(&self.path, why)
     }
 
@@ -160,7 +160,7 @@ impl Reader {
                 return Ok(());
             };
             if !self.allowance.take(row, columns).map_err(failed)? {
-                let why = "its rows hold more bytes than the whole file";
+                let why = "its rows contain more bytes than the entire file";
                 return Err(Error::damaged(&self.path, why).into());
             }
             f(row)?;

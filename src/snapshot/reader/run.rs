@@ -63,7 +63,7 @@ pub(super) fn info(
         times::parse(text).ok_or_else(|| {
             Error::damaged(
                 path,
-                format!("{text:?} is no time, but stands for one at run {sync_id}"),
+                format!("{text:?} is not a time, but run {sync_id} has it as one"),
             )
         })
     };

@@ -83,7 +83,7 @@ pub(super) fn columns(
     match columns().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))? {
         Some((false, _)) => Err(Error::damaged(
             path,
-            format!("{table} is not a table that simply holds its rows"),
+            format!("{table} is not an ordinary table"),
         )),
         Some((true, names)) => Ok(Some(names)),
         None => Ok(None),

@@ -164,31 +164,31 @@ fn a_file_with_other_rows_than_its_run_recorded_is_damaged() {
     for (sql, part) in [
         (
             "delete from v1_grants where rowid % 2 = 0",
-            "recorded 5 memberships, and it holds 3",
+            "recorded 5 memberships, but it has 3",
         ),
         (
             "drop view memberships; drop table v1_grants",
-            "recorded 5 memberships, and it holds 0",
+            "recorded 5 memberships, but it has 0",
         ),
         (
             "delete from users where id = '00u2'",
-            "recorded 4 users, and it holds 3",
+            "recorded 4 users, but it has 3",
         ),
         (
             "delete from v1_resources where external_id = 'user:00u2'",
-            "recorded 4 users, and it holds 3",
+            "recorded 4 users, but it has 3",
         ),
         (
             "delete from groups where id = '00g2'",
-            "recorded 4 groups, and it holds 3",
+            "recorded 4 groups, but it has 3",
         ),
         (
             "delete from v1_resources where external_id = 'group:00g2'",
-            "recorded 4 groups, and it holds 3",
+            "recorded 4 groups, but it has 3",
         ),
         (
             "update snapshot set users_kept = 5",
-            "recorded 5 users, and it holds 4",
+            "recorded 5 users, but it has 4",
         ),
     ] {
         let error = changed(sql).unwrap_err();

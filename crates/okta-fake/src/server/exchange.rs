@@ -63,7 +63,9 @@ pub(super) fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
 }
 
 fn refuse(shared: &Shared, stream: &mut TcpStream, status: u16) -> io::Result<()> {
-    lock(&shared.unexpected).push(format!("a request that is no HTTP, or too long: {status}"));
+    lock(&shared.unexpected).push(format!(
+        "a request that is not HTTP, or is too long: {status}"
+    ));
     write!(
         stream,
         "HTTP/1.1 {status} Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
