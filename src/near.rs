@@ -4,9 +4,9 @@ use crate::text::{clean, distance};
 
 /// The most suggestions in a message.
 const MAX_SUGGESTIONS: usize = 3;
-/// Shorter texts are part of too many names.
+/// The shortest text that is searched for inside names; a shorter one is part of too many.
 const MIN_PART: usize = 3;
-/// Names that no person types; they are not compared.
+/// The longest name that is compared; no person types a longer one.
 const MAX_LENGTH: usize = 200;
 
 /// Collects the names nearest to a text.

@@ -63,7 +63,7 @@ pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Resp
     answer
 }
 
-/// Answers a request that changes a membership; anything else is left to [`answer`].
+/// Answers a request that changes a membership; anything else is left to [`respond`].
 pub fn change(
     org: &mut Org,
     options: &Options,

@@ -1,4 +1,4 @@
-//! The server: sockets, the log of requests, limits and faults around [`answer`].
+//! The server: sockets, the log of requests, limits and faults around [`respond`](crate::respond()).
 //!
 //! One thread a connection. A thread that sleeps or sends forever looks at the stop flag; the rest are woken by closing
 //! their sockets, so dropping the server takes no longer than a moment.

@@ -253,7 +253,7 @@ fn what_is_no_http_is_refused_and_noticed() {
     assert_eq!(server.unexpected().len(), 1);
 }
 
-/// `cargo test --release demo -- --ignored --nocapture`
+/// Run it with `cargo test -p okta-fake --release a_large_org -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures; needs a release build"]
 fn a_large_org_is_served_fast() {
