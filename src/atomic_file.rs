@@ -1,5 +1,5 @@
-//! Files that appear whole or not at all: written under a temporary name in the folder of the target, synced, renamed, and
-//! the folder synced.
+//! Files that appear complete or not at all: written under a temporary name in the folder of the target, synced,
+//! renamed, and the folder synced.
 //!
 //! - A temporary file is removed unless it was published. Only its owner can read it (mode 0600).
 //! - A file that is replaced keeps its permissions and, where that is permitted, its group.

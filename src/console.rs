@@ -1,8 +1,8 @@
 //! All output to stdout and stderr goes through this module.
 //!
-//! - Data goes to stdout, talk to stderr: log lines, notes, warnings, progress and the last error.
-//! - Notes and warnings are log lines, so `--log-format json` holds for all of stderr and `--log-level` for all talk.
-//! - Progress is drawn on a terminal only; elsewhere it is a line now and then.
+//! - Data goes to stdout, all else to stderr: log lines, notes, warnings, progress and the last error.
+//! - Notes and warnings are log lines, so `--log-format` and `--log-level` apply to them.
+//! - Progress is drawn on a terminal only; elsewhere it is a log line every ten seconds.
 //! - Text from Okta goes through [`clean`](crate::text::clean) before a person sees it, and JSON through [`json`]: a
 //!   group's name must not move the cursor.
 //! - A closed stdout or stderr is not an error.

@@ -1,9 +1,9 @@
-//! The scope: which users and which groups a run is about.
+//! The scope: the users and groups that a run includes.
 //!
-//! Text goes in once ([`Domain::parse`], [`NameFilter::parse`]); after that, matching is total and cannot fail.
-//! Everything is compared without case, and a domain in both of its spellings: `bücher.example` is
-//! `xn--bcher-kva.example` (RFC 5890). Okta can do none of this for us: its `search` knows no "ends with", and its `q` is
-//! a prefix match that stops at 300 (docs/okta-api.md, Users and Groups).
+//! Text is parsed once ([`Domain::parse`], [`NameFilter::parse`]); after that, matching cannot fail. Everything is
+//! compared without case, and a domain in both of its spellings: `bücher.example` is `xn--bcher-kva.example` (RFC
+//! 5890). Okta can do none of this for us: its `search` has no "ends with", and its `q` is a prefix match that stops at
+//! 300 (docs/okta-api.md, Users and Groups).
 
 use std::borrow::Cow;
 use std::fmt;

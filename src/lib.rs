@@ -1,4 +1,4 @@
-//! A complete, trustworthy picture of who is in which group of an Okta org, and safe changes to it.
+//! Complete snapshots of who is in which group of an Okta org, and safe changes to memberships.
 //!
 //! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it; it
 //! promises nothing to other crates. `docs/architecture.md` has its layers and rules.

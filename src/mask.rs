@@ -1,4 +1,4 @@
-//! Keeps the token out of text that comes from outside: what a server sends, and what was typed in a wrong place.
+//! Keeps the token out of text from outside: of a server's responses, and of values typed in a wrong place.
 //!
 //! A proxy or a stand-in may repeat the request in its error, token included. The client masks every header and body
 //! as it arrives, so no message, log line, snapshot or audit record can hold the token.

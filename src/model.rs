@@ -1,4 +1,4 @@
-//! Users, groups and memberships, as the rest of the program speaks of them.
+//! Users, groups and memberships, as the rest of the program uses them.
 //!
 //! Nothing here knows how Okta spells them on the wire or how a snapshot stores them. What Okta may leave out is an
 //! `Option`: `None` is "null or absent", which Okta treats as the same thing.

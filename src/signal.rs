@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: noted once, then checked wherever the program waits.
+//! SIGINT and SIGTERM: recorded once, then checked wherever the program waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
-//! `demo`: the real sync, over real HTTP, against a made-up org on this machine.
+//! `demo`: the real sync, over real HTTP, against a sample org on this machine.
 //!
-//! No variable of the environment counts, and no file is replaced that an earlier demo did not write.
+//! Environment variables are ignored, and only a file of an earlier demo is replaced.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `diff`: what differs between two snapshots. Reads two files, sends nothing.
+//! `diff`: reports the differences between two snapshots. Reads two files, sends nothing.
 
 use std::collections::HashSet;
 use std::io::{BufWriter, Write};

@@ -1,4 +1,4 @@
-//! `sync --plan`: what a sync would cost, before it is spent. Reads no membership and writes nothing.
+//! `sync --plan`: reports what a sync would cost. Reads no membership and writes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

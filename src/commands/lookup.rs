@@ -1,4 +1,4 @@
-//! Finds what a person named in snapshots, and notices files that change while they are read.
+//! Finds the users and groups that a person refers to in snapshots, and notices files that change while they are read.
 
 use std::fs::Metadata;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! `verify`: is a snapshot what its run wrote? Reads one file and its manifest; sends no request.
+//! `verify`: checks that a snapshot is what its run wrote. Reads one file and its manifest; sends no request.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The order of ids: what a user list sorted by id can be checked by.
+//! The order of ids, by which a user list sorted by id can be checked.
 
 /// From where a cursor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

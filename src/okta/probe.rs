@@ -1,4 +1,4 @@
-//! One look at each thing that a sync or a change needs: the first page of a listing, or one object. Only GETs.
+//! Checks each thing that a sync or a change needs once: the first page of a listing, or one object. Only GETs.
 
 use super::ApiError;
 use super::http::{Call, Error};

@@ -1,7 +1,7 @@
 //! Decides what an admin role lets its owner do to memberships; pure.
 //!
-//! Only what is documented is claimed (docs/okta-api.md, Admin roles and Tokens and hosts): a role of an unknown kind,
-//! and a custom one, whose permissions are elsewhere, are neither a yes nor a no.
+//! It decides only what is documented (docs/okta-api.md, Admin roles and Tokens and hosts): a role of an unknown kind,
+//! or a custom one, whose permissions are elsewhere, is neither a yes nor a no.
 
 /// A role that is assigned to a user, as far as this tool looks at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

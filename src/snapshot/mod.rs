@@ -5,27 +5,27 @@
 //! ([`c1z`]). The database holds two descriptions of the same run:
 //! - Baton's v1 tables (`v1_…`): the objects as protobuf messages, for every tool that reads Baton's files. A membership
 //!   is a grant there and is stored nowhere else.
-//! - Plain tables: `users`, `groups`, `memberships` (a view over the grants), `snapshot` (one row, one column a fact) and
-//!   `warnings`, for people and SQL tools. They hold what Baton's messages have no place for: exact numbers, all of
-//!   Okta's times, how each group's members were learned.
+//! - Plain tables: `users`, `groups`, `memberships` (a view over the grants), `snapshot` (one row, one column per fact)
+//!   and `warnings`, for people and SQL tools. They contain what Baton's messages have no place for: exact numbers, all
+//!   of Okta's times, the source of each group's memberships.
 //!
 //! # Versions
-//! The container is version 1; version 3 holds another kind of database and is told apart by its first five bytes.
-//! Baton's tables are those of its SDK 0.7.27: older readers ignore the columns that they do not know, newer ones add what
-//! they miss to a copy of their own. Columns newer than that are left out, since older tools cannot export such a file.
-//! The plain tables have a version of their own, [`SCHEMA_VERSION`] in `snapshot.schema_version`; a reader refuses a newer
-//! one and names both.
+//! The container is version 1; version 3 holds another kind of database and is recognized by its first five bytes.
+//! Baton's tables are those of its SDK 0.7.27: older readers ignore the columns that they do not have, newer ones add
+//! what they miss to a copy of their own. Columns newer than that are left out, since older tools cannot export such a
+//! file. The plain tables have a version of their own, [`SCHEMA_VERSION`] in `snapshot.schema_version`; a reader
+//! refuses a newer one and names both.
 //!
 //! # Compatibility
-//! `snapshot.sync_id` names the run that the plain tables describe. Baton's own programs know nothing of those tables:
-//! one that appends a run leaves them as they are. So they count only if that run is the newest finished full one of the
-//! file; otherwise, as in files that other connectors wrote, details come from the messages, tolerantly: unknown
-//! fields and unknown annotations are skipped, and what a message lacks is unknown, not wrong. Which users, groups and
-//! memberships there are is always read from Baton's tables, and never from a view.
+//! `snapshot.sync_id` is the run that the plain tables describe. Baton's own programs ignore those tables: one that
+//! appends a run leaves them as they are. So they count only if that run is the newest finished full one of the file;
+//! otherwise, as in files of other connectors, details come from the messages, tolerantly: unknown fields and unknown
+//! annotations are skipped, and what a message lacks is unknown, not wrong. Users, groups and memberships themselves
+//! are always read from Baton's tables, and never from a view.
 //!
 //! Times in Baton's tables are `YYYY-MM-DD HH:MM:SS[.fffffffff]` without a zone. Baton's SDK writes the wall clock of
 //! wherever it runs and reads it back as UTC; here it is always UTC, because a snapshot must not depend on where it was
-//! taken, and because such times are compared as text. Who appends to one file with both programs runs the other under
+//! taken, and because such times are compared as text. To append to one file with both programs, run the other under
 //! `TZ=UTC`.
 //!
 //! A file may come from anywhere: its values have a limit of length, its queries one of steps and bytes that grows with

@@ -1,4 +1,4 @@
-//! All the SQL that makes a snapshot's tables and fills them.
+//! All SQL that creates a snapshot's tables and fills them.
 
 use super::columns::{DomainUsers, GroupRow, Table, UserRow, Warning};
 use super::metadata::RunMetadata;

@@ -1,4 +1,4 @@
-//! Writing a snapshot's database.
+//! Writes a snapshot's database.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;

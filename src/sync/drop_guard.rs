@@ -1,4 +1,5 @@
-//! The drop guard: whether a snapshot lost too much since the one before, and whether the two can be compared. Pure.
+//! The drop guard decides whether a snapshot lost too much since the previous one, and whether the two can be compared.
+//! Pure.
 
 use crate::snapshot::RunMetadata;
 use crate::text::{count, number};

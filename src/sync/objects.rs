@@ -1,4 +1,4 @@
-//! The index of users and groups: which number each has in this run, and which of several copies of one counts.
+//! The index of users and groups: the number of each in this run, and the decision on which of several copies counts.
 //!
 //! - Of two copies the one with the later `lastUpdated` wins, then the listing's: search lags, and the groups that Okta
 //!   returns for a user can be weeks old (docs/okta-api.md, Users and Groups).

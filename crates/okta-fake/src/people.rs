@@ -1,6 +1,6 @@
 //! The sample company of the demo. Its people are invented.
 //!
-//! Every oddity that an Okta org can show stands somewhere in it, once.
+//! It contains every oddity of an Okta org once.
 
 use std::sync::Arc;
 

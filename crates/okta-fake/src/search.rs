@@ -1,4 +1,4 @@
-//! The part of Okta's search language that the tool uses. What is outside of it is refused, not guessed.
+//! The part of Okta's search language that the tool uses. Anything else is refused, not guessed.
 
 use jiff::Timestamp;
 

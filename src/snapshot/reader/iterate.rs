@@ -1,5 +1,5 @@
-//! Users, groups and memberships one by one, in the order of their ids: two snapshots can be walked side by side, whatever
-//! their size.
+//! Users, groups and memberships one by one, in the order of their ids, so that two snapshots of any size can be
+//! compared row by row.
 //!
 //! - Nothing is collected. SQLite sorts what no index has in that order, on disk if it is much, and it sorts ids only: a
 //!   user or a group is read when its turn comes.

@@ -1,4 +1,4 @@
-//! Opens a snapshot without trusting it: no locks, nothing made next to it, no SQL of its own.
+//! Opens a snapshot without trusting it: takes no locks, creates nothing next to it, and runs none of its own SQL.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! The server: sockets, the log of requests, limits and faults around [`respond`](crate::respond()).
 //!
-//! One thread a connection. A thread that sleeps or sends forever looks at the stop flag; the rest are woken by closing
-//! their sockets, so dropping the server takes no longer than a moment.
+//! Each connection has a thread. A thread that sleeps or sends forever checks the stop flag; the others are woken by
+//! closing their sockets, so dropping the server takes only a moment.
 
 mod exchange;
 mod http;
