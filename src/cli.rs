@@ -7,6 +7,7 @@
 mod diff;
 mod export;
 mod findings;
+mod report;
 mod review;
 mod show;
 mod verify;
@@ -16,7 +17,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::diff::Diff;
 pub use self::export::Export;
-pub use self::findings::Findings;
+pub use self::findings::{FindingRules, Findings};
+pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStatus, ReviewStep};
 pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
 pub use self::verify::Verify;
@@ -89,6 +91,7 @@ pub enum Command {
     Verify(Verify),
     Export(Box<Export>),
     Findings(Box<Findings>),
+    Report(Box<Report>),
     Review(Box<Review>),
     Demo(Demo),
 }

@@ -83,6 +83,9 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
         Command::Findings(typed) => {
             commands::findings::run(&config::Findings::new(typed, environment)?, console)
         }
+        Command::Report(typed) => {
+            commands::report::run(&config::Report::new(typed, environment)?, console)
+        }
         Command::Review(typed) => {
             let config = config::Review::new(typed, environment)?;
             commands::review::run(&config, console, &ShutdownSignal::listen()?)

@@ -32,6 +32,26 @@ pub struct Findings {
     /// Leave out these checks, by name or id
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     pub skip: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub rules: FindingRules,
+    /// Check the decisions of this review sheet, or of CSV with columns user_id, group_id and decision
+    #[arg(long, value_name = "FILE")]
+    pub review: Option<String>,
+    /// Exit with 1 if this finding has rows, by name, id or severity (that or worse); can be repeated
+    #[arg(long, value_name = "FINDING", value_delimiter = ',')]
+    pub fail_on: Vec<String>,
+    /// Print text, json, csv, markdown, sarif or junit [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<String>,
+    /// Also write this format to this file; can be repeated
+    #[arg(long, value_name = "FORMAT=FILE", help_heading = "Output")]
+    pub out: Vec<String>,
+}
+
+/// What decides about findings, in every command that lists them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FindingRules {
     /// Report users as dormant after this many days without a sign-in [default: 90]
     #[arg(long, value_name = "DAYS")]
     pub dormant_days: Option<String>,
@@ -44,19 +64,7 @@ pub struct Findings {
     /// Compare with this older snapshot
     #[arg(long, value_name = "FILE")]
     pub since: Option<String>,
-    /// Check the decisions of this review sheet, or of CSV with columns user_id, group_id and decision
-    #[arg(long, value_name = "FILE")]
-    pub review: Option<String>,
     /// Suppress the findings that this CSV file accepts
     #[arg(long, value_name = "FILE")]
     pub exceptions: Option<String>,
-    /// Exit with 1 if this finding has rows, by name, id or severity (that or worse); can be repeated
-    #[arg(long, value_name = "FINDING", value_delimiter = ',')]
-    pub fail_on: Vec<String>,
-    /// Print text, json, csv, markdown, sarif or junit [default: text]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<String>,
-    /// Also write this format to this file; can be repeated
-    #[arg(long, value_name = "FORMAT=FILE", help_heading = "Output")]
-    pub out: Vec<String>,
 }

@@ -35,8 +35,9 @@ pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
     let unchanged = Unchanged::of(&config.file);
     let reader = Reader::open(&config.file)?;
     let org = Org::read(&reader)?;
+    let older = config.since.as_deref().map(Reader::open).transpose()?;
     let context = Context {
-        older: config.since.as_deref().map(memberships).transpose()?,
+        older: older.as_ref().map(memberships).transpose()?,
         revoked: config.review.as_deref().map(revoked).transpose()?,
     };
     let exceptions = match &config.exceptions {
@@ -105,8 +106,8 @@ fn list(console: &Console) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn memberships(path: &Path) -> anyhow::Result<HashSet<Pair>> {
-    let reader = Reader::open(path)?;
+/// Returns the memberships of a snapshot.
+pub(super) fn memberships(reader: &Reader) -> anyhow::Result<HashSet<Pair>> {
     let mut pairs = HashSet::new();
     for membership in reader.memberships()?.rows()? {
         let membership = membership?;
@@ -115,7 +116,8 @@ fn memberships(path: &Path) -> anyhow::Result<HashSet<Pair>> {
     Ok(pairs)
 }
 
-fn exceptions(path: &Path) -> anyhow::Result<Exceptions> {
+/// Returns the exceptions in a file.
+pub(super) fn exceptions(path: &Path) -> anyhow::Result<Exceptions> {
     let bytes = fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
     Exceptions::parse(&bytes).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
 }

@@ -9,6 +9,7 @@ pub mod export;
 pub mod findings;
 mod lookup;
 mod provenance;
+pub mod report;
 pub mod review;
 pub mod show;
 pub mod sync;

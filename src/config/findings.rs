@@ -1,6 +1,5 @@
 //! The options of `findings`.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::environment::Setting;
@@ -50,14 +49,13 @@ impl Findings {
     /// # Errors
     /// Returns an error for the first invalid option.
     pub fn new(typed: &cli::Findings, environment: &Environment) -> Result<Self, Error> {
-        let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
         Ok(Self {
             file: snapshot_to_read(typed.file.as_ref(), environment)?,
             list: typed.list,
             options: options(typed)?,
-            since: path(&typed.since),
+            since: path(&typed.rules.since),
             review: path(&typed.review),
-            exceptions: path(&typed.exceptions),
+            exceptions: path(&typed.rules.exceptions),
             fail_on: typed
                 .fail_on
                 .iter()
@@ -77,19 +75,25 @@ impl Findings {
     }
 }
 
+pub(super) fn path(typed: &Option<String>) -> Option<PathBuf> {
+    typed.as_ref().map(PathBuf::from)
+}
+
 fn options(typed: &cli::Findings) -> Result<Options, Error> {
-    let defaults = Options::default();
-    let mut checks: BTreeSet<&str> = typed
-        .check
-        .iter()
-        .map(|text| id("--check", text))
-        .collect::<Result<_, _>>()?;
-    if typed.check.is_empty() {
-        checks = defaults.checks;
+    let mut options = rules(&typed.rules)?;
+    if !typed.check.is_empty() {
+        let chosen = typed.check.iter().map(|text| id("--check", text));
+        options.checks = chosen.collect::<Result<_, _>>()?;
     }
     for text in &typed.skip {
-        checks.remove(id("--skip", text)?);
+        options.checks.remove(id("--skip", text)?);
     }
+    Ok(options)
+}
+
+/// Returns what decides about findings, with all checks.
+pub(super) fn rules(typed: &cli::FindingRules) -> Result<Options, Error> {
+    let defaults = Options::default();
     Ok(Options {
         dormant_days: number(
             "--dormant-days",
@@ -98,7 +102,7 @@ fn options(typed: &cli::Findings) -> Result<Options, Error> {
         )?,
         privileged: privileged(&typed.privileged)?,
         privileged_max: number("--privileged-max", typed.privileged_max.as_ref(), 15)?.into(),
-        checks,
+        ..defaults
     })
 }
 
@@ -177,6 +181,8 @@ mod tests {
         assert!(error(|typed| typed.fail_on = vec!["zzz".into()]).contains("--list"));
         assert!(error(|typed| typed.out = vec!["sarif".into()]).contains("FORMAT=FILE"));
         assert!(error(|typed| typed.out = vec!["pdf=x".into()]).contains("sarif, junit"));
-        assert!(error(|typed| typed.dormant_days = Some("-1".into())).contains("a whole number"));
+        assert!(
+            error(|typed| typed.rules.dormant_days = Some("-1".into())).contains("a whole number")
+        );
     }
 }

@@ -5,6 +5,7 @@ pub mod cells;
 pub mod diff;
 pub mod export;
 pub mod findings;
+pub mod report;
 pub mod review;
 pub mod tables;
 pub mod verify;

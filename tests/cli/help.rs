@@ -9,7 +9,7 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "",
     "sync",
     "grant",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 18] = [
     "diff",
     "export",
     "findings",
+    "report",
     "review",
     "review start",
     "review status",
@@ -83,7 +84,7 @@ fn every_example_of_the_help_works_as_it_stands() {
         let first = command.split_whitespace().next().unwrap_or_default();
         let offline = matches!(
             first,
-            "show" | "verify" | "export" | "findings" | "demo" | "review" | ""
+            "show" | "verify" | "export" | "findings" | "report" | "demo" | "review" | ""
         ) && command != "review close";
         let okta = if offline {
             Okta::unasked()

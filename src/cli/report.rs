@@ -1,0 +1,39 @@
+//! The command line of `report`.
+
+use clap::Args;
+
+use super::FindingRules;
+
+/// Write a snapshot as one HTML page for people
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+The page shows where the snapshot comes from, the findings, charts, and, with JavaScript,
+searchable tables of users, groups and memberships. It loads nothing: it can be mailed and
+opened from a disk. Equal snapshots give equal pages. docs/report.md describes it.
+
+Examples:
+  Write the report of a snapshot of the sample org:
+    okta-ciam demo
+    okta-ciam report -f demo.c1z -o report.html --privileged admin
+
+  Also count what changed since an older snapshot:
+    cp demo.c1z old.c1z
+    okta-ciam report -f demo.c1z -o report.html --since old.c1z \\
+      --title \"Access in November\"")]
+pub struct Report {
+    /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Write the page to this file [required]
+    #[arg(short, long = "to", value_name = "PATH")]
+    pub out: Option<String>,
+    /// Set the title of the page [default: Access report]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Keep the memberships even if the page gets larger than 20 MB
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub rules: FindingRules,
+}

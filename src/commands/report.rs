@@ -1,0 +1,116 @@
+//! `report`: a snapshot as one HTML page. Reads files, sends no request.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use super::findings::{exceptions, memberships};
+use crate::atomic_file::Temporary;
+use crate::commands::lookup::{Unchanged, refuse_snapshot};
+use crate::config::Report;
+use crate::console::Console;
+use crate::evidence::diff::render::scope_changes;
+use crate::evidence::diff::walk::{self, walk};
+use crate::evidence::findings::exceptions::Exceptions;
+use crate::evidence::findings::{Context, run as run_checks};
+use crate::evidence::report::{Change, File, MAX_BYTES, Page, Source};
+use crate::exit::Exit;
+use crate::snapshot::{Reader, c1z};
+use crate::text::{clean, number};
+
+/// Runs `report`.
+///
+/// # Errors
+/// Returns an error if a file cannot be read, if the older snapshot is of another org, or if the page cannot be written.
+pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
+    let files = [Some(&config.file), config.since.as_ref()];
+    let files = files.into_iter().flatten();
+    let unchanged: Vec<Unchanged> = files.map(|path| Unchanged::of(path)).collect();
+    let reader = Reader::open(&config.file)?;
+    let older = config.since.as_deref().map(Reader::open).transpose()?;
+    let exceptions = match &config.exceptions {
+        Some(path) => exceptions(path)?,
+        None => Exceptions::default(),
+    };
+    let mut source = Source::read(&reader, file(&config.file)?, config.options.clone())?;
+    if let Some(title) = &config.title {
+        source.title.clone_from(title);
+    }
+    if let (Some(older), Some(path)) = (&older, &config.since) {
+        source.change = Some(change(older, path, &reader)?);
+    }
+    let context = Context {
+        older: older.as_ref().map(memberships).transpose()?,
+        revoked: None,
+    };
+    source.findings = run_checks(&source.org, &context, &exceptions, &config.options);
+    unchanged.iter().try_for_each(Unchanged::check)?;
+    let page = source.page((!config.full).then_some(MAX_BYTES))?;
+    write(&page, &config.out)?;
+    if let Some(size) = page.size_with_memberships {
+        tracing::warn!(
+            "with memberships, the page would have {} bytes; they were left out; pass --full to keep them",
+            number(size as u64)
+        );
+    }
+    let printed = Printed {
+        path: config.out.display().to_string(),
+        bytes: page.html.len(),
+        memberships: page.size_with_memberships.is_none(),
+    };
+    console.result(&printed, || {
+        let bytes = number(printed.bytes as u64);
+        format!("{}  {bytes} bytes\n", clean(&printed.path))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The result, for a program.
+#[derive(Serialize)]
+struct Printed {
+    path: String,
+    bytes: usize,
+    /// Whether the page contains the memberships.
+    memberships: bool,
+}
+
+fn file(path: &Path) -> anyhow::Result<File> {
+    let (bytes, sha256) = c1z::fingerprint(path)?;
+    let name = path.file_name().unwrap_or_default();
+    Ok(File {
+        name: name.to_string_lossy().into_owned(),
+        bytes,
+        sha256,
+    })
+}
+
+fn change(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<Change> {
+    let runs = [older, newer].map(|reader| reader.info().metadata.as_ref());
+    let mut scope = Vec::new();
+    if let [Some(before), Some(after)] = runs {
+        if before.origin != after.origin {
+            bail!(
+                "the snapshots are of different orgs ({} and {}); name an older snapshot of the same org",
+                before.origin,
+                after.origin
+            );
+        }
+        scope = scope_changes(before, after);
+    }
+    Ok(Change {
+        file: file(path)?,
+        info: older.info().clone(),
+        summary: walk(older, newer, &walk::Options::default())?.summary,
+        scope,
+    })
+}
+
+fn write(page: &Page, path: &Path) -> anyhow::Result<()> {
+    let (temporary, target) = Temporary::for_target(path)?;
+    refuse_snapshot(&target)?;
+    let written = temporary.create()?.write_all(page.html.as_bytes());
+    written.with_context(|| format!("cannot write {}", target.display()))?;
+    temporary.publish(&target)
+}

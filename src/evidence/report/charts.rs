@@ -1,0 +1,187 @@
+//! Charts of horizontal bars: where each bar is. The template draws them as SVG, next to a table of the same numbers.
+
+use super::numbers::{Tally, group_sizes, sign_in_ages};
+use super::{Change, Source};
+use crate::evidence::diff::Table;
+use crate::text::{clean, number};
+
+/// The width of the area for labels; about 18 characters.
+const LABELS: u64 = 132;
+/// The width of the longest bar.
+const LONGEST: u64 = 150;
+const ROW: u64 = 26;
+const MAX_LABEL: usize = 19;
+
+/// A chart.
+pub(super) struct Chart {
+    /// For the ids of its parts.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    /// What is counted, in a sentence.
+    pub(super) about: String,
+    /// What a row is, for the table.
+    pub(super) noun: &'static str,
+    pub(super) height: u64,
+    pub(super) bars: Vec<Bar>,
+}
+
+/// A bar with its label and its number.
+pub(super) struct Bar {
+    pub(super) label: String,
+    /// The label, cut if it is too long for its area.
+    pub(super) short: String,
+    pub(super) value: String,
+    pub(super) percent: String,
+    pub(super) y: u64,
+    pub(super) text_y: u64,
+    pub(super) width: u64,
+    pub(super) value_x: u64,
+}
+
+/// Returns the charts of a page.
+pub(super) fn all(source: &Source<'_>) -> Vec<Chart> {
+    let mut status: Vec<Tally> = source
+        .counts
+        .users_by_status
+        .iter()
+        .map(|(name, count)| (name.clone(), *count))
+        .collect();
+    status.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    let sizes = source.listing.groups.iter().zip(&source.listing.members);
+    let sizes = sizes.map(|(group, members)| {
+        let is_unreadable = source.is_unreadable(*group);
+        (!is_unreadable).then_some(members.len() as u64)
+    });
+    let mut charts = vec![
+        chart(
+            ("status", "Users by status", "Status"),
+            "Every user in the snapshot, by the status in Okta.",
+            status,
+        ),
+        chart(
+            ("signin", "Last sign-in", "Last sign-in before the snapshot"),
+            "Users who are not deprovisioned, by the time between their last sign-in and the snapshot.",
+            sign_in_ages(&source.org),
+        ),
+        chart(
+            ("sizes", "Groups by size", "Members in scope"),
+            "Every group in the snapshot, by the number of members in scope.",
+            group_sizes(sizes),
+        ),
+    ];
+    charts.extend(source.change.as_ref().map(change));
+    charts
+}
+
+fn change(change: &Change) -> Chart {
+    let mut tallies = Vec::new();
+    for table in Table::ALL {
+        let counts = change.summary.get(&table).cloned().unwrap_or_default();
+        let name = table.as_str();
+        tallies.push((format!("{name} added"), counts.added));
+        tallies.push((format!("{name} removed"), counts.removed));
+        if table != Table::Memberships {
+            tallies.push((format!("{name} changed"), counts.changed));
+        }
+        if counts.unknown > 0 {
+            tallies.push((format!("{name} unknown"), counts.unknown));
+        }
+    }
+    let mut chart = chart(
+        ("change", "Change since the older snapshot", "Change"),
+        "Users, groups and memberships that were added, removed or changed.",
+        tallies,
+    );
+    // The parts are of different wholes.
+    for bar in &mut chart.bars {
+        bar.percent.clear();
+    }
+    chart
+}
+
+fn chart(
+    (id, title, noun): (&'static str, &'static str, &'static str),
+    about: &str,
+    tallies: Vec<Tally>,
+) -> Chart {
+    let most = tallies.iter().map(|(_, count)| *count).max();
+    let most = most.unwrap_or(0).max(1);
+    let all = tallies.iter().map(|(_, count)| count).sum::<u64>().max(1);
+    let mut y = 0;
+    let mut bars = Vec::new();
+    for (label, count) in tallies {
+        let label = clean(&label).into_owned();
+        // A count that is not zero is never invisible.
+        let width = (scaled(count, LONGEST, most)).max(u64::from(count > 0) * 2);
+        bars.push(Bar {
+            short: short(&label),
+            label,
+            value: number(count),
+            percent: percent(count, all),
+            y: y + 5,
+            text_y: y + 18,
+            width,
+            value_x: LABELS + width + 8,
+        });
+        y += ROW;
+    }
+    Chart {
+        id,
+        title,
+        about: about.to_owned(),
+        noun,
+        height: y.max(ROW),
+        bars,
+    }
+}
+
+fn scaled(count: u64, length: u64, most: u64) -> u64 {
+    let scaled = u128::from(count) * u128::from(length) / u128::from(most);
+    u64::try_from(scaled).unwrap_or(length)
+}
+
+fn percent(count: u64, all: u64) -> String {
+    match scaled(count, 1000, all) {
+        0 if count > 0 => "< 0.1 %".to_owned(),
+        tenths => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
+}
+
+fn short(label: &str) -> String {
+    if label.chars().count() <= MAX_LABEL {
+        return label.to_owned();
+    }
+    let start: String = label.chars().take(MAX_LABEL - 1).collect();
+    format!("{start}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_their_numbers_and_never_longer_than_their_area() {
+        let tallies = [("A", 1_000_000), ("B", 500_000), ("C", 1), ("D", 0)];
+        let tallies = tallies.map(|(name, count)| (name.to_owned(), count));
+        let chart = chart(("x", "X", "x"), "", tallies.into());
+        let widths: Vec<u64> = chart.bars.iter().map(|bar| bar.width).collect();
+        assert_eq!(widths, [150, 75, 2, 0]);
+        let percents: Vec<&str> = chart.bars.iter().map(|bar| bar.percent.as_str()).collect();
+        assert_eq!(percents, ["66.6 %", "33.3 %", "< 0.1 %", "0.0 %"]);
+        assert_eq!(chart.height, 4 * ROW);
+    }
+
+    #[test]
+    fn a_chart_of_nothing_and_of_huge_numbers_has_a_size() {
+        assert_eq!(chart(("x", "X", "x"), "", Vec::new()).height, ROW);
+        let huge = chart(("x", "X", "x"), "", vec![("A".to_owned(), u64::MAX)]);
+        assert_eq!(huge.bars[0].width, LONGEST);
+    }
+
+    #[test]
+    fn long_labels_are_cut_in_the_picture_only() {
+        let chart = chart(("x", "X", "x"), "", vec![("é".repeat(40), 1)]);
+        assert_eq!(chart.bars[0].short.chars().count(), MAX_LABEL);
+        assert_eq!(chart.bars[0].label.chars().count(), 40);
+    }
+}

@@ -1,0 +1,270 @@
+//! The page itself: what the template shows, and the policy that allows its own script and style only.
+
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use super::Source;
+use super::charts::{self, Chart};
+use super::data;
+use super::provenance::{self, Block};
+use super::reconciliation::{Comparison, comparisons};
+use crate::evidence::findings::catalogue::Severity;
+use crate::evidence::findings::org::GroupIndex;
+use crate::evidence::findings::{Finding, Row};
+use crate::snapshot::{DomainUsers, Warning, rfc3339};
+use crate::text::{clean, count, number};
+
+const SCRIPT: &str = include_str!("../../../templates/report.js");
+const STYLE: &str = include_str!("../../../templates/report.css");
+
+/// How many rows of a finding, warnings and unreadable groups the page lists.
+const MAX_ROWS: usize = 100;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Html<'a> {
+    title: String,
+    policy: String,
+    style: &'a str,
+    script: &'a str,
+    origin: Option<String>,
+    taken_at: String,
+    taken_by: Option<String>,
+    is_demo: bool,
+    /// Nothing if another program wrote the snapshot.
+    complete: Option<bool>,
+    tiles: Vec<Tile>,
+    found: Vec<Shown>,
+    /// Checks that ran and found nothing.
+    clear: Vec<&'a Finding>,
+    skipped: Vec<&'a Finding>,
+    charts: Vec<Chart>,
+    blocks: Vec<Block>,
+    comparisons: Vec<Comparison>,
+    domains: &'a [DomainUsers],
+    warnings: Vec<ShownWarning>,
+    more_warnings: usize,
+    unreadable: Vec<(String, String)>,
+    more_unreadable: usize,
+    /// The size that the page would have with the memberships, if they are left out.
+    too_large: Option<String>,
+    data: String,
+    tool_version: &'static str,
+}
+
+/// A number that stands out.
+struct Tile {
+    name: &'static str,
+    value: String,
+    detail: String,
+}
+
+/// A finding with its first rows.
+struct Shown {
+    id: &'static str,
+    name: &'static str,
+    severity: &'static str,
+    why: &'static str,
+    count: String,
+    suppressed: Option<String>,
+    rows: Vec<ShownRow>,
+    more: Option<String>,
+    has_users: bool,
+    has_groups: bool,
+    /// The table in which the script shows all rows.
+    table: Option<&'static str>,
+}
+
+struct ShownRow {
+    user: String,
+    login: String,
+    group: String,
+    detail: String,
+}
+
+struct ShownWarning {
+    code: String,
+    object: String,
+    message: String,
+}
+
+/// Returns the page. The memberships are left out if a size is given, which is then shown.
+pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::Result<String> {
+    let run = source.info.metadata.as_ref();
+    let (found, none): (Vec<&Finding>, Vec<&Finding>) = source
+        .findings
+        .iter()
+        .partition(|finding| finding.count > 0);
+    let (skipped, clear): (Vec<&Finding>, Vec<&Finding>) = none
+        .into_iter()
+        .partition(|finding| finding.skipped.is_some());
+    let mut found = found;
+    // By severity, then in the order of the catalogue.
+    found.sort_by(|one, other| other.severity.cmp(&one.severity));
+    let unreadable = source.unreadable();
+    let html = Html {
+        title: clean(&source.title).into_owned(),
+        policy: policy(),
+        style: STYLE,
+        script: SCRIPT,
+        origin: run.map(|run| clean(&run.origin).into_owned()),
+        taken_at: rfc3339(source.info.ended_at),
+        taken_by: run.and_then(|run| Some(clean(run.read_as_login.as_ref()?).into_owned())),
+        is_demo: run.is_some_and(|run| run.command == "demo"),
+        complete: run.map(|run| run.complete),
+        tiles: tiles(source),
+        found: found
+            .into_iter()
+            .map(|finding| shown(finding, too_large.is_none()))
+            .collect(),
+        clear,
+        skipped,
+        charts: charts::all(source),
+        blocks: provenance::blocks(source),
+        comparisons: comparisons(source),
+        domains: &source.domains,
+        warnings: source.warnings.iter().take(MAX_ROWS).map(warning).collect(),
+        more_warnings: source.warnings.len().saturating_sub(MAX_ROWS),
+        more_unreadable: unreadable.len().saturating_sub(MAX_ROWS),
+        unreadable: unreadable.into_iter().take(MAX_ROWS).collect(),
+        too_large: too_large.map(|bytes| number(bytes.div_ceil(1_000_000) as u64)),
+        data: data::pack(source, too_large.is_none())?,
+        tool_version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(html.render()?)
+}
+
+/// Returns the content security policy. The script and the style are constant, and so are their hashes.
+fn policy() -> String {
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        hash(SCRIPT),
+        hash(STYLE)
+    )
+}
+
+fn tiles(source: &Source<'_>) -> Vec<Tile> {
+    let counts = &source.counts;
+    let by = |status: &str| counts.users_by_status.get(status).copied().unwrap_or(0);
+    let tile = |name, value: u64, detail: String| Tile {
+        name,
+        value: number(value),
+        detail,
+    };
+    let editable = counts.groups_by_type.get("OKTA_GROUP").copied();
+    let severe = source.findings.iter();
+    let severe = severe.filter(|finding| finding.severity >= Severity::High);
+    let severe: usize = severe.map(|finding| finding.count).sum();
+    let all: usize = source.findings.iter().map(|finding| finding.count).sum();
+    let dormant = source
+        .findings
+        .iter()
+        .find(|finding| finding.id == "OC204")
+        .map_or(0, |finding| finding.count + finding.suppressed);
+    let days = source.options.dormant_days;
+    let mut tiles = vec![
+        tile(
+            "Users",
+            counts.users,
+            format!("{} active", number(by("ACTIVE"))),
+        ),
+        tile(
+            "Groups",
+            counts.groups,
+            format!("{} of type OKTA_GROUP", number(editable.unwrap_or(0))),
+        ),
+        tile(
+            "Memberships",
+            counts.memberships,
+            per_user(counts.memberships, counts.users),
+        ),
+        tile(
+            "Severe findings",
+            severe as u64,
+            format!("high or critical, of {}", number(all as u64)),
+        ),
+        tile(
+            "Dormant users",
+            dormant as u64,
+            format!("no sign-in for {}", count(days.into(), "day")),
+        ),
+    ];
+    if let Some(change) = &source.change {
+        let changed = change.summary.values().map(|counts| counts.different());
+        let since = rfc3339(change.info.ended_at);
+        let day = since.split('T').next().unwrap_or_default();
+        tiles.push(tile("Changes", changed.sum(), format!("since {day}")));
+    }
+    tiles
+}
+
+fn per_user(memberships: u64, users: u64) -> String {
+    let tenths = memberships
+        .saturating_mul(10)
+        .checked_div(users)
+        .unwrap_or(0);
+    format!("{}.{} per user", number(tenths / 10), tenths % 10)
+}
+
+fn shown(finding: &Finding, has_memberships: bool) -> Shown {
+    let text = |text: &Option<String>| clean(text.as_deref().unwrap_or_default()).into_owned();
+    let row = |row: &Row| ShownRow {
+        user: text(&row.user_name),
+        login: text(&row.user_login.clone().or_else(|| row.user_id.clone())),
+        group: text(&row.group_name.clone().or_else(|| row.group_id.clone())),
+        detail: clean(&row.detail).into_owned(),
+    };
+    let has_users = finding.rows.iter().any(|row| row.user_id.is_some());
+    let has_groups = finding.rows.iter().any(|row| row.group_id.is_some());
+    let more = finding.count.saturating_sub(MAX_ROWS);
+    Shown {
+        id: finding.id,
+        name: finding.name,
+        severity: finding.severity.word(),
+        why: finding.why,
+        count: count(finding.count as u64, "row"),
+        suppressed: (finding.suppressed > 0).then(|| number(finding.suppressed as u64)),
+        rows: finding.rows.iter().take(MAX_ROWS).map(row).collect(),
+        more: (more > 0).then(|| number(more as u64)),
+        has_users,
+        has_groups,
+        table: match (has_users, has_groups) {
+            (true, true) => has_memberships.then_some("memberships"),
+            (true, false) => Some("users"),
+            (false, true) => Some("groups"),
+            (false, false) => None,
+        },
+    }
+}
+
+fn warning(warning: &Warning) -> ShownWarning {
+    let object = warning.object_id.as_deref().unwrap_or_default();
+    ShownWarning {
+        code: clean(&warning.code).into_owned(),
+        object: clean(object).into_owned(),
+        message: clean(&warning.message).into_owned(),
+    }
+}
+
+impl Source<'_> {
+    /// Returns whether the members of a group could not be read.
+    pub(super) fn is_unreadable(&self, group: GroupIndex) -> bool {
+        // Another program records no number of members.
+        self.org.complete.is_some() && self.org.group(group).members_kept.is_none()
+    }
+
+    /// Returns the names and ids of the groups whose members could not be read.
+    fn unreadable(&self) -> Vec<(String, String)> {
+        let groups = self.listing.groups.iter();
+        let unreadable = groups.filter(|group| self.is_unreadable(**group));
+        let named = unreadable.map(|group| {
+            let group = self.org.group(*group);
+            let name = clean(group.display_name()).into_owned();
+            (name, clean(group.id.as_str()).into_owned())
+        });
+        named.collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! Where a snapshot comes from: who took it, when, from where, with which scope, and what the scope hides; as lines for
+//! people. What was not recorded is said to be so where an auditor looks for it.
+
+use super::Source;
+use crate::snapshot::{RunMetadata, rfc3339};
+use crate::text::{clean, count, number, span};
+
+const NOT_RECORDED: &str = "not recorded";
+const OTHER_PROGRAM: &str = "not recorded: another program wrote the snapshot";
+
+/// A fact.
+pub(super) struct Line {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    /// Whether the value is a hash or an id.
+    pub(super) is_code: bool,
+}
+
+/// Facts of one kind.
+pub(super) struct Block {
+    pub(super) title: &'static str,
+    pub(super) lines: Vec<Line>,
+}
+
+fn line(name: &'static str, value: impl AsRef<str>) -> Line {
+    Line {
+        name,
+        value: clean(value.as_ref()).into_owned(),
+        is_code: false,
+    }
+}
+
+fn code(name: &'static str, value: &str) -> Line {
+    Line {
+        is_code: true,
+        ..line(name, value)
+    }
+}
+
+fn recorded(name: &'static str, value: Option<String>) -> Line {
+    line(name, value.as_deref().unwrap_or(NOT_RECORDED))
+}
+
+/// Returns the facts about a snapshot.
+pub(super) fn blocks(source: &Source<'_>) -> Vec<Block> {
+    let block = |title, lines| Block { title, lines };
+    let mut blocks = vec![block("Snapshot", snapshot(source))];
+    match &source.info.metadata {
+        Some(run) => {
+            blocks.push(block("Who and where", who(run)));
+            blocks.push(block("How it was read", how(run)));
+            blocks.push(block("Scope, and what it hides", scope(run)));
+        }
+        None => {
+            let names = ["Organization", "Token owner", "Run by"];
+            let lines = names.map(|name| line(name, OTHER_PROGRAM));
+            blocks.push(block("Who and where", lines.into()));
+            let lines = vec![line("Email domains", OTHER_PROGRAM)];
+            blocks.push(block("Scope, and what it hides", lines));
+        }
+    }
+    if let Some(change) = &source.change {
+        let run = change.info.metadata.as_ref();
+        let hash = run.and_then(|run| run.content_sha256.as_deref());
+        let mut lines = vec![
+            line("File", &change.file.name),
+            code("SHA-256 of the file", &change.file.sha256),
+            code("Sync id", &change.info.sync_id),
+            code("Content SHA-256", hash.unwrap_or(NOT_RECORDED)),
+            line("Taken", rfc3339(change.info.ended_at)),
+        ];
+        if run.is_some_and(|run| !run.complete) {
+            lines.push(line("State", "partial"));
+        }
+        for field in &change.scope {
+            let text = format!("{}: {} before, now {}", field.field, field.old, field.new);
+            lines.push(line("Other scope", text));
+        }
+        blocks.push(block("Older snapshot", lines));
+    }
+    blocks
+}
+
+fn snapshot(source: &Source<'_>) -> Vec<Line> {
+    let info = source.info;
+    let run = info.metadata.as_ref();
+    let state = match run.map(|run| run.complete) {
+        Some(true) => "complete",
+        Some(false) => "partial: see the warnings",
+        None => "not recorded: another program wrote the snapshot",
+    };
+    let written_by = match run {
+        Some(run) => {
+            let commit = run.tool_commit.as_deref();
+            let commit = commit.map_or(String::new(), |commit| format!(", commit {commit}"));
+            format!("okta-ciam {}{commit}", run.tool_version)
+        }
+        None => "another program".to_owned(),
+    };
+    let hash = run.and_then(|run| run.content_sha256.as_deref());
+    let mut lines = vec![
+        line("State", state),
+        line("Started", rfc3339(info.started_at)),
+        line("Ended", rfc3339(info.ended_at)),
+        line("File", &source.file.name),
+        line("Size", count(source.file.bytes, "byte")),
+        code("SHA-256 of the file", &source.file.sha256),
+        code("Sync id", &info.sync_id),
+        code("Content SHA-256", hash.unwrap_or(NOT_RECORDED)),
+        line("Written by", written_by),
+    ];
+    if info.runs > 1 {
+        let runs = number(info.runs);
+        lines.push(line(
+            "Runs in the file",
+            format!("{runs}; this is the newest complete one"),
+        ));
+    }
+    lines
+}
+
+fn who(run: &RunMetadata) -> Vec<Line> {
+    let owner = joined([run.read_as_login.as_deref(), run.read_as_id.as_deref()]);
+    let by = match (&run.os_user, &run.host) {
+        (Some(user), Some(host)) => Some(format!("{user} on {host}")),
+        (user, host) => user.clone().or_else(|| host.clone()),
+    };
+    let mut lines = vec![
+        line("Organization", &run.origin),
+        recorded("Token owner", owner),
+        recorded("Run by", by),
+    ];
+    lines.extend(run.run_id.as_ref().map(|id| line("Run id", id)));
+    lines.extend(run.note.as_ref().map(|note| line("Note", note)));
+    lines
+}
+
+fn joined(parts: [Option<&str>; 2]) -> Option<String> {
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn how(run: &RunMetadata) -> Vec<Line> {
+    let arguments = run.arguments.as_ref().map(|list| list.0.join(" "));
+    let arguments = arguments.filter(|text| !text.is_empty());
+    let requests = format!(
+        "{} sent, {}, {}, {} waited",
+        number(run.requests),
+        count(run.retries, "retry").replace("retrys", "retries"),
+        count(run.waits, "wait for a rate limit").replace("limits", "limit"),
+        span(std::time::Duration::from_secs_f64(
+            run.waited_seconds.clamp(0.0, 1e9)
+        )),
+    );
+    let mut lines = vec![
+        line("Command", format!("okta-ciam {}", run.command)),
+        recorded("Options", arguments),
+        line("Memberships read by", &run.strategy),
+        line("Users listed by", &run.users_listed_by),
+        line("Requests", requests),
+    ];
+    if run.interruptions > 0 {
+        let times = count(run.interruptions, "time");
+        lines.push(line("Interrupted and resumed", times));
+    }
+    if let Some(skew) = run.clock_skew_seconds {
+        let text = format!("{} ahead of Okta's", seconds(skew));
+        lines.push(line("Clock", text));
+    }
+    lines
+}
+
+fn seconds(seconds: i64) -> String {
+    let s = if seconds.abs() == 1 { "" } else { "s" };
+    format!("{seconds} second{s}")
+}
+
+fn scope(run: &RunMetadata) -> Vec<Line> {
+    let second = if run.skip_secondary_emails {
+        "ignored"
+    } else {
+        "put a user in scope too"
+    };
+    let groups = match &run.group_name_filter {
+        Some(text) => format!("groups whose name contains \"{text}\""),
+        None => "all groups".to_owned(),
+    };
+    vec![
+        line("Email domains", run.email_domains.replace(',', ", ")),
+        line("Secondary emails", second),
+        line("Groups", groups),
+        line("Users", hidden(run.users_seen, run.users_kept)),
+        line(
+            "Groups listed",
+            hidden(Some(run.groups_seen), run.groups_kept),
+        ),
+        line(
+            "Memberships",
+            hidden(run.memberships_seen, run.memberships_kept),
+        ),
+    ]
+}
+
+/// Returns how many objects Okta listed, how many of them are in scope, and how many the scope hides.
+fn hidden(seen: Option<u64>, kept: u64) -> String {
+    match seen {
+        None => format!(
+            "{} in scope; how many are out of scope is not recorded",
+            number(kept)
+        ),
+        Some(seen) => format!(
+            "{} listed, {} in scope, {} hidden",
+            number(seen),
+            number(kept),
+            number(seen.saturating_sub(kept))
+        ),
+    }
+}
