@@ -78,8 +78,6 @@ struct Groups<'a> {
 
 #[derive(Serialize)]
 struct Data<'a> {
-    /// The start of the names of downloads.
-    name: &'a str,
     users: Users<'a>,
     groups: Groups<'a>,
     /// For each group, the place of its first member, and the differences from one member to the next.
@@ -97,7 +95,6 @@ pub(super) fn pack(source: &Source<'_>, with_memberships: bool) -> io::Result<St
     let members = members.map(|places| differences(places));
     let found = source.findings.iter().filter(|finding| finding.count > 0);
     let data = Data {
-        name: "okta-ciam",
         users: users(source),
         groups: groups(source),
         members: with_memberships.then(|| members.collect()),
