@@ -6,9 +6,9 @@ use crate::evidence::diff::Table;
 use crate::text::{clean, number};
 
 /// The width of the area for labels; about 18 characters.
-const LABELS: u64 = 132;
+const LABELS: u64 = 142;
 /// The width of the longest bar.
-const LONGEST: u64 = 150;
+const LONGEST: u64 = 144;
 const ROW: u64 = 26;
 const MAX_LABEL: usize = 19;
 
@@ -32,6 +32,7 @@ pub(super) struct Bar {
     pub(super) short: String,
     pub(super) value: String,
     pub(super) percent: String,
+    pub(super) x: u64,
     pub(super) y: u64,
     pub(super) text_y: u64,
     pub(super) width: u64,
@@ -118,6 +119,7 @@ fn chart(
             label,
             value: number(count),
             percent: percent(count, all),
+            x: LABELS,
             y: y + 5,
             text_y: y + 18,
             width,
@@ -165,7 +167,7 @@ mod tests {
         let tallies = tallies.map(|(name, count)| (name.to_owned(), count));
         let chart = chart(("x", "X", "x"), "", tallies.into());
         let widths: Vec<u64> = chart.bars.iter().map(|bar| bar.width).collect();
-        assert_eq!(widths, [150, 75, 2, 0]);
+        assert_eq!(widths, [144, 72, 2, 0]);
         let percents: Vec<&str> = chart.bars.iter().map(|bar| bar.percent.as_str()).collect();
         assert_eq!(percents, ["66.6 %", "33.3 %", "< 0.1 %", "0.0 %"]);
         assert_eq!(chart.height, 4 * ROW);

@@ -3,6 +3,7 @@
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::Source;
@@ -31,6 +32,8 @@ struct Html<'a> {
     script: &'a str,
     origin: Option<String>,
     taken_at: String,
+    /// The same, for people.
+    taken_on: String,
     taken_by: Option<String>,
     is_demo: bool,
     /// Nothing if another program wrote the snapshot.
@@ -111,6 +114,7 @@ pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::R
         script: SCRIPT,
         origin: run.map(|run| clean(&run.origin).into_owned()),
         taken_at: rfc3339(source.info.ended_at),
+        taken_on: minute(source.info.ended_at),
         taken_by: run.and_then(|run| Some(clean(run.read_as_login.as_ref()?).into_owned())),
         is_demo: run.is_some_and(|run| run.command == "demo"),
         complete: run.map(|run| run.complete),
@@ -182,9 +186,9 @@ fn tiles(source: &Source<'_>) -> Vec<Tile> {
             per_user(counts.memberships, counts.users),
         ),
         tile(
-            "Severe findings",
-            severe as u64,
-            format!("high or critical, of {}", number(all as u64)),
+            "Findings",
+            all as u64,
+            format!("{} high or critical", number(severe as u64)),
         ),
         tile(
             "Dormant users",
@@ -194,11 +198,17 @@ fn tiles(source: &Source<'_>) -> Vec<Tile> {
     ];
     if let Some(change) = &source.change {
         let changed = change.summary.values().map(|counts| counts.different());
-        let since = rfc3339(change.info.ended_at);
-        let day = since.split('T').next().unwrap_or_default();
-        tiles.push(tile("Changes", changed.sum(), format!("since {day}")));
+        let since = minute(change.info.ended_at);
+        tiles.push(tile("Changes", changed.sum(), format!("since {since}")));
     }
     tiles
+}
+
+/// Returns a time to the minute: 2026-06-30 12:00 UTC.
+fn minute(time: Timestamp) -> String {
+    let text = rfc3339(time).replacen('T', " ", 1);
+    let length = text.len().saturating_sub(":00.000Z".len());
+    format!("{} UTC", &text[..length])
 }
 
 fn per_user(memberships: u64, users: u64) -> String {
