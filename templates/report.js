@@ -43,21 +43,21 @@
     return [
       { key: "name", title: "Name", kind: "text", get: plain(users.name) },
       { key: "login", title: "Login", kind: "text", get: plain(users.login) },
-      {
-        key: "email", title: "Email", kind: "text",
-        get: (row) => (users.email[row] === 0 ? users.login[row] : users.email[row]),
-      },
-      { key: "second_email", title: "Secondary email", kind: "text", get: plain(users.second_email) },
       { key: "status", title: "Status", kind: "text", get: repeated(users.status) },
       { key: "last_login", title: "Last sign-in (UTC)", kind: "time", get: plain(users.last_login) },
-      { key: "created", title: "Created (UTC)", kind: "time", get: plain(users.created) },
       {
         key: "groups", title: "Groups", kind: "number", get: plain(users.groups),
         link: (row) => ({ table: "memberships", user: users.id[row] }),
         linkLabel: (row) => `Memberships of ${visible(users.name[row])}`,
       },
       { key: "findings", title: "Findings", kind: "findings", get: findings },
+      {
+        key: "email", title: "Email", kind: "text",
+        get: (row) => (users.email[row] === 0 ? users.login[row] : users.email[row]),
+      },
+      { key: "second_email", title: "Secondary email", kind: "text", get: plain(users.second_email) },
       { key: "matched_by", title: "In scope by", kind: "text", get: repeated(users.matched_by) },
+      { key: "created", title: "Created (UTC)", kind: "time", get: plain(users.created) },
       { key: "id", title: "Id", kind: "id", get: plain(users.id) },
     ];
   }

@@ -1,6 +1,8 @@
 //! Where a snapshot comes from: who took it, when, from where, with which scope, and what the scope hides; as lines for
 //! people. What was not recorded is said to be so where an auditor looks for it.
 
+use std::time::Duration;
+
 use super::Source;
 use crate::snapshot::{RunMetadata, rfc3339};
 use crate::text::{clean, count, number, span};
@@ -90,11 +92,7 @@ fn snapshot(source: &Source<'_>) -> Vec<Line> {
         None => "not recorded: another program wrote the snapshot",
     };
     let written_by = match run {
-        Some(run) => {
-            let commit = run.tool_commit.as_deref();
-            let commit = commit.map_or(String::new(), |commit| format!(", commit {commit}"));
-            format!("okta-ciam {}{commit}", run.tool_version)
-        }
+        Some(run) => format!("okta-ciam {}", run.tool_version),
         None => "another program".to_owned(),
     };
     let hash = run.and_then(|run| run.content_sha256.as_deref());
@@ -109,6 +107,8 @@ fn snapshot(source: &Source<'_>) -> Vec<Line> {
         code("Content SHA-256", hash.unwrap_or(NOT_RECORDED)),
         line("Written by", written_by),
     ];
+    let commit = run.and_then(|run| run.tool_commit.as_deref());
+    lines.extend(commit.map(|commit| code("Commit of the program", commit)));
     if info.runs > 1 {
         let runs = number(info.runs);
         lines.push(line(
@@ -142,16 +142,19 @@ fn joined(parts: [Option<&str>; 2]) -> Option<String> {
 
 fn how(run: &RunMetadata) -> Vec<Line> {
     let arguments = run.arguments.as_ref().map(|list| list.0.join(" "));
-    let arguments = arguments.filter(|text| !text.is_empty());
-    let requests = format!(
-        "{} sent, {}, {}, {} waited",
-        number(run.requests),
-        count(run.retries, "retry").replace("retrys", "retries"),
-        count(run.waits, "wait for a rate limit").replace("limits", "limit"),
-        span(std::time::Duration::from_secs_f64(
-            run.waited_seconds.clamp(0.0, 1e9)
-        )),
-    );
+    let arguments = arguments.map(|text| match text.is_empty() {
+        true => "none".to_owned(),
+        false => text,
+    });
+    let mut requests = format!("{} sent", number(run.requests));
+    if run.retries > 0 {
+        requests += &format!(", {} of them again", number(run.retries));
+    }
+    if run.waits > 0 {
+        let waited = Duration::from_secs_f64(run.waited_seconds.clamp(0.0, 1e9));
+        let waits = count(run.waits, "wait");
+        requests += &format!(", {waits} for rate limits, {} together", span(waited));
+    }
     let mut lines = vec![
         line("Command", format!("okta-ciam {}", run.command)),
         recorded("Options", arguments),
@@ -164,15 +167,18 @@ fn how(run: &RunMetadata) -> Vec<Line> {
         lines.push(line("Interrupted and resumed", times));
     }
     if let Some(skew) = run.clock_skew_seconds {
-        let text = format!("{} ahead of Okta's", seconds(skew));
-        lines.push(line("Clock", text));
+        lines.push(line("Clock", clock(skew)));
     }
     lines
 }
 
-fn seconds(seconds: i64) -> String {
-    let s = if seconds.abs() == 1 { "" } else { "s" };
-    format!("{seconds} second{s}")
+fn clock(skew: i64) -> String {
+    let seconds = count(skew.unsigned_abs(), "second");
+    match skew {
+        0 => "agrees with Okta's, to the second".to_owned(),
+        1.. => format!("{seconds} ahead of Okta's"),
+        _ => format!("{seconds} behind Okta's"),
+    }
 }
 
 fn scope(run: &RunMetadata) -> Vec<Line> {
@@ -188,12 +194,9 @@ fn scope(run: &RunMetadata) -> Vec<Line> {
     vec![
         line("Email domains", run.email_domains.replace(',', ", ")),
         line("Secondary emails", second),
-        line("Groups", groups),
+        line("Group names", groups),
         line("Users", hidden(run.users_seen, run.users_kept)),
-        line(
-            "Groups listed",
-            hidden(Some(run.groups_seen), run.groups_kept),
-        ),
+        line("Groups", hidden(Some(run.groups_seen), run.groups_kept)),
         line(
             "Memberships",
             hidden(run.memberships_seen, run.memberships_kept),
