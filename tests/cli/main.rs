@@ -25,6 +25,7 @@ mod outside;
 mod pairs;
 mod plan;
 mod readme;
+mod report;
 mod resume;
 mod review;
 mod scope;
