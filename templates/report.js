@@ -24,6 +24,11 @@
     return made;
   }
 
+  function field(name, label, control) {
+    control.id = `field-${name}`;
+    return element("div", { class: `field ${name}` }, element("label", { for: control.id }, label), control);
+  }
+
   async function unpack() {
     const holder = byId("data");
     const text = atob(holder.textContent);
@@ -411,7 +416,7 @@
         const select = element("select", { onchange: () => this.change({ [filter.key]: select.value }) },
           ...options.map(([value, label]) => element("option", { value }, label)));
         select.value = state[filter.key];
-        return element("label", {}, filter.label, select);
+        return field(filter.key, filter.label, select);
       });
       this.count = element("p", { role: "status", "aria-live": "polite" });
       this.chips = element("span", {});
@@ -428,7 +433,7 @@
       this.root.replaceChildren(
         element("nav", { "aria-label": "Tables" }, element("ul", { class: "tabs" }, ...tabs)),
         element("div", { class: "controls" },
-          element("label", { class: "search" }, `Search ${table.noun[1]}`, this.search), ...this.selects, this.save),
+          field("search", `Search ${table.noun[1]}`, this.search), ...this.selects, this.save),
         element("div", { class: "count-line" }, this.count, this.chips, this.clear),
         this.scroller, this.pages);
     }

@@ -2,13 +2,15 @@
 //!
 //! `diff` compares 1,000,000 memberships a side, of which 1 % changed, from plain SQLite files; SQLite's own `sqldiff`
 //! compares the same rows, where it is installed. `show users --like` searches 100,000 users, `export` writes 300,000
-//! memberships, and `review` writes and reads sheets of as many. `-- write FOLDER` writes the files and ends; `-- NAME` runs the cases whose name starts with it.
+//! memberships, `report` makes the page of 50,000 users and 300,000 memberships, and `review` writes and reads sheets of
+//! 300,000 rows. `-- write FOLDER` writes the files and ends; `-- NAME` runs the cases whose name starts with it.
 
 #![allow(clippy::print_stdout, reason = "the result")]
 #![allow(missing_docs, reason = "a program")]
 
 #[path = "../sync/measure.rs"]
 mod measure;
+mod people;
 
 use std::path::Path;
 
@@ -66,6 +68,12 @@ fn main() -> anyhow::Result<()> {
             case(&format!("export --format {format}"), program, &export)?;
         }
     }
+    if wanted("report") {
+        let (people, out) = (file("people.db"), file("report.html"));
+        let report = ["report", "-f", text(&people)?, "-o", text(&out)?];
+        case("report", program, &report)?;
+        println!("report.html: {} bytes", std::fs::metadata(&out)?.len());
+    }
     if wanted("review") {
         review(program, folder.path())?;
     }
@@ -97,7 +105,8 @@ fn main() -> anyhow::Result<()> {
 fn write_all(folder: &Path) -> anyhow::Result<()> {
     write(&folder.join("old.db"), false, MEMBERS)?;
     write(&folder.join("new.db"), true, MEMBERS)?;
-    write(&folder.join("small.db"), false, FEW_MEMBERS)
+    write(&folder.join("small.db"), false, FEW_MEMBERS)?;
+    people::write(&folder.join("people.db"))
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {
