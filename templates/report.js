@@ -26,7 +26,7 @@
 
   function field(name, label, control) {
     control.id = `field-${name}`;
-    return element("div", { class: `field ${name}` }, element("label", { for: control.id }, label), control);
+    return element("div", { class: name === "search" ? "field search" : "field" }, element("label", { for: control.id }, label), control);
   }
 
   async function unpack() {
@@ -39,7 +39,7 @@
     return new Response(stream).json();
   }
 
-  // Columns. `get` returns a text, a number or null; times are milliseconds.
+  // Columns. `get` returns a text, a number or null; times are milliseconds. Paper has no room for `extra` ones.
 
   const repeated = (column) => (row) => (column.rows[row] ? column.texts[column.rows[row] - 1] : null);
   const plain = (column) => (row) => column[row] ?? null;
@@ -57,13 +57,13 @@
       },
       { key: "findings", title: "Findings", kind: "findings", get: findings },
       {
-        key: "email", title: "Email", kind: "text",
+        key: "email", extra: true, title: "Email", kind: "text",
         get: (row) => (users.email[row] === 0 ? users.login[row] : users.email[row]),
       },
-      { key: "second_email", title: "Secondary email", kind: "text", get: plain(users.second_email) },
-      { key: "matched_by", title: "In scope by", kind: "text", get: repeated(users.matched_by) },
-      { key: "created", title: "Created (UTC)", kind: "time", get: plain(users.created) },
-      { key: "id", title: "Id", kind: "id", get: plain(users.id) },
+      { key: "second_email", extra: true, title: "Secondary email", kind: "text", get: plain(users.second_email) },
+      { key: "matched_by", extra: true, title: "In scope by", kind: "text", get: repeated(users.matched_by) },
+      { key: "created", extra: true, title: "Created (UTC)", kind: "time", get: plain(users.created) },
+      { key: "id", extra: true, title: "Id", kind: "id", get: plain(users.id) },
     ];
   }
 
@@ -80,10 +80,10 @@
       { key: "members_reported", title: "Members in Okta's count", kind: "number", get: plain(groups.members_reported) },
       { key: "description", title: "Description", kind: "text", get: plain(groups.description) },
       { key: "last_membership_updated", title: "Members changed (UTC)", kind: "time", get: plain(groups.last_membership_updated) },
-      { key: "created", title: "Created (UTC)", kind: "time", get: plain(groups.created) },
-      { key: "learned", title: "Source", kind: "text", get: repeated(groups.learned) },
+      { key: "created", extra: true, title: "Created (UTC)", kind: "time", get: plain(groups.created) },
+      { key: "learned", extra: true, title: "Source", kind: "text", get: repeated(groups.learned) },
       { key: "findings", title: "Findings", kind: "findings", get: findings },
-      { key: "id", title: "Id", kind: "id", get: plain(groups.id) },
+      { key: "id", extra: true, title: "Id", kind: "id", get: plain(groups.id) },
     ];
   }
 
@@ -92,7 +92,7 @@
     const from = (columns, places, prefix, key, title) => {
       const base = columns.find((column) => column.key === key);
       return {
-        key: key === "learned" ? key : `${prefix}_${key}`, title, kind: base.kind, base, places,
+        key: key === "learned" ? key : `${prefix}_${key}`, title, kind: base.kind, extra: base.extra, base, places,
         get: (row) => base.get(places[row]),
         shown: base.shown && ((row) => base.shown(places[row])),
       };
@@ -332,10 +332,15 @@
 
   // The view.
 
+  function classOf(column) {
+    const kind = /(^|_)name$/.test(column.key) ? "person" : column.kind;
+    const name = { number: "number", time: "date", id: "id code", person: "person", findings: "ids" }[kind] ?? "";
+    return column.extra ? `${name} extra` : name;
+  }
+
   function cell(table, column, row, tables) {
     const value = column.get(row);
-    const classes = { number: "number", time: "date", id: "id code" }[column.kind] ?? null;
-    const td = element(column === table.columns[0] ? "th" : "td", { class: classes });
+    const td = element(column === table.columns[0] ? "th" : "td", { class: classOf(column) || null });
     if (column === table.columns[0]) td.scope = "row";
     if (value === null || value === undefined) {
       td.textContent = column.shown ? visible(column.shown(row)) : "";
@@ -446,7 +451,8 @@
           this.change({ sort: (isAscending ? "-" : "") + column.key });
         },
       }, column.title);
-      return element("th", { scope: "col", class: column.kind === "number" ? "number" : null }, button);
+      const name = `${column.kind === "number" ? "number" : ""} ${column.extra ? "extra" : ""}`.trim();
+      return element("th", { scope: "col", class: name || null }, button);
     }
 
     buildPages() {

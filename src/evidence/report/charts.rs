@@ -6,9 +6,9 @@ use crate::evidence::diff::Table;
 use crate::text::{clean, number};
 
 /// The width of the area for labels; about 18 characters.
-const LABELS: u64 = 142;
+const LABELS: u64 = 150;
 /// The width of the longest bar.
-const LONGEST: u64 = 144;
+const LONGEST: u64 = 136;
 const ROW: u64 = 26;
 const MAX_LABEL: usize = 19;
 
@@ -167,7 +167,7 @@ mod tests {
         let tallies = tallies.map(|(name, count)| (name.to_owned(), count));
         let chart = chart(("x", "X", "x"), "", tallies.into());
         let widths: Vec<u64> = chart.bars.iter().map(|bar| bar.width).collect();
-        assert_eq!(widths, [144, 72, 2, 0]);
+        assert_eq!(widths, [136, 68, 2, 0]);
         let percents: Vec<&str> = chart.bars.iter().map(|bar| bar.percent.as_str()).collect();
         assert_eq!(percents, ["66.6 %", "33.3 %", "< 0.1 %", "0.0 %"]);
         assert_eq!(chart.height, 4 * ROW);

@@ -1,5 +1,7 @@
 //! The page itself: what the template shows, and the policy that allows its own script and style only.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -105,7 +107,7 @@ pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::R
         .partition(|finding| finding.skipped.is_some());
     let mut found = found;
     // By severity, then in the order of the catalogue.
-    found.sort_by(|one, other| other.severity.cmp(&one.severity));
+    found.sort_by_key(|finding| Reverse(finding.severity));
     let unreadable = source.unreadable();
     let html = Html {
         title: clean(&source.title).into_owned(),
