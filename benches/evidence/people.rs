@@ -95,9 +95,12 @@ fn ids(random: &mut fastrand::Rng, start: &str, count: usize) -> Vec<String> {
 fn word(random: &mut fastrand::Rng) -> String {
     let mut word: String = (0..random.usize(2..5))
         .flat_map(|_| {
-            let consonant = random.choice("bcdfghjklmnprstvw".chars());
-            let vowel = random.choice("aeiou".chars());
-            [consonant, vowel].into_iter().flatten()
+            let consonant = random.choice(b"bcdfghjklmnprstvw");
+            let vowel = random.choice(b"aeiou");
+            [consonant, vowel]
+                .into_iter()
+                .flatten()
+                .map(|byte| char::from(*byte))
         })
         .collect();
     word[..1].make_ascii_uppercase();
