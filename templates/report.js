@@ -153,6 +153,7 @@
     return table.haystacks;
   }
 
+  // Returns 1 for each row in which a word occurs.
   function hits(table, word) {
     const found = new Uint8Array(table.size);
     const texts = haystacks(table);
@@ -160,40 +161,45 @@
     return found;
   }
 
-  // Sorting. Each row's rank in a column; equal values have equal ranks, and rows without a value come last.
+  // Sorting. Each row's rank in a column: equal values have equal ranks, and rows without a value have none.
 
   function ranksOf(column, size) {
     if (column.ranks) return column.ranks;
-    const values = Array.from({ length: size }, (_, row) => column.get(row));
     const isText = column.kind === "text" || column.kind === "id";
-    const keys = isText ? values.map((value) => (value ? value.toLowerCase() : null)) : values;
-    if (column.kind === "findings") keys.forEach((value, row) => { keys[row] = value || null; });
-    const rows = [...keys.keys()].filter((row) => keys[row] !== null);
-    rows.sort((one, other) => (keys[one] < keys[other] ? -1 : keys[one] > keys[other] ? 1 : 0));
-    const ranks = new Int32Array(size).fill(-1);
-    let rank = -1;
-    rows.forEach((row, at) => {
-      if (at === 0 || keys[row] !== keys[rows[at - 1]]) rank++;
-      ranks[row] = rank;
+    const keys = Array.from({ length: size }, (_, row) => {
+      const value = column.get(row);
+      if (isText) return value ? value.toLowerCase() : null;
+      return column.kind === "findings" ? value || null : value;
     });
-    column.ranks = { ranks, last: rank };
+    const values = new Set(keys);
+    values.delete(null);
+    const order = isText ? [...values].sort() : Float64Array.from(values).sort();
+    const places = new Map();
+    order.forEach((value, rank) => places.set(value, rank));
+    column.ranks = { ranks: Int32Array.from(keys, (key) => places.get(key) ?? -1), last: order.length - 1 };
     return column.ranks;
   }
 
+  // Counts the rows of each rank, and puts each row behind those before it; so rows of equal rank keep their order.
   function sorted(table, rows, key, isDescending) {
     const column = table.columns.find((one) => one.key === key);
     // The rows are in the order of the first column already.
     if (!column || (column === table.columns[0] && !isDescending)) return rows;
     const { ranks, last } = column.base ? ranksOf(column.base, column.baseSize) : ranksOf(column, table.size);
-    const keys = new Float64Array(rows.length);
+    const { places } = column;
+    const placeOf = new Uint32Array(rows.length);
+    const starts = new Uint32Array(last + 3);
     for (let at = 0; at < rows.length; at++) {
-      const row = rows[at];
-      const rank = ranks[column.places ? column.places[row] : row];
+      const rank = ranks[places ? places[rows[at]] : rows[at]];
+      // Rows without a value come last, in both directions.
       const place = rank < 0 ? last + 1 : isDescending ? last - rank : rank;
-      keys[at] = place * table.size + row;
+      placeOf[at] = place;
+      starts[place + 1]++;
     }
-    keys.sort();
-    return Uint32Array.from(keys, (value) => value % table.size);
+    for (let place = 1; place < starts.length; place++) starts[place] += starts[place - 1];
+    const result = new Uint32Array(rows.length);
+    for (let at = 0; at < rows.length; at++) result[starts[placeOf[at]]++] = rows[at];
+    return result;
   }
 
   function selected(tables, state) {
@@ -206,12 +212,11 @@
     for (const kind of ["user", "group"]) {
       if (table.only && state[kind] !== ALL) tests.push(table.only(kind, state[kind]));
     }
-    const rows = new Uint32Array(table.size);
-    let count = 0;
-    for (let row = 0; row < table.size; row++) {
-      if (found.every((hit) => hit(row)) && tests.every((test) => test(row))) rows[count++] = row;
-    }
-    return rows.subarray(0, count);
+    table.all ??= Uint32Array.from({ length: table.size }, (_, row) => row);
+    let rows = table.all;
+    for (const hit of found) rows = rows.filter((row) => hit[row] === 1);
+    for (const test of tests) rows = rows.filter(test);
+    return rows;
   }
 
   function choices(column) {
@@ -258,12 +263,7 @@
         filters: [type(), finding(1)],
       },
     };
-    for (const name of ["users", "groups"]) {
-      tables[name].hits = (word) => {
-        const found = hits(tables[name], word);
-        return (row) => found[row];
-      };
-    }
+    for (const table of Object.values(tables)) table.hits = (word) => hits(table, word);
     if (pairs) {
       const columns = columnsOfMemberships(data, pairs, ofUsers, ofGroups, (row) => bits[2][row]);
       for (const column of columns) {
@@ -274,7 +274,9 @@
         filters: [status(pairs.users), type(pairs.groups), finding(2)],
         hits: (word) => {
           const [user, group] = [hits(tables.users, word), hits(tables.groups, word)];
-          return (row) => user[pairs.users[row]] | group[pairs.groups[row]];
+          const found = new Uint8Array(pairs.size);
+          for (let row = 0; row < pairs.size; row++) found[row] = user[pairs.users[row]] | group[pairs.groups[row]];
+          return found;
         },
         only: (kind, id) => {
           const place = (kind === "user" ? users : groups).id.indexOf(id);
@@ -539,6 +541,8 @@
       loading.hidden = true;
       document.querySelectorAll(".scripted").forEach((one) => { one.hidden = false; });
       new View(tables);
+      // So that the first search is as fast as the others.
+      setTimeout(() => [tables.users, tables.groups].forEach(haystacks), 100);
       document.documentElement.dataset.ready = "true";
     } catch (error) {
       loading.textContent = "This browser cannot unpack the tables. Use a browser from 2023 or later; okta-ciam export writes the same rows.";
