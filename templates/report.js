@@ -238,6 +238,7 @@
     const equals = (get) => (value) => (row) => (get(row) ?? NONE) === value;
     const finding = (table) => ({
       key: "finding", label: "Finding", all: "Any or none", choices: ids.filter((id) => data.findings[id][table].length > 0),
+      labelOf: (id) => `${id} ${data.names[id]}`,
       test: (id) => (row) => (bits[table][row] & (1 << ids.indexOf(id))) !== 0 && ids.includes(id),
     });
     const status = (places) => ({
@@ -335,8 +336,9 @@
   // The view.
 
   function classOf(column) {
-    const kind = /(^|_)name$/.test(column.key) ? "person" : column.kind;
-    const name = { number: "number", time: "date", id: "id code", person: "person", findings: "ids" }[kind] ?? "";
+    const kind = /(^|_)(name|description)$/.exec(column.key)?.[2] ?? column.kind;
+    const classes = { number: "number", time: "date", id: "id code", name: "person", description: "prose", findings: "ids" };
+    const name = classes[kind] ?? "";
     return column.extra ? `${name} extra` : name;
   }
 
@@ -419,7 +421,8 @@
       });
       this.search.value = state.q;
       this.selects = table.filters.filter((filter) => filter.choices.length > 0).map((filter) => {
-        const options = [[ALL, filter.all], ...filter.choices.map((value) => [value, visible(value)])];
+        const labelOf = filter.labelOf ?? visible;
+        const options = [[ALL, filter.all], ...filter.choices.map((value) => [value, labelOf(value)])];
         const select = element("select", { onchange: () => this.change({ [filter.key]: select.value }) },
           ...options.map(([value, label]) => element("option", { value }, label)));
         select.value = state[filter.key];
@@ -435,13 +438,13 @@
           element("thead", {}, element("tr", {}, ...this.head)),
           this.body));
       this.buildPages();
-      this.save = element("button", { type: "button", onclick: () => download(table, state.table, this.rows) }, "Download rows as CSV");
+      this.save = element("button", { type: "button", class: "save", onclick: () => download(table, state.table, this.rows) }, "Download rows as CSV");
       this.clear = element("button", { type: "button", onclick: () => this.reset() }, "Clear filters");
       this.root.replaceChildren(
         element("nav", { "aria-label": "Tables" }, element("ul", { class: "tabs" }, ...tabs)),
         element("div", { class: "controls" },
-          field("search", `Search ${table.noun[1]}`, this.search), ...this.selects, this.save),
-        element("div", { class: "count-line" }, this.count, this.chips, this.clear),
+          field("search", `Search ${table.noun[1]}`, this.search), ...this.selects),
+        element("div", { class: "count-line" }, this.count, this.chips, this.clear, this.save),
         this.scroller, this.pages);
     }
 

@@ -84,6 +84,8 @@ struct Data<'a> {
     members: Option<Vec<Vec<u32>>>,
     /// For each finding, the places of its rows in the tables of users, groups and memberships, as differences.
     findings: BTreeMap<&'static str, [Vec<u32>; 3]>,
+    /// For each finding, its name.
+    names: BTreeMap<&'static str, &'static str>,
 }
 
 /// Packs the rows.
@@ -93,12 +95,13 @@ struct Data<'a> {
 pub(super) fn pack(source: &Source<'_>, with_memberships: bool) -> io::Result<String> {
     let members = source.listing.members.iter();
     let members = members.map(|places| differences(places));
-    let found = source.findings.iter().filter(|finding| finding.count > 0);
+    let found = || source.findings.iter().filter(|finding| finding.count > 0);
     let data = Data {
         users: users(source),
         groups: groups(source),
         members: with_memberships.then(|| members.collect()),
-        findings: found
+        names: found().map(|finding| (finding.id, finding.name)).collect(),
+        findings: found()
             .map(|finding| (finding.id, places(source, finding, with_memberships)))
             .collect(),
     };
