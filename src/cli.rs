@@ -7,6 +7,7 @@
 mod diff;
 mod export;
 mod findings;
+mod pages;
 mod report;
 mod review;
 mod show;
@@ -18,6 +19,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub use self::diff::Diff;
 pub use self::export::Export;
 pub use self::findings::{FindingRules, Findings};
+pub use self::pages::{Completions, Man};
 pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStatus, ReviewStep};
 pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
@@ -94,6 +96,8 @@ pub enum Command {
     Report(Box<Report>),
     Review(Box<Review>),
     Demo(Demo),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Read an org's users, groups and memberships and write one snapshot file

@@ -15,6 +15,7 @@ mod file;
 mod findings;
 mod metrics;
 mod output;
+mod pages;
 mod proxy;
 mod report;
 mod review;
@@ -39,11 +40,12 @@ pub use self::export::{Destination, Export, ExportFormat};
 pub use self::file::{format_of, snapshot_to_read};
 pub use self::findings::{FailOn, Findings};
 pub use self::metrics::Metrics;
+pub use self::pages::{Man, shell};
 pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, SheetFormat};
 pub use self::show::{Show, ShowTable, TableFormat, What as ShowWhat};
 pub use self::sync::Sync;
-pub use self::unknown::notes;
+pub use self::unknown::{notes, variable};
 pub use self::verify::Verify;
 
 /// An invalid option or variable, in one line.

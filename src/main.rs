@@ -91,6 +91,8 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
             commands::review::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
+        Command::Completions(typed) => commands::pages::completions(config::shell(typed)?, console),
+        Command::Man(typed) => commands::pages::man(&config::Man::new(typed)?, console),
     }
 }
 

@@ -75,3 +75,104 @@ fn the_page_of_findings_has_the_catalogue() {
     assert_eq!(written, coded);
     assert!(CATALOGUE.is_sorted_by(|left, right| left.id < right.id));
 }
+
+/// What the help of an option says at its end, such as `[default: 75]`, and what it says before.
+fn marks(help: &str) -> (String, String, String) {
+    let mut text = help.to_owned();
+    let mut take = |start: &str| {
+        let from = text.find(start)?;
+        let length = text[from..].find(']')?;
+        let value = text[from + start.len()..from + length].to_owned();
+        text.replace_range(from..=from + length, "");
+        Some(value)
+    };
+    let default = take("[default: ");
+    take("[env: ");
+    let required = take("[required").map(|_| "required".to_owned());
+    let text = text.trim().replace('|', "\\|").replace('*', "\\*");
+    (
+        text,
+        default.unwrap_or_default(),
+        required.unwrap_or_default(),
+    )
+}
+
+fn option_row(command: &str, option: &clap::Arg) -> String {
+    let names = option.get_value_names().unwrap_or_default();
+    let value = match names.first() {
+        Some(name) if option.get_action().takes_values() => name.to_string(),
+        _ => String::new(),
+    };
+    let long = option.get_long();
+    let name = match (option.get_short(), long) {
+        (Some(short), Some(long)) => format!("`-{short}`, `--{long}`"),
+        (None, Some(long)) => format!("`--{long}`"),
+        _ => format!("`{value}`"),
+    };
+    let name = match (value.as_str(), long) {
+        ("", _) | (_, None) => name,
+        (value, Some(_)) => format!("{name} {value}"),
+    };
+    let id = option.get_id().as_str();
+    let variable = okta_ciam::config::variable(command, long.unwrap_or(id));
+    let variable = variable.map_or_else(String::new, |name| format!("`{name}`"));
+    let help = option.get_help().map(ToString::to_string);
+    let (text, default, required) = marks(&help.unwrap_or_default());
+    let default = match (default.as_str(), required.as_str()) {
+        ("", required) => required.to_owned(),
+        ("none" | "any free port", _) => default,
+        (value, _) if value.contains(' ') => default,
+        (value, _) => format!("`{value}`"),
+    };
+    format!("| {name} | {variable} | {default} | {text} |\n")
+}
+
+fn option_table(title: &str, command: &str, options: &[&clap::Arg]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    let rows: String = options
+        .iter()
+        .map(|option| option_row(command, option))
+        .collect();
+    format!("\n### {title}\n\n| Option | Variable | Default | |\n|---|---|---|---|\n{rows}")
+}
+
+/// Every option of every command, as the page of options lists them.
+fn all_options() -> String {
+    fn add(command: &clap::Command, top: &str, prefix: &str, text: &mut String) {
+        for sub in command.get_subcommands() {
+            let name = format!("{prefix}{}", sub.get_name());
+            let top = if top.is_empty() { &name } else { top };
+            let options: Vec<&clap::Arg> = sub
+                .get_arguments()
+                .filter(|option| !option.is_hide_set())
+                .collect();
+            text.push_str(&option_table(&name, top, &options));
+            add(sub, top, &format!("{name} "), text);
+        }
+    }
+    // Not built: global options are then on the command that defines them alone.
+    let root = <okta_ciam::cli::Cli as clap::CommandFactory>::command();
+    let global: Vec<&clap::Arg> = root.get_arguments().collect();
+    let mut text = option_table("All commands", "", &global);
+    add(&root, "", "", &mut text);
+    text
+}
+
+/// The page of options lists those that there are. `UPDATE_FIXTURES=1 cargo test --test docs` writes them again.
+#[test]
+fn the_page_of_options_has_every_option_with_its_variable_and_default() {
+    const START: &str =
+        "<!-- From here on, UPDATE_FIXTURES=1 cargo test --test docs writes the page. -->\n";
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/options.md");
+    let text = std::fs::read_to_string(&page).unwrap();
+    let (before, listed) = text.split_once(START).unwrap();
+    let options = all_options();
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(&page, format!("{before}{START}{options}")).unwrap();
+    } else {
+        assert_eq!(listed, options);
+    }
+    assert!(options.matches("\n| ").count() > 130, "{options}");
+}

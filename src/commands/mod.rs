@@ -8,6 +8,7 @@ mod estimate;
 pub mod export;
 pub mod findings;
 mod lookup;
+pub mod pages;
 mod provenance;
 pub mod report;
 pub mod review;

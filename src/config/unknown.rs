@@ -1,6 +1,7 @@
 //! Notes about variables that were set for another program: a typing error must not go unnoticed.
 
 use super::Environment;
+use super::environment::variable_of;
 use crate::text;
 
 /// Every variable that some command reads.
@@ -29,6 +30,16 @@ const KNOWN: [&str; 23] = [
     "BATON_SKIP_SECONDARY_EMAILS",
     "BATON_TIMEOUT",
 ];
+
+/// Commands that read no variable but those of output and logging.
+const WITHOUT_VARIABLES: [&str; 3] = ["demo", "completions", "man"];
+
+/// Returns the variable of an option or argument of a command, if it has one.
+pub fn variable(command: &str, name: &str) -> Option<&'static str> {
+    let variable = variable_of(name);
+    let known = KNOWN.into_iter().find(|known| *known == variable)?;
+    (!WITHOUT_VARIABLES.contains(&command)).then_some(known)
+}
 
 /// The credentials that make the Go connectors upload to ConductorOne.
 const UPLOAD: [&str; 2] = ["BATON_CLIENT_ID", "BATON_CLIENT_SECRET"];
@@ -121,7 +132,8 @@ mod tests {
             .get_subcommands()
             // Apart from the file, what these read and write is different each time.
             .filter(|command| {
-                !["diff", "export", "findings", "report", "review"].contains(&command.get_name())
+                let various = ["diff", "export", "findings", "man", "report", "review"];
+                !various.contains(&command.get_name())
             })
             .chain([&command])
             .flat_map(clap::Command::get_arguments);

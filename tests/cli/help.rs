@@ -9,7 +9,7 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "",
     "sync",
     "grant",
@@ -29,6 +29,8 @@ const COMMANDS: [&str; 19] = [
     "review status",
     "review close",
     "demo",
+    "completions",
+    "man",
 ];
 
 fn help(command: &str) -> String {
@@ -84,7 +86,16 @@ fn every_example_of_the_help_works_as_it_stands() {
         let first = command.split_whitespace().next().unwrap_or_default();
         let offline = matches!(
             first,
-            "show" | "verify" | "export" | "findings" | "report" | "demo" | "review" | ""
+            "show"
+                | "verify"
+                | "export"
+                | "findings"
+                | "report"
+                | "review"
+                | "demo"
+                | "completions"
+                | "man"
+                | ""
         ) && command != "review close";
         let okta = if offline {
             Okta::unasked()

@@ -1,0 +1,44 @@
+//! The command lines of `completions` and `man`, for packages and for whoever installs the binary alone.
+
+use clap::Args;
+
+/// Print a script that completes commands and options in a shell
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  Complete in bash from the next shell on:
+    mkdir -p ~/.local/share/bash-completion/completions
+    okta-ciam completions bash \\
+      > ~/.local/share/bash-completion/completions/okta-ciam
+
+  Complete in zsh, from a folder that fpath contains:
+    okta-ciam completions zsh > _okta-ciam
+
+  Complete in fish:
+    mkdir -p ~/.config/fish/completions
+    okta-ciam completions fish > ~/.config/fish/completions/okta-ciam.fish")]
+pub struct Completions {
+    /// bash, elvish, fish, powershell or zsh
+    #[arg(value_name = "SHELL")]
+    pub shell: String,
+}
+
+/// Print the manual page of okta-ciam or of one command
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+The pages are in roff, the format of man. They contain the texts of --help.
+
+Examples:
+  Write the page of a command to a file that man can show:
+    okta-ciam man sync > okta-ciam-sync.1
+
+  Write all pages to where man finds them:
+    okta-ciam man --to ~/.local/share/man/man1")]
+pub struct Man {
+    /// Print the page of this command, such as sync or show users
+    #[arg(value_name = "COMMAND", conflicts_with = "to")]
+    pub command: Vec<String>,
+    /// Write all pages into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub to: Option<String>,
+}

@@ -1,0 +1,60 @@
+//! The options of `completions` and `man`. They have no variables.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use super::Error;
+use super::environment::Setting;
+use crate::cli::{self, Cli};
+use crate::{mask, text};
+
+/// Returns the shell to complete in.
+///
+/// # Errors
+/// Returns an error for a shell that there is no script for.
+pub fn shell(typed: &cli::Completions) -> Result<Shell, Error> {
+    let shell = Setting::new("SHELL", &typed.shell);
+    shell.parse(
+        |text| text.to_lowercase().parse().ok(),
+        "bash, elvish, fish, powershell or zsh",
+    )
+}
+
+/// A checked `man`.
+#[derive(Clone, Debug)]
+pub enum Man {
+    /// The page of one command.
+    Page(Box<clap::Command>),
+    /// All pages, into this folder.
+    Folder(PathBuf),
+}
+
+impl Man {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Returns an error for a command that does not exist, with the nearest one.
+    pub fn new(typed: &cli::Man) -> Result<Self, Error> {
+        if let Some(folder) = &typed.to {
+            if folder.is_empty() {
+                return Err(Setting::new("--to", folder).error("is empty; set it to a folder"));
+            }
+            return Ok(Self::Folder(folder.into()));
+        }
+        // Built as a whole, so that a part of it has its full name and the global options.
+        let mut root = Cli::command();
+        root.build();
+        let mut command = &root;
+        for word in &typed.command {
+            let names = command.get_subcommands().map(clap::Command::get_name);
+            command = command.find_subcommand(word).ok_or_else(|| {
+                let hint = text::closest(word, names)
+                    .map_or_else(String::new, |name| format!("; did you mean {name}?"));
+                Error(format!("no command is named {}{hint}", mask::shown(word)))
+            })?;
+        }
+        Ok(Self::Page(Box::new(command.clone())))
+    }
+}
