@@ -6,6 +6,7 @@ mod change;
 mod check;
 mod complete;
 mod demo;
+mod deploy;
 mod diff;
 mod exits;
 mod export;
