@@ -706,3 +706,123 @@ fn the_image_has_the_binary_the_certificates_and_a_folder_that_its_user_owns() {
     let made_by_root = std::fs::metadata(folder.path("out")).unwrap().uid() == 0;
     assert!(!made_by_root || data.uid() == 65532);
 }
+
+/// The lines of the shell blocks of a page, with continued lines joined.
+fn commands_of(page: &str) -> Vec<String> {
+    let text = text(page).replace("\\\n", "");
+    let mut inside = false;
+    let mut commands = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside;
+        } else if inside {
+            commands.push(line.trim().to_owned());
+        }
+    }
+    commands
+}
+
+#[test]
+fn the_commands_of_the_pages_about_deploying_work_as_they_stand() {
+    let mut ran = 0;
+    for page in ["docs/deploy.md", "docs/from-the-go-connector.md"] {
+        let okta = Okta::with(Org::demo());
+        let folder = Folder::new();
+        std::fs::write(folder.path("token.txt"), okta.token()).unwrap();
+        // Stand for the programs that would send something, and tell what they were asked to send.
+        std::fs::create_dir_all(folder.path("bin")).unwrap();
+        for name in ["aws", "curl"] {
+            let program = folder.path("bin").join(name);
+            std::fs::write(&program, "#!/bin/sh\necho \"${0##*/} $*\" >> sent\n").unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let lines = commands_of(page);
+        let ours = lines
+            .iter()
+            .filter(|line| line.starts_with("okta-ciam ") || line.starts_with("export "));
+        let ours: Vec<String> = ours
+            .map(|line| line.replace("company.okta.com", &okta.origin()))
+            .map(|line| line.replace("/usr/", "./usr/"))
+            .collect();
+        ran += ours.len();
+        let folders = "mkdir -p usr/share/bash-completion/completions";
+        let script = format!("{folders}\n{}", ours.join("\n"));
+        assert_ok(&shell(&folder, &script, &[]));
+        let sent = std::fs::read_to_string(folder.path("sent")).unwrap();
+        assert!(
+            sent.contains("aws s3 cp okta.c1z s3://my-bucket/okta.c1z"),
+            "{sent}"
+        );
+    }
+    assert!(ran > 12, "{ran}");
+}
+
+/// Every file of the repository that a page names is there, and so is every option.
+#[test]
+fn the_pages_about_deploying_name_files_options_and_metrics_that_there_are() {
+    use clap::CommandFactory as _;
+    fn options(command: &clap::Command, all: &mut BTreeSet<String>) {
+        let own = command.get_arguments().filter_map(clap::Arg::get_long);
+        all.extend(own.map(|name| format!("--{name}")));
+        for sub in command.get_subcommands() {
+            all.insert(sub.get_name().to_owned());
+            options(sub, all);
+        }
+    }
+    let mut known = BTreeSet::from(["--help".to_owned()]);
+    options(&okta_ciam::cli::Cli::command(), &mut known);
+    let moving = text("docs/from-the-go-connector.md");
+    let mut options = 0;
+    for line in moving.lines().filter(|line| line.starts_with("| ")) {
+        let ours = line.split(" | ").nth(1).unwrap_or_default();
+        for quoted in ours.split('`').skip(1).step_by(2) {
+            for word in quoted.split(' ').filter(|word| word.starts_with("--")) {
+                assert!(known.contains(word), "{word}: {line}");
+                options += 1;
+            }
+        }
+    }
+    assert!(options > 10, "{options}");
+    let deploy = text("docs/deploy.md");
+    let mut named = 0;
+    for word in deploy.split(|c: char| c.is_whitespace() || "`()[],;:".contains(c)) {
+        let path = word.trim_start_matches("../").trim_end_matches('.');
+        if path.starts_with("deploy/") {
+            assert!(root().join(path).exists(), "{word}");
+            named += 1;
+        }
+    }
+    assert!(named > 8, "{named}");
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    folder.sync(&okta, &["--metrics-file", "okta.prom"]).ok();
+    let metrics = std::fs::read_to_string(folder.path("okta.prom")).unwrap();
+    for name in deploy.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+        if name.starts_with("okta_ciam_") {
+            assert!(metrics.contains(&format!("# TYPE {name} gauge")), "{name}");
+        }
+    }
+}
+
+/// What the documentation of the Go connector puts into its Secret and its Deployment.
+#[test]
+fn the_environment_of_the_go_connector_works_and_what_has_no_effect_is_named() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let ran = folder
+        .run(&["sync"])
+        .env("BATON_CLIENT_ID", "name@company.conductor.one/ccc")
+        .env("BATON_CLIENT_SECRET", "secret-of-conductorone")
+        .env("BATON_HOST_ID", "baton-okta-ciam-workforce")
+        .env("BATON_DOMAIN", &okta.origin())
+        .env("BATON_API_TOKEN", okta.token())
+        .env("BATON_EMAIL_DOMAINS", "example.com,example.org")
+        .env("BATON_PROVISIONING", "true")
+        .env("BATON_GROUP_NAME_FILTER", "vpn")
+        .ok();
+    ran.says("BATON_CLIENT_ID and BATON_CLIENT_SECRET have no effect")
+        .says("BATON_HOST_ID is not a variable of okta-ciam");
+    let db = open(&folder.path("sync.c1z"));
+    let groups = rows(&db, "select name from groups order by name");
+    assert_eq!(groups, ["VPN users", "vpn users"]);
+}
