@@ -58,7 +58,8 @@ Exit codes:
   5  Okta rejected the token, denied access, or returned no users at all
   6  Okta unavailable: out of retries, or --deadline passed
   7  change sent, but not visible when read back
-  8  stopped by a guard: empty scope, --max-drop exceeded, or --file not comparable
+  8  stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file not
+     comparable
   9  the snapshot, manifest or audit log is locked by another run
   130, 143  interrupted by SIGINT or SIGTERM
 

@@ -43,7 +43,7 @@ pub use self::metrics::Metrics;
 pub use self::pages::{Man, shell};
 pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, SheetFormat};
-pub use self::show::{Show, ShowTable, TableFormat, What as ShowWhat};
+pub use self::show::{MaxAge, Show, ShowTable, TableFormat, What as ShowWhat};
 pub use self::sync::Sync;
 pub use self::unknown::{notes, variable};
 pub use self::verify::Verify;

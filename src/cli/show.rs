@@ -16,6 +16,9 @@ Examples:
     okta-ciam show -f demo.c1z user mira.okonjo@example.com
     okta-ciam show -f demo.c1z group Engineering --output json
 
+  In a script, check that last night's run has written a snapshot:
+    okta-ciam show -f demo.c1z --max-age 26h > summary.txt
+
   List members of a group who cannot sign in, and write all users as CSV:
     okta-ciam show -f demo.c1z memberships --group Engineering \\
       --status SUSPENDED,DEPROVISIONED
@@ -25,6 +28,9 @@ pub struct Show {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", global = true)]
     pub file: Option<String>,
+    /// Exit with 8, and show nothing, if the snapshot is older than this, such as 26h
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
     #[command(subcommand)]
     #[allow(missing_docs, reason = "the commands say it")]
     pub what: Option<ShowWhat>,

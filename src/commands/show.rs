@@ -4,11 +4,16 @@ mod objects;
 mod summary;
 mod table;
 
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::commands::lookup::Unchanged;
-use crate::config::{Show, ShowWhat};
+use crate::config::{MaxAge, Show, ShowWhat};
 use crate::console::Console;
-use crate::exit::Exit;
-use crate::snapshot::Reader;
+use crate::exit::{Exit, ExitError};
+use crate::snapshot::{Reader, rfc3339};
 use crate::text;
 
 /// Runs `show`.
@@ -19,6 +24,9 @@ pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
     let file = &config.file;
     let unchanged = Unchanged::of(file);
     let reader = Reader::open(file)?;
+    if let Some(most) = &config.max_age {
+        refuse_older(&reader, file, most, Timestamp::now())?;
+    }
     let (value, text) = match &config.what {
         ShowWhat::Summary => summary::summary(&reader, file)?,
         ShowWhat::User(user) => objects::users(&reader, file, user)?,
@@ -37,4 +45,25 @@ pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
     };
     console.data(&text)?;
     Ok(Exit::Done)
+}
+
+/// Refuses a snapshot whose run ended too long ago. One from the future, by a clock that was wrong, is not too old.
+fn refuse_older(
+    reader: &Reader,
+    file: &Path,
+    most: &MaxAge,
+    now: Timestamp,
+) -> Result<(), ExitError> {
+    let ended = reader.info().ended_at;
+    let age = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
+    if age <= most.age {
+        return Ok(());
+    }
+    Err(ExitError::guard(format!(
+        "{} is older than --max-age {}: its run ended {} ago, at {}",
+        file.display(),
+        most.typed,
+        text::span(age),
+        rfc3339(ended),
+    )))
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::environment::Setting;
+use super::environment::{Setting, read_duration};
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
 use crate::evidence::tables::Table;
@@ -14,8 +15,19 @@ use crate::evidence::tables::columns::{self, Column};
 pub struct Show {
     /// The snapshot.
     pub file: PathBuf,
+    /// How old it may be.
+    pub max_age: Option<MaxAge>,
     /// What of it to show.
     pub what: What,
+}
+
+/// The age that a snapshot may have.
+#[derive(Clone, Debug)]
+pub struct MaxAge {
+    /// The age.
+    pub age: Duration,
+    /// The same as typed.
+    pub typed: String,
 }
 
 /// What `show` shows.
@@ -98,7 +110,17 @@ impl Show {
                 ..ShowTable::new(Table::Memberships, &list.table)?
             })),
         };
-        Ok(Self { file, what })
+        let max_age = typed.max_age.as_ref().map(|value| {
+            let age = Setting::new("--max-age", value)
+                .parse(read_duration, "a duration such as 26h or 90m")?;
+            let typed = value.trim().to_owned();
+            Ok(MaxAge { age, typed })
+        });
+        Ok(Self {
+            file,
+            max_age: max_age.transpose()?,
+            what,
+        })
     }
 }
 

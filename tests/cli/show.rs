@@ -146,3 +146,40 @@ fn what_is_no_snapshot_is_refused_in_one_line() {
         assert_eq!(ran.stdout, "");
     }
 }
+
+#[test]
+fn a_snapshot_that_is_older_than_the_maximum_is_refused_and_nothing_is_shown() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let hours_ago = |hours: i64| {
+        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        time.to_string()
+    };
+    folder.sync(&okta, &["--now", &hours_ago(27)]).ok();
+    for what in [
+        &["--max-age", "26h"][..],
+        &["--max-age", "26h", "users"],
+        &["--max-age", "1620m", "user", "mira.okonjo@example.com"],
+    ] {
+        let ran = folder.run(&[&["show"], what].concat()).end().code(8);
+        assert!(
+            ran.error().contains("sync.c1z is older than --max-age")
+                && ran.error().contains("its run ended 27 h 0 min ago, at "),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.stdout, "");
+    }
+    let ran = folder.run(&["show", "--max-age", "26h", "--output", "json"]);
+    assert_eq!(ran.end().code(8).json()["error"], "guard");
+    let shown = folder.run(&["show"]).ok().stdout;
+    let ran = folder.run(&["show", "--max-age", "28h"]).ok();
+    assert_eq!(ran.stdout, shown);
+    // A clock that was ahead makes no snapshot too old.
+    folder.sync(&okta, &["--now", &hours_ago(-5)]).ok();
+    folder.run(&["show", "--max-age", "1s"]).ok();
+    for wrong in ["0", "1d", "", "soon"] {
+        let ran = folder.run(&["show", "--max-age", wrong]).end().code(2);
+        assert!(ran.error().contains("--max-age"), "{}", ran.stderr);
+    }
+}
