@@ -94,13 +94,24 @@ pub(crate) fn cannot_look_at(path: &Path, error: io::Error) -> anyhow::Error {
 pub struct Temporary {
     path: PathBuf,
     kept: bool,
+    mode: Option<u32>,
 }
 
 impl Temporary {
     /// Frees the name: removes what a killed run left there.
     pub(crate) fn reserve(path: PathBuf) -> anyhow::Result<Self> {
         remove_with_logs(&path)?;
-        Ok(Self { path, kept: false })
+        Ok(Self {
+            path,
+            kept: false,
+            mode: None,
+        })
+    }
+
+    /// Publishes the file with these permissions instead of those of the file that it replaces, if there are any.
+    pub fn with_mode(mut self, mode: Option<u32>) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// Reserves a name in the folder of a file that is to be written, and returns that file, symlinks resolved.
@@ -151,7 +162,10 @@ impl Temporary {
         check: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let synced = File::open(&self.path).and_then(|file| {
-            if let Err(error) = keep_permissions(to, &file) {
+            let kept = keep_group(to, &file);
+            if let Some(mode) = self.mode {
+                file.set_permissions(Permissions::from_mode(mode))?;
+            } else if let Err(error) = kept.and_then(|old| keep_mode(old, &file)) {
                 tracing::warn!(
                     "cannot give the new file the permissions of {} ({error}); only its owner can read it",
                     to.display()
@@ -175,21 +189,38 @@ impl Temporary {
     }
 }
 
-/// Gives a file the permissions of the one that it replaces, unless an untrusted user put that one there.
-fn keep_permissions(old: &Path, new: &File) -> io::Result<()> {
+/// The permissions of a file that is replaced, and whether the new file has its group.
+struct OldFile {
+    mode: u32,
+    is_group_kept: bool,
+}
+
+/// Gives a file the group of the one that it replaces, unless an untrusted user put that one there.
+fn keep_group(old: &Path, new: &File) -> io::Result<Option<OldFile>> {
     let Ok(found) = fs::symlink_metadata(old) else {
-        return Ok(());
+        return Ok(None);
     };
     let folder = fs::metadata(folder_of(old))?;
     if !found.is_file() || !trust::is_entitled(found.uid(), folder.uid(), trust::user()) {
-        return Ok(());
+        return Ok(None);
     }
     let is_group_kept = found.gid() == new.metadata()?.gid()
         || std::os::unix::fs::fchown(new, None, Some(found.gid())).is_ok();
-    new.set_permissions(Permissions::from_mode(mode_to_keep(
-        found.mode(),
+    Ok(Some(OldFile {
+        mode: found.mode(),
         is_group_kept,
-    )))
+    }))
+}
+
+fn keep_mode(old: Option<OldFile>, new: &File) -> io::Result<()> {
+    let Some(OldFile {
+        mode,
+        is_group_kept,
+    }) = old
+    else {
+        return Ok(());
+    };
+    new.set_permissions(Permissions::from_mode(mode_to_keep(mode, is_group_kept)))
 }
 
 /// Returns the permissions of the new file: those of the old one. If its group is another one now, that group gets no more

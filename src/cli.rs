@@ -146,6 +146,9 @@ pub struct Sync {
     /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub file: Option<String>,
+    /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
+    #[arg(long, value_name = "MODE", help_heading = "Output")]
+    pub file_mode: Option<String>,
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub manifest: Option<String>,

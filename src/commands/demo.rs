@@ -74,6 +74,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         plan: false,
         allow_partial: false,
         allow_empty: false,
+        file_mode: None,
         max_drop: None,
         fresh: false,
         run_id: None,

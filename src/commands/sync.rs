@@ -98,7 +98,9 @@ fn sync(
         let file = refusal
             .as_ref()
             .map_or_else(|| target.path().to_owned(), |refusal| refusal.file(&target));
-        Ok((files.publish(packed, file)?, refusal))
+        // What may not replace FILE is for its owner, who decides what becomes of it.
+        let mode = config.file_mode.filter(|_| refusal.is_none());
+        Ok((files.publish(packed, file, mode)?, refusal))
     });
     let (published, refusal) =
         published.inspect_err(|error| keep_or_remove(&checkpoint_file, resumed, error))?;
@@ -111,7 +113,8 @@ fn sync(
     let summary = Summary::new(&published, begun.elapsed());
     let Some(refusal) = refusal else {
         if let Some(manifest) = manifest {
-            manifest.write(&Manifest::new(&summary, metadata).to_bytes()?)?;
+            let bytes = Manifest::new(&summary, metadata).to_bytes()?;
+            manifest.write(&bytes, config.file_mode)?;
         }
         let printed = console.result(&summary, || summary.text());
         printed.context("the snapshot was written, but printing its summary failed")?;

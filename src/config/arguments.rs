@@ -11,9 +11,10 @@ use crate::okta::settings::Connection;
 
 /// The options that are not recorded.
 #[cfg(test)]
-const NOT_RECORDED: [&str; 12] = [
+const NOT_RECORDED: [&str; 13] = [
     "plan",
     "file",
+    "file-mode",
     "manifest",
     "metrics-file",
     "max-api-capacity",

@@ -24,6 +24,8 @@ pub struct Sync {
     pub file: PathBuf,
     /// The format, from the file's extension.
     pub format: FileFormat,
+    /// The permissions of the snapshot and the manifest, unless those of the replaced file count.
+    pub file_mode: Option<u32>,
     /// Where the manifest goes.
     pub manifest: Option<PathBuf>,
     /// How memberships are read.
@@ -69,6 +71,7 @@ impl Sync {
     /// Returns an error for the first option or variable that is invalid.
     pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Self, Error> {
         let file = file::to_write(typed.file.as_ref(), environment, "sync.c1z")?;
+        let file_mode = file_mode(typed, environment)?;
         let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
         let memberships_by = memberships_by(typed, environment)?;
         let max_drop = max_drop(typed, environment)?;
@@ -87,6 +90,7 @@ impl Sync {
             scope,
             format,
             file: file.value.into(),
+            file_mode,
             manifest: manifest.map(|setting| setting.value.into()),
             memberships_by,
             plan: typed.plan,
@@ -108,6 +112,22 @@ fn memberships_by(typed: &cli::Sync, environment: &Environment) -> Result<Member
     ];
     let read = |text: &str| all.into_iter().find(|by| by.as_str() == text);
     or_default(by, MembershipsBy::Auto, read, "auto, group or user")
+}
+
+/// Reads octal permissions. The owner needs both, or the next run could not read what this one wrote; who is neither the owner
+/// nor in the group may not write.
+fn file_mode(typed: &cli::Sync, environment: &Environment) -> Result<Option<u32>, Error> {
+    let setting = environment.setting("--file-mode", typed.file_mode.as_ref())?;
+    let read = |text: &str| {
+        let is_octal =
+            (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal)?;
+        (mode & 0o600 == 0o600 && mode & !0o664 == 0).then_some(mode)
+    };
+    let expected = "an octal mode from 0600 to 0664 without the right to execute, such as 0640";
+    setting
+        .map(|setting| setting.parse(read, expected))
+        .transpose()
 }
 
 fn max_drop(typed: &cli::Sync, environment: &Environment) -> Result<Option<u8>, Error> {

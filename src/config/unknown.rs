@@ -5,7 +5,7 @@ use super::environment::variable_of;
 use crate::text;
 
 /// Every variable that some command reads.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "BATON_API_TOKEN",
     "BATON_API_TOKEN_FILE",
     "BATON_AUDIT_LOG",
@@ -15,6 +15,7 @@ const KNOWN: [&str; 23] = [
     "BATON_DOMAIN",
     "BATON_EMAIL_DOMAINS",
     "BATON_FILE",
+    "BATON_FILE_MODE",
     "BATON_GROUP_NAME_FILTER",
     "BATON_LOG_FORMAT",
     "BATON_LOG_LEVEL",

@@ -300,11 +300,11 @@ impl ReservedPath {
         })
     }
 
-    /// Writes and publishes it.
+    /// Writes and publishes it, with these permissions or else those of the old file.
     ///
     /// # Errors
     /// Returns an error if the file system does.
-    pub fn write(self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub fn write(self, bytes: &[u8], mode: Option<u32>) -> anyhow::Result<()> {
         let path = self.temporary.path();
         OpenOptions::new()
             .write(true)
@@ -312,7 +312,7 @@ impl ReservedPath {
             .open(path)
             .and_then(|mut file| file.write_all(bytes))
             .with_context(|| format!("cannot write {}", path.display()))?;
-        self.temporary.publish(&self.path)
+        self.temporary.with_mode(mode).publish(&self.path)
     }
 }
 
@@ -397,7 +397,7 @@ mod tests {
                 .unwrap_err()
                 .is::<Busy>()
         );
-        manifest.write(b"{}").unwrap();
+        manifest.write(b"{}", None).unwrap();
         assert_eq!(fs::read(folder.path().join("m.json")).unwrap(), b"{}");
     }
 

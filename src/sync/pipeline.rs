@@ -104,15 +104,20 @@ impl Files {
         })
     }
 
-    /// Syncs the snapshot and renames it to `file`.
+    /// Syncs the snapshot and renames it to `file`, with these permissions or else those of the old file.
     ///
     /// # Errors
     /// Returns an error if the file cannot be replaced. The complete snapshot then keeps its temporary name, which the error
     /// contains.
-    pub fn publish(self, snapshot: Packed, file: PathBuf) -> anyhow::Result<Published> {
+    pub fn publish(
+        self,
+        snapshot: Packed,
+        file: PathBuf,
+        mode: Option<u32>,
+    ) -> anyhow::Result<Published> {
         match self.format {
-            FileFormat::C1z => self.packed.publish(&file)?,
-            FileFormat::Sqlite => self.database.publish_database(&file)?,
+            FileFormat::C1z => self.packed.with_mode(mode).publish(&file)?,
+            FileFormat::Sqlite => self.database.with_mode(mode).publish_database(&file)?,
         }
         Ok(Published { snapshot, file })
     }

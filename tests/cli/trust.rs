@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, sy
 use std::path::Path;
 use std::process::Command;
 
-use okta_fake::{Action, Endpoint, Fault, Options, Org, PageCap};
+use okta_fake::{Action, Endpoint, Fault, Options, Org, PageCap, Reply};
 use rusqlite::Connection;
 
 use crate::support::{Folder, Okta, assert_holds_the_truth, gate, scope, unlimited};
@@ -595,4 +595,44 @@ fn a_file_that_lost_rows_is_not_called_complete() {
         .end()
         .code(2);
     assert!(ran.error().contains("is damaged"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mode_that_is_asked_for_holds_for_new_and_replaced_files_but_not_for_a_refused_snapshot() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let files = ["a.c1z", "a.db", "m.json"].map(|name| folder.path(name));
+    for (wanted, expected) in [("0640", 0o640), ("600", 0o600), ("0664", 0o664)] {
+        for file in ["a.c1z", "a.db"] {
+            let arguments = ["-f", file, "--manifest", "m.json", "--file-mode", wanted];
+            folder.sync(&okta, &arguments).ok();
+        }
+        for file in &files {
+            assert_eq!(mode(file), expected, "{}", file.display());
+        }
+    }
+    // Without the option, a file keeps what it has.
+    folder.sync(&okta, &["-f", "a.c1z"]).ok();
+    assert_eq!(mode(&files[0]), 0o664);
+    okta.fault(Fault::on(
+        Endpoint::Members,
+        Action::Reply(Reply::new(403, "application/json", "{}")),
+    ));
+    let arguments = [
+        "-f",
+        "a.c1z",
+        "--memberships-by",
+        "group",
+        "--file-mode",
+        "0644",
+    ];
+    folder.sync(&okta, &arguments).end().code(3);
+    assert_eq!(mode(&folder.path("a.c1z.partial")), 0o600);
+    assert_eq!(mode(&files[0]), 0o664);
+    for wrong in [
+        "0400", "0777", "0666", "0700", "4640", "64", "rw", "0x1a0", "+640", "",
+    ] {
+        let ran = folder.sync(&okta, &["--file-mode", wrong]).end().code(2);
+        assert!(ran.error().contains("--file-mode"), "{}", ran.stderr);
+    }
 }
