@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::evidence::diff::render::scope_changes;
 use crate::evidence::diff::walk::{self, walk};
 use crate::evidence::findings::exceptions::Exceptions;
-use crate::evidence::findings::{Context, run as run_checks};
+use crate::evidence::findings::{Context, Options, run as run_checks};
 use crate::evidence::report::{Change, File, MAX_BYTES, Page, Source};
 use crate::exit::Exit;
 use crate::snapshot::{Reader, c1z};
@@ -34,18 +34,11 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
         Some(path) => exceptions(path)?,
         None => Exceptions::default(),
     };
-    let mut source = Source::read(&reader, file(&config.file)?, config.options.clone())?;
+    let older = older.as_ref().zip(config.since.as_deref());
+    let mut source = source((&reader, &config.file), older, &exceptions, &config.options)?;
     if let Some(title) = &config.title {
         source.title.clone_from(title);
     }
-    if let (Some(older), Some(path)) = (&older, &config.since) {
-        source.change = Some(change(older, path, &reader)?);
-    }
-    let context = Context {
-        older: older.as_ref().map(memberships).transpose()?,
-        revoked: None,
-    };
-    source.findings = run_checks(&source.org, &context, &exceptions, &config.options);
     unchanged.iter().try_for_each(Unchanged::check)?;
     let page = source.page((!config.full).then_some(MAX_BYTES))?;
     write(&page, &config.out)?;
@@ -65,6 +58,23 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
         format!("{}  {bytes} bytes\n", clean(&printed.path))
     })?;
     Ok(Exit::Done)
+}
+
+/// Reads what the page of a snapshot shows, with the change since an older one.
+pub(super) fn source<'a>(
+    (reader, path): (&'a Reader, &Path),
+    older: Option<(&Reader, &Path)>,
+    exceptions: &Exceptions,
+    options: &Options,
+) -> anyhow::Result<Source<'a>> {
+    let mut source = Source::read(reader, file(path)?, options.clone())?;
+    let mut context = Context::default();
+    if let Some((older, path)) = older {
+        source.change = Some(change(older, path, reader)?);
+        context.older = Some(memberships(older)?);
+    }
+    source.findings = run_checks(&source.org, &context, exceptions, options);
+    Ok(source)
 }
 
 /// The result, for a program.

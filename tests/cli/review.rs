@@ -221,6 +221,8 @@ fn a_review_goes_from_the_sheet_to_a_package_that_proves_it() {
             "{name}"
         );
     }
+    let page = std::fs::read_to_string(folder.path("evidence/report.html")).unwrap();
+    assert!(page.contains("Access after the review"));
     // The sheet that was decided is part of the evidence.
     assert_eq!(
         std::fs::read(folder.path("evidence/sheet-decided.csv")).unwrap(),

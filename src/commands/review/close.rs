@@ -14,10 +14,13 @@ use super::read_sheet;
 use super::start::origin;
 use crate::change::audit::{LoggedChange, logged_changes};
 use crate::commands::lookup::Unchanged;
+use crate::commands::report;
 use crate::config::ReviewClose;
 use crate::console::Console;
 use crate::evidence::export::{Facts, Plan, Sheet, about};
-use crate::evidence::findings::Pair;
+use crate::evidence::findings::exceptions::Exceptions;
+use crate::evidence::findings::{Options, Pair};
+use crate::evidence::report::MAX_BYTES;
 use crate::evidence::review::is_everyone;
 use crate::evidence::review::status::Status;
 use crate::evidence::review::verdict::{Access, Decided, Verdict, judge};
@@ -308,6 +311,11 @@ impl Closing<'_> {
         for path in &self.config.sheets {
             package.add_copy(path)?;
         }
+        let page = self.page()?;
+        package.add("report.html", |out| {
+            out.write_all(page.as_bytes())?;
+            Ok(None)
+        })?;
         let manifest = ManifestOfReview {
             status: status_word(self.is_final()),
             verdicts: Facts(facts(self.counts())),
@@ -321,6 +329,19 @@ impl Closing<'_> {
             Ok(None)
         })?;
         Ok(package)
+    }
+
+    /// Returns the report of the later snapshot.
+    fn page(&self) -> anyhow::Result<String> {
+        let [before, after] = self.readers;
+        let mut source = report::source(
+            (after, &self.config.after),
+            Some((before, &self.config.before)),
+            &Exceptions::default(),
+            &Options::default(),
+        )?;
+        "Access after the review".clone_into(&mut source.title);
+        Ok(source.page(Some(MAX_BYTES))?.html)
     }
 
     fn access(&self, reader: &Reader, out: impl std::io::Write) -> anyhow::Result<u64> {
