@@ -42,6 +42,8 @@
   // Columns. `get` returns a text, a number or null; times are milliseconds. Paper has no room for `extra` ones.
 
   const repeated = (column) => (row) => (column.rows[row] ? column.texts[column.rows[row] - 1] : null);
+  // The search and the download have the whole text.
+  const short = (text) => (text.length > 160 ? `${[...text.slice(0, 320)].slice(0, 159).join("").trimEnd()}…` : text);
   const plain = (column) => (row) => column[row] ?? null;
 
   function columnsOfUsers(users, findings) {
@@ -72,13 +74,17 @@
       { key: "name", title: "Name", kind: "text", get: plain(groups.name), shown: (row) => groups.name[row] || groups.id[row] },
       { key: "type", title: "Type", kind: "text", get: repeated(groups.type) },
       {
-        key: "members", title: "Members in scope", kind: "number",
+        key: "members", title: "In scope", kind: "number",
+        missing: (row) => (groups.unreadable[row] ? "not readable" : ""),
         get: (row) => (sizes === null || groups.unreadable[row] ? null : sizes[row]),
         link: (row) => ({ table: "memberships", group: groups.id[row] }),
         linkLabel: (row) => `Members of ${visible(groups.name[row] || groups.id[row])}`,
       },
-      { key: "members_reported", title: "Members in Okta's count", kind: "number", get: plain(groups.members_reported) },
-      { key: "description", title: "Description", kind: "text", get: plain(groups.description) },
+      { key: "members_reported", title: "Okta's count", kind: "number", get: plain(groups.members_reported) },
+      {
+        key: "description", title: "Description", kind: "text", get: plain(groups.description),
+        shown: (row) => short(groups.description[row] ?? ""),
+      },
       { key: "last_membership_updated", title: "Members changed (UTC)", kind: "time", get: plain(groups.last_membership_updated) },
       { key: "created", extra: true, title: "Created (UTC)", kind: "time", get: plain(groups.created) },
       { key: "learned", extra: true, title: "Source", kind: "text", get: repeated(groups.learned) },
@@ -347,7 +353,7 @@
     const td = element(column === table.columns[0] ? "th" : "td", { class: classOf(column) || null });
     if (column === table.columns[0]) td.scope = "row";
     if (value === null || value === undefined) {
-      td.textContent = column.shown ? visible(column.shown(row)) : "";
+      td.textContent = column.missing?.(row) ?? visible(column.shown?.(row) ?? "");
       return td;
     }
     if (column.kind === "time") {

@@ -115,7 +115,9 @@ pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::R
         style: STYLE,
         script: SCRIPT,
         origin: run.map(|run| clean(&run.origin).into_owned()),
-        taken_at: rfc3339(source.info.ended_at),
+        taken_at: minute(source.info.ended_at)
+            .replacen(' ', "T", 1)
+            .replace(" UTC", "Z"),
         taken_on: minute(source.info.ended_at),
         taken_by: run.and_then(|run| Some(clean(run.read_as_login.as_ref()?).into_owned())),
         is_demo: run.is_some_and(|run| run.command == "demo"),
@@ -209,8 +211,8 @@ fn tiles(source: &Source<'_>) -> Vec<Tile> {
 /// Returns a time to the minute: 2026-06-30 12:00 UTC.
 fn minute(time: Timestamp) -> String {
     let text = rfc3339(time).replacen('T', " ", 1);
-    let length = text.len().saturating_sub(":00.000Z".len());
-    format!("{} UTC", &text[..length])
+    let minute = text.rsplit_once(':').map_or("", |(minute, _)| minute);
+    format!("{minute} UTC")
 }
 
 fn per_user(memberships: u64, users: u64) -> String {
@@ -278,5 +280,21 @@ impl Source<'_> {
             (name, clean(group.id.as_str()).into_owned())
         });
         named.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_to_the_minute_however_exact_they_are() {
+        for (text, shown) in [
+            ("2026-11-23T15:04:11.883918632Z", "2026-11-23 15:04 UTC"),
+            ("2026-01-31T12:00:00Z", "2026-01-31 12:00 UTC"),
+        ] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(minute(time), shown);
+        }
     }
 }
