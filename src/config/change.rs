@@ -69,7 +69,7 @@ impl Change {
             ));
         }
         let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
-        let conditions = conditions(typed, revoke)?;
+        let conditions = conditions(typed, revoke, environment)?;
         let (request, sheet) = request(action, typed, revoke)?;
         if sheet.is_none() && revoke.require_decisions {
             return Err(Error::about(
@@ -106,7 +106,11 @@ pub struct RevokeOnly<'a> {
     pub max_sheet_age: Option<&'a String>,
 }
 
-fn conditions(typed: &cli::Change, revoke: RevokeOnly<'_>) -> Result<Conditions, Error> {
+fn conditions(
+    typed: &cli::Change,
+    revoke: RevokeOnly<'_>,
+    environment: &Environment,
+) -> Result<Conditions, Error> {
     if typed.from.is_none() && (revoke.require_decisions || revoke.max_sheet_age.is_some()) {
         let flag = if revoke.require_decisions {
             "--require-decisions"
@@ -115,11 +119,9 @@ fn conditions(typed: &cli::Change, revoke: RevokeOnly<'_>) -> Result<Conditions,
         };
         return Err(Error::about(flag, "requires --from"));
     }
-    let max_days = match revoke.max_sheet_age {
-        None => MAX_SHEET_DAYS,
-        Some(text) => Setting::new("--max-sheet-age", text)
-            .parse(|text| text.parse().ok(), "a whole number of days")?,
-    };
+    let max_age = environment.setting("--max-sheet-age", revoke.max_sheet_age)?;
+    let read = |text: &str| text.parse().ok();
+    let max_days = or_default(max_age, MAX_SHEET_DAYS, read, "a whole number of days")?;
     Ok(Conditions {
         require_decisions: revoke.require_decisions,
         max_days,

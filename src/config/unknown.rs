@@ -5,7 +5,7 @@ use super::environment::variable_of;
 use crate::text;
 
 /// Every variable that some command reads.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "BATON_API_TOKEN",
     "BATON_API_TOKEN_FILE",
     "BATON_AUDIT_LOG",
@@ -22,6 +22,7 @@ const KNOWN: [&str; 24] = [
     "BATON_MANIFEST",
     "BATON_MAX_API_CAPACITY",
     "BATON_MAX_DROP",
+    "BATON_MAX_SHEET_AGE",
     "BATON_MEMBERSHIPS_BY",
     "BATON_METRICS_FILE",
     "BATON_NOTE",
