@@ -276,7 +276,7 @@ fn bad_arguments_and_bad_lists_are_told_before_anything_is_asked() {
         ),
         (
             vec!["revoke", "--grant-id", "role:a:assigned:user:b"],
-            "is no grant id",
+            "is not a grant id",
         ),
         (
             vec!["grant", "--from", "bad.csv"],
