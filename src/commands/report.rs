@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::findings::{exceptions, memberships};
 use crate::atomic_file::Temporary;
@@ -18,7 +19,7 @@ use crate::evidence::findings::{Context, Options, run as run_checks};
 use crate::evidence::report::{Change, File, MAX_BYTES, Page, Source};
 use crate::exit::Exit;
 use crate::snapshot::{Reader, c1z};
-use crate::text::{clean, number};
+use crate::text::{clean, hex, number};
 
 /// Runs `report`.
 ///
@@ -51,6 +52,7 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
     let printed = Printed {
         path: config.out.display().to_string(),
         bytes: page.html.len(),
+        sha256: hex(&Sha256::digest(&page.html)),
         memberships: page.size_with_memberships.is_none(),
     };
     console.result(&printed, || {
@@ -82,6 +84,7 @@ pub(super) fn source<'a>(
 struct Printed {
     path: String,
     bytes: usize,
+    sha256: String,
     /// Whether the page contains the memberships.
     memberships: bool,
 }

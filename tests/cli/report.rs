@@ -111,6 +111,11 @@ fn data(page: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The text of a page, as a reader sees it.
 fn text_of(page: &str) -> String {
     let body = page.split("<body>").nth(1).unwrap();
@@ -296,10 +301,7 @@ fn a_page_shows_evidence_findings_and_charts_without_its_script() {
     let page = page(&folder, &["--privileged", "admin"]);
     let text = text_of(&page);
     let db = open(&folder.path("a.db"));
-    let sha256: String = Sha256::digest(fs::read(folder.path("a.db")).unwrap())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha256 = sha256(&fs::read(folder.path("a.db")).unwrap());
     for part in [
         sha256.as_str(),
         &cell(&db, "select content_sha256 from snapshot"),
@@ -375,6 +377,14 @@ fn changes_since_an_older_snapshot_are_counted_and_another_org_is_refused() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+    assert!(!text.contains("different scopes"));
+    let narrower = ["-f", "b.db", "--group-name-filter", "admin"];
+    folder.sync(&okta, &narrower).ok();
+    let compare = ["report", "-f", "b.db", "-o", "b.html", "--since", "old.db"];
+    folder.run(&compare).ok();
+    let narrower = text_of(&fs::read_to_string(folder.path("b.html")).unwrap());
+    assert!(narrower.contains("The snapshots have different scopes"));
+    assert!(narrower.contains("group_name_filter: none before, now &#34;admin&#34;"));
     let (_other, elsewhere) = synced(org(20));
     let other = elsewhere.path("a.db");
     let ran = report(&folder, &["--since", other.to_str().unwrap()]).code(2);
@@ -505,6 +515,7 @@ fn a_report_is_never_written_over_a_snapshot_and_bad_options_are_one_line() {
     let json = report(&folder, &["--output", "json"]).code(0).json();
     assert_eq!(json["path"], "a.html");
     assert_eq!(json["memberships"], true);
-    let size = fs::metadata(folder.path("a.html")).unwrap().len();
-    assert_eq!(json["bytes"].as_u64(), Some(size));
+    let page = fs::read(folder.path("a.html")).unwrap();
+    assert_eq!(json["bytes"].as_u64(), Some(page.len() as u64));
+    assert_eq!(json["sha256"], sha256(&page));
 }

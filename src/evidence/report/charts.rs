@@ -88,9 +88,22 @@ fn change(change: &Change) -> Chart {
             tallies.push((format!("{name} unknown"), counts.unknown));
         }
     }
+    let mut about = "Users, groups and memberships that were added, removed or changed.".to_owned();
+    if !change.scope.is_empty() {
+        about +=
+            " The snapshots have different scopes, so some of these may not have changed in Okta.";
+    }
+    if change
+        .info
+        .metadata
+        .as_ref()
+        .is_some_and(|run| !run.complete)
+    {
+        about += " The older snapshot is partial.";
+    }
     let mut chart = chart(
         ("change", "Change since the older snapshot", "Change"),
-        "Users, groups and memberships that were added, removed or changed.",
+        &about,
         tallies,
     );
     // The parts are of different wholes.

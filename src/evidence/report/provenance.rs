@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Source;
 use crate::snapshot::{RunMetadata, rfc3339};
 use crate::text::{clean, count, number, span};
@@ -74,8 +76,17 @@ pub(super) fn blocks(source: &Source<'_>) -> Vec<Block> {
         if run.is_some_and(|run| !run.complete) {
             lines.push(line("State", "partial"));
         }
+        let shown = |value: &Value| match value {
+            Value::Null => "none".to_owned(),
+            other => other.to_string(),
+        };
         for field in &change.scope {
-            let text = format!("{}: {} before, now {}", field.field, field.old, field.new);
+            let text = format!(
+                "{}: {} before, now {}",
+                field.field,
+                shown(&field.old),
+                shown(&field.new)
+            );
             lines.push(line("Other scope", text));
         }
         blocks.push(block("Older snapshot", lines));
@@ -217,5 +228,26 @@ fn hidden(seen: Option<u64>, kept: u64) -> String {
             number(kept),
             number(seen.saturating_sub(kept))
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_ahead_behind_or_agrees() {
+        assert_eq!(clock(0), "agrees with Okta's, to the second");
+        assert_eq!(clock(1), "1 second ahead of Okta's");
+        assert_eq!(clock(-90), "90 seconds behind Okta's");
+    }
+
+    #[test]
+    fn what_the_scope_hides_is_counted_or_said_to_be_unknown() {
+        assert_eq!(
+            hidden(Some(1_500), 1_200),
+            "1,500 listed, 1,200 in scope, 300 hidden"
+        );
+        assert!(hidden(None, 7).starts_with("7 in scope; how many are out of scope is not"));
     }
 }
