@@ -469,9 +469,11 @@
     buildPages() {
       const button = (label, page) => element("button", {
         type: "button",
-        onclick: () => {
+        onclick: (event) => {
           this.change({ page: page() });
           this.scroller.scrollIntoView({ block: "nearest" });
+          // A button that is disabled loses the focus to the start of the page.
+          if (event.currentTarget.disabled) this.scroller.focus({ preventScroll: true });
         },
       }, label);
       this.first = button("First", () => 1);

@@ -118,6 +118,7 @@ async function works(file) {
   assert.match(await counted(page), /rows 401 to 451$/);
   assert.equal(await page.locator("#explorer tbody tr").count(), 51);
   assert.ok(await page.getByRole("button", { name: "Next", exact: true }).isDisabled());
+  assert.equal(await page.evaluate(() => document.activeElement.className), "scroll", "the focus stays at the table");
   await page.getByRole("button", { name: "First", exact: true }).click();
 
   // Sorting, with aria-sort on the header.

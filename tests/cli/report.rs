@@ -8,9 +8,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use jiff::Timestamp;
 use okta_ciam::evidence::findings::Options;
 use okta_ciam::evidence::report::{File, Source};
-use okta_ciam::snapshot::Reader;
+use okta_ciam::filter::MatchedBy;
+use okta_ciam::model::{self, GroupId, Learned, UserId};
+use okta_ciam::snapshot::{GroupMembers, Reader, Run, RunMetadata, Writer};
 
 use okta_fake::{Action, Fault, Group, Org, User};
 use serde_json::Value;
@@ -438,6 +441,70 @@ fn a_page_that_is_too_large_leaves_memberships_out_and_says_so() {
     assert!(data(&without.html)["members"].is_null());
     assert!(data(&with.html)["members"].is_array());
     keep("without-memberships", &without.html);
+}
+
+/// Writes a snapshot of as many users with long random logins, in one group.
+fn write_incompressible(path: &Path, users: usize) {
+    let mut random = fastrand::Rng::with_seed(1);
+    let run = Run {
+        sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let mut writer = Writer::create(path, &run).unwrap();
+    let ids: Vec<UserId> = (0..users)
+        .map(|number| UserId::from(format!("00u{number:017}")))
+        .collect();
+    for id in &ids {
+        let login: String = (0..100).map(|_| random.alphanumeric()).collect();
+        let mut user = model::User::new(id.clone());
+        user.profile.insert("login".to_owned(), login.into());
+        writer.user(&user, MatchedBy::Login).unwrap();
+    }
+    let mut group = model::Group {
+        id: GroupId::from("00g"),
+        kind: Some("OKTA_GROUP".to_owned()),
+        source_id: None,
+        created: None,
+        last_updated: None,
+        last_membership_updated: None,
+        members_reported: None,
+        has_admin_privilege: None,
+        profile: model::Profile::new(),
+    };
+    group.profile.insert("name".to_owned(), "team".into());
+    let members = GroupMembers {
+        learned: Learned::Listed,
+        seen: Some(users as u64),
+        kept: Some(users as u64),
+    };
+    writer.group(&group, &members).unwrap();
+    writer.memberships(&group.id, ids.iter()).unwrap();
+    let metadata = RunMetadata {
+        sync_id: run.sync_id,
+        users_kept: users as u64,
+        groups_kept: 1,
+        memberships_kept: users as u64,
+        ..RunMetadata::default()
+    };
+    writer.finish(&metadata, &[], &[]).unwrap();
+}
+
+#[test]
+#[ignore = "long"]
+fn a_page_above_20_mb_has_no_memberships_unless_full_is_given() {
+    let folder = Folder::new();
+    write_incompressible(&folder.path("a.db"), 200_000);
+    let ran = report(&folder, &["--output", "json"]).code(0);
+    assert!(
+        ran.stderr.contains("pass --full to keep them"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(ran.json()["memberships"], false);
+    let ran = report(&folder, &["--output", "json", "--full"]).code(0);
+    assert!(!ran.stderr.contains("--full"), "{}", ran.stderr);
+    assert_eq!(ran.json()["memberships"], true);
+    assert!(ran.json()["bytes"].as_u64().unwrap() > 20_000_000);
 }
 
 #[test]
