@@ -69,7 +69,10 @@ impl Change {
             ));
         }
         let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
-        let conditions = conditions(typed, revoke, environment)?;
+        let conditions = match action {
+            Action::Grant => Conditions::default(),
+            Action::Revoke => conditions(typed, revoke, environment)?,
+        };
         let (request, sheet) = request(action, typed, revoke)?;
         if sheet.is_none() && revoke.require_decisions {
             return Err(Error::about(

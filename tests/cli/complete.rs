@@ -205,9 +205,11 @@ fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_b
             "both_ends 45000"
         );
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &truth);
-        // What was under way at the kill is asked for again, and where the two cursors meet depends on who is faster.
-        let asked = okta.count() - before;
-        assert!(asked <= undisturbed + 10, "{asked} of {undisturbed}");
+        // The kill loses the pages that the 8 workers have and the 16 that wait to be stored, and where the two cursors meet
+        // depends on which is faster.
+        let requests = okta.count() - before;
+        let most = undisturbed + 8 + 16 + 2;
+        assert!(requests <= most, "{requests} of {undisturbed}");
     }
 }
 

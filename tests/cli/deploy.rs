@@ -470,11 +470,11 @@ fn evidence_files() -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
+/// The files in a folder, without hidden ones: a checkpoint may stay, and uploads leave it out.
 fn names_in(folder: &Folder, name: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder.path(name)).unwrap();
-    entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !name.starts_with('.')).collect()
 }
 
 /// The step of a workflow with this name.

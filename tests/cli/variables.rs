@@ -10,7 +10,7 @@ use okta_fake::Org;
 use crate::support::{Folder, Okta};
 
 /// What makes each command run to its end, but for the settings.
-const RUNS: [&[&str]; 10] = [
+const RUNS: [&[&str]; 12] = [
     &["sync"],
     &["grant", "--user", "a", "--group", "b"],
     &["revoke", "--user", "a", "--group", "b", "--dry-run"],
@@ -20,6 +20,8 @@ const RUNS: [&[&str]; 10] = [
     &["diff", "sync.c1z", "sync.c1z"],
     &["export", "--format", "csv", "--to", "tables"],
     &["findings"],
+    &["report", "-o", "report.html"],
+    &["review", "start", "-o", "sheet.csv"],
     &["demo"],
 ];
 
@@ -39,7 +41,17 @@ fn a_command_reads_the_listed_variables_and_no_other() {
     let root = Cli::command();
     let mut all = BTreeSet::new();
     let listed = RUNS.map(|words| {
-        let command = root.find_subcommand(words[0]).unwrap();
+        let command = words
+            .iter()
+            .map_while({
+                let mut command = &root;
+                move |word| {
+                    command = command.find_subcommand(word)?;
+                    Some(command)
+                }
+            })
+            .last()
+            .unwrap();
         let arguments = command.get_arguments().chain(root.get_arguments());
         let names = arguments.filter_map(|argument| {
             let name = argument
