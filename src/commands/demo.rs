@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use url::Url;
 
@@ -23,6 +24,8 @@ use okta_fake::{Options, Org, Server};
 
 /// The domains that the demo's sync keeps. A third one is in the org, so that the scope has something to hide.
 const DOMAINS: [&str; 2] = ["example.com", "example.org"];
+/// A day, in milliseconds.
+const DAY: i64 = 86_400_000;
 /// Small pages, so that sixty people fill several.
 const PAGES: PageSizes = PageSizes {
     users: 25,
@@ -92,7 +95,9 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
 
 fn start(options: Options) -> anyhow::Result<Server> {
     let port = options.port;
-    Server::start(Org::demo(), options)
+    // From midnight on, so that two snapshots of a day are equal.
+    let today = Timestamp::now().as_millisecond().div_euclid(DAY) * DAY;
+    Server::start(Org::demo().signed_in_before(today), options)
         .with_context(|| format!("cannot listen on port {port} of this machine"))
 }
 

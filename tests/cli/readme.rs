@@ -53,7 +53,8 @@ fn steady(text: &str) -> Vec<String> {
             }
         }
         match words.first().map(String::as_str) {
-            Some(first @ ("took" | "size")) => first.to_owned(),
+            // The content has the last sign-ins, which are those of the weeks before.
+            Some(first @ ("took" | "size" | "content")) => first.to_owned(),
             Some("run") => "run by".to_owned(),
             _ => words.join(" "),
         }

@@ -140,6 +140,21 @@ impl Org {
         org.rules = rules(&org);
         org
     }
+
+    /// Moves the last sign-ins of most active users to the weeks before a day. The people of the sample org were last seen
+    /// years ago, and everybody would be dormant.
+    #[must_use]
+    pub fn signed_in_before(mut self, day: Millis) -> Self {
+        const HOUR: Millis = DAY / 24;
+        for (number, user) in (0..).zip(self.users_mut()) {
+            let is_recent = user.status == "ACTIVE" && number % 7 != 3;
+            if is_recent && user.last_login.is_some() {
+                let weeks_ago = number * number * 5 % 75 * DAY;
+                user.last_login = Some(day - weeks_ago - number % 11 * HOUR);
+            }
+        }
+        self
+    }
 }
 
 const ADMINS: &str = "00g00000000admins000";

@@ -61,7 +61,6 @@ impl Org {
     }
 
     /// Returns every user, for changes that leave id, times and profile alone.
-    #[cfg(feature = "testing")]
     pub(super) fn users_mut(&mut self) -> impl Iterator<Item = &mut User> {
         self.users.values_mut()
     }
