@@ -122,6 +122,9 @@ Examples:
   With the same variables, keep the old file on a drop of more than 10 percent:
     okta-ciam sync -f okta.c1z --max-drop 10
 
+  With the same variables, write one file for each day, and keep 30 of them:
+    okta-ciam sync -f okta-%Y-%m-%d.c1z --keep 30
+
   With the same variables, report what a sync would cost:
     okta-ciam sync --plan
 
@@ -143,9 +146,12 @@ pub struct Sync {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite [default: sync.c1z]
+    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub file: Option<String>,
+    /// Remove older snapshots, and their manifests, so that N stay; needs a date in the name of --file
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub keep: Option<String>,
     /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
     #[arg(long, value_name = "MODE", help_heading = "Output")]
     pub file_mode: Option<String>,

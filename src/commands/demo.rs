@@ -78,6 +78,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
         allow_partial: false,
         allow_empty: false,
         file_mode: None,
+        retention: None,
         max_drop: None,
         fresh: false,
         run_id: None,

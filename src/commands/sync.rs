@@ -6,6 +6,7 @@
 
 mod checkpoint;
 pub mod metrics;
+mod retention;
 mod summary;
 
 use std::path::PathBuf;
@@ -118,6 +119,9 @@ fn sync(
         }
         let printed = console.result(&summary, || summary.text());
         printed.context("the snapshot was written, but printing its summary failed")?;
+        if metadata.complete {
+            retention::remove_surplus(config);
+        }
         console.suggest(&format!(
             "okta-ciam show -f {} memberships --status SUSPENDED,DEPROVISIONED",
             published.file.display()
@@ -255,11 +259,10 @@ struct PreviousSnapshot {
 impl PreviousSnapshot {
     /// Reads it; none where there is no file yet.
     fn read(config: &Sync, target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
-        let path = target.path();
-        if !path.exists() {
+        let Some(path) = retention::previous(config, target.path())? else {
             return Ok(None);
-        }
-        let read = Reader::open(path).and_then(|reader| {
+        };
+        let read = Reader::open(&path).and_then(|reader| {
             let counts = reader.counts()?;
             Ok((reader.info().metadata.clone(), counts))
         });

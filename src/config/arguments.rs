@@ -11,10 +11,11 @@ use crate::okta::settings::Connection;
 
 /// The options that are not recorded.
 #[cfg(test)]
-const NOT_RECORDED: [&str; 13] = [
+const NOT_RECORDED: [&str; 14] = [
     "plan",
     "file",
     "file-mode",
+    "keep",
     "manifest",
     "metrics-file",
     "max-api-capacity",

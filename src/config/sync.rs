@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::environment::{Environment, RUN_VARIABLES, Setting, or_default};
+use super::retention::{Retention, retention};
 use super::{Error, arguments, file, is_loopback, scope};
 use crate::cli;
 use crate::filter::Scope;
@@ -22,6 +23,8 @@ pub struct Sync {
     pub scope: Scope,
     /// The file to write.
     pub file: PathBuf,
+    /// The files of earlier runs, if the name contains a time.
+    pub retention: Option<Retention>,
     /// The format, from the file's extension.
     pub format: FileFormat,
     /// The permissions of the snapshot and the manifest, unless those of the replaced file count.
@@ -73,6 +76,7 @@ impl Sync {
         let file = file::to_write(typed.file.as_ref(), environment, "sync.c1z")?;
         let file_mode = file_mode(typed, environment)?;
         let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
+        let retention = retention(typed, environment, &file, manifest.as_ref())?;
         let memberships_by = memberships_by(typed, environment)?;
         let max_drop = max_drop(typed, environment)?;
         let run_id = run_id(typed, environment)?;
@@ -81,17 +85,23 @@ impl Sync {
         let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
         let format = file::format(&file)?;
         let mask = connection.credentials.mask();
+        let now = now(typed, &connection)?;
+        let begun = now.unwrap_or_else(Timestamp::now);
+        let dated = retention.as_ref();
+        let manifests = dated.and_then(|dated| dated.manifests.as_ref());
+        let dated_manifest = manifests.map(|series| series.file_at(begun));
         Ok(Self {
-            now: now(typed, &connection)?,
+            now,
             run_id: run_id.map(|text| mask.text(text)),
             note: note.map(|text| mask.text(text)),
             arguments: arguments::of_sync(typed, environment, &connection)?,
             connection,
             scope,
             format,
-            file: file.value.into(),
+            file: dated.map_or_else(|| file.value.into(), |dated| dated.file_at(begun)),
             file_mode,
-            manifest: manifest.map(|setting| setting.value.into()),
+            manifest: dated_manifest.or_else(|| manifest.map(|setting| setting.value.into())),
+            retention,
             memberships_by,
             plan: typed.plan,
             allow_partial: typed.allow_partial,

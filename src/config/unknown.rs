@@ -17,6 +17,7 @@ const KNOWN: [&str; 25] = [
     "BATON_FILE",
     "BATON_FILE_MODE",
     "BATON_GROUP_NAME_FILTER",
+    "BATON_KEEP",
     "BATON_LOG_FORMAT",
     "BATON_LOG_LEVEL",
     "BATON_MANIFEST",

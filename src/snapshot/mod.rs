@@ -53,6 +53,7 @@ mod metadata;
 mod proto;
 mod reader;
 mod schema;
+pub mod series;
 pub mod target;
 mod times;
 mod writer;

@@ -31,6 +31,7 @@ mod report;
 mod resume;
 mod review;
 mod scope;
+mod series;
 mod show;
 mod support;
 mod sync;

@@ -1,0 +1,86 @@
+//! Snapshots of earlier runs under names with a time: which one was the last, and which ones go.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::atomic_file::{remove_if_there, sync_folder_of, with_ending};
+use crate::config::{Retention, Sync};
+use crate::snapshot::FileFormat;
+use crate::snapshot::series::{SeriesFile, surplus};
+
+/// Returns the snapshot that the new one replaces, or else the newest one of its series.
+///
+/// # Errors
+/// Returns an error if the folder cannot be listed.
+pub fn previous(config: &Sync, target: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if target.exists() {
+        return Ok(Some(target.to_owned()));
+    }
+    let Some(retention) = &config.retention else {
+        return Ok(None);
+    };
+    let newest = snapshots(config, retention)?.pop();
+    Ok(newest.map(|file| file.path))
+}
+
+/// Removes the snapshots beyond `--keep`, each with its manifest and with what lies beside it. The new snapshot is there:
+/// an old one that cannot be removed is a warning.
+pub fn remove_surplus(config: &Sync) {
+    let Some(retention) = &config.retention else {
+        return;
+    };
+    let Some(keep) = retention.keep else {
+        return;
+    };
+    let files = match snapshots(config, retention) {
+        Ok(files) => files,
+        Err(error) => {
+            tracing::warn!("cannot remove old snapshots: {error:#}");
+            return;
+        }
+    };
+    for file in surplus(files, keep, &config.file) {
+        match remove(retention, &file) {
+            Ok(()) => tracing::info!("removed {}, since --keep is {keep}", file.path.display()),
+            Err(error) => tracing::warn!("cannot remove an old snapshot: {error:#}"),
+        }
+    }
+}
+
+fn remove(retention: &Retention, file: &SeriesFile) -> anyhow::Result<()> {
+    for ending in [".partial", ".rejected", ""] {
+        remove_if_there(&with_ending(&file.path, ending))?;
+    }
+    if let Some(manifests) = &retention.manifests {
+        remove_if_there(&manifests.companion(file))?;
+    }
+    sync_folder_of(&file.path);
+    Ok(())
+}
+
+/// Returns the snapshots of the series, oldest first. A file that is no snapshot does not count, whatever its name.
+fn snapshots(config: &Sync, retention: &Retention) -> anyhow::Result<Vec<SeriesFile>> {
+    let mut files = retention
+        .series
+        .files()
+        .with_context(|| format!("cannot list the folder of {}", config.file.display()))?;
+    files.retain(|file| is_snapshot(&file.path, config.format));
+    Ok(files)
+}
+
+fn is_snapshot(path: &Path, format: FileFormat) -> bool {
+    let start: &[u8] = match format {
+        FileFormat::C1z => b"C1ZF\0",
+        FileFormat::Sqlite => b"SQLite format 3\0",
+    };
+    let mut found = Vec::new();
+    let is_file = fs::symlink_metadata(path).is_ok_and(|entry| entry.is_file());
+    is_file
+        && File::open(path)
+            .and_then(|file| file.take(start.len() as u64).read_to_end(&mut found))
+            .is_ok()
+        && found == start
+}

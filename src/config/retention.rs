@@ -1,0 +1,63 @@
+//! `--file` and `--manifest` with the time of the run in their names, and `--keep`.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::Error;
+use super::environment::{Environment, Setting};
+use crate::cli;
+use crate::snapshot::series::Series;
+
+/// The files of earlier runs, and how many stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The snapshots.
+    pub series: Series,
+    /// The manifests, if their names have a time too.
+    pub manifests: Option<Series>,
+    /// How many snapshots stay; all, if not set.
+    pub keep: Option<usize>,
+}
+
+/// Reads the patterns; none if `--file` has no time in its name.
+pub(super) fn retention(
+    typed: &cli::Sync,
+    environment: &Environment,
+    file: &Setting,
+    manifest: Option<&Setting>,
+) -> Result<Option<Retention>, Error> {
+    let series = pattern(file)?;
+    let manifests = manifest.map(pattern).transpose()?.flatten();
+    let setting = environment.setting("--keep", typed.keep.as_ref())?;
+    let read = |text: &str| text.parse().ok().filter(|count| *count > 0);
+    let keep = setting
+        .as_ref()
+        .map(|setting| setting.parse(read, "a whole number above 0"))
+        .transpose()?;
+    let Some(series) = series else {
+        let needs = [setting.as_ref(), manifest.filter(|_| manifests.is_some())];
+        return match needs.into_iter().flatten().next() {
+            Some(setting) => {
+                Err(setting.error("needs a date in the name of --file, such as okta-%Y-%m-%d.c1z"))
+            }
+            None => Ok(None),
+        };
+    };
+    Ok(Some(Retention {
+        series,
+        manifests,
+        keep,
+    }))
+}
+
+fn pattern(setting: &Setting) -> Result<Option<Series>, Error> {
+    Series::parse(&setting.value).map_err(|error| setting.error(error))
+}
+
+impl Retention {
+    /// Returns the snapshot of a run that began at this time.
+    pub(super) fn file_at(&self, time: Timestamp) -> PathBuf {
+        self.series.file_at(time)
+    }
+}

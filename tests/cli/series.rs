@@ -1,0 +1,173 @@
+//! `sync -f okta-%Y-%m-%d.c1z --keep N`: one file for each day, and only what is surplus goes.
+
+use std::collections::BTreeSet;
+
+use okta_fake::{Action, Endpoint, Fault, Org, Reply};
+
+use crate::support::{Folder, Okta, Run, cell, open};
+
+fn on_day(folder: &Folder, okta: &Okta, day: &str, arguments: &[&str]) -> Run {
+    let now = format!("{day}T23:30:00-01:00");
+    let all = [&["--now", &now, "--manifest", "m-%F.json"], arguments].concat();
+    folder.sync(okta, &all)
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let strangers = [
+        // Of the pattern, but no snapshot.
+        "okta-2020-01-01.c1z",
+        "okta-2020-1-1.c1z",
+        "okta-2020-01-02.c1z.bak",
+        "okta-2020-01-02.db",
+        "m-2020-01-01.json",
+    ];
+    for name in strangers {
+        std::fs::write(folder.path(name), "not ours").unwrap();
+    }
+    let keep = ["-f", "okta-%Y-%m-%d.c1z", "--keep", "2"];
+    for day in ["2026-01-30", "2026-01-31", "2026-02-01"] {
+        let ran = on_day(&folder, &okta, day, &keep).ok();
+        assert_eq!(ran.stderr.contains("removed "), day == "2026-02-01");
+        std::fs::write(
+            folder.path("okta-2026-01-31.c1z.partial"),
+            "of a failed run",
+        )
+        .unwrap();
+    }
+    // The names are in UTC, where half past eleven in the evening is the next day.
+    let mut expected = set(&strangers);
+    expected.extend(set(&[
+        "okta-2026-02-01.c1z",
+        "okta-2026-02-02.c1z",
+        "m-2026-02-01.json",
+        "m-2026-02-02.json",
+        // Written again after its snapshot went.
+        "okta-2026-01-31.c1z.partial",
+    ]));
+    assert_eq!(folder.names(), expected);
+    let db = open(&folder.path("okta-2026-02-02.c1z"));
+    assert_eq!(
+        cell(&db, "select substr(started_at, 1, 10) from snapshot"),
+        "2026-02-02"
+    );
+    // The same day again replaces its file; without --keep, all stay.
+    on_day(&folder, &okta, "2026-02-01", &keep).ok();
+    assert_eq!(folder.names(), expected);
+    on_day(&folder, &okta, "2026-02-02", &keep[..2]).ok();
+    expected.extend(set(&["okta-2026-02-03.c1z", "m-2026-02-03.json"]));
+    assert_eq!(folder.names(), expected);
+    // A clock that was set back: the file of the run is among those that stay.
+    on_day(
+        &folder,
+        &okta,
+        "2025-06-30",
+        &["-f", "okta-%Y-%m-%d.c1z", "--keep", "1"],
+    )
+    .ok();
+    let left: BTreeSet<String> = folder
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("okta-202") && !strangers.contains(&&**name))
+        .collect();
+    assert_eq!(
+        left,
+        set(&["okta-2025-07-01.c1z", "okta-2026-01-31.c1z.partial"])
+    );
+}
+
+#[test]
+fn a_run_that_fails_or_is_incomplete_removes_nothing_and_a_drop_is_seen_from_the_last_day() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let keep = ["-f", "okta-%F.c1z", "--keep", "1", "--max-drop", "10"];
+    on_day(&folder, &okta, "2026-01-30", &keep).ok();
+    let before = folder.names();
+    // Most users of the last day are gone.
+    let narrow = [&keep[..], &["--allow-partial"]].concat();
+    let ids: Vec<String> = okta
+        .org()
+        .users()
+        .skip(5)
+        .map(|user| user.id.to_string())
+        .collect();
+    let members = |okta: &Okta| {
+        let org = okta.org();
+        let groups = org.groups().map(|group| group.id.to_string());
+        groups.collect::<Vec<String>>()
+    };
+    for group in members(&okta) {
+        for id in &ids {
+            okta.org_mut().leave(&group, id);
+        }
+    }
+    let ran = on_day(&folder, &okta, "2026-01-31", &narrow).end();
+    assert_eq!(ran.code, Some(8), "{}", ran.stderr);
+    let mut expected = before;
+    expected.insert("okta-2026-02-01.c1z.rejected".to_owned());
+    assert_eq!(folder.names(), expected);
+    okta.fault(Fault::on(
+        Endpoint::Members,
+        Action::Reply(Reply::new(403, "application/json", "{}")),
+    ));
+    let arguments = [
+        "-f",
+        "okta-%F.c1z",
+        "--keep",
+        "1",
+        "--memberships-by",
+        "group",
+    ];
+    on_day(&folder, &okta, "2026-02-01", &arguments)
+        .end()
+        .code(3);
+    expected.insert("okta-2026-02-02.c1z.partial".to_owned());
+    assert_eq!(folder.names(), expected);
+    // Accepted, but incomplete: the last complete one stays.
+    let arguments = [&arguments[..], &["--allow-partial"]].concat();
+    on_day(&folder, &okta, "2026-02-02", &arguments).ok();
+    assert!(
+        folder.names().contains("okta-2026-01-31.c1z"),
+        "{:?}",
+        folder.names()
+    );
+    assert!(folder.names().contains("okta-2026-02-03.c1z"));
+}
+
+#[test]
+fn names_that_do_not_tell_days_apart_are_refused_before_anything_is_asked() {
+    let okta = Okta::unasked();
+    let folder = Folder::new();
+    for (arguments, expected) in [
+        (
+            &["--keep", "3"][..],
+            "--keep: needs a date in the name of --file",
+        ),
+        (&["--keep", "0", "-f", "%F.c1z"], "a whole number above 0"),
+        (
+            &["--manifest", "%F.json"],
+            "--manifest: needs a date in the name of --file",
+        ),
+        (&["-f", "okta-%Y.c1z"], "--file: contains no date"),
+        (
+            &["-f", "okta-%Q.c1z"],
+            "--file: contains a % that is not part of",
+        ),
+        (&["-f", "%Y/okta-%F.c1z"], "name of a folder"),
+        (&["-f", "okta-%F.txt"], "unknown file extension"),
+    ] {
+        let ran = folder.sync(&okta, arguments).end().code(2);
+        assert!(
+            ran.error().contains(expected),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+    assert!(folder.names().is_empty());
+}
