@@ -546,7 +546,7 @@ fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_what_there_is
     let changes = std::fs::read_to_string(folder.path("evidence/changes.md")).unwrap();
     assert!(summary.starts_with(&first) && summary.ends_with(&changes));
     assert!(changes.contains("VPN users"), "{changes}");
-    // A sync that fails leaves nothing that the steps after it would upload.
+    // A sync that fails leaves nothing that the steps after it would upload, but perhaps a checkpoint.
     let folder = Folder::new();
     evidence(&folder);
     okta.fault(Fault::on(
@@ -557,7 +557,7 @@ fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_what_there_is
         run(&folder, okta.token(), "critical").status.code(),
         Some(5)
     );
-    assert!(names_in(&folder, "evidence").is_empty());
+    assert!(names_in(&folder, "evidence").is_disjoint(&evidence_files()));
     // What is uploaded is what there is.
     let mut uploaded = BTreeSet::new();
     for name in ["Upload the snapshot", "Upload the evidence"] {
