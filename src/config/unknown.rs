@@ -5,7 +5,7 @@ use super::environment::variable_of;
 use crate::text;
 
 /// Every variable that some command reads.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 26] = [
     "BATON_API_TOKEN",
     "BATON_API_TOKEN_FILE",
     "BATON_AUDIT_LOG",
