@@ -46,57 +46,62 @@ impl Column {
         }
     }
 
-    fn hidden(name: &str) -> Self {
+    fn hidden(name: &str, kind: Kind) -> Self {
         Self {
             hidden: true,
-            ..Self::new(name, Kind::Exact, 24)
+            ..Self::new(name, kind, 24)
         }
     }
 }
 
-/// Returns the columns of a sheet with these attributes after those of every sheet.
-pub fn columns(more_attributes: &[String]) -> Vec<Column> {
+/// Returns the columns of a sheet with these attributes after those of every sheet. A workbook hides what identifies a row,
+/// what most reviewers do not need, and without a previous review its decisions.
+pub fn columns(more_attributes: &[String], has_previous: bool) -> Vec<Column> {
     use Kind::{Date, Exact, Input, Number, Share, Text};
+    let previous = |name: &str, kind, width| Column {
+        hidden: !has_previous,
+        ..Column::new(name, kind, width)
+    };
     let mut columns = vec![
-        Column::hidden("review_id"),
+        Column::hidden("review_id", Exact),
         Column::new("group_name", Text, 26),
-        Column::hidden("group_id"),
-        Column::new("group_type", Exact, 14),
+        Column::hidden("group_id", Exact),
+        Column::hidden("group_type", Exact),
         Column::new("group_description", Text, 32),
         Column::new("privileged", Exact, 11),
         Column::new("user_name", Text, 24),
         Column::new("user_login", Text, 30),
-        Column::new("user_email", Text, 30),
-        Column::hidden("user_id"),
+        Column::hidden("user_email", Text),
+        Column::hidden("user_id", Exact),
         Column::new("user_status", Exact, 16),
-        Column::new("matched_by", Exact, 14),
+        Column::hidden("matched_by", Exact),
         Column::new("title", Text, 20),
         Column::new("department", Text, 20),
         Column::new("manager", Text, 20),
-        Column::new("user_type", Text, 14),
+        Column::hidden("user_type", Text),
     ];
     let attribute = |name: &String| Column::new(&format!("profile.{name}"), Text, 20);
     columns.extend(more_attributes.iter().map(attribute));
     columns.extend([
-        Column::new("created", Date, 17),
+        Column::hidden("created", Date),
         Column::new("last_login", Date, 17),
         Column::new("days_since_login", Number, 16),
-        Column::new("source", Exact, 12),
+        Column::hidden("source", Exact),
         Column::new("first_seen", Date, 12),
         Column::new("group_members", Number, 15),
         Column::new("user_groups", Number, 12),
         Column::new("peer_share", Share, 11),
         Column::new("flags", Exact, 30),
-        Column::new("previous_decision", Exact, 18),
-        Column::new("previous_reviewer", Text, 24),
-        Column::new("previous_date", Text, 18),
+        previous("previous_decision", Exact, 18),
+        previous("previous_reviewer", Text, 24),
+        previous("previous_date", Text, 18),
         Column::new("reviewer", Input, 24),
         Column::new("decision", Input, 13),
         Column::new("comment", Input, 32),
         Column::new("decided_at", Input, 17),
-        Column::hidden("org"),
-        Column::hidden("sync_id"),
-        Column::hidden("row_check"),
+        Column::hidden("org", Exact),
+        Column::hidden("sync_id", Exact),
+        Column::hidden("row_check", Exact),
     ]);
     columns
 }

@@ -223,9 +223,14 @@ impl Review {
         &self.attribute_names
     }
 
+    /// Returns whether there was a previous review.
+    pub fn has_previous(&self) -> bool {
+        !self.history.previous.is_empty()
+    }
+
     /// Returns the decision of the previous review.
     pub fn previous(&self, item: &Item) -> Option<&Previous> {
-        if self.history.previous.is_empty() {
+        if !self.has_previous() {
             return None;
         }
         let pair = self.org.ids((item.group, item.user));

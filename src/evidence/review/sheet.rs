@@ -38,7 +38,10 @@ pub struct Part<'a> {
 
 impl Part<'_> {
     fn columns(&self) -> Vec<Column> {
-        columns(&self.review.attribute_names()[4..])
+        columns(
+            &self.review.attribute_names()[4..],
+            self.review.has_previous(),
+        )
     }
 
     /// Calls a function with the values of each row.
@@ -167,7 +170,10 @@ impl<'a> RowSheet<'a> {
     fn new(sheet: &'a mut Worksheet, columns: &'a [Column]) -> anyhow::Result<Self> {
         let formats = Formats::new();
         sheet.set_name(SHEET)?;
-        sheet.set_freeze_panes(1, 0)?;
+        // The titles, and the group's name.
+        sheet.set_freeze_panes(1, 2)?;
+        sheet.set_landscape().set_print_fit_to_pages(1, 0);
+        sheet.set_repeat_rows(0, 0)?;
         for (place, column) in (0..).zip(columns) {
             sheet.set_column_width(place, f64::from(column.width))?;
             if column.hidden {
