@@ -20,7 +20,7 @@ use crate::text::count;
 /// # Errors
 /// Returns an error if a snapshot cannot be read, if the orgs differ, or if the output cannot be written.
 pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
-    let (old, new) = (Opened::new(&config.old)?, Opened::new(&config.new)?);
+    let (mut old, new) = (Opened::new(&config.old)?, Opened::new(&config.new)?);
     let readers = [&old.reader, &new.reader];
     let mut meta = meta(config, &old, &new)?;
     let options = Options {
@@ -30,7 +30,7 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
         users: users(config, &readers)?,
         groups: groups(config, &readers)?,
     };
-    let mut diff = walk::walk(&old.reader, &new.reader, &options)?;
+    let mut diff = walk::walk_in_parallel(&mut old.reader, &new.reader, &options)?;
     for opened in [&old, &new] {
         opened.unchanged.check()?;
     }

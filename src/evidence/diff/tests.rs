@@ -9,7 +9,7 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use serde_json::{Map, Value, json};
 
 use super::compare::{self, Fields};
-use super::walk::{Options, walk};
+use super::walk::{Options, walk, walk_in_parallel};
 use super::{Key, Kind, Table};
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
@@ -173,12 +173,14 @@ proptest! {
         let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
         write(&before, &old);
         write(&after, &new);
-        let (old, new) = (Reader::open(&old).unwrap(), Reader::open(&new).unwrap());
+        let (mut old, new) = (Reader::open(&old).unwrap(), Reader::open(&new).unwrap());
         let options = Options {
             fields: Fields { all: true, ..Fields::default() },
             ..Options::default()
         };
-        let mut diff = walk(&old, &new, &options).unwrap();
+        let alone = walk(&old, &new, &options).unwrap().summary;
+        let mut diff = walk_in_parallel(&mut old, &new, &options).unwrap();
+        prop_assert_eq!(&diff.summary, &alone);
         let mut applied = everything(&old);
         for (table, spool) in &mut diff.changes {
             let rows = applied.get_mut(table).unwrap();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::iter::Peekable;
 
 use anyhow::Context as _;
+use crossbeam_channel::{Sender, bounded};
 use serde_json::Map;
 
 use super::compare::{self, Fields};
@@ -99,23 +100,54 @@ where
 /// # Errors
 /// Returns an error if a snapshot is damaged, or if the temporary file of the changes cannot be written.
 pub fn walk(old: &Reader, new: &Reader, options: &Options) -> anyhow::Result<Diff> {
-    let mut walk = Walk {
-        options,
-        limits: [Limits::of(old)?, Limits::of(new)?],
-        diff: Diff {
-            summary: BTreeMap::new(),
-            changes: BTreeMap::new(),
-            recreated: BTreeMap::new(),
-        },
-        logins: HashMap::new(),
-        names: HashMap::new(),
-    };
-    walk.users(old, new)?;
-    walk.groups(old, new)?;
+    let mut walk = Walk::of_objects(old, new, options)?;
     if options.tables.contains(&Table::Memberships) {
-        walk.memberships(old, new)?;
+        let (mut old, mut new) = (old.memberships()?, new.memberships()?);
+        walk.memberships(old.rows()?, new.rows()?)?;
     }
     Ok(walk.diff)
+}
+
+/// Compares two snapshots as [`walk`] does. A second thread reads the memberships of the old one, which takes most of the
+/// time.
+///
+/// # Errors
+/// Returns the errors of [`walk`].
+pub fn walk_in_parallel(old: &mut Reader, new: &Reader, options: &Options) -> anyhow::Result<Diff> {
+    let mut walk = Walk::of_objects(old, new, options)?;
+    if options.tables.contains(&Table::Memberships) {
+        let (rows, old_rows) = bounded(WAITING_BATCHES);
+        std::thread::scope(|scope| {
+            scope.spawn(move || send_memberships(old, &rows));
+            let mut new = new.memberships()?;
+            walk.memberships(old_rows.into_iter().flatten(), new.rows()?)
+        })?;
+    }
+    Ok(walk.diff)
+}
+
+/// How many rows are handed over at once, and how often before the reading thread waits.
+const BATCH: usize = 1_000;
+const WAITING_BATCHES: usize = 4;
+
+type Batch = Vec<Result<MembershipRow, Error>>;
+
+/// Sends the memberships of a snapshot until the first error, or until nobody receives them.
+fn send_memberships(reader: &Reader, out: &Sender<Batch>) {
+    let send = || -> Result<(), Error> {
+        let mut query = reader.memberships()?;
+        let mut rows = query.rows()?;
+        loop {
+            let batch: Batch = rows.by_ref().take(BATCH).collect();
+            if batch.is_empty() || out.send(batch).is_err() {
+                return Ok(());
+            }
+        }
+    };
+    if let Err(error) = send() {
+        // If nobody receives it, the comparison has already failed.
+        let _ = out.send(vec![Err(error)]);
+    }
 }
 
 /// The groups and users whose memberships a snapshot may lack, since it could not read them.
@@ -153,7 +185,25 @@ struct Walk<'a> {
     names: HashMap<GroupId, Box<str>>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// Compares users and groups.
+    fn of_objects(old: &Reader, new: &Reader, options: &'a Options) -> anyhow::Result<Self> {
+        let mut walk = Self {
+            options,
+            limits: [Limits::of(old)?, Limits::of(new)?],
+            diff: Diff {
+                summary: BTreeMap::new(),
+                changes: BTreeMap::new(),
+                recreated: BTreeMap::new(),
+            },
+            logins: HashMap::new(),
+            names: HashMap::new(),
+        };
+        walk.users(old, new)?;
+        walk.groups(old, new)?;
+        Ok(walk)
+    }
+
     fn users(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
         let mut table = Collected::new(Table::Users, self.options);
         let (mut old_rows, mut new_rows) = (old.users()?, new.users()?);
@@ -211,15 +261,16 @@ impl Walk<'_> {
         self.finish(table)
     }
 
-    fn memberships(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
+    fn memberships(
+        &mut self,
+        old: impl Iterator<Item = Result<MembershipRow, Error>>,
+        new: impl Iterator<Item = Result<MembershipRow, Error>>,
+    ) -> anyhow::Result<()> {
         let mut table = Collected::new(Table::Memberships, self.options);
-        let (mut old_rows, mut new_rows) = (old.memberships()?, new.memberships()?);
         let key = |row: &MembershipRow| (row.group_id.clone(), row.user_id.clone());
-        let rows = merge(
-            old_rows.rows()?,
-            new_rows.rows()?,
-            |a: &MembershipRow, b| (&a.group_id, &a.user_id).cmp(&(&b.group_id, &b.user_id)),
-        );
+        let rows = merge(old, new, |a: &MembershipRow, b| {
+            (&a.group_id, &a.user_id).cmp(&(&b.group_id, &b.user_id))
+        });
         for sides in rows {
             let sides = sides?;
             let (Sides::Old(row) | Sides::New(row) | Sides::Both(_, row)) = &sides;
