@@ -17,6 +17,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
+pub use self::log::RECORDS;
 use self::log::{Lines, Stderr};
 pub use self::progress::{ChangeProgress, ProgressDisplay};
 use crate::signal::{Interrupted, ShutdownSignal};

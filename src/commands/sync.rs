@@ -56,6 +56,7 @@ pub fn run_measured(
     stop: &ShutdownSignal,
     measured: &mut Measured,
 ) -> anyhow::Result<Exit> {
+    measured.start(config.run_id.as_deref());
     if config.plan {
         super::estimate::run(config, console, stop)
     } else {

@@ -11,6 +11,9 @@ use tracing_subscriber::registry::LookupSpan;
 use super::screen;
 use crate::text::clean;
 
+/// The target of log records that are for programs: people read the result and the progress instead.
+pub const RECORDS: &str = "okta_ciam::records";
+
 /// stderr, with progress out of the way for as long as a line takes.
 pub(super) struct Stderr;
 
@@ -51,6 +54,9 @@ where
         mut out: Writer<'_>,
         event: &tracing::Event<'_>,
     ) -> fmt::Result {
+        if event.metadata().target() == RECORDS {
+            return Ok(());
+        }
         let level = *event.metadata().level();
         let (word, color) = match level {
             tracing::Level::ERROR => ("error", "31"),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use okta_fake::Org;
+use okta_fake::{Action, Endpoint, Fault, Org};
 
 use crate::support::{Folder, Okta};
 
@@ -100,4 +100,55 @@ fn metrics_never_take_the_name_of_a_snapshot_or_of_the_manifest() {
         assert!(ran.error().contains("--metrics-file"), "{}", ran.stderr);
         assert!(folder.names().is_empty(), "{path}: {:?}", folder.names());
     }
+}
+
+/// The records with an event, of a run that logs JSON.
+fn events(ran: &crate::support::Ran) -> Vec<serde_json::Value> {
+    let lines = ran.stderr.lines();
+    let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["event"].is_string()).collect()
+}
+
+#[test]
+fn the_log_has_a_record_when_a_run_starts_and_one_when_it_ends() {
+    let okta = Okta::with(Org::demo());
+    let folder = Folder::new();
+    let json = ["--log-format", "json", "--run-id", "nightly-7"];
+    let [started, finished] = &events(&folder.sync(&okta, &json).ok())[..] else {
+        panic!();
+    };
+    assert_eq!(
+        (&started["event"], &started["run_id"]),
+        (&"started".into(), &"nightly-7".into())
+    );
+    let expected = serde_json::json!({
+        "event": "finished", "run_id": "nightly-7", "exit_code": 0, "exit": "done", "warnings": 0,
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&finished[field], value, "{field}");
+    }
+    for field in ["users", "groups", "memberships", "requests"] {
+        assert!(
+            finished[field].as_u64().is_some_and(|count| count > 0),
+            "{finished}"
+        );
+    }
+    okta.fault(Fault::on(Endpoint::Users, Action::okta(401, "E0000011")));
+    let wrong = folder.sync(&okta, &json).end();
+    okta.clear_faults();
+    let [_, failed] = &events(&wrong)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (&failed["event"], &failed["exit_code"]),
+        (&"failed".into(), &5.into())
+    );
+    assert!(failed["users"].is_null());
+    // People read the result.
+    let console = folder.sync(&okta, &[]).ok();
+    assert!(
+        !console.stderr.contains("the run finished"),
+        "{}",
+        console.stderr
+    );
 }

@@ -1,4 +1,4 @@
-//! The metrics file of `sync`: gauges in Prometheus's text format, replaced at the end of every run, also of a failed one.
+//! The records in the log of a run for programs, and the metrics file of `sync`: gauges in Prometheus's text format, replaced at the end of every run, also of a failed one.
 //!
 //! The time of the last success and the numbers of users, groups and memberships describe the snapshot in FILE, so a run
 //! that does not replace it keeps what the previous metrics file says.
@@ -15,13 +15,15 @@ use jiff::Timestamp;
 
 use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
 use crate::config::Metrics;
+use crate::console::RECORDS;
 use crate::exit::{self, Exit};
 use crate::sync::pipeline::Published;
 
 /// What a run measured before it ended. A run that ends early measures nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Measured {
     snapshot: Option<Snapshot>,
+    run_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,36 @@ struct Snapshot {
 }
 
 impl Measured {
+    /// Logs that a run starts.
+    pub(super) fn start(&mut self, run_id: Option<&str>) {
+        self.run_id = run_id.map(str::to_owned);
+        tracing::info!(target: RECORDS, event = "started", run_id, "the run started");
+    }
+
+    /// Logs that a run ended.
+    fn end(&self, exit: Exit, seconds: f64) {
+        let event = match exit {
+            Exit::Done => "finished",
+            _ => "failed",
+        };
+        let snapshot = self.snapshot.as_ref();
+        tracing::info!(
+            target: RECORDS,
+            event,
+            run_id = self.run_id,
+            exit_code = exit.code(),
+            exit = exit.word(),
+            seconds,
+            users = snapshot.map(|snapshot| snapshot.users),
+            groups = snapshot.map(|snapshot| snapshot.groups),
+            memberships = snapshot.map(|snapshot| snapshot.memberships),
+            requests = snapshot.map(|snapshot| snapshot.requests),
+            waited_seconds = snapshot.map(|snapshot| snapshot.waited_seconds),
+            warnings = snapshot.map(|snapshot| snapshot.warnings),
+            "the run {event}"
+        );
+    }
+
     pub(super) fn note(&mut self, published: &Published) {
         let snapshot = &published.snapshot;
         self.snapshot = Some(Snapshot {
@@ -60,13 +92,15 @@ pub fn recorded(
     let begun = Instant::now();
     let mut measured = Measured::default();
     let ended = run(&mut measured);
+    let exit = ended.as_ref().map_or_else(exit::of, |exit| *exit);
+    let seconds = begun.elapsed().as_secs_f64();
+    measured.end(exit, seconds);
     if let Some(metrics) = metrics {
-        let exit = ended.as_ref().map_or_else(exit::of, |exit| *exit);
         let run = Ended {
             domain: &metrics.domain,
             at: Timestamp::now().as_second(),
             exit,
-            seconds: begun.elapsed().as_secs_f64(),
+            seconds,
             measured,
         };
         if let Err(error) = write(&metrics.path, &run) {
