@@ -48,8 +48,8 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success, including when nothing had to change
-  1  diff found differences, findings found what --fail-on names, or a review is not
-     complete
+  1  diff found differences, findings found something that --fail-on matches, or a
+     review is not complete
   2  usage or configuration error, or any failure not listed below
   3  partial: the snapshot is incomplete, so --file is unchanged, or only some changes
      succeeded
@@ -285,7 +285,7 @@ pub struct Scope {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct Provisioning {
-    /// Allow grant and revoke to send changes
+    /// Allow grant and revoke to send changes; with it, check tests the rights to do so
     #[arg(
         short,
         long,

@@ -46,7 +46,7 @@ pub struct Diff {
     /// Report only this group and its memberships; can be repeated
     #[arg(long, value_name = "GROUP")]
     pub group: Vec<String>,
-    /// Also compare times of use and the numbers of members
+    /// Also compare last sign-in times and member counts
     #[arg(long)]
     pub all_fields: bool,
     /// Do not compare these columns or attributes, such as status or profile.title
@@ -64,7 +64,7 @@ pub struct Diff {
     /// Print at most N changes of each table
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub limit: Option<String>,
-    /// End Markdown before N bytes [default: 60000]
+    /// Keep Markdown output under N bytes [default: 60000]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub max_bytes: Option<String>,
     /// Exit with 0 even if there are differences

@@ -39,10 +39,10 @@ pub struct Export {
     /// Export these columns of the one --table; profile.NAME is an attribute of the profile
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub columns: Vec<String>,
-    /// Leave texts in CSV that a spreadsheet would run as they are
+    /// Do not escape CSV cells that a spreadsheet would run as formulas
     #[arg(long)]
     pub raw: bool,
-    /// Start CSV files with a byte order mark, by which Excel recognizes UTF-8
+    /// Start CSV files with a byte order mark, so that Excel detects UTF-8
     #[arg(long)]
     pub bom: bool,
 }

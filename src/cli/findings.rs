@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// List what in a snapshot deserves a second look
+/// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 Ages count from the end of the snapshot's run, never from the clock. docs/findings.md
@@ -38,7 +38,7 @@ pub struct Findings {
     /// Check the decisions of this review sheet, or of CSV with columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
-    /// Exit with 1 if this finding has rows, by name, id or severity (that or worse); can be repeated
+    /// Exit with 1 if this finding has rows, by name, id, or severity and higher ones; can be repeated
     #[arg(long, value_name = "FINDING", value_delimiter = ',')]
     pub fail_on: Vec<String>,
     /// Print text, json, csv, markdown, sarif or junit [default: text]

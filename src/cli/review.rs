@@ -36,8 +36,9 @@ pub enum ReviewStep {
 Rows of privileged groups come first, then rows with flags, which are the names of
 findings. Reviewers fill in reviewer, decision (approve, revoke, modify or investigate),
 comment and decided_at. They may sort and filter rows, hide and add columns, and save the
-sheet as XLSX or CSV; they must not delete rows. Everyone is left out. start never
-replaces a file: it may contain decisions.
+sheet as XLSX or CSV; they must not delete rows. The group
+Everyone is left out unless you pass --include-everyone. start never replaces a file, which
+may contain decisions.
 
 Examples:
   Write a workbook in which groups with admin in their names come first:

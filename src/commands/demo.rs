@@ -118,7 +118,7 @@ fn refuse_a_strangers(file: &Path) -> anyhow::Result<()> {
     });
     if !made_by_demo {
         bail!(
-            "{} is there already and demo did not make it; name another file with --file",
+            "{} exists and was not written by demo; choose another file with --file",
             file.display()
         );
     }

@@ -1,4 +1,4 @@
-//! `findings`: what in a snapshot deserves a second look. Reads files, sends no request.
+//! `findings`: risky or unusual users, groups and memberships. Reads files, sends no request.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

@@ -41,7 +41,12 @@ const WITHOUT_VARIABLES: [&str; 3] = ["demo", "completions", "man"];
 pub fn variable(command: &str, name: &str) -> Option<&'static str> {
     let variable = variable_of(name);
     let known = KNOWN.into_iter().find(|known| *known == variable)?;
-    (!WITHOUT_VARIABLES.contains(&command)).then_some(known)
+    // What a review reads and writes is different each time, apart from the snapshot.
+    let is_read = match command.split(' ').next() {
+        Some("review") => !["BATON_AUDIT_LOG"].contains(&known),
+        _ => true,
+    };
+    (is_read && !WITHOUT_VARIABLES.contains(&command)).then_some(known)
 }
 
 /// The credentials that make the Go connectors upload to ConductorOne.

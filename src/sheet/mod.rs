@@ -124,3 +124,43 @@ impl Cell {
         self.text.trim().is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_a_spreadsheet_would_change_is_guarded_and_read_back() {
+        for text in [
+            "=1+1", "+1", "-1", "@x", "007", "1-2", "3/4", "1E5", ".5", "TRUE", "false", "Mar 1",
+            "SEPT1", "12:30",
+        ] {
+            assert_eq!(guarded(text), format!("'{text}"));
+            assert_eq!(unguarded(&guarded(text)), text);
+        }
+        for text in [
+            "",
+            "VPN users",
+            "March",
+            "true story",
+            "'tis",
+            "Zo\u{eb}",
+            "x=1",
+            "Decider",
+        ] {
+            assert_eq!(guarded(text), text);
+            assert_eq!(unguarded(text), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_without_an_apostrophe_in_front_is_read_back(text in "[^']?\\PC{0,12}") {
+            let text = text.trim_start_matches('\'');
+            let cell = guarded(text);
+            prop_assert_eq!(unguarded(&cell), text);
+        }
+    }
+}

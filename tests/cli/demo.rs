@@ -37,7 +37,7 @@ fn the_demo_replaces_only_what_a_demo_made() {
         .run(&["demo", "-f", "mine.c1z"])
         .end()
         .code(2)
-        .says("demo did not make it");
+        .says("was not written by demo");
     assert_eq!(std::fs::read(folder.path("mine.c1z")).unwrap(), b"mine");
     folder.run(&["demo", "-f", "plain.db"]).ok();
     folder

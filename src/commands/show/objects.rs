@@ -43,7 +43,7 @@ fn user_text(text: &mut String, user: &UserRow, groups: &[GroupRow]) -> std::fmt
     *text += &line("status", user.status.as_deref());
     *text += &line("login", filled(&user.login));
     *text += &line("email", filled(&user.email));
-    *text += &line("second email", filled(&user.second_email));
+    *text += &line("secondary email", filled(&user.second_email));
     *text += &line("in scope by", user.matched_by.as_deref());
     for (name, time) in times_of(user) {
         *text += &line(name.1, time.map(rfc3339).as_deref());

@@ -295,7 +295,10 @@ mod tests {
             at,
             exit,
             seconds: 1.5,
-            measured: Measured { snapshot },
+            measured: Measured {
+                snapshot,
+                run_id: None,
+            },
         }
     }
 

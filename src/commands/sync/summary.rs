@@ -193,7 +193,7 @@ pub(in crate::commands) fn domain_lines(domains: &[DomainUsers]) -> Vec<String> 
         let ways = [
             (row.users_by_email, "email"),
             (row.users_by_login, "login"),
-            (row.users_by_second_email, "second email"),
+            (row.users_by_second_email, "secondary email"),
         ];
         let ways: Vec<String> = ways
             .iter()

@@ -1,4 +1,4 @@
-//! What in a snapshot deserves a second look.
+//! Risky or unusual users, groups and memberships of a snapshot.
 //!
 //! - [`catalogue`] names every finding; [`checks`] has one pure function for each.
 //! - Ages count from the end of the run, never from the clock, so that a snapshot always has the same findings.
