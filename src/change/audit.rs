@@ -4,6 +4,8 @@
 //! A log is only ever appended to, by one run at a time. A last line without its end is what a killed run was writing;
 //! it is left as it is.
 
+mod logged;
+
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -15,8 +17,8 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+pub use self::logged::{LoggedChange, logged_changes};
 use super::Action;
 use crate::atomic_file::{Busy, sync_folder_of};
 use crate::model::User;
@@ -347,97 +349,6 @@ fn past(text: &[u8]) -> AuditHistory {
         }
     }
     past
-}
-
-/// A change of a log, with what became of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs, reason = "the names are those of the log")]
-pub struct LoggedChange {
-    pub time: String,
-    pub change_id: String,
-    pub run_id: String,
-    pub os_user: Option<String>,
-    pub token_owner: Option<String>,
-    pub action: String,
-    pub origin: String,
-    pub group_id: String,
-    pub group: Option<String>,
-    pub user_id: String,
-    pub user: Option<String>,
-    /// Nothing if no result was logged.
-    pub outcome: Option<String>,
-    pub request_id: Option<String>,
-}
-
-impl LoggedChange {
-    /// The names of [`Self::cells`].
-    pub const COLUMNS: [&str; 12] = [
-        "time",
-        "action",
-        "group_id",
-        "group_name",
-        "user_id",
-        "user_login",
-        "outcome",
-        "request_id",
-        "token_owner",
-        "os_user",
-        "run_id",
-        "change_id",
-    ];
-
-    /// Returns the values for a table.
-    pub fn cells(&self) -> Vec<Value> {
-        let outcome = self.outcome.as_deref().unwrap_or("unknown");
-        vec![
-            self.time.as_str().into(),
-            self.action.as_str().into(),
-            self.group_id.as_str().into(),
-            self.group.as_deref().into(),
-            self.user_id.as_str().into(),
-            self.user.as_deref().into(),
-            outcome.into(),
-            self.request_id.as_deref().into(),
-            self.token_owner.as_deref().into(),
-            self.os_user.as_deref().into(),
-            self.run_id.as_str().into(),
-            self.change_id.as_str().into(),
-        ]
-    }
-
-    /// Returns when the change was sent.
-    pub fn at(&self) -> Option<Timestamp> {
-        self.time.parse().ok()
-    }
-}
-
-/// Returns the changes of a log, each with its result. Lines that are not records are left out.
-pub fn logged_changes(text: &[u8]) -> Vec<LoggedChange> {
-    let mut changes: Vec<LoggedChange> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        let Ok(kind) = serde_json::from_slice::<Read>(line) else {
-            continue;
-        };
-        let Ok(record) = serde_json::from_slice::<LoggedChange>(line) else {
-            continue;
-        };
-        match kind.record.as_str() {
-            "sending" => {
-                places.insert(record.change_id.clone(), changes.len());
-                changes.push(record);
-            }
-            "result" => {
-                if let Some(place) = places.get(&record.change_id) {
-                    changes[*place].outcome = record.outcome;
-                    changes[*place].request_id = record.request_id;
-                }
-            }
-            _ => {}
-        }
-    }
-    changes
 }
 
 #[cfg(test)]

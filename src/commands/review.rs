@@ -1,6 +1,7 @@
 //! `review`: the sheets of an access review. Reads and writes files, sends no request.
 
 mod close;
+mod evidence;
 mod package;
 mod start;
 mod status;
