@@ -143,7 +143,7 @@ fn read(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
 const LONGEST_FIRST_LINE: u64 = 1 << 20;
 
 /// Whether a log of ours may begin like this: with a record, with the part of one that a killed run wrote, or not at all.
-fn is_log(text: &[u8]) -> bool {
+pub fn is_log(text: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"{\"time\":\"";
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or(text);
     if line.len() == text.len() {

@@ -9,7 +9,7 @@ mod status;
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::config::Review;
 use crate::console::Console;
@@ -36,12 +36,18 @@ fn read_sheet(
     each: &mut dyn FnMut(ReviewRow) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let shown = path.display();
+    let found = fs::metadata(path).with_context(|| format!("cannot open {shown}"))?;
+    // A pipe could be read once only, and the evidence has a copy.
+    if !found.is_file() {
+        bail!("{shown} is not a regular file");
+    }
+    if found.len() == 0 {
+        bail!("{shown} is empty");
+    }
     let bytes = fs::read(path).with_context(|| format!("cannot open {shown}"))?;
     let opened = review::open(bytes).with_context(|| format!("cannot read {shown}"))?;
     let Opened::Review(mut file) = opened else {
-        anyhow::bail!(
-            "{shown} is not the sheet of a review: it lacks the columns review_id and row_check"
-        );
+        bail!("{shown} is not the sheet of a review: it lacks the columns review_id and row_check");
     };
     file.rows(coverage, each)
         .with_context(|| format!("cannot use {shown}"))

@@ -31,7 +31,10 @@ impl CsvText {
         let (text, not_utf8) = decode(bytes)?;
         let (start, first_line, separator) = match announced(&text)? {
             Some((separator, start)) => (start, 2, separator),
-            None => (0, 1, separator(&text)?),
+            None => match separator_of_review(&text) {
+                Some(separator) => (0, 1, separator),
+                None => (0, 1, separator(&text)?),
+            },
         };
         Ok(Self {
             text,
@@ -154,6 +157,22 @@ fn announced(text: &str) -> Result<Option<(char, usize)>, Error> {
             "sep= must be followed by one comma, semicolon or tab",
         )),
     }
+}
+
+/// In how many lines from the top the header of a review is searched.
+const HEADER_WITHIN: usize = 60;
+
+/// Returns the character that separates the titles of a review sheet, which may have lines above. Its rows have check sums, so
+/// the most frequent one is no risk.
+fn separator_of_review(text: &str) -> Option<char> {
+    let has = |line: &str, title: &str| line.to_ascii_lowercase().contains(title);
+    let mut lines = text.split(['\r', '\n']).take(2 * HEADER_WITHIN);
+    let header = lines.find(|line| has(line, "review_id") && has(line, "row_check"))?;
+    let count = |separator: char| header.matches(separator).count();
+    let separators = SEPARATORS.map(|(separator, _)| separator);
+    separators
+        .into_iter()
+        .max_by_key(|separator| count(*separator))
 }
 
 /// Returns the character that separates the cells of the header: the only one of [`SEPARATORS`] outside of quotes.

@@ -42,6 +42,9 @@ impl Error {
 /// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
 pub const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
+/// Characters before an amount of money, negative in parentheses.
+const AMOUNT_STARTS: [char; 7] = ['$', '€', '£', '¥', '¢', '₹', '('];
+
 /// Returns whether a spreadsheet that opens CSV may take a text for something else: a formula, a number, a date or a truth
 /// value.
 fn is_reinterpreted(text: &str) -> bool {
@@ -56,6 +59,7 @@ fn is_reinterpreted(text: &str) -> bool {
         start && text.ends_with(|c: char| c.is_ascii_digit())
     });
     text.starts_with(FORMULA_STARTS)
+        || text.starts_with(AMOUNT_STARTS)
         || first.is_some_and(|c| c.is_ascii_digit() || c == '.')
         || is_word
         || is_month
@@ -103,7 +107,14 @@ impl Record {
 
     /// Returns the places of the cells with this text, ignoring case and spaces around it.
     pub fn places_of(&self, title: &str) -> impl Iterator<Item = usize> {
-        let is_title = move |cell: &Cell| cell.text.trim().eq_ignore_ascii_case(title);
+        // A byte order mark stays if the file was opened in another encoding than UTF-8.
+        let without_mark = |cell: &Cell| {
+            let text = cell.text.trim();
+            text.strip_prefix("\u{ef}\u{bb}\u{bf}")
+                .unwrap_or(text)
+                .to_owned()
+        };
+        let is_title = move |cell: &Cell| without_mark(cell).eq_ignore_ascii_case(title);
         let cells = self.cells.iter().enumerate();
         cells.filter_map(move |(place, cell)| is_title(cell).then_some(place))
     }

@@ -4,8 +4,10 @@
 //! - A row whose cells no longer belong together, a word that is not a decision, or two decisions on one membership make the
 //!   whole file invalid: any of them may revoke the wrong person's access.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
+
+use sha2::{Digest as _, Sha256};
 
 use super::csv::CsvText;
 use super::decision::{Decision, not_a_decision};
@@ -30,8 +32,15 @@ const REQUIRED: [&str; 11] = [
     "sync_id",
     "row_check",
 ];
-/// The columns by which a sheet is recognized.
-const MARKS: [&str; 2] = ["review_id", "row_check"];
+/// The columns by which a sheet is recognized, even if some were deleted: as a plain list, its rows would not be checked.
+const MARKS: [&str; 6] = [
+    "review_id",
+    "row_check",
+    "first_seen",
+    "peer_share",
+    "days_since_login",
+    "previous_decision",
+];
 
 /// A row of a sheet, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +118,7 @@ pub fn open(bytes: Vec<u8>) -> Result<Opened, Error> {
 
 fn open_workbook(mut workbook: Workbook) -> Result<ReviewFile, Error> {
     let mut found: Vec<(String, Columns)> = Vec::new();
+    let mut problem = None;
     for sheet in workbook.sheets() {
         let mut columns = Ok(None);
         let mut rows = 0;
@@ -126,7 +136,11 @@ fn open_workbook(mut workbook: Workbook) -> Result<ReviewFile, Error> {
                 ControlFlow::Continue(())
             })
         })?;
-        found.extend(columns?.map(|columns| (sheet, columns)));
+        match columns {
+            Ok(columns) => found.extend(columns.map(|columns| (sheet, columns))),
+            // A sheet that somebody added may have some of the columns too.
+            Err(error) => problem = Some(error),
+        }
     }
     match (found.pop(), found.pop()) {
         (Some((sheet, columns)), None) => Ok(ReviewFile {
@@ -136,9 +150,10 @@ fn open_workbook(mut workbook: Workbook) -> Result<ReviewFile, Error> {
         (Some((second, _)), Some((first, _))) => Err(Error::BadTable(format!(
             "the sheets {first:?} and {second:?} both contain a review; remove one"
         ))),
-        (None, _) => Err(Error::BadTable(
-            "no sheet of the workbook has the columns review_id and row_check; save other lists as CSV".to_owned(),
-        )),
+        (None, _) => Err(problem.unwrap_or_else(|| {
+            let problem = "no sheet of the workbook has the columns review_id and row_check; save other lists as CSV";
+            Error::BadTable(problem.to_owned())
+        })),
     }
 }
 
@@ -301,13 +316,23 @@ impl Columns {
     /// Reads a row. Rows without any cell that the sheet was made with, such as sums below the table, are left out.
     fn row(&self, record: &Record) -> Result<Option<ReviewRow>, String> {
         let (texts, word, row_check) = self.texts(record);
-        let marks = [texts.review_id, texts.group_id, texts.user_id, row_check];
-        if marks.iter().all(|text| text.is_empty()) && word.trim().is_empty() {
+        let marks = [
+            texts.review_id,
+            texts.group_id,
+            texts.user_id,
+            texts.user_login,
+            row_check,
+        ];
+        let is_repeated_header = texts.review_id.eq_ignore_ascii_case("review_id");
+        // A sum may be under the decisions.
+        let decides = Decision::parse(word).is_some_and(|decision| decision != Decision::Undecided);
+        let is_empty = marks.iter().all(|text| text.trim().is_empty());
+        if is_repeated_header || (is_empty && !decides) {
             return Ok(None);
         }
         let Some(position) = texts.verify(row_check) else {
             return Err(format!(
-                "row_check does not fit the cells of the row of {:?} in {:?}, which were changed or moved apart, as when one column is sorted alone; take these columns from the original sheet again",
+                "row_check does not fit the cells of the row of {:?} in {:?}, which were changed or moved apart, as when one column is sorted alone or the file is not in UTF-8; take these columns from the original sheet again",
                 texts.user_login, texts.group_name
             ));
         };
@@ -340,8 +365,14 @@ impl Columns {
 /// Which rows of a review were read, from one file or several.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    rows: HashMap<(String, Position), Decision>,
+    /// The runs of the rows; the maps have their places.
+    sync_ids: Vec<String>,
+    memberships: HashMap<(usize, Hash), Decision>,
+    positions: HashMap<(usize, Position), Hash>,
 }
+
+/// A hash of a review id: ids of 300,000 rows take too much memory.
+type Hash = [u8; 16];
 
 /// Rows that a review should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -353,39 +384,60 @@ pub struct Missing {
 }
 
 impl Coverage {
-    /// Notes a row, and returns whether it is new.
+    /// Notes a row, and returns whether its membership is new.
     fn add(&mut self, row: &ReviewRow) -> Result<bool, String> {
-        let key = (row.sync_id.clone(), row.position);
-        match self.rows.insert(key, row.decision) {
+        let run = self.sync_ids.iter().position(|known| *known == row.sync_id);
+        let run = run.unwrap_or_else(|| {
+            self.sync_ids.push(row.sync_id.clone());
+            self.sync_ids.len() - 1
+        });
+        let digest = Sha256::digest(&row.review_id);
+        let mut hash = Hash::default();
+        for (byte, of_digest) in hash.iter_mut().zip(digest) {
+            *byte = of_digest;
+        }
+        let of_position = self.positions.entry((run, row.position)).or_insert(hash);
+        if *of_position != hash {
+            return Err(format!(
+                "the row of {:?} in {:?} is from another review of the same snapshot; use the sheets of one",
+                row.user_login, row.group_name
+            ));
+        }
+        match self.memberships.insert((run, hash), row.decision) {
             None => Ok(true),
             Some(before) if before == row.decision => Ok(false),
             Some(before) => Err(format!(
-                "{:?} contradicts {:?} in another row of the same membership",
+                "{:?} contradicts {:?} in another row of {:?} in {:?}",
                 row.decision.word(),
-                before.word()
+                before.word(),
+                row.user_login,
+                row.group_name
             )),
         }
     }
 
+    /// Returns whether no row was read.
+    pub fn is_empty(&self) -> bool {
+        self.memberships.is_empty()
+    }
+
     /// Returns what is missing from the reviews of which a row was read.
     pub fn missing(&self) -> Missing {
-        let mut files: BTreeMap<(&str, u32, u32), (u64, u64)> = BTreeMap::new();
-        let mut reviews: BTreeMap<(&str, u32), u64> = BTreeMap::new();
-        for (sync_id, position) in self.rows.keys() {
-            let file = (sync_id.as_str(), position.parts, position.part);
-            let (found, rows) = files.entry(file).or_insert_with(|| {
-                *reviews.entry((sync_id, position.parts)).or_default() += 1;
-                (0, 0)
-            });
-            *found += 1;
-            *rows = u64::from(position.rows).max(*rows);
+        let mut files: BTreeMap<(usize, u32, u32, u32), u64> = BTreeMap::new();
+        for (run, position) in self.positions.keys() {
+            let file = (*run, position.parts, position.part, position.rows);
+            *files.entry(file).or_default() += 1;
+        }
+        let mut reviews: BTreeMap<(usize, u32), BTreeSet<u32>> = BTreeMap::new();
+        for (run, parts, part, _) in files.keys() {
+            reviews.entry((*run, *parts)).or_default().insert(*part);
         }
         let parts = reviews
             .iter()
-            .map(|((_, parts), found)| u64::from(*parts) - found);
+            .map(|((_, parts), found)| u64::from(*parts) - found.len() as u64);
         let rows = files
-            .values()
-            .map(|(found, rows)| rows.saturating_sub(*found));
+            .iter()
+            .map(|((.., rows), found)| u64::from(*rows) - found);
         Missing {
             parts: parts.sum(),
             rows: rows.sum(),

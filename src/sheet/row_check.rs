@@ -2,7 +2,8 @@
 //!
 //! Sorting one column of a sheet moves names to the decisions on other people. The check sum covers what identifies the
 //! membership and what the reviewer reads to recognize it, and where the row belongs, so that a row whose cells were moved
-//! apart is refused, and a deleted row is missed. It is no signature: it finds accidents.
+//! apart is refused, and a deleted row is missed. It cannot cover the decisions, which come later: sorting that column alone stays
+//! unnoticed. It is no signature: it finds accidents.
 //!
 //! Spreadsheets change texts on the way: they add apostrophes, and merge and trim spaces. Texts are hashed without that.
 
@@ -117,6 +118,7 @@ impl Checked<'_> {
 
 /// Returns a text without what spreadsheets add, drop or spell differently.
 fn normalized(text: &str) -> String {
+    let text = without_controls(text);
     let words: Vec<&str> = text
         .trim_start_matches('\'')
         .split_whitespace()
@@ -126,6 +128,33 @@ fn normalized(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc()
         .normalize(&text)
         .into_owned()
+}
+
+/// Returns a text without control characters, which workbooks spell as `_x0001_`. Line breaks and tabs are spaces.
+fn without_controls(text: &str) -> String {
+    let is_code = |text: &str| {
+        let code = text
+            .get(2..6)
+            .and_then(|code| u32::from_str_radix(code, 16).ok());
+        text.starts_with("_x")
+            && text.get(6..7) == Some("_")
+            && code.is_some_and(|code| code < 0x20)
+    };
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if is_code(rest) {
+            rest = &rest[7..];
+            continue;
+        }
+        if c.is_whitespace() {
+            kept.push(' ');
+        } else if !c.is_control() {
+            kept.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    kept
 }
 
 #[cfg(test)]

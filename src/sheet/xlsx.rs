@@ -8,9 +8,15 @@ use calamine::{Cell as Read, DataRef, ExcelDateTime, Reader as _, SheetType, Xls
 use super::{Cell, Error, Record};
 
 /// How many bytes all files in a workbook may have when unpacked.
-const LARGEST: u64 = 4 << 30;
-/// How many bytes the file of texts may have when unpacked: it is the one that is read into memory.
-const LARGEST_TEXTS: u64 = 512 << 20;
+const LARGEST: u64 = 2 << 30;
+/// How many bytes the file of texts may have when unpacked: it is read into memory.
+const LARGEST_TEXTS: u64 = 256 << 20;
+/// A file of this size or larger must not be packed more tightly than this: rows of a table are at about 15 to 1.
+const LARGE: u64 = 16 << 20;
+const TIGHTEST: u64 = 100;
+/// How many rows and columns a sheet may have (Excel's limits).
+const MAX_ROWS: u32 = 1_048_576;
+const MAX_COLUMNS: u32 = 16_384;
 
 /// A workbook that is open.
 pub struct Workbook(Xlsx<Cursor<Vec<u8>>>);
@@ -51,7 +57,11 @@ impl Workbook {
         let mut cells = self.0.worksheet_cells_reader(sheet).map_err(bad)?;
         let mut record = Record::default();
         while let Some(cell) = cells.next_cell().map_err(bad)? {
-            let line = u64::from(cell.get_position().0) + 1;
+            let (row, column) = cell.get_position();
+            if row >= MAX_ROWS || column >= MAX_COLUMNS {
+                return Err(bad("a cell is outside of the sheet").into());
+            }
+            let line = u64::from(row) + 1;
             if line != record.line {
                 if record.line > 0 && each(std::mem::take(&mut record))?.is_break() {
                     return Ok(());
@@ -81,7 +91,9 @@ fn refuse_large(file: &mut Cursor<Vec<u8>>) -> Result<(), Error> {
         all = all.saturating_add(entry.size());
         let name = entry.name().map_err(bad)?;
         let is_texts = name.ends_with("sharedStrings.xml");
-        if all > LARGEST || (is_texts && entry.size() > LARGEST_TEXTS) {
+        let packed = entry.compressed_size().max(1);
+        let is_bomb = entry.size() >= LARGE && entry.size() / packed > TIGHTEST;
+        if all > LARGEST || is_bomb || (is_texts && entry.size() > LARGEST_TEXTS) {
             return Err(bad("it is too large when unpacked"));
         }
     }
@@ -105,7 +117,8 @@ fn add(record: &mut Record, read: &Read<DataRef<'_>>) {
 
 fn text(value: &DataRef<'_>) -> String {
     match value {
-        DataRef::Empty | DataRef::Error(_) => String::new(),
+        DataRef::Empty => String::new(),
+        DataRef::Error(error) => error.to_string(),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
             text.clone()
         }

@@ -187,7 +187,10 @@ fn may_mount() -> bool {
         .is_ok_and(|ran| ran.status.success());
     if !may {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        assert!(std::env::var_os("REQUIRE_MOUNT").is_none(), "{name} may not mount");
+        assert!(
+            std::env::var_os("REQUIRE_MOUNT").is_none(),
+            "{name} may not mount"
+        );
         // Not captured, as what a macro prints would be.
         let _ = writeln!(std::io::stderr(), "skipped {name}: it may not mount");
     }

@@ -528,6 +528,113 @@ fn a_sheet_has_the_columns_of_the_contract_and_never_replaces_a_file() {
         .says("cannot open none.csv");
 }
 
+#[test]
+fn sheets_that_prove_nothing_or_contradict_each_other_close_no_review() {
+    let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
+    let mut sheet = started(&okta, &folder);
+    for row in 1..sheet.0.len() {
+        sheet.decide(row, "approve");
+    }
+    sheet.decide(1, "revoke");
+    sheet.write(&folder.path("decided.csv"));
+    let split = [
+        "review",
+        "start",
+        "-f",
+        "before.c1z",
+        "-o",
+        "part.csv",
+        "--split-by",
+        "group",
+        "--output",
+        "json",
+    ];
+    let mut names = vec!["decided.csv".to_owned()];
+    for part in folder.run(&split).ok().json()["sheets"].as_array().unwrap() {
+        let name = part["path"].as_str().unwrap().to_owned();
+        let mut part = Sheet::read(&folder.path(&name));
+        for row in 1..part.0.len() {
+            part.decide(row, "approve");
+        }
+        part.write(&folder.path(&name));
+        names.push(name);
+    }
+    with_org(&folder, &okta, &["sync", "-f", "after.c1z"]).ok();
+    std::fs::write(folder.path("changes.jsonl"), "").unwrap();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    close(&folder, &all).end().code(2).says("contradicts");
+    let header = Sheet(sheet.0[..1].to_vec());
+    header.write(&folder.path("header.csv"));
+    folder
+        .run(&["review", "status", "header.csv"])
+        .end()
+        .code(1);
+    close(&folder, &["header.csv"])
+        .end()
+        .code(2)
+        .says("have no rows");
+    std::fs::write(folder.path("empty.csv"), "").unwrap();
+    close(&folder, &["empty.csv"])
+        .end()
+        .code(2)
+        .says("empty.csv is empty");
+    let pipe = Command::new("mkfifo")
+        .arg(folder.path("pipe.csv"))
+        .status()
+        .unwrap();
+    assert!(pipe.success());
+    close(&folder, &["pipe.csv"])
+        .end()
+        .code(2)
+        .says("not a regular file");
+    std::fs::write(folder.path("changes.jsonl"), "{\"a\":1}\n").unwrap();
+    close(&folder, &["decided.csv"])
+        .end()
+        .code(2)
+        .says("changes.jsonl is not an audit log");
+    assert!(!folder.names().iter().any(|name| name.contains("evidence")));
+    // A name that a list of check sums would have to escape, and a folder behind a link.
+    std::fs::write(folder.path("changes.jsonl"), "").unwrap();
+    let odd = "line\nbreak\\.csv";
+    std::fs::copy(folder.path("decided.csv"), folder.path(odd)).unwrap();
+    std::fs::create_dir(folder.path("there")).unwrap();
+    std::os::unix::fs::symlink("there", folder.path("evidence")).unwrap();
+    close(&folder, &[odd]).end().code(1);
+    let checked = Command::new("sha256sum")
+        .args(["-c", "SHA256SUMS"])
+        .current_dir(folder.path("there"))
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn a_sheet_without_its_technical_columns_is_not_a_list_of_changes() {
+    let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
+    let mut sheet = started(&okta, &folder);
+    let row = sheet.editable()[0];
+    sheet.decide(row, "revoke");
+    let hidden = [
+        "review_id",
+        "group_id",
+        "user_id",
+        "org",
+        "sync_id",
+        "row_check",
+    ];
+    let places = hidden.map(|column| sheet.place(column));
+    for cells in &mut sheet.0 {
+        let mut place = 0;
+        cells.retain(|_| {
+            place += 1;
+            !places.contains(&(place - 1))
+        });
+    }
+    sheet.write(&folder.path("bare.csv"));
+    let revoke = with_org(&folder, &okta, &["revoke", "--from", "bare.csv", "--yes"]);
+    revoke.end().code(2).says("lacks the column review_id");
+}
+
 /// The blocks of a page, each with the language that it is marked with.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks: Vec<(String, String)> = Vec::new();

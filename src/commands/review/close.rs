@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use super::evidence::Closing;
 use super::read_sheet;
 use super::start::origin;
-use crate::change::audit::{LoggedChange, logged_changes};
+use crate::change::audit::{LoggedChange, is_log, logged_changes};
 use crate::commands::lookup::Unchanged;
 use crate::config::ReviewClose;
 use crate::console::Console;
@@ -133,6 +133,9 @@ impl Sheets {
                 Ok(())
             })?;
         }
+        if coverage.is_empty() {
+            bail!("the sheets have no rows, so there is nothing to close");
+        }
         let missing = coverage.missing();
         if missing.parts > 0 {
             bail!(
@@ -224,6 +227,9 @@ fn changes(config: &ReviewClose, before: &FileInfo) -> anyhow::Result<Vec<Logged
     let mut changes = Vec::new();
     for path in &config.audit_logs {
         let text = fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+        if !is_log(&text) {
+            bail!("{} is not an audit log of okta-ciam", path.display());
+        }
         let since = before.started_at;
         let logged = logged_changes(&text).into_iter();
         changes.extend(logged.filter(|change| {

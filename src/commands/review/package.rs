@@ -44,6 +44,9 @@ impl Package {
                 bail!("{shown} exists and is not an empty folder; name a new one");
             }
         }
+        // An empty folder may be reached through a link.
+        let resolved = target.canonicalize().unwrap_or_else(|_| target.to_owned());
+        let target = resolved.as_path();
         let Some(name) = target.file_name() else {
             bail!("{shown} is not the name of a folder");
         };
@@ -113,7 +116,7 @@ impl Package {
 
     /// Copies a file, under its own name or one with a number in front if that is taken.
     pub(super) fn add_copy(&mut self, path: &Path) -> anyhow::Result<()> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = plain_name(path);
         let mut unique = format!("sheet-{name}");
         let mut number = 2;
         while self.files.iter().any(|file| file.name == unique) {
@@ -146,6 +149,18 @@ impl Package {
         sync_folder_of(&self.target);
         Ok(())
     }
+}
+
+/// Returns the end of a file's name, without characters that a list of check sums would have to escape.
+fn plain_name(path: &Path) -> String {
+    const LONGEST: usize = 100;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let skipped = name.chars().count().saturating_sub(LONGEST);
+    let plain = name.chars().skip(skipped).map(|c| {
+        let is_plain = !c.is_control() && c != '\\';
+        if is_plain { c } else { '_' }
+    });
+    plain.collect()
 }
 
 impl Drop for Package {

@@ -108,8 +108,8 @@ impl Status {
         self.missing_sheets = missing.parts;
     }
 
-    /// Returns whether every row of the given sheets has a final decision.
+    /// Returns whether the given sheets have rows, all of them, with a final decision each.
     pub fn is_decided(&self) -> bool {
-        self.all.open() == 0 && self.missing_rows == 0
+        self.all.rows > 0 && self.all.open() == 0 && self.missing_rows == 0
     }
 }

@@ -130,7 +130,7 @@ fn each_format(table: &[Vec<String>]) -> Vec<Vec<u8>> {
 #[test]
 fn what_people_do_to_a_sheet_does_not_change_what_it_says() {
     type Edit = fn(&mut Vec<Vec<String>>);
-    let edits: [(&str, Edit); 9] = [
+    let edits: [(&str, Edit); 13] = [
         ("nothing", |_| {}),
         ("sorted", |table| table[1..].reverse()),
         ("columns moved", |table| {
@@ -155,6 +155,24 @@ fn what_people_do_to_a_sheet_does_not_change_what_it_says() {
             let copy = table[1].clone();
             table.push(copy);
         }),
+        ("the header again further down", |table| {
+            let header = table[0].clone();
+            table.insert(2, header);
+        }),
+        ("a sum under the decisions", |table| {
+            let mut sum = vec![String::new(); 13];
+            sum[1] = "Total".to_owned();
+            sum[8] = "3".to_owned();
+            table.push(sum);
+        }),
+        ("a title with a separator in it", |table| {
+            table.insert(0, vec!["Q3; review, of all".to_owned()]);
+        }),
+        ("a column whose title has a separator", |table| {
+            table
+                .iter_mut()
+                .for_each(|row| row.insert(2, "ok; not ok".to_owned()));
+        }),
         ("capital titles", |table| {
             table[0]
                 .iter_mut()
@@ -172,7 +190,13 @@ fn what_people_do_to_a_sheet_does_not_change_what_it_says() {
     }
     let table = sheet(&WORDS);
     let notes = [vec!["my notes".to_owned()]];
-    let more = workbook(&[("Notes", &notes), ("Renamed", &table), ("Empty", &[])]);
+    let lookup = [vec!["review_id".to_owned(), "note".to_owned()]];
+    let more = workbook(&[
+        ("Notes", &notes),
+        ("Renamed", &table),
+        ("Empty", &[]),
+        ("Lookup", &lookup),
+    ]);
     assert_eq!(read(more).unwrap().0, expected(&DECISIONS));
     let text = String::from_utf8(csv(&table, ';')).unwrap();
     let wide = format!("\u{feff}{text}")
@@ -246,6 +270,15 @@ fn what_may_revoke_the_wrong_access_makes_the_whole_sheet_invalid() {
         }
     }
     let table = sheet(&WORDS);
+    // Without its check sums, a sheet is not a plain list.
+    let mut bare = sheet(&WORDS);
+    for row in &mut bare {
+        row.truncate(10);
+        row.drain(..1);
+        row.push("peer_share".to_owned());
+    }
+    let error = read(csv(&bare, ',')).unwrap_err().to_string();
+    assert!(error.contains("lacks the column review_id"), "{error}");
     let twice = read(workbook(&[("One", &table), ("Two", &table)])).unwrap_err();
     assert!(
         twice
@@ -263,6 +296,7 @@ fn rows_that_were_deleted_are_missed_and_a_missing_file_too() {
         assert_eq!((rows.len(), missing), (2, Missing { parts: 0, rows: 1 }));
     }
     let row = |part, row| ReviewRow {
+        review_id: format!("{part} {row}"),
         position: Position {
             part,
             parts: 3,
@@ -305,6 +339,67 @@ impl ReviewRow {
             first_seen: text(),
         }
     }
+}
+
+#[test]
+fn two_reviews_of_one_snapshot_are_not_mixed_and_never_contradict_each_other_unnoticed() {
+    let row = |review_id: &str, row, rows, decision| ReviewRow {
+        review_id: review_id.to_owned(),
+        position: Position {
+            part: 1,
+            parts: 1,
+            row,
+            rows,
+        },
+        decision,
+        ..ReviewRow::of_test()
+    };
+    let mut coverage = Coverage::default();
+    assert!(coverage.is_empty());
+    assert_eq!(coverage.add(&row("a", 1, 2, Decision::Revoke)), Ok(true));
+    assert_eq!(coverage.add(&row("a", 1, 2, Decision::Revoke)), Ok(false));
+    // Another membership in the place of this one.
+    let error = coverage
+        .add(&row("b", 1, 2, Decision::Approve))
+        .unwrap_err();
+    assert!(error.contains("from another review"), "{error}");
+    // The same membership in the sheet of another review.
+    let error = coverage
+        .add(&row("a", 9, 9, Decision::Approve))
+        .unwrap_err();
+    assert!(
+        error.contains("\"approve\" contradicts \"revoke\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_workbook_that_would_fill_the_memory_is_refused() {
+    let bomb: Vec<Vec<String>> = (0..700)
+        .map(|row| vec![format!("{row}{}", "x".repeat(30_000)); 1])
+        .collect();
+    let error = read(workbook(&[("Bomb", &bomb)])).unwrap_err().to_string();
+    assert!(error.contains("too large when unpacked"), "{error}");
+    let far = |reference: &str| {
+        let bytes = workbook(&[("Review", &sheet(&WORDS))]);
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+        let mut out = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for place in 0..archive.len() {
+            let mut file = archive.by_index(place).unwrap();
+            let name = file.name().unwrap().into_owned();
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+            let text = text.replace("r=\"B2\"", &format!("r=\"{reference}\""));
+            out.start_file(name, zip::write::SimpleFileOptions::default())
+                .unwrap();
+            std::io::Write::write_all(&mut out, text.as_bytes()).unwrap();
+        }
+        read(out.finish().unwrap().into_inner())
+    };
+    for reference in ["FXSHRXW1", "ZZZZ1", "A99999999999", "XFE2", "B1048577"] {
+        assert!(far(reference).is_err(), "{reference}");
+    }
+    assert!(far("B2").is_ok());
 }
 
 #[test]
