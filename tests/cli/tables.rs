@@ -1,11 +1,14 @@
 //! `show users`, `show groups` and `show memberships`.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use okta_ciam::sheet::xlsx::Workbook;
+use okta_ciam::sheet::{Error, Record};
 use okta_fake::{Group, Org, User};
 use serde_json::Value;
 
-use crate::support::{Folder, Okta, Ran, rows};
+use crate::support::{Folder, Okta, Ran, open, rows};
 
 const GO: &str = "tests/fixtures/go-connector.c1z";
 
@@ -368,18 +371,72 @@ fn every_format_of_fixed_snapshots_is_the_recorded_one() {
                     &shown
                 };
                 let text = folder.run(arguments).ok().stdout;
-                let golden = recorded.join(format!("{snapshot}-{table}.{format}"));
-                if std::env::var_os("UPDATE_FIXTURES").is_some() {
-                    std::fs::create_dir_all(&recorded).unwrap();
-                    std::fs::write(&golden, &text).unwrap();
-                }
-                assert_eq!(
-                    text,
-                    std::fs::read_to_string(&golden).unwrap(),
-                    "{}",
-                    golden.display()
+                golden(
+                    &recorded.join(format!("{snapshot}-{table}.{format}")),
+                    &text,
                 );
             }
         }
     }
+}
+
+fn golden(file: &Path, text: &str) {
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(file, text).unwrap();
+    }
+    let recorded = std::fs::read_to_string(file).unwrap();
+    assert_eq!(text, recorded, "{}", file.display());
+}
+
+/// The cells of a workbook and of a database, as text: the bytes depend on the libraries that write them.
+#[test]
+fn the_cells_of_workbooks_and_databases_of_fixed_snapshots_are_the_recorded_ones() {
+    let folder = Folder::new();
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tables");
+    for snapshot in ["go-connector", "okta-ciam-schema-1"] {
+        let file = fixture(&format!("tests/fixtures/{snapshot}.c1z"));
+        for ending in ["xlsx", "db"] {
+            let format = if ending == "db" { "sqlite" } else { ending };
+            let out = format!("{snapshot}.{ending}");
+            let export = ["export", "-f", &file, "--format", format, "-o", &out];
+            folder.run(&export).ok();
+            let text = match ending {
+                "db" => cells_of_database(&folder.path(&out)),
+                _ => cells_of_workbook(&folder.path(&out)),
+            };
+            golden(&recorded.join(format!("{out}.txt")), &text);
+        }
+    }
+}
+
+fn cells_of_workbook(path: &Path) -> String {
+    let mut text = String::new();
+    let mut workbook = Workbook::open(std::fs::read(path).unwrap()).unwrap();
+    for sheet in workbook.sheets() {
+        text += &format!("[{sheet}]\n");
+        let each = &mut |record: Record| {
+            let cells: Vec<String> = record
+                .cells
+                .iter()
+                .map(|cell| format!("{:?}", cell.text))
+                .collect();
+            text += &format!("{}: {}\n", record.line, cells.join(" "));
+            Ok::<_, Error>(ControlFlow::Continue(()))
+        };
+        workbook.records(&sheet, each).unwrap();
+    }
+    text
+}
+
+fn cells_of_database(path: &Path) -> String {
+    let db = open(path);
+    let names = "select name from sqlite_schema where type = 'table' order by name";
+    let mut text = String::new();
+    for table in rows(&db, names) {
+        text += &format!("[{table}]\n");
+        for row in rows(&db, &format!("select * from {table} order by rowid")) {
+            text += &format!("{row:?}\n");
+        }
+    }
+    text
 }
