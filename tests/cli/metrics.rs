@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use okta_fake::{Action, Endpoint, Fault, Org};
 
@@ -151,4 +152,25 @@ fn the_log_has_a_record_when_a_run_starts_and_one_when_it_ends() {
         "{}",
         console.stderr
     );
+}
+
+#[test]
+fn a_run_that_a_signal_ends_and_one_that_finds_the_file_locked_have_their_metrics() {
+    let okta = Okta::with(Org::demo());
+    okta.fault(Fault::on(
+        Endpoint::Users,
+        Action::Delay(Duration::from_secs(3_600)),
+    ));
+    let folder = Folder::new();
+    let running = folder.sync(&okta, &["--metrics-file", "one.prom"]).start();
+    while okta.asked("/api/v1/users").is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // A second run of the same file, with metrics of its own.
+    let second = folder.sync(&okta, &["--metrics-file", "two.prom"]).end();
+    second.code(9);
+    assert_eq!(value(&folder.path("two.prom"), "exit_code"), Some(9.0));
+    running.signal("TERM");
+    running.end().code(143);
+    assert_eq!(value(&folder.path("one.prom"), "exit_code"), Some(143.0));
 }
