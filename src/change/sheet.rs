@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::decide::PlannedRow;
 use super::rows::Row;
 use crate::outcome::ExitError;
+use crate::sheet::decision::Tally;
 use crate::sheet::review::{Coverage, ReviewFile, ReviewRow};
 use crate::sheet::{Decision, Error};
-use crate::text::{count, number};
+use crate::text::count;
 
 /// The names of a membership when the sheet was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,18 +26,9 @@ pub struct Reviewed {
 /// What a sheet says about all of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// How many memberships there are.
-    pub rows: u64,
-    /// How many are to be removed.
-    pub revoke: u64,
-    /// How many stay.
-    pub approve: u64,
-    /// How many need something else than a removal.
-    pub modify: u64,
-    /// How many have to be looked into.
-    pub investigate: u64,
-    /// How many have no decision.
-    pub undecided: u64,
+    /// The decisions.
+    #[serde(flatten)]
+    pub decisions: Tally,
     /// The orgs of the rows.
     #[serde(skip)]
     pub orgs: BTreeSet<String>,
@@ -46,42 +38,14 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts a row.
-    pub fn add(&mut self, row: &ReviewRow) {
-        self.rows += 1;
-        *match row.decision {
-            Decision::Undecided => &mut self.undecided,
-            Decision::Approve => &mut self.approve,
-            Decision::Revoke => &mut self.revoke,
-            Decision::Modify => &mut self.modify,
-            Decision::Investigate => &mut self.investigate,
-        } += 1;
+    fn add(&mut self, row: &ReviewRow) {
+        self.decisions.add(row.decision);
         if !self.orgs.contains(&row.org) {
             self.orgs.insert(row.org.clone());
         }
         if !self.sync_ids.contains(&row.sync_id) {
             self.sync_ids.insert(row.sync_id.clone());
         }
-    }
-
-    /// Returns how many rows still need a final decision.
-    pub fn open(&self) -> u64 {
-        self.undecided + self.modify + self.investigate
-    }
-
-    /// Returns the counts in words.
-    pub fn text(&self) -> String {
-        let mut parts = vec![
-            format!("{} revoke", number(self.revoke)),
-            format!("{} approve", number(self.approve)),
-        ];
-        for (rows, word) in [(self.modify, "modify"), (self.investigate, "investigate")] {
-            if rows > 0 {
-                parts.push(format!("{} {word}", number(rows)));
-            }
-        }
-        parts.push(format!("{} undecided", number(self.undecided)));
-        format!("{}: {}", count(self.rows, "row"), parts.join(", "))
     }
 }
 
@@ -138,10 +102,10 @@ pub fn permit(
             format!("the sheet is of {other}, not of {origin}")
         }));
     }
-    if conditions.require_decisions && summary.open() > 0 {
+    if conditions.require_decisions && summary.decisions.open() > 0 {
         return Err(ExitError::refused(format!(
             "{} no final decision; --require-decisions permits none",
-            has(summary.open())
+            has(summary.decisions.open())
         )));
     }
     for age in ages {
@@ -193,10 +157,13 @@ mod tests {
 
     fn summary(org: &str, undecided: u64) -> Summary {
         Summary {
-            rows: 3 + undecided,
-            revoke: 1,
-            approve: 2,
-            undecided,
+            decisions: Tally {
+                rows: 3 + undecided,
+                revoke: 1,
+                approve: 2,
+                undecided,
+                ..Tally::default()
+            },
             orgs: [org.to_owned()].into(),
             ..Summary::default()
         }
@@ -233,13 +200,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn the_counts_of_a_sheet_are_one_line() {
-        let mut counted = summary(ORIGIN, 2);
-        assert_eq!(counted.text(), "5 rows: 1 revoke, 2 approve, 2 undecided");
-        counted.investigate = 1;
-        assert!(counted.text().contains("1 investigate, 2 undecided"));
     }
 }

@@ -41,7 +41,7 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
     }
     let origin = config.connection.origin.origin().ascii_serialization();
     if let Some(sheet) = &config.sheet {
-        tracing::info!("{}", sheet.text());
+        tracing::info!("{}", sheet.decisions.text());
         let now = Timestamp::now();
         let ages = sheet.sync_ids.iter().map(|id| days_since(id, now));
         permit(sheet, &origin, ages, config.conditions)?;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::text::{count, number};
+
 /// What a reviewer decided about a membership.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +56,57 @@ impl Decision {
     }
 }
 
+/// How many rows have each decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the decisions")]
+pub struct Tally {
+    pub rows: u64,
+    pub revoke: u64,
+    pub approve: u64,
+    pub modify: u64,
+    pub investigate: u64,
+    pub undecided: u64,
+}
+
+impl Tally {
+    /// Counts a row.
+    pub fn add(&mut self, decision: Decision) {
+        self.rows += 1;
+        *match decision {
+            Decision::Undecided => &mut self.undecided,
+            Decision::Approve => &mut self.approve,
+            Decision::Revoke => &mut self.revoke,
+            Decision::Modify => &mut self.modify,
+            Decision::Investigate => &mut self.investigate,
+        } += 1;
+    }
+
+    /// Returns how many rows have no final decision.
+    pub fn open(&self) -> u64 {
+        self.undecided + self.modify + self.investigate
+    }
+
+    /// Returns which part of the final decisions approves, in percent.
+    pub fn approved_percent(&self) -> Option<u64> {
+        (self.approve * 100).checked_div(self.approve + self.revoke)
+    }
+
+    /// Returns the counts in words; `modify` and `investigate` only if there are some.
+    pub fn text(&self) -> String {
+        let mut parts = vec![
+            format!("{} revoke", number(self.revoke)),
+            format!("{} approve", number(self.approve)),
+        ];
+        for (rows, word) in [(self.modify, "modify"), (self.investigate, "investigate")] {
+            if rows > 0 {
+                parts.push(format!("{} {word}", number(rows)));
+            }
+        }
+        parts.push(format!("{} undecided", number(self.undecided)));
+        format!("{}: {}", count(self.rows, "row"), parts.join(", "))
+    }
+}
+
 /// Returns what is wrong with a word that is not a decision.
 pub fn not_a_decision(word: &str) -> String {
     format!(
@@ -65,6 +118,20 @@ pub fn not_a_decision(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_counts_of_decisions_are_one_line() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.approved_percent(), None);
+        for decision in [Decision::Revoke, Decision::Approve, Decision::Approve] {
+            tally.add(decision);
+        }
+        tally.add(Decision::Undecided);
+        assert_eq!(tally.text(), "4 rows: 1 revoke, 2 approve, 1 undecided");
+        tally.add(Decision::Investigate);
+        assert!(tally.text().contains("1 investigate, 1 undecided"));
+        assert_eq!((tally.open(), tally.approved_percent()), (2, Some(66)));
+    }
 
     #[test]
     fn a_decision_has_several_words_in_any_case_and_nothing_else_is_one() {

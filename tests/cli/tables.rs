@@ -46,7 +46,7 @@ fn csv(ran: &Ran) -> Vec<Vec<String>> {
 #[test]
 fn a_listing_has_the_rows_that_sql_finds() {
     let folder = sample();
-    let db = crate::support::open(&folder.path("a.db"));
+    let db = open(&folder.path("a.db"));
     for (arguments, sql) in [
         (
             &["users", "--columns", "id,login,status"][..],
@@ -156,7 +156,7 @@ fn csv_and_json_contain_every_column_of_the_file() {
         .code(0)
         .json();
     let first = users[0].as_object().unwrap();
-    let db = crate::support::open(&folder.path("a.db"));
+    let db = open(&folder.path("a.db"));
     let mut columns = rows(&db, "select name from pragma_table_info('users')");
     let mut listed: Vec<String> = first.keys().cloned().collect();
     columns.sort();

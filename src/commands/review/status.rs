@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::read_sheet;
 use crate::console::Console;
-use crate::evidence::review::status::{Decided, Status};
+use crate::evidence::review::status::Status;
 use crate::exit::Exit;
 use crate::sheet::review::Coverage;
-use crate::text::{clean, count, number};
+use crate::text::{clean, count};
 
 pub(super) fn run(sheets: &[PathBuf], console: &Console) -> anyhow::Result<Exit> {
     let mut status = Status::default();
@@ -30,9 +30,9 @@ pub(super) fn run(sheets: &[PathBuf], console: &Console) -> anyhow::Result<Exit>
 
 fn text(status: &Status) -> String {
     let mut text = format!(
-        "{}: {}\n",
-        count(status.all.rows, "row"),
-        decisions(&status.all)
+        "{}
+",
+        status.all.text()
     );
     let mut line = |line: String| {
         // Writing to a String cannot fail.
@@ -45,11 +45,7 @@ fn text(status: &Status) -> String {
         };
         let percent = decided.approved_percent();
         let share = percent.map_or(String::new(), |percent| format!("; {percent}% approved"));
-        line(format!(
-            "  {name}: {}: {}{share}",
-            count(decided.rows, "row"),
-            decisions(decided)
-        ));
+        line(format!("  {name}: {}{share}", decided.text()));
     }
     for review in &status.self_reviews {
         line(format!(
@@ -81,21 +77,4 @@ fn text(status: &Status) -> String {
         ));
     }
     text
-}
-
-fn decisions(decided: &Decided) -> String {
-    let parts = [
-        (decided.approve, "approve"),
-        (decided.revoke, "revoke"),
-        (decided.modify, "modify"),
-        (decided.investigate, "investigate"),
-        (decided.undecided, "undecided"),
-    ];
-    let parts = parts
-        .into_iter()
-        .filter(|(rows, word)| *rows > 0 || ["approve", "revoke", "undecided"].contains(word));
-    let parts: Vec<String> = parts
-        .map(|(rows, word)| format!("{} {word}", number(rows)))
-        .collect();
-    parts.join(", ")
 }

@@ -5,45 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::sheet::Decision;
+use crate::sheet::decision::Tally;
 use crate::sheet::review::{Missing, ReviewRow};
 
 /// From how many decisions on a reviewer who approved everything is noted.
 const RUBBER_STAMP: u64 = 50;
-
-/// How many rows there are of each decision.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names are those of the decisions")]
-pub struct Decided {
-    pub rows: u64,
-    pub approve: u64,
-    pub revoke: u64,
-    pub modify: u64,
-    pub investigate: u64,
-    pub undecided: u64,
-}
-
-impl Decided {
-    fn add(&mut self, decision: Decision) {
-        self.rows += 1;
-        *match decision {
-            Decision::Undecided => &mut self.undecided,
-            Decision::Approve => &mut self.approve,
-            Decision::Revoke => &mut self.revoke,
-            Decision::Modify => &mut self.modify,
-            Decision::Investigate => &mut self.investigate,
-        } += 1;
-    }
-
-    /// Returns how many rows have no final decision.
-    pub fn open(&self) -> u64 {
-        self.undecided + self.modify + self.investigate
-    }
-
-    /// Returns which part of the final decisions approves, in percent.
-    pub fn approved_percent(&self) -> Option<u64> {
-        (self.approve * 100).checked_div(self.approve + self.revoke)
-    }
-}
 
 /// A membership whose user decided on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,9 +26,9 @@ pub struct SelfReview {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// All rows.
-    pub all: Decided,
+    pub all: Tally,
     /// The rows of each reviewer; the rows without one have an empty name.
-    pub reviewers: BTreeMap<String, Decided>,
+    pub reviewers: BTreeMap<String, Tally>,
     /// Rows that were decided by the user whom they are about.
     pub self_reviews: Vec<SelfReview>,
     /// Reviewers who approved everything, of many rows.
