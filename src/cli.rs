@@ -149,7 +149,7 @@ pub struct Sync {
     /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub file: Option<String>,
-    /// Remove older snapshots, and their manifests, so that N stay; needs a date in the name of --file
+    /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub keep: Option<String>,
     /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]

@@ -9,7 +9,7 @@ diff compares users, groups and memberships by id. It reads .c1z and plain SQLit
 files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one run of
 a file that contains several.
 
-A membership is unknown if the snapshot without it could not read it. The exit code is 0
+A membership is unknown if one of the snapshots could not read it. The exit code is 0
 if nothing differs, 1 if something differs, and 2 after an error.
 
 Examples:

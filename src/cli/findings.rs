@@ -38,7 +38,7 @@ pub struct Findings {
     /// Check the decisions of this review sheet, or of CSV with columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
-    /// Exit with 1 if this finding has rows, by name, id, or severity and higher ones; can be repeated
+    /// Exit with 1 on findings with this name or id, or with at least this severity; can be repeated
     #[arg(long, value_name = "FINDING", value_delimiter = ',')]
     pub fail_on: Vec<String>,
     /// Print text, json, csv, markdown, sarif or junit [default: text]

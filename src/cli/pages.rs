@@ -32,7 +32,7 @@ Examples:
   Write the page of a command to a file that man can show:
     okta-ciam man sync > okta-ciam-sync.1
 
-  Write all pages to where man finds them:
+  Write all pages to a folder that man searches:
     okta-ciam man --to ~/.local/share/man/man1")]
 pub struct Man {
     /// Print the page of this command, such as sync or show users

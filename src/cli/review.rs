@@ -11,7 +11,7 @@ takes another snapshot, and `review close` compares the decisions with it.
 docs/access-review.md describes each step.
 
 Examples:
-  Write a sheet of the sample org, and see how far it is:
+  Write a sheet for the sample org, and check its progress:
     okta-ciam demo
     okta-ciam review start -f demo.c1z -o review.xlsx --privileged admin
     okta-ciam review status review.xlsx || true")]
@@ -91,7 +91,7 @@ status exits with 1 while a row has no final decision (approve or revoke) or row
 missing.
 
 Examples:
-  Count the decisions of a new sheet, of which there are none yet:
+  Count the decisions in a new sheet, which has none yet:
     okta-ciam demo
     okta-ciam review start -f demo.c1z -o review.csv
     okta-ciam review status review.csv || true")]

@@ -142,7 +142,7 @@ pub struct GroupsTable {
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
 A table shows group_name, user_login, user_name and user_status; CSV and JSON contain ids
-and the Baton grant id too. Every column of a user is there as user_NAME, and every column
+and the Baton grant id too. Each column of a user is available as user_NAME, and each column
 of a group as group_NAME. Rows are in the order of group ids, then of user ids.
 
 Examples:
