@@ -13,7 +13,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 use thiserror::Error;
 
@@ -120,8 +121,10 @@ impl Temporary {
     /// Returns an error if the file cannot be replaced, or if its folder does not exist.
     pub(crate) fn for_target(typed: &Path) -> anyhow::Result<(Self, PathBuf)> {
         let target = resolve_replaceable(typed)?;
-        let (folder, name) = split_path(&target)?;
-        let temporary = Self::reserve(folder.join(hidden_name(&name, "partial")))?;
+        let (folder, _) = split_path(&target)?;
+        // Of this run alone: another one may write the same file. A killed run leaves its own behind.
+        let name = format!(".okta-ciam-{:016x}.partial", fastrand::u64(..));
+        let temporary = Self::reserve(folder.join(name))?;
         Ok((temporary, target))
     }
 
@@ -145,6 +148,20 @@ impl Temporary {
     /// contains.
     pub fn publish(self, to: &Path) -> anyhow::Result<()> {
         self.publish_if(to, |_| Ok(()))
+    }
+
+    /// Syncs the file and gives it its name, unless there is something of that name already.
+    ///
+    /// # Errors
+    /// Returns an error if there is, or if the file cannot be renamed; the file is removed then.
+    pub fn publish_new(mut self, to: &Path) -> anyhow::Result<()> {
+        File::open(&self.path)
+            .and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot write {} to the disk", self.path.display()))?;
+        rename_new(&self.path, to).with_context(|| format!("cannot write {}", to.display()))?;
+        self.kept = true;
+        sync_folder_of(to);
+        Ok(())
     }
 
     /// Does the same for a plain database. Another program may have opened the old one in the meantime, and SQLite
@@ -186,6 +203,20 @@ impl Temporary {
             })?;
         sync_folder_of(to);
         Ok(())
+    }
+}
+
+/// Renames a file, unless there is something of the new name.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // The file system cannot do that in one step.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            if fs::symlink_metadata(to).is_ok() {
+                return Err(Errno::EXIST.into());
+            }
+            fs::rename(from, to)
+        }
+        renamed => Ok(renamed?),
     }
 }
 

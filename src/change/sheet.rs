@@ -29,6 +29,8 @@ pub struct Summary {
     /// The decisions.
     #[serde(flatten)]
     pub decisions: Tally,
+    /// How many rows were deleted from the sheet.
+    pub missing_rows: u64,
     /// The orgs of the rows.
     #[serde(skip)]
     pub orgs: BTreeSet<String>,
@@ -56,7 +58,8 @@ impl Summary {
 pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
     let mut rows = Vec::new();
     let mut summary = Summary::default();
-    file.rows(&mut Coverage::default(), &mut |row| {
+    let mut coverage = Coverage::default();
+    file.rows(&mut coverage, &mut |row| {
         summary.add(&row);
         if row.decision == Decision::Revoke {
             rows.push(Row {
@@ -72,6 +75,7 @@ pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
         }
         Ok::<_, Error>(())
     })?;
+    summary.missing_rows = coverage.missing().rows;
     Ok((rows, summary))
 }
 
@@ -106,6 +110,14 @@ pub fn permit(
         return Err(ExitError::refused(format!(
             "{} no final decision; --require-decisions permits none",
             has(summary.decisions.open())
+        )));
+    }
+    if conditions.require_decisions && summary.missing_rows > 0 {
+        return Err(ExitError::refused(format!(
+            "{} deleted from the sheet; --require-decisions needs a decision on each",
+            count(summary.missing_rows, "row")
+                .replace("rows", "rows were")
+                .replace("1 row", "1 row was")
         )));
     }
     for age in ages {

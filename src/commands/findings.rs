@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::atomic_file::Temporary;
-use crate::commands::lookup::{Unchanged, refuse_snapshot};
+use crate::commands::lookup::{Unchanged, refuse_snapshot, require_older};
 use crate::config::{FailOn, Findings};
 use crate::console::Console;
 use crate::evidence::export::about;
@@ -36,6 +36,9 @@ pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
     let reader = Reader::open(&config.file)?;
     let org = Org::read(&reader)?;
     let older = config.since.as_deref().map(Reader::open).transpose()?;
+    if let (Some(older), Some(path)) = (&older, &config.since) {
+        require_older(older, path, &reader)?;
+    }
     let context = Context {
         older: older.as_ref().map(memberships).transpose()?,
         revoked: config.review.as_deref().map(revoked).transpose()?,

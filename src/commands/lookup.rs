@@ -75,6 +75,28 @@ fn hint(near: &Near) -> String {
     }
 }
 
+/// Checks that a snapshot is older than another one, and of the same org.
+///
+/// # Errors
+/// Returns an error if it is not. Whether the orgs differ is unknown if another program wrote one of the files.
+pub fn require_older(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<()> {
+    let shown = path.display();
+    let (old, new) = (older.info(), newer.info());
+    if let (Some(before), Some(after)) = (&old.metadata, &new.metadata)
+        && before.origin != after.origin
+    {
+        bail!(
+            "{shown} is of another org ({}, not {}); name an older snapshot of the same org",
+            before.origin,
+            after.origin
+        );
+    }
+    if old.started_at > new.started_at {
+        bail!("{shown} is newer than the snapshot that it is compared with; swap the two");
+    }
+    Ok(())
+}
+
 /// Refuses a snapshot as the target of another command: it is evidence, which would be lost.
 ///
 /// # Errors

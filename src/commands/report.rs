@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::findings::{exceptions, memberships};
 use crate::atomic_file::Temporary;
-use crate::commands::lookup::{Unchanged, refuse_snapshot};
+use crate::commands::lookup::{Unchanged, refuse_snapshot, require_older};
 use crate::config::Report;
 use crate::console::Console;
 use crate::evidence::diff::render::scope_changes;
@@ -55,10 +55,12 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
         sha256: hex(&Sha256::digest(&page.html)),
         memberships: page.size_with_memberships.is_none(),
     };
-    console.result(&printed, || {
-        let bytes = number(printed.bytes as u64);
-        format!("{}  {bytes} bytes\n", clean(&printed.path))
-    })?;
+    console
+        .result(&printed, || {
+            let bytes = number(printed.bytes as u64);
+            format!("{}  {bytes} bytes\n", clean(&printed.path))
+        })
+        .context("the page is written, but the result cannot be printed")?;
     Ok(Exit::Done)
 }
 
@@ -72,6 +74,7 @@ pub(super) fn source<'a>(
     let mut source = Source::read(reader, file(path)?, options.clone())?;
     let mut context = Context::default();
     if let Some((older, path)) = older {
+        require_older(older, path, reader)?;
         source.change = Some(change(older, path, reader)?);
         context.older = Some(memberships(older)?);
     }
@@ -103,13 +106,6 @@ fn change(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<Change>
     let runs = [older, newer].map(|reader| reader.info().metadata.as_ref());
     let mut scope = Vec::new();
     if let [Some(before), Some(after)] = runs {
-        if before.origin != after.origin {
-            bail!(
-                "the snapshots are of different orgs ({} and {}); name an older snapshot of the same org",
-                before.origin,
-                after.origin
-            );
-        }
         scope = scope_changes(before, after);
     }
     Ok(Change {

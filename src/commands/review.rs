@@ -17,6 +17,9 @@ use crate::exit::Exit;
 use crate::sheet::review::{self, Coverage, Opened, ReviewRow};
 use crate::signal::ShutdownSignal;
 
+/// What is said if the result cannot be printed.
+const WRITTEN: &str = "the files are written, but the result cannot be printed";
+
 /// Runs a step of `review`.
 ///
 /// # Errors

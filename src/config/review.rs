@@ -118,7 +118,7 @@ impl ReviewStart {
                 include_everyone: typed.include_everyone,
                 only_flagged: typed.only_flagged,
                 only_new: typed.changed_since.is_some(),
-                attributes: typed.attribute.clone(),
+                attributes: attributes(&typed.attribute)?,
             },
             changed_since: typed.changed_since.as_ref().map(PathBuf::from),
             previous: paths(&typed.previous),
@@ -148,6 +148,14 @@ impl ReviewClose {
             audit_logs: paths(&typed.audit_log),
         })
     }
+}
+
+fn attributes(typed: &[String]) -> Result<Vec<String>, Error> {
+    let read = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
+    let names = typed.iter().map(|text| {
+        Setting::new("--attribute", text).parse(read, "the name of an attribute of the profile")
+    });
+    names.collect()
 }
 
 fn paths(typed: &[String]) -> Vec<PathBuf> {

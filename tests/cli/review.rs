@@ -461,12 +461,44 @@ fn a_review_in_several_files_is_closed_with_all_of_them() {
         "--changed-since",
         "before.c1z",
     ];
-    folder.run(&again).ok();
-    assert_eq!(
-        Sheet::read(&folder.path("next.csv")).0.len(),
-        1,
-        "nothing is new"
-    );
+    folder.run(&again).ok().says("there is nothing to review");
+    assert!(!folder.names().contains("next.csv"), "nothing is new");
+    let swapped = [
+        "review",
+        "start",
+        "-f",
+        "before.c1z",
+        "-o",
+        "next.csv",
+        "--changed-since",
+        "after.c1z",
+    ];
+    folder
+        .run(&swapped)
+        .end()
+        .code(2)
+        .says("after.c1z is newer");
+    for command in ["findings", "report"] {
+        let swapped = [
+            command,
+            "-f",
+            "before.c1z",
+            "-o",
+            "page.html",
+            "--since",
+            "after.c1z",
+        ];
+        let arguments = if command == "report" {
+            &swapped[..]
+        } else {
+            &[command, "-f", "before.c1z", "--since", "after.c1z"]
+        };
+        folder
+            .run(arguments)
+            .end()
+            .code(2)
+            .says("after.c1z is newer");
+    }
     let again = [
         "review",
         "start",
@@ -606,6 +638,124 @@ fn sheets_that_prove_nothing_or_contradict_each_other_close_no_review() {
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn of_two_runs_that_write_the_same_one_wins_and_what_it_wrote_is_complete() {
+    let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
+    let mut sheet = started(&okta, &folder);
+    for row in 1..sheet.0.len() {
+        sheet.decide(row, "approve");
+    }
+    sheet.write(&folder.path("decided.csv"));
+    with_org(&folder, &okta, &["sync", "-f", "after.c1z"]).ok();
+    std::fs::write(folder.path("changes.jsonl"), "").unwrap();
+    for round in 0..8 {
+        let name = format!("race-{round}.csv");
+        let start = [
+            "review",
+            "start",
+            "-f",
+            "before.c1z",
+            "-o",
+            &name,
+            "--output",
+            "json",
+        ];
+        let running = [folder.run(&start).start(), folder.run(&start).start()];
+        let ended = running.map(|running| running.end());
+        let won: Vec<_> = ended.iter().filter(|ran| ran.code == Some(0)).collect();
+        let [won] = won[..] else { panic!("{round}") };
+        let printed = won.json()["sheets"][0]["sha256"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let sum = Command::new("sha256sum")
+            .arg(folder.path(&name))
+            .output()
+            .unwrap();
+        assert!(String::from_utf8(sum.stdout).unwrap().starts_with(&printed));
+        let running = [0, 1].map(|_| close(&folder, &["decided.csv"]).start());
+        let ended = running.map(|running| running.end());
+        assert_eq!(ended.iter().filter(|ran| ran.code == Some(0)).count(), 1);
+        let checked = Command::new("sha256sum")
+            .args(["-c", "SHA256SUMS"])
+            .current_dir(folder.path("evidence"))
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+        std::fs::remove_dir_all(folder.path("evidence")).unwrap();
+    }
+    assert!(
+        !folder
+            .names()
+            .iter()
+            .any(|name| name.starts_with(".okta-ciam"))
+    );
+}
+
+#[test]
+fn only_changes_between_the_snapshots_are_evidence_and_each_is_there_once() {
+    let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
+    let mut sheet = started(&okta, &folder);
+    let [early, late] = sheet.editable()[..2] else {
+        panic!()
+    };
+    for row in 1..sheet.0.len() {
+        sheet.decide(row, "approve");
+    }
+    sheet.decide(early, "revoke");
+    sheet.write(&folder.path("decided.csv"));
+    let revoke = |from: &str| {
+        let arguments = [
+            "revoke",
+            "--from",
+            from,
+            "--yes",
+            "--audit-log",
+            "changes.jsonl",
+        ];
+        with_org(&folder, &okta, &arguments)
+    };
+    revoke("decided.csv").ok();
+    with_org(&folder, &okta, &["sync", "-f", "after.c1z"]).ok();
+    sheet.decide(late, "revoke");
+    sheet.write(&folder.path("later.csv"));
+    revoke("later.csv").ok();
+    let twice = [
+        "review",
+        "close",
+        "--sheet",
+        "decided.csv",
+        "--before",
+        "before.c1z",
+        "--after",
+        "after.c1z",
+        "-o",
+        "evidence",
+        "--audit-log",
+        "changes.jsonl",
+        "--audit-log",
+        "changes.jsonl",
+    ];
+    folder.run(&twice).ok();
+    let changes = std::fs::read_to_string(folder.path("evidence/changes.csv")).unwrap();
+    assert_eq!(changes.lines().count(), 2, "{changes}");
+    assert!(changes.contains(&sheet.ids(early).1));
+    // A deleted row has no decision either.
+    sheet.0.remove(late);
+    sheet.write(&folder.path("fewer.csv"));
+    let strict = [
+        "revoke",
+        "--from",
+        "fewer.csv",
+        "--yes",
+        "--require-decisions",
+    ];
+    with_org(&folder, &okta, &strict)
+        .end()
+        .code(4)
+        .says("1 row was deleted");
 }
 
 #[test]

@@ -171,3 +171,36 @@ fn names_that_do_not_tell_days_apart_are_refused_before_anything_is_asked() {
     }
     assert!(folder.names().is_empty());
 }
+
+#[test]
+fn only_snapshots_of_the_same_org_and_their_manifests_are_removed() {
+    let (okta, other) = (Okta::with(Org::demo()), Okta::with(Org::demo()));
+    let folder = Folder::new();
+    let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    folder.sync(&other, &["-f", "okta-2020-01-01.c1z"]).ok();
+    let files = [
+        ("go-connector.c1z", "okta-2020-01-02.c1z"),
+        ("go-connector-unfinished.c1z", "okta-2020-01-03.c1z"),
+    ];
+    for (from, to) in files {
+        std::fs::copy(fixture(from), folder.path(to)).unwrap();
+    }
+    std::fs::write(folder.path("okta-2020-01-04.c1z"), b"C1ZF\0damaged").unwrap();
+    let keep = ["-f", "okta-%Y-%m-%d.c1z", "--keep", "1"];
+    on_day(&folder, &okta, "2026-01-30", &keep).ok();
+    // A file of the manifest's name that is not one.
+    std::fs::write(folder.path("m-2026-01-31.json"), "{\"mine\": true}").unwrap();
+    let ran = on_day(&folder, &okta, "2026-01-31", &keep).ok();
+    for reason in ["is of http://127.0.0.1", "not a snapshot of okta-ciam"] {
+        assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+    }
+    let names = folder.names();
+    for day in 1..=4 {
+        assert!(
+            names.contains(&format!("okta-2020-01-0{day}.c1z")),
+            "{names:?}"
+        );
+    }
+    assert!(names.contains("m-2026-01-31.json"));
+    assert!(!names.contains("okta-2026-01-31.c1z"), "{names:?}");
+}

@@ -6,8 +6,8 @@ use std::fs;
 use anyhow::{Context as _, bail};
 
 use super::evidence::Closing;
-use super::read_sheet;
 use super::start::origin;
+use super::{WRITTEN, read_sheet};
 use crate::change::audit::{LoggedChange, is_log, logged_changes};
 use crate::commands::lookup::Unchanged;
 use crate::config::ReviewClose;
@@ -55,7 +55,7 @@ pub(super) fn run(
         );
     }
     let verdicts = judge(&decisions, &snapshots[0].access, &snapshots[1].access);
-    let changes = changes(config, before.info())?;
+    let changes = changes(config, before.info(), after.info())?;
     let closing = Closing {
         config,
         readers: [&before, &after],
@@ -71,7 +71,7 @@ pub(super) fn run(
     }
     let result = closing.result(package.files().to_vec());
     package.publish()?;
-    console.result(&result, || result.text())?;
+    console.result(&result, || result.text()).context(WRITTEN)?;
     Ok(if result.is_final() {
         Exit::Done
     } else {
@@ -172,7 +172,7 @@ pub(super) fn pair(row: &ReviewRow) -> Pair {
 
 /// What the verdicts need of a snapshot.
 pub(super) struct Snapshot {
-    access: Access,
+    pub(super) access: Access,
     pub(super) logins: HashMap<UserId, String>,
     pub(super) groups: HashMap<GroupId, String>,
     pub(super) about: Facts,
@@ -221,8 +221,12 @@ impl Snapshot {
     }
 }
 
-/// Returns the changes that the audit logs record since the earlier snapshot.
-fn changes(config: &ReviewClose, before: &FileInfo) -> anyhow::Result<Vec<LoggedChange>> {
+/// Returns the changes that the audit logs record between the two snapshots, each once.
+fn changes(
+    config: &ReviewClose,
+    before: &FileInfo,
+    after: &FileInfo,
+) -> anyhow::Result<Vec<LoggedChange>> {
     let org = origin(before).org;
     let mut changes = Vec::new();
     for path in &config.audit_logs {
@@ -230,12 +234,13 @@ fn changes(config: &ReviewClose, before: &FileInfo) -> anyhow::Result<Vec<Logged
         if !is_log(&text) {
             bail!("{} is not an audit log of okta-ciam", path.display());
         }
-        let since = before.started_at;
+        let between = before.started_at..=after.ended_at;
         let logged = logged_changes(&text).into_iter();
         changes.extend(logged.filter(|change| {
-            change.origin == org && change.at().is_some_and(|time| time >= since)
+            change.origin == org && change.at().is_some_and(|time| between.contains(&time))
         }));
     }
-    changes.sort_by(|a, b| a.time.cmp(&b.time));
+    changes.sort_by(|a, b| (&a.time, &a.change_id).cmp(&(&b.time, &b.change_id)));
+    changes.dedup_by(|a, b| a.change_id == b.change_id);
     Ok(changes)
 }

@@ -181,7 +181,11 @@ impl Closing<'_> {
                 .snapshots
                 .iter()
                 .find_map(|snapshot| snapshot.logins.get(user));
-            let change = requests.get(&(group.as_str(), user.as_str()));
+            // Only a change that made the membership what it is now explains it.
+            let is_member = self.snapshots[1].access.pairs.contains(pair);
+            let change = requests
+                .get(&(group.as_str(), user.as_str()))
+                .filter(|change| (change.action == "grant") == is_member);
             vec![
                 verdict.word().into(),
                 group.as_str().into(),

@@ -1,12 +1,13 @@
 //! The folder with the evidence of a review. It appears under its name when it is complete, and never replaces anything.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use crate::atomic_file::sync_folder_of;
 use crate::evidence::cells::{csv_value, write_record};
@@ -16,9 +17,8 @@ use crate::snapshot::c1z;
 /// A folder that is being written.
 pub(super) struct Package {
     target: PathBuf,
-    folder: PathBuf,
+    folder: TempDir,
     files: Vec<PackedFile>,
-    is_published: bool,
 }
 
 /// A file of the package.
@@ -47,23 +47,23 @@ impl Package {
         // An empty folder may be reached through a link.
         let resolved = target.canonicalize().unwrap_or_else(|_| target.to_owned());
         let target = resolved.as_path();
-        let Some(name) = target.file_name() else {
+        if target.file_name().is_none() {
             bail!("{shown} is not the name of a folder");
-        };
-        let hidden = format!(".{}.okta-ciam-partial", name.to_string_lossy());
-        let folder = target.with_file_name(hidden);
-        if folder.exists() {
-            // A killed run left it there.
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
         }
-        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
-        made.with_context(|| format!("cannot make the folder {shown}"))?;
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        // Of this run alone: another one may write the same package.
+        let folder = tempfile::Builder::new()
+            .prefix(".okta-ciam-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent)
+            .with_context(|| format!("cannot make the folder {shown}"))?;
         Ok(Self {
             target: target.to_owned(),
             folder,
             files: Vec::new(),
-            is_published: false,
         })
     }
 
@@ -73,7 +73,7 @@ impl Package {
         name: &str,
         write: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<Option<u64>>,
     ) -> anyhow::Result<()> {
-        let path = self.folder.join(name);
+        let path = self.folder.path().join(name);
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -143,9 +143,10 @@ impl Package {
             out.write_all(sums.as_bytes())?;
             Ok(None)
         })?;
-        fs::rename(&self.folder, &self.target)
+        // An empty folder is replaced; one that another run has filled in the meantime is not.
+        fs::rename(self.folder.path(), &self.target)
             .with_context(|| format!("cannot make the folder {}", self.target.display()))?;
-        self.is_published = true;
+        let _ = self.folder.keep();
         sync_folder_of(&self.target);
         Ok(())
     }
@@ -161,12 +162,4 @@ fn plain_name(path: &Path) -> String {
         if is_plain { c } else { '_' }
     });
     plain.collect()
-}
-
-impl Drop for Package {
-    fn drop(&mut self) {
-        if !self.is_published {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
-    }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use super::read_sheet;
+use super::{WRITTEN, read_sheet};
 use crate::atomic_file::Temporary;
-use crate::commands::lookup::Unchanged;
+use crate::commands::lookup::{self, Unchanged};
 use crate::config::{ReviewStart, SheetFormat};
 use crate::console::Console;
 use crate::evidence::export::{Facts, about};
@@ -24,8 +24,8 @@ use crate::signal::ShutdownSignal;
 use crate::snapshot::{FileInfo, Reader, c1z};
 use crate::text::{clean, count, number};
 
-/// How long the part of a file's name is that says whose rows the file has.
-const LONGEST_NAME: usize = 60;
+/// How many bytes the part of a file's name may have that says whose rows the file has.
+const LONGEST_NAME: usize = 100;
 
 pub(super) fn run(
     config: &ReviewStart,
@@ -41,10 +41,14 @@ pub(super) fn run(
             config.file.display()
         );
     }
-    let review = Review::read(&reader, &config.options, history(config, &origin)?)?;
+    let review = Review::read(&reader, &config.options, history(config, &origin, &reader)?)?;
+    if review.items.is_empty() {
+        tracing::warn!("no membership meets the conditions, so there is nothing to review");
+        return report(console, &Started::nothing(&origin)).map(|()| Exit::Done);
+    }
     let about = about(reader.info())?;
     let mut files = vec![(config.out.clone(), review.items.clone())];
-    if let Some(by) = config.split_by.filter(|_| !review.items.is_empty()) {
+    if let Some(by) = config.split_by {
         let mut taken = BTreeSet::new();
         let parts = review.split(by).into_iter();
         let named = parts.map(|(key, items)| (named(&config.out, &key, &mut taken), items));
@@ -68,7 +72,7 @@ pub(super) fn run(
     let written = job.write(&files)?;
     unchanged.check()?;
     let published = written.into_iter().map(|(temporary, path, sheet)| {
-        temporary.publish(&path)?;
+        temporary.publish_new(&path)?;
         Ok(sheet)
     });
     let sheets = published.collect::<anyhow::Result<Vec<_>>>()?;
@@ -97,7 +101,7 @@ pub(super) fn origin(info: &FileInfo) -> Origin {
     }
 }
 
-fn history(config: &ReviewStart, origin: &Origin) -> anyhow::Result<History> {
+fn history(config: &ReviewStart, origin: &Origin, newer: &Reader) -> anyhow::Result<History> {
     let mut older = None;
     if let Some(path) = &config.changed_since {
         let reader = Reader::open(path)?;
@@ -106,6 +110,7 @@ fn history(config: &ReviewStart, origin: &Origin) -> anyhow::Result<History> {
             let membership = membership?;
             pairs.insert((membership.group_id, membership.user_id));
         }
+        lookup::require_older(&reader, path, newer)?;
         older = Some((pairs, day(reader.info().ended_at)));
     }
     let mut previous = HashMap::new();
@@ -137,7 +142,12 @@ fn named(sheet: &Path, key: &str, taken: &mut BTreeSet<String>) -> PathBuf {
             slug.push('-');
         }
     }
-    let mut slug: String = slug.chars().take(LONGEST_NAME).collect();
+    let end = (0..=LONGEST_NAME.min(slug.len())).rev();
+    slug.truncate(
+        end.into_iter()
+            .find(|end| slug.is_char_boundary(*end))
+            .unwrap_or(0),
+    );
     slug.truncate(slug.trim_end_matches('-').len());
     if slug.is_empty() {
         "none".clone_into(&mut slug);
@@ -219,22 +229,37 @@ struct Sheet {
     sha256: String,
 }
 
-fn report(console: &Console, started: &Started<'_>) -> anyhow::Result<()> {
-    console.result(started, || {
-        let mut text = String::new();
-        for sheet in &started.sheets {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{}  {}", clean(&sheet.path), count(sheet.rows, "row"));
+impl<'a> Started<'a> {
+    fn nothing(origin: &'a Origin) -> Self {
+        Self {
+            origin: &origin.org,
+            sync_id: &origin.sync_id,
+            rows: 0,
+            privileged: 0,
+            flagged: 0,
+            sheets: Vec::new(),
         }
-        let _ = writeln!(
-            text,
-            "{}: {} privileged, {} with flags",
-            count(started.rows, "membership"),
-            number(started.privileged),
-            number(started.flagged)
-        );
-        text
-    })?;
+    }
+}
+
+fn report(console: &Console, started: &Started<'_>) -> anyhow::Result<()> {
+    console
+        .result(started, || {
+            let mut text = String::new();
+            for sheet in &started.sheets {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{}  {}", clean(&sheet.path), count(sheet.rows, "row"));
+            }
+            let _ = writeln!(
+                text,
+                "{}: {} privileged, {} with flags",
+                count(started.rows, "membership"),
+                number(started.privileged),
+                number(started.flagged)
+            );
+            text
+        })
+        .context(WRITTEN)?;
     if let [only] = &started.sheets[..] {
         console.suggest(&format!("okta-ciam review status {}", only.path));
     }
@@ -263,6 +288,7 @@ mod tests {
         assert_eq!(name(""), "out/sheet-none.csv");
         assert_eq!(name("../../etc/passwd"), "out/sheet-etc-passwd.csv");
         assert_eq!(name("Größe"), "out/sheet-größe.csv");
-        assert!(name(&"x".repeat(500)).len() < 90);
+        assert!(name(&"x".repeat(500)).len() < 120);
+        assert!(name(&"\u{20000}".repeat(100)).len() < 120);
     }
 }

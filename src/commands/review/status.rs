@@ -38,6 +38,9 @@ fn text(status: &Status) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", clean(&line));
     };
+    if status.all.rows == 0 {
+        line("the sheet has no rows: they were deleted".to_owned());
+    }
     for (reviewer, decided) in &status.reviewers {
         let name = match reviewer.as_str() {
             "" => "no reviewer",

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::atomic_file::{remove_if_there, sync_folder_of, with_ending};
 use crate::config::{Retention, Sync};
-use crate::snapshot::FileFormat;
+use crate::evidence::verify::Manifest;
 use crate::snapshot::series::{SeriesFile, surplus};
+use crate::snapshot::{FileFormat, Reader};
 
 /// Returns the snapshot that the new one replaces, or else the newest one of its series.
 ///
@@ -43,6 +44,10 @@ pub fn remove_surplus(config: &Sync) {
         }
     };
     for file in surplus(files, keep, &config.file) {
+        if let Err(reason) = refuse_others(&config.file, &file.path) {
+            tracing::warn!("kept {}: {reason:#}", file.path.display());
+            continue;
+        }
         match remove(retention, &file) {
             Ok(()) => tracing::info!("removed {}, since --keep is {keep}", file.path.display()),
             Err(error) => tracing::warn!("cannot remove an old snapshot: {error:#}"),
@@ -50,12 +55,30 @@ pub fn remove_surplus(config: &Sync) {
     }
 }
 
+/// Checks that a file is a snapshot that okta-ciam took of the same org: other files may have names of the series.
+fn refuse_others(new: &Path, old: &Path) -> anyhow::Result<()> {
+    let origin = |path: &Path| -> anyhow::Result<String> {
+        let reader = Reader::open(path)?;
+        let run = reader.info().metadata.as_ref();
+        let run = run.context("it is not a snapshot of okta-ciam")?;
+        Ok(run.origin.clone())
+    };
+    let (new, old) = (origin(new)?, origin(old)?);
+    if new != old {
+        bail!("it is of {old}, not of {new}");
+    }
+    Ok(())
+}
+
 fn remove(retention: &Retention, file: &SeriesFile) -> anyhow::Result<()> {
     for ending in [".partial", ".rejected", ""] {
         remove_if_there(&with_ending(&file.path, ending))?;
     }
     if let Some(manifests) = &retention.manifests {
-        remove_if_there(&manifests.companion(file))?;
+        let manifest = manifests.companion(file);
+        if Manifest::read(&manifest).is_ok() {
+            remove_if_there(&manifest)?;
+        }
     }
     sync_folder_of(&file.path);
     Ok(())

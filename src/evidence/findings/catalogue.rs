@@ -179,7 +179,7 @@ pub const CATALOGUE: [Entry; 25] = [
         id: "OC403",
         name: "everyone-mismatch",
         severity: Severity::Medium,
-        definition: "Okta's member count for Everyone differs from the number of users that the snapshot lists.",
+        definition: "Okta counts more or fewer users in Everyone than the snapshot lists.",
     },
     Entry {
         id: "OC601",

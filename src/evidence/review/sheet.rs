@@ -80,7 +80,8 @@ pub fn csv(
         let cells = columns.iter().zip(&values).map(|(column, value)| {
             let text = plain(value);
             match column.kind {
-                Kind::Text => guarded(&text).into_owned(),
+                // CSV with a NUL character cannot be read back.
+                Kind::Text => guarded(&text).replace('\0', ""),
                 _ => text,
             }
         });

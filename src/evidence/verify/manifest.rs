@@ -26,14 +26,14 @@ pub(super) struct Facts<'a> {
 
 /// The text of a manifest, read as JSON.
 #[derive(Debug)]
-pub(super) struct Manifest(Value);
+pub struct Manifest(Value);
 
 impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
     /// Returns a line that says why the file cannot be a manifest.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
         let cannot = |error| format!("cannot read {name}: {error}");
         // A pipe without a writer would never be opened.

@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::checks::{Recounted, Sizes};
-use self::manifest::{Facts, Manifest};
+use self::manifest::Facts;
+pub use self::manifest::Manifest;
 use crate::snapshot::{ContentRow, Error, FileFormat, Reader, c1z};
 
 /// How a check ended.
