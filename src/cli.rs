@@ -443,7 +443,7 @@ pub struct Demo {
     pub port: Option<u16>,
 }
 
-/// How to talk about a command line that could not be parsed: what of it can be told without parsing.
+/// Returns how to talk about a command line that could not be parsed: what of it can be told without parsing.
 pub fn parse_output_options(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> OutputArgs {
     let words: Vec<String> = arguments
         .into_iter()
@@ -457,7 +457,7 @@ pub fn parse_output_options(arguments: impl IntoIterator<Item = std::ffi::OsStri
     }
 }
 
-/// What clap says of a wrong command line, in one line and without the usage.
+/// Returns what clap says of a wrong command line, in one line and without the usage.
 pub fn one_line(error: &clap::Error) -> String {
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         || error.kind() == clap::error::ErrorKind::MissingSubcommand
@@ -482,7 +482,7 @@ pub fn one_line(error: &clap::Error) -> String {
     format!("{said}; run `okta-ciam --help`, or --help after a command")
 }
 
-/// Where a flag that is wrong here belongs: to `sync`, which the Go connector was without a command, or to `grant` and
+/// Returns where a flag that is wrong here belongs: to `sync`, which the Go connector was without a command, or to `grant` and
 /// `revoke`, which were flags of it.
 fn elsewhere(flag: &str) -> Option<&'static str> {
     let name = flag.trim_start_matches('-').split('=').next()?;

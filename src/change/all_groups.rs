@@ -13,14 +13,14 @@ use crate::text::count;
 /// The groups of each user, or why they cannot be read.
 pub type GroupsOfUsers = HashMap<UserId, Result<Vec<Arc<Group>>, RowRefusal>>;
 
-/// What the rows of a refused user say instead of a group.
+/// Stands for the group in the row of a refused user.
 const ALL_GROUPS: &str = "all groups";
 
 /// The users that were asked for, as typed, and what they refer to.
 pub struct AskedUsers<'a> {
     /// As typed, in this order.
     pub names: &'a [String],
-    /// What the names refer to.
+    /// The users that the names refer to.
     pub found: &'a HashMap<String, Found<User>>,
 }
 

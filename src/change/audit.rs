@@ -1,8 +1,7 @@
-//! The audit log: a line of JSON before each change, on the disk before the request leaves, and one after; and one for
-//! each row that nothing is sent for. Every line says who: the run, the user and host of the system, the token's owner.
+//! The audit log: a line of JSON before each change, on the disk before the request leaves, one after it, and one for each row
+//! for which nothing is sent. Every line identifies the run, the user and host of the system, and the owner of the token.
 //!
-//! A log is only ever appended to, by one run at a time. A last line without its end is what a killed run was writing;
-//! it is left as it is.
+//! A log is only appended to, by one run at a time. An incomplete last line is from a killed run and stays as it is.
 
 mod logged;
 
@@ -24,10 +23,10 @@ use crate::atomic_file::{Busy, sync_folder_of};
 use crate::model::User;
 use crate::{trust, whoami};
 
-/// What was about to be sent.
+/// A change that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sending {
-    /// Names both lines of a change.
+    /// The id that both lines of a change have.
     pub change_id: String,
     /// `grant` or `revoke`.
     pub action: String,
@@ -46,7 +45,7 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// What it was about to do.
+    /// Returns the action.
     pub fn action(&self) -> Option<Action> {
         [Action::Grant, Action::Revoke]
             .into_iter()
@@ -54,19 +53,19 @@ impl Sending {
     }
 }
 
-/// What became of it.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditResult<'a> {
-    /// `done`, `done, answer lost`, `not done`, `found done`, `found not done`. Found means that Okta did not say so, but
+    /// `done`, `done, response lost`, `not done`, `found done`, `found not done`. Found means that Okta did not say so, but
     /// that the membership was read.
     pub outcome: &'a str,
     /// Okta's id of the request.
     pub request_id: Option<&'a str>,
-    /// Why it was not done, or what happened to the answer.
+    /// The reason why it was not done, or what happened to the response.
     pub message: Option<&'a str>,
 }
 
-/// A row that nothing was sent for.
+/// A row for which nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unsent<'a> {
     /// `unchanged`, `skipped`, `refused` or `not attempted`.
@@ -89,11 +88,11 @@ pub struct Unsent<'a> {
     pub group: Option<&'a str>,
     /// The line of `--from`.
     pub line: Option<u64>,
-    /// Why.
+    /// The reason.
     pub message: Option<&'a str>,
 }
 
-/// Who makes the changes of a run. What cannot be found out is null.
+/// The people and the machine behind the changes of a run; null where unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Who {
     run_id: String,
@@ -142,7 +141,8 @@ fn read(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
 /// No line of ours is longer: Okta's names and messages have limits far below this.
 const LONGEST_FIRST_LINE: u64 = 1 << 20;
 
-/// Whether a log of ours may begin like this: with a record, with the part of one that a killed run wrote, or not at all.
+/// Returns whether one of our logs may begin like this: with a record, with the part of one that a killed run wrote, or not at
+/// all.
 pub fn is_log(text: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"{\"time\":\"";
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or(text);
@@ -154,7 +154,7 @@ pub fn is_log(text: &[u8]) -> bool {
     serde_json::from_slice(line).map_or(line.starts_with(BEGINNING), is_ours)
 }
 
-/// What the first record of a log says of itself.
+/// The part of the first record that identifies a log.
 #[derive(Deserialize)]
 struct First {
     tool: String,
@@ -181,7 +181,7 @@ impl Audit {
     /// Opens a log, makes it if need be, and says what an earlier run left in it.
     ///
     /// # Errors
-    /// What the file system says; [`Busy`] where another run has it.
+    /// Returns an error if the file system does; [`Busy`] if another run has locked the log.
     pub fn open(path: &Path) -> anyhow::Result<(Self, AuditHistory)> {
         let path = &trust::resolve(path)?;
         // Neither through a link that came meanwhile, nor waiting for the other end of a pipe.
@@ -230,25 +230,25 @@ impl Audit {
         Ok((audit, past(&text)))
     }
 
-    /// Notes whose token it is, for every line from now on.
+    /// Records the owner of the token in every later line.
     pub fn set_token_owner(&mut self, owner: &User) {
         self.who.token_owner_id = Some(owner.id.to_string());
         self.who.token_owner = owner.login().map(str::to_owned);
     }
 
-    /// Writes what is about to be sent, to the disk.
+    /// Writes a change that is about to be sent to the disk.
     ///
     /// # Errors
-    /// What the file system says. Then nothing may be sent.
+    /// Returns an error if the file system does; nothing may be sent then.
     pub fn sending(&mut self, sending: &Sending) -> anyhow::Result<()> {
         let line = self.line("sending", None, sending)?;
         self.write(&line)
     }
 
-    /// Writes what nothing is sent for, to the disk, at once.
+    /// Writes rows for which nothing is sent to the disk, all at once.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Returns an error if the file system does.
     pub fn unsent(&mut self, rows: &[Unsent<'_>]) -> anyhow::Result<()> {
         let mut lines = Vec::new();
         for row in rows {
@@ -260,10 +260,10 @@ impl Audit {
         self.write(&lines)
     }
 
-    /// Writes what became of it.
+    /// Writes the result of a change.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Returns an error if the file system does.
     pub fn result(&mut self, change_id: &str, outcome: &AuditResult<'_>) -> anyhow::Result<()> {
         let line = self.line("result", Some(change_id), outcome)?;
         self.write(&line)
@@ -297,7 +297,7 @@ impl Audit {
     }
 }
 
-/// A name for a change that no other has.
+/// Returns an id that no other change has.
 pub fn change_id() -> String {
     format!(
         "{:012x}{:016x}",
@@ -310,7 +310,7 @@ fn now() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
-/// What earlier runs left in a log.
+/// The records of earlier runs in a log.
 #[derive(Debug, Default)]
 pub struct AuditHistory {
     /// Changes without a result.

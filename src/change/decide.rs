@@ -19,7 +19,7 @@ use super::rows::Row;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::outcome::Exit;
 
-/// Why a row is not done.
+/// The reason for not making a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowRefusal {
     /// The exit code, if nothing else is done.
@@ -28,25 +28,25 @@ pub struct RowRefusal {
     pub reason: String,
 }
 
-/// Which active rules fill a group.
+/// The active rules that assign users to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// These, by name; possibly none.
     Known(Vec<String>),
-    /// Okta would not say.
+    /// Okta does not show them.
     Unknown,
 }
 
-/// What becomes of a row.
+/// The decision on a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowAction {
     /// It is not done.
     Refused(RowRefusal),
     /// An earlier line says the same.
     Duplicate(Option<u64>),
-    /// It is so already.
+    /// There is nothing to change.
     Unchanged,
-    /// It is to be sent.
+    /// The change will be sent.
     Change,
     /// Nothing is done, as the row says.
     Kept,
@@ -63,7 +63,7 @@ pub struct PlannedRow {
     pub user: Option<Arc<User>>,
     /// The group, where there is one.
     pub group: Option<Arc<Group>>,
-    /// What becomes of it.
+    /// The decision on it.
     pub verdict: RowAction,
 }
 
@@ -77,18 +77,18 @@ impl PlannedRow {
 /// Everything that is known before the first change.
 #[derive(Debug)]
 pub struct Knowledge {
-    /// What the typed users stand for.
+    /// The users that the typed names refer to.
     pub users: HashMap<String, Found<User>>,
-    /// What the typed groups stand for.
+    /// The groups that the typed names refer to.
     pub groups: HashMap<String, Found<Group>>,
-    /// Whether the users who may be changed are in their groups, or why that cannot be read.
+    /// Memberships that may be changed: whether each exists, or why that cannot be read.
     pub memberships: Memberships,
 }
 
 /// A membership that may be changed.
 pub type Pair = (Arc<User>, Arc<Group>);
 
-/// Whether users are in groups, or why that cannot be read.
+/// Memberships: whether each exists, or why that cannot be read.
 pub type Memberships = HashMap<(UserId, GroupId), Result<bool, RowRefusal>>;
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! Changing membership: resolve, plan, show, confirm, send, look again.
+//! Changes to memberships: look up, decide, confirm, send, check.
 //!
-//! Rules that hold in here:
-//! - Everything is found out and refused before the first change is sent. Ids are sent, never names.
-//! - Scope holds for changes as for snapshots. Only OKTA_GROUP can be edited.
-//! - What is so already is not sent.
-//! - A change whose answer was lost is sent again only if it can be seen not to have been made: whether a repeated one
-//!   is harmless is not documented (docs/okta-api.md, Changes to a membership).
-//! - Each change is written to the audit log before it leaves, and its result after; a record of the first kind without
-//!   one of the second means that nobody knows, and the next run with that log finds out.
+//! - Everything is looked up and refused before the first change is sent. Requests contain ids, never names.
+//! - The scope holds for changes as it does for snapshots. Only groups of type OKTA_GROUP can be edited.
+//! - A change that is already made is not sent.
+//! - A change whose response was lost is sent again only if it was seen not to have been made: whether repeating one is
+//!   harmless is not documented (docs/okta-api.md, Changes to a membership).
+//! - Each change is written to the audit log before it is sent, and its result after. If a record of the first kind has none of
+//!   the second, the result is unknown, and the next run with that log finds out.
 //!
-//! [`rows`] and [`plan`] are pure; [`resolve`] reads; [`run`] sends, through `okta::change`, the only file that does.
+//! [`rows`], [`sheet`] and [`decide`] are pure; [`resolve`] reads; [`send`] sends, through `okta::change`, the only file that does.
 
 pub mod all_groups;
 pub mod audit;
@@ -23,18 +22,18 @@ use serde::Serialize;
 
 use crate::okta::MembershipOp;
 
-/// What is done to memberships.
+/// The change to memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// A user gets into a group.
+    /// Adds a user to a group.
     Grant,
-    /// A user gets out of a group.
+    /// Removes a user from a group.
     Revoke,
 }
 
 impl Action {
-    /// The word on the command line.
+    /// Returns the word on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grant => "grant",
@@ -42,7 +41,7 @@ impl Action {
         }
     }
 
-    /// The request that does it.
+    /// Returns the request that makes the change.
     pub fn change(self) -> MembershipOp {
         match self {
             Self::Grant => MembershipOp::Add,
@@ -50,7 +49,7 @@ impl Action {
         }
     }
 
-    /// Whether a user who is, or is not, a member is as wanted.
+    /// Returns whether nothing is left to do for a user who is, or is not, a member.
     pub fn is_done(self, member: bool) -> bool {
         member == (self == Self::Grant)
     }

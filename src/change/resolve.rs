@@ -19,7 +19,7 @@ use crate::okta::{Client, Error, read, wire};
 use crate::outcome;
 use crate::signal::ShutdownSignal;
 
-/// What Okta refuses of one object is that object's matter; a wrong token is everybody's.
+/// Turns a refusal about one object into that object's result; a wrong token ends the run.
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, RowRefusal>, Error> {
     match result {
         Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(RowRefusal {
@@ -38,7 +38,7 @@ fn found<T>(result: Result<Found<T>, RowRefusal>) -> Found<T> {
 /// once for each thing done, and dropped at the end.
 pub type StartProgress = dyn Fn(u64, &'static str) -> Box<dyn FnMut()> + Send + Sync;
 
-/// What looking things up takes.
+/// The client and limits for looking things up.
 #[derive(Clone)]
 pub struct Resolver {
     /// The way to Okta.
@@ -47,9 +47,9 @@ pub struct Resolver {
     pub workers: usize,
     /// Rows a page.
     pub sizes: PageSizes,
-    /// Whether a signal came.
+    /// Set when a signal arrives.
     pub stop: ShutdownSignal,
-    /// How progress is shown.
+    /// Shows progress.
     pub progress: Arc<StartProgress>,
 }
 
@@ -132,7 +132,7 @@ impl Resolver {
         })
     }
 
-    /// Whether each of these memberships is there. Where a group cannot be listed, its users are asked for.
+    /// Returns whether each of these memberships exists. If a group cannot be listed, the groups of its users are read.
     ///
     /// # Errors
     /// The first error of a look-up, or a signal. A user who is gone is in no group; one whose groups may not be read
@@ -246,7 +246,7 @@ impl Resolver {
     }
 }
 
-/// Which of some users are in a group; none if the group is gone.
+/// Returns which of some users are in a group; none if the group no longer exists.
 fn members_of(
     client: &Client,
     group: &GroupId,
@@ -309,7 +309,7 @@ fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>,
     Ok(decide::choose_user(name, answers))
 }
 
-/// Whether an error is about the path that a name makes, and says nothing of the user.
+/// Returns whether an error is about the path that a name makes, and not about the user.
 fn has_no_path(error: &Error, name: &str) -> bool {
     match error.status() {
         Some(400 | 405) => true,

@@ -22,7 +22,7 @@ pub struct Row {
     pub user: String,
     /// Id, name or entitlement, with every space in it.
     pub group: String,
-    /// Whether nothing is done: such a row is only compared with others that contradict it.
+    /// Set if nothing is done: such a row is only compared with others that contradict it.
     pub keep: bool,
     /// The names that a reviewer read, if the row is from the sheet of a review.
     pub reviewed: Option<Reviewed>,
@@ -128,7 +128,7 @@ struct Columns {
     user: usize,
     group: usize,
     decision: Option<usize>,
-    /// How many columns there are, up to the last with a title.
+    /// The number of columns up to the last one with a title.
     titled: usize,
 }
 

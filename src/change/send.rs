@@ -16,19 +16,19 @@ use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::http::pace;
 use crate::okta::{ChangeResponse, Client, Error, change, read};
 
-/// How a change ended.
+/// The end of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeOutcome {
     /// It is made.
     Done {
-        /// Okta's answer was lost, but the change could be seen.
-        answer_lost: bool,
+        /// Okta's response was lost, but the change could be seen.
+        response_lost: bool,
         /// Okta's id of the request.
         request_id: Option<String>,
     },
     /// It is not made.
     NotDone {
-        /// Why.
+        /// The reason.
         error: Error,
         /// Okta did not say so itself: the membership was read until [`READ_LAG`] was over, and was not as wanted.
         looked: bool,
@@ -42,10 +42,10 @@ pub enum ChangeOutcome {
 pub const READ_LAG: Duration = Duration::from_secs(10);
 /// Between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// How long a change in flight is awaited after a signal.
+/// The time to wait for a change in flight after a signal.
 const AWAIT_IN_FLIGHT: Duration = Duration::from_secs(5);
 
-/// What one change is about.
+/// One change.
 #[derive(Clone, Debug)]
 pub struct Item {
     /// The user.
@@ -85,11 +85,11 @@ pub fn send(
         let message;
         let outcome = match &ended {
             ChangeOutcome::Done {
-                answer_lost,
+                response_lost,
                 request_id,
             } => AuditResult {
-                outcome: if *answer_lost {
-                    "done, answer lost"
+                outcome: if *response_lost {
+                    "done, response lost"
                 } else {
                     "done"
                 },
@@ -173,7 +173,7 @@ fn try_until_known(
         let problem = match change::membership(client, action.change(), group, user) {
             Ok(ChangeResponse::Answered { request_id }) => {
                 return ChangeOutcome::Done {
-                    answer_lost: false,
+                    response_lost: false,
                     request_id,
                 };
             }
@@ -188,7 +188,7 @@ fn try_until_known(
         match attempt.is_visible() {
             Ok(true) => {
                 return ChangeOutcome::Done {
-                    answer_lost: true,
+                    response_lost: true,
                     request_id: None,
                 };
             }
@@ -206,7 +206,7 @@ fn try_until_known(
 }
 
 impl Attempt<'_> {
-    /// Whether the membership is as wanted, within the time that reads lag behind.
+    /// Returns whether the membership is as wanted, within the time that reads lag behind.
     fn is_visible(&self) -> Result<bool, Error> {
         look_for(self.client, self.action, self.group, self.user, READ_LAG)
     }
@@ -217,7 +217,7 @@ impl Attempt<'_> {
         );
         match self.is_visible() {
             Ok(true) => ChangeOutcome::Done {
-                answer_lost: true,
+                response_lost: true,
                 request_id: error.request_id().map(str::to_owned),
             },
             Ok(false) => ChangeOutcome::NotDone {
@@ -235,7 +235,7 @@ impl Attempt<'_> {
         if self.action == Action::Revoke && error.is_gone() {
             return match read::group(self.client, self.group.as_str()) {
                 Ok(Some(_)) => ChangeOutcome::Done {
-                    answer_lost: lost_before,
+                    response_lost: lost_before,
                     request_id: error.request_id().map(str::to_owned),
                 },
                 Err(failed) if lost_before => ChangeOutcome::Unknown(failed),
@@ -253,7 +253,7 @@ impl Attempt<'_> {
         }
         match self.is_visible() {
             Ok(true) => ChangeOutcome::Done {
-                answer_lost: true,
+                response_lost: true,
                 request_id: None,
             },
             Ok(false) if error.status().is_some() => ChangeOutcome::NotDone {
@@ -299,7 +299,7 @@ fn look_for(
     }
 }
 
-/// Which of the changes made cannot be seen, after as long as reads may lag.
+/// Returns which changes are not visible after the time that reads may lag behind.
 ///
 /// # Errors
 /// See [`Error`].
@@ -378,7 +378,7 @@ pub fn resolve_pending(
     Ok(())
 }
 
-/// How long a change that was sent may still be invisible. The clock may have been set back since; but a change that is
+/// Returns how long a change that was sent may still be invisible. The clock may have been set back since; but a change that is
 /// in a log was sent before that log was read, so no run waits longer than [`READ_LAG`] in all.
 fn lag_left(sent: Timestamp, now: Timestamp, read_for: Duration) -> Duration {
     let age = Duration::try_from(now.duration_since(sent)).unwrap_or_default();

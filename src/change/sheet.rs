@@ -23,13 +23,13 @@ pub struct Reviewed {
     pub group_name: String,
 }
 
-/// What a sheet says about all of its rows.
+/// The counts of a sheet, and where its rows are from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The decisions.
     #[serde(flatten)]
     pub decisions: Tally,
-    /// How many rows were deleted from the sheet.
+    /// The number of rows that were deleted from the sheet.
     pub missing_rows: u64,
     /// The orgs of the rows.
     #[serde(skip)]
@@ -82,9 +82,9 @@ pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
 /// The conditions on a sheet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// Whether every row needs a final decision.
+    /// Set if every row needs a final decision.
     pub require_decisions: bool,
-    /// How many days ago the snapshot of the sheet may have been taken.
+    /// The largest age of the sheet's snapshot, in days.
     pub max_days: u32,
 }
 

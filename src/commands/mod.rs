@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::okta::Client;
 
-/// How often a wait is looked for.
+/// The poll interval for waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.

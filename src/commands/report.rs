@@ -88,7 +88,7 @@ struct Printed {
     path: String,
     bytes: usize,
     sha256: String,
-    /// Whether the page contains the memberships.
+    /// Set if the page contains the memberships.
     memberships: bool,
 }
 

@@ -142,7 +142,7 @@ fn report_refusal(console: &Console, summary: Summary, error: ExitError) -> anyh
     Ok(error.exit)
 }
 
-/// Why a snapshot may not replace the one before.
+/// The reason why a snapshot may not replace the previous one.
 enum Refusal {
     /// Something could not be read.
     Incomplete,
@@ -183,7 +183,7 @@ impl Refusal {
     }
 }
 
-/// What a run needs to read an org.
+/// Everything that a run needs to read an org.
 struct OrgReader<'a> {
     config: &'a Sync,
     console: &'a Console,
@@ -308,7 +308,7 @@ fn now_in_millis() -> Timestamp {
 /// The clocks may differ this much before anyone is told, in seconds.
 pub(super) const NOTABLE_SKEW: i64 = 60;
 
-/// How far this machine's clock is ahead of Okta's. Headers are in whole seconds: less than two is nothing.
+/// Returns how far this machine's clock is ahead of Okta's. Headers are in whole seconds: less than two is nothing.
 pub(super) fn clock_ahead(client: &Client) -> Option<i64> {
     let ahead = -client.clock_skew()?;
     Some(if ahead.abs() < 2.0 {
@@ -391,7 +391,7 @@ fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -
     }
 }
 
-/// What a snapshot says of its scope.
+/// The scope that a snapshot records.
 fn scope_metadata(config: &Sync) -> RunMetadata {
     let domains: Vec<String> = config
         .scope

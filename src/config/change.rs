@@ -17,25 +17,25 @@ use crate::sheet::review::{self, Opened};
 /// A checked `grant` or `revoke`.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Which of the two.
+    /// `grant` or `revoke`.
     pub action: Action,
     /// The org.
     pub connection: Connection,
     /// The scope.
     pub scope: Scope,
-    /// Whether changes are allowed.
+    /// Set if changes are allowed.
     pub provisioning: bool,
     /// The requested changes.
     pub request: Request,
-    /// What the sheet of a review says, if the changes are from one.
+    /// The counts of the review sheet, if the changes are from one.
     pub sheet: Option<Summary>,
-    /// What such a sheet must be like.
+    /// The conditions on such a sheet.
     pub conditions: Conditions,
     /// The file that the rows are from.
     pub from: Option<String>,
-    /// Whether only to show the planned changes.
+    /// Set to show the planned changes only.
     pub dry_run: bool,
-    /// Whether to skip the confirmation prompt.
+    /// Set to skip the confirmation prompt.
     pub yes: bool,
     /// The audit log.
     pub audit_log: Option<PathBuf>,
@@ -220,7 +220,7 @@ fn list(action: Action, from: &Setting) -> Result<(Vec<Row>, Option<Summary>), E
     }
 }
 
-/// Whether changes are allowed.
+/// Returns whether changes are allowed.
 ///
 /// # Errors
 /// Returns an error for anything other than a boolean.

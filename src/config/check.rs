@@ -13,7 +13,7 @@ pub struct Check {
     pub connection: Connection,
     /// The scope.
     pub scope: Scope,
-    /// Whether changes are allowed.
+    /// Set if changes are allowed.
     pub provisioning: bool,
 }
 

@@ -78,7 +78,7 @@ const OKTA_HOSTS: [&str; 7] = [
     "trex-govcloud.com",
 ];
 
-/// Why a text is not one host but something that stands for one, where it is.
+/// Returns why a text is not one host but something that stands for one, where it is.
 fn placeholder(typed: &str) -> Option<&'static str> {
     let has = |characters: &[char]| typed.contains(characters);
     if has(&['$', '{', '}', '%']) {
@@ -146,7 +146,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Whether a URL names this machine, by an address or by the one name that always does.
+/// Returns whether a URL names this machine, by an address or by the one name that always does.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

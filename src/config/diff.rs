@@ -27,13 +27,13 @@ pub struct Diff {
     pub users: Vec<String>,
     /// The groups to report, as typed; all if there are none.
     pub groups: Vec<String>,
-    /// Whether the snapshots may be of different orgs.
+    /// Set if the snapshots may be of different orgs.
     pub allow_different_org: bool,
     /// The format, unless `--output` decides.
     pub format: Option<Format>,
     /// What is written.
     pub view: View,
-    /// Whether differences are no failure.
+    /// Set if differences are no failure.
     pub exit_zero: bool,
 }
 

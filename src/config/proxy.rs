@@ -14,7 +14,7 @@ use crate::okta::settings::Proxy;
 const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// Whether this is a variable that [`proxy`] reads.
+/// Returns whether this is a variable that [`proxy`] reads.
 pub(super) fn is_variable(name: &str) -> bool {
     VARIABLES.contains(&name) || EXCEPTIONS.contains(&name)
 }
@@ -77,7 +77,7 @@ fn read(typed: &str) -> Result<Proxy, &'static str> {
     Ok(Proxy { url, shown })
 }
 
-/// Whether a list of exceptions names this origin. Entries are separated by commas, semicolons or spaces: `*`, a host and
+/// Returns whether a list of exceptions names this origin. Entries are separated by commas, semicolons or spaces: `*`, a host and
 /// its subdomains with or without `.` or `*.` before it, an address or a network, each with or without a port.
 fn is_excepted(list: &str, origin: &Url) -> bool {
     let Some(host) = origin.host() else {

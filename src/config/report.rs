@@ -16,7 +16,7 @@ pub struct Report {
     pub out: PathBuf,
     /// The title, if it is not the usual one.
     pub title: Option<String>,
-    /// Whether memberships stay in a page of any size.
+    /// Set if memberships stay in a page of any size.
     pub full: bool,
     /// What decides about findings.
     pub options: Options,

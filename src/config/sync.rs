@@ -35,9 +35,9 @@ pub struct Sync {
     pub memberships_by: MembershipsBy,
     /// Whether only to report the cost.
     pub plan: bool,
-    /// Whether an incomplete snapshot may replace the file.
+    /// Set if an incomplete snapshot may replace the file.
     pub allow_partial: bool,
-    /// Whether a snapshot without users or groups is accepted.
+    /// Set if a snapshot without users or groups is accepted.
     pub allow_empty: bool,
     /// The largest accepted drop of users, groups or memberships, in percent.
     pub max_drop: Option<u8>,

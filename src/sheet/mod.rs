@@ -125,7 +125,7 @@ impl Record {
 pub struct Cell {
     /// The text.
     pub text: String,
-    /// Whether the text contains a line break; in CSV, each is one `\n`.
+    /// Set if the text contains a line break; in CSV, each is one `\n`.
     pub is_broken: bool,
 }
 

@@ -566,7 +566,7 @@ fn a_lost_answer_is_looked_for_as_long_as_reads_may_lag_and_not_sent_again() {
     let folder = Folder::new();
     grant_logged(&folder, &okta).ok();
     assert_eq!(changes_sent(&okta), 1);
-    assert_eq!(records(&folder, "log")[1]["outcome"], "done, answer lost");
+    assert_eq!(records(&folder, "log")[1]["outcome"], "done, response lost");
 }
 
 #[test]
@@ -581,7 +581,7 @@ fn a_refusal_after_a_lost_answer_is_not_taken_for_the_truth() {
     let folder = Folder::new();
     let ran = grant_logged(&folder, &okta).ok();
     assert_eq!(result(&ran), "changed");
-    assert_eq!(records(&folder, "log")[1]["outcome"], "done, answer lost");
+    assert_eq!(records(&folder, "log")[1]["outcome"], "done, response lost");
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(super) struct ReportRow {
     request_id: Option<String>,
     #[serde(skip)]
     exit: Exit,
-    /// Whether the audit log already contains its change.
+    /// Set if the audit log already contains its change.
     #[serde(skip)]
     pub(super) is_recorded: bool,
 }
@@ -187,7 +187,7 @@ impl ReportRow {
     }
 }
 
-/// Whether an exit code counts even if other rows succeeded.
+/// Returns whether an exit code counts even if other rows succeeded.
 fn takes_precedence(exit: Exit) -> bool {
     (4..=8).contains(&exit.code())
 }

@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::okta::Error;
 use crate::text::one_line;
 
-/// What sending takes, and how far it is.
+/// The state of sending.
 pub(super) struct Sender<'a> {
     pub(super) resolver: &'a Resolver,
     pub(super) origin: &'a str,
@@ -96,12 +96,12 @@ impl<'a> Sender<'a> {
         let row = &mut self.report.rows[place];
         match outcome {
             ChangeOutcome::Done {
-                answer_lost,
+                response_lost,
                 request_id,
             } => {
                 self.made.push((place, pair));
                 let message =
-                    answer_lost.then_some("Okta's answer was lost; the change could be seen");
+                    response_lost.then_some("Okta's response was lost; the change could be seen");
                 row.set(RowResult::Changed, message, request_id);
             }
             ChangeOutcome::NotDone { error, looked } => {
@@ -164,7 +164,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Whether an error would stop the next change too.
+/// Returns whether an error would stop the next change too.
 fn stops_the_rest(error: &Error) -> bool {
     match error {
         // What a proxy does to one change, it does to all.

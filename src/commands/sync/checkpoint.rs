@@ -16,7 +16,7 @@ use crate::text::{count, span};
 
 /// The checkpoint of this run.
 pub(super) struct RunCheckpoint {
-    /// Whether an earlier part of the run left it.
+    /// Set if an earlier part of the run left it.
     pub(super) resumed: bool,
     pub(super) checkpoint: Checkpoint,
 }
@@ -104,7 +104,7 @@ fn resumable(
     Ok((!is_published(&checkpoint, &sync_id, target)?).then_some(checkpoint))
 }
 
-/// Whether the run of this checkpoint put its snapshot in place, and was ended before it could remove the checkpoint: then
+/// Returns whether the run of this checkpoint put its snapshot in place, and was ended before it could remove the checkpoint: then
 /// there is nothing to resume, and its pages are old.
 fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyhow::Result<bool> {
     if !checkpoint.open_listings()?.is_empty() {

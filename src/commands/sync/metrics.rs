@@ -150,7 +150,7 @@ struct Gauge {
     name: &'static str,
     help: &'static str,
     value: Option<f64>,
-    /// Whether the value of the old file stays if there is no new one.
+    /// Set if the value of the old file stays if there is no new one.
     is_kept: bool,
 }
 

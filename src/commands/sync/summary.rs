@@ -10,7 +10,7 @@ use crate::snapshot::{DomainUsers, RunMetadata, Warning};
 use crate::sync::pipeline::Published;
 use crate::text::{clean, count, number, span};
 
-/// What a sync did, for a program and for a person.
+/// The result of a sync, for a program and for a person.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     #[serde(flatten)]
@@ -130,7 +130,7 @@ impl Summary {
         lines.join("\n") + "\n"
     }
 
-    /// What the snapshot contains.
+    /// Returns the lines about the contents of the snapshot.
     fn contents(&self) -> Vec<String> {
         let of = |kept: &ScopeCount| match kept.seen {
             Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
@@ -154,7 +154,7 @@ impl Summary {
         lines
     }
 
-    /// What the run cost.
+    /// Returns the lines about the cost of the run.
     fn course(&self) -> Vec<String> {
         let mut lines = vec![format!(
             "  requests     {}{}, memberships read by {}",
@@ -218,7 +218,7 @@ fn retried(retries: u64) -> String {
     }
 }
 
-/// What is written beside the snapshot, so that a pipeline can tell later which file it was.
+/// The manifest: with it, a pipeline can identify the snapshot later.
 #[derive(Debug, Serialize)]
 pub(super) struct Manifest<'a> {
     file: &'a str,

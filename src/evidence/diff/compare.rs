@@ -117,7 +117,7 @@ fn attributes(
         .collect()
 }
 
-/// Whether an attribute has a column of its own, so that one change is not reported twice.
+/// Returns whether an attribute has a column of its own, so that one change is not reported twice.
 fn has_column(table: Table, attribute: &str) -> bool {
     match table {
         Table::Users => matches!(

@@ -31,7 +31,7 @@ pub struct Side {
     pub started_at: String,
     /// When it ended, RFC 3339.
     pub ended_at: String,
-    /// Whether the run could read everything in scope; null if another program wrote the file.
+    /// Set if the run could read everything in scope; null if another program wrote the file.
     pub complete: Option<bool>,
 }
 

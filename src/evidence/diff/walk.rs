@@ -338,7 +338,7 @@ struct Collected<'a> {
     options: &'a Options,
     counts: Counts,
     spool: SpoolWriter,
-    /// Whether the side without the current membership could not read it.
+    /// Set if the side without the current membership could not read it.
     is_limited: bool,
     /// Names of rows that are on one side only, with their ids; none where several have the name.
     only_old: BTreeMap<String, Option<String>>,

@@ -26,7 +26,7 @@ const IMPLIED: &str = "implied";
 pub struct Org {
     /// When the run ended.
     pub taken_at: Timestamp,
-    /// Whether everything in scope could be read; unknown if another program wrote the file.
+    /// Set if everything in scope could be read; unknown if another program wrote the file.
     pub complete: Option<bool>,
     /// How many users Okta counts in Everyone, and how many users were listed that are not deprovisioned.
     pub everyone: Option<(u64, u64)>,

@@ -72,7 +72,7 @@ struct Groups<'a> {
     created: Vec<Option<i64>>,
     last_membership_updated: Vec<Option<i64>>,
     members_reported: Vec<Option<u64>>,
-    /// Whether the members could not be read.
+    /// Set if the members could not be read.
     unreadable: Vec<u8>,
 }
 

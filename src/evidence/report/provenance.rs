@@ -16,7 +16,7 @@ const OTHER_PROGRAM: &str = "not recorded: another program wrote the snapshot";
 pub(super) struct Line {
     pub(super) name: &'static str,
     pub(super) value: String,
-    /// Whether the value is a hash or an id.
+    /// Set if the value is a hash or an id.
     pub(super) is_code: bool,
 }
 

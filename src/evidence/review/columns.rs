@@ -30,7 +30,7 @@ pub struct Column {
     pub name: String,
     /// What its values are.
     pub kind: Kind,
-    /// Whether a workbook hides it: reviewers do not need it.
+    /// Set if a workbook hides it: reviewers do not need it.
     pub hidden: bool,
     /// Its width in a workbook, in characters.
     pub width: u16,

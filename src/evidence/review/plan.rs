@@ -34,11 +34,11 @@ const FEWEST_PEERS: u64 = 5;
 pub struct Options {
     /// What decides about findings.
     pub findings: findings::Options,
-    /// Whether memberships of Everyone are reviewed.
+    /// Set if memberships of Everyone are reviewed.
     pub include_everyone: bool,
-    /// Whether memberships without flags are left out.
+    /// Set if memberships without flags are left out.
     pub only_flagged: bool,
-    /// Whether memberships that the older snapshot has are left out.
+    /// Set if memberships that the older snapshot has are left out.
     pub only_new: bool,
     /// More attributes of the users' profiles.
     pub attributes: Vec<String>,
@@ -70,7 +70,7 @@ pub struct Item {
     pub group: GroupIndex,
     /// The user.
     pub user: UserIndex,
-    /// Whether the group is privileged.
+    /// Set if the group is privileged.
     pub privileged: bool,
     /// A bit for each of the flags.
     flags: u16,

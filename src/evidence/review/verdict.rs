@@ -74,7 +74,7 @@ impl Verdict {
 pub struct Decided {
     /// The decision.
     pub decision: Decision,
-    /// Whether the user decided.
+    /// Set if the user decided.
     pub is_self_review: bool,
 }
 

@@ -156,9 +156,9 @@ fn group_values(group: &GroupRow, fields: &[Field]) -> Vec<Value> {
 
 /// One side of memberships, by id.
 struct Side {
-    /// Whether it meets the conditions, except the text.
+    /// Set if it meets the conditions, except the text.
     selected: bool,
-    /// Whether it contains the text.
+    /// Set if it contains the text.
     like: bool,
     values: Box<[Value]>,
 }

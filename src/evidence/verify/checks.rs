@@ -59,7 +59,7 @@ pub(super) fn rows(what: &str, recounts: Result<&Vec<Recount>, &Error>) -> Check
     }
 }
 
-/// Whether every grant joins.
+/// Returns whether every grant joins.
 pub(super) fn grants(found: Result<Grants, Error>) -> Checked {
     match found {
         Err(error) => failure(error),
@@ -111,7 +111,7 @@ impl Sizes {
     }
 }
 
-/// Whether each group has the recorded number of members, and an entitlement if they could be read.
+/// Returns whether each group has the recorded number of members, and an entitlement if they could be read.
 pub(super) fn sizes(
     is_ours: bool,
     sizes: Result<&Sizes, &Error>,
@@ -179,7 +179,7 @@ impl Recounted {
     }
 }
 
-/// Whether the recorded users of each domain are those that the rows give.
+/// Returns whether the recorded users of each domain are those that the rows give.
 pub(super) fn domains(
     recorded: &Result<Vec<DomainUsers>, Error>,
     recounted: Result<&Recounted, &Error>,
@@ -218,7 +218,7 @@ pub(super) fn domains(
     }
 }
 
-/// Whether the rows give the recorded hash.
+/// Returns whether the rows give the recorded hash.
 pub(super) fn content(recorded: Option<&str>, computed: Result<&str, &Error>) -> Checked {
     match (recorded, computed) {
         (_, Err(error)) => failure(error),

@@ -25,7 +25,7 @@ use End::{Code, Done};
 const ONCE: End = Done("done", 1);
 const TWICE: End = Done("done", 2);
 /// Made, and seen to be.
-const LOST: End = Done("done, answer lost", 1);
+const LOST: End = Done("done, response lost", 1);
 
 struct Case {
     name: &'static str,
