@@ -1,4 +1,4 @@
-//! The command lines of `completions` and `man`, for packages and for whoever installs the binary alone.
+//! The command lines of `completions` and `man`, for packages, and for people who install the binary alone.
 
 use clap::Args;
 

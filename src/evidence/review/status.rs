@@ -29,7 +29,7 @@ pub struct Status {
     pub all: Tally,
     /// The rows of each reviewer; the rows without one have an empty name.
     pub reviewers: BTreeMap<String, Tally>,
-    /// Rows that were decided by the user whom they are about.
+    /// Rows that the user of the membership decided.
     pub self_reviews: Vec<SelfReview>,
     /// Reviewers who approved everything, of many rows.
     pub approved_everything: Vec<String>,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::org::{Group, Org};
 
-/// The objects that a sync with some scope must find. Users whom the search index does not show yet count.
+/// The objects that a sync with some scope must find. Users count even if the search index does not show them yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
     /// The ids of the users in scope, sorted.
