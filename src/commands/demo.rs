@@ -48,7 +48,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
     }
     let file = Path::new(typed.file.as_deref().unwrap_or("demo.c1z"));
     let format = format_of(file)?;
-    refuse_a_strangers(file)?;
+    refuse_file_of_others(file)?;
     let server = start(options)?;
     let config = Sync {
         connection: Connection {
@@ -102,7 +102,7 @@ fn start(options: Options) -> anyhow::Result<Server> {
         .with_context(|| format!("cannot listen on port {port} of this machine"))
 }
 
-fn refuse_a_strangers(file: &Path) -> anyhow::Result<()> {
+fn refuse_file_of_others(file: &Path) -> anyhow::Result<()> {
     if !file
         .try_exists()
         .with_context(|| format!("cannot look at {}", file.display()))?

@@ -74,11 +74,10 @@ impl Change {
             Action::Revoke => conditions(typed, revoke, environment)?,
         };
         let (request, sheet) = request(action, typed, revoke)?;
-        if sheet.is_none() && revoke.require_decisions {
-            return Err(Error::about(
-                "--require-decisions",
-                "the file is not the sheet of a review",
-            ));
+        if sheet.is_none()
+            && let Some(flag) = revoke.sheet_option()
+        {
+            return Err(Error::about(flag, "the file is not the sheet of a review"));
         }
         Ok(Self {
             action,
@@ -109,17 +108,22 @@ pub struct RevokeOnly<'a> {
     pub max_sheet_age: Option<&'a String>,
 }
 
+impl RevokeOnly<'_> {
+    /// Returns an option that was given and is about the sheet of a review.
+    fn sheet_option(&self) -> Option<&'static str> {
+        if self.require_decisions {
+            return Some("--require-decisions");
+        }
+        self.max_sheet_age.map(|_| "--max-sheet-age")
+    }
+}
+
 fn conditions(
     typed: &cli::Change,
     revoke: RevokeOnly<'_>,
     environment: &Environment,
 ) -> Result<Conditions, Error> {
-    if typed.from.is_none() && (revoke.require_decisions || revoke.max_sheet_age.is_some()) {
-        let flag = if revoke.require_decisions {
-            "--require-decisions"
-        } else {
-            "--max-sheet-age"
-        };
+    if let Some(flag) = revoke.sheet_option().filter(|_| typed.from.is_none()) {
         return Err(Error::about(flag, "requires --from"));
     }
     let max_age = environment.setting("--max-sheet-age", revoke.max_sheet_age)?;

@@ -783,6 +783,17 @@ fn a_sheet_without_its_technical_columns_is_not_a_list_of_changes() {
     sheet.write(&folder.path("bare.csv"));
     let revoke = with_org(&folder, &okta, &["revoke", "--from", "bare.csv", "--yes"]);
     revoke.end().code(2).says("lacks the column review_id");
+    // Options about sheets have no effect on a plain list, so they are refused with one.
+    std::fs::write(folder.path("list.csv"), "user,group\na,b\n").unwrap();
+    for option in [&["--require-decisions"][..], &["--max-sheet-age", "1"]] {
+        let arguments = [&["revoke", "--from", "list.csv", "--yes"], option].concat();
+        let refused = with_org(&folder, &okta, &arguments).end().code(2);
+        assert!(
+            refused.error().contains("is not the sheet of a review"),
+            "{}",
+            refused.stderr
+        );
+    }
 }
 
 /// The blocks of a page, each with the language that it is marked with.

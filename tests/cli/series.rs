@@ -20,7 +20,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
-    let strangers = [
+    let foreign = [
         // Of the pattern, but no snapshot.
         "okta-2020-01-01.c1z",
         "okta-2020-1-1.c1z",
@@ -28,7 +28,7 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
         "okta-2020-01-02.db",
         "m-2020-01-01.json",
     ];
-    for name in strangers {
+    for name in foreign {
         std::fs::write(folder.path(name), "not ours").unwrap();
     }
     let keep = ["-f", "okta-%Y-%m-%d.c1z", "--keep", "2"];
@@ -42,7 +42,7 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
         .unwrap();
     }
     // The names are in UTC, where half past eleven in the evening is the next day.
-    let mut expected = set(&strangers);
+    let mut expected = set(&foreign);
     expected.extend(set(&[
         "okta-2026-02-01.c1z",
         "okta-2026-02-02.c1z",
@@ -74,7 +74,7 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
     let left: BTreeSet<String> = folder
         .names()
         .into_iter()
-        .filter(|name| name.starts_with("okta-202") && !strangers.contains(&&**name))
+        .filter(|name| name.starts_with("okta-202") && !foreign.contains(&&**name))
         .collect();
     assert_eq!(
         left,

@@ -252,11 +252,11 @@ fn errors_are_oktas_and_what_no_client_of_ours_sends_is_noticed() {
         assert_eq!(code(&answer), (status, expected.to_owned()), "{target}");
         assert_eq!(answer.unexpected.is_some(), noticed, "{target}");
     }
-    let stranger = Incoming {
+    let without_token = Incoming {
         authorized: false,
         ..ask("GET", "/api/v1/users")
     };
-    let refused = respond(&org, &options, BASE, &stranger);
+    let refused = respond(&org, &options, BASE, &without_token);
     assert_eq!(code(&refused), (401, "E0000011".to_owned()));
     assert!(refused.unexpected.is_some());
 }
