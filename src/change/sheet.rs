@@ -103,7 +103,7 @@ pub fn permit(
         return Err(ExitError::refused(if other.is_empty() {
             "the sheet does not say which org it is from; make one from a snapshot of okta-ciam sync".to_owned()
         } else {
-            format!("the sheet is of {other}, not of {origin}")
+            format!("the sheet is from {other}, not from {origin}")
         }));
     }
     if conditions.require_decisions && summary.decisions.open() > 0 {
@@ -200,7 +200,7 @@ mod tests {
             (ORIGIN, 2, Some(0), strict, Some("2 rows have no final")),
             (ORIGIN, 0, Some(31), lenient, Some("taken 31 days ago")),
             (ORIGIN, 0, None, lenient, Some("at an unknown time")),
-            (other, 0, Some(0), lenient, Some("is of https://other")),
+            (other, 0, Some(0), lenient, Some("is from https://other")),
             ("", 0, Some(0), lenient, Some("does not say which org")),
         ] {
             let permitted = permit(&summary(org, undecided), ORIGIN, [age], conditions);

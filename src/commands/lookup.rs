@@ -86,7 +86,7 @@ pub fn require_older(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Res
         && before.origin != after.origin
     {
         bail!(
-            "{shown} is of another org ({}, not {}); name an older snapshot of the same org",
+            "{shown} is from another org ({}, not {}); name an older snapshot of the same org",
             before.origin,
             after.origin
         );

@@ -332,7 +332,7 @@ impl Columns {
         }
         let Some(position) = texts.verify(row_check) else {
             return Err(format!(
-                "row_check does not fit the cells of the row of {:?} in {:?}, which were changed or moved apart, as when one column is sorted alone or the file is not in UTF-8; take these columns from the original sheet again",
+                "row_check does not fit the cells of the row of {:?} in {:?}, which were changed or moved apart, as when one column is sorted alone or the file is not in UTF-8; copy these columns back from the original sheet",
                 texts.user_login, texts.group_name
             ));
         };

@@ -391,7 +391,11 @@ fn changes_since_an_older_snapshot_are_counted_and_another_org_is_refused() {
     let (_other, elsewhere) = synced(org(20));
     let other = elsewhere.path("a.db");
     let ran = report(&folder, &["--since", other.to_str().unwrap()]).code(2);
-    assert!(ran.error().contains("is of another org"), "{}", ran.stderr);
+    assert!(
+        ran.error().contains("is from another org"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -345,7 +345,7 @@ fn an_altered_sheet_an_old_one_and_one_of_another_org_change_nothing() {
     close(&folder, &["fewer.csv"])
         .end()
         .code(2)
-        .says("1 row missing");
+        .says("the sheets lack 1 row");
     let mut unknown = Sheet(sheet.0.clone());
     unknown.set(second, "decision", "perhaps");
     unknown.write(&folder.path("unknown.csv"));
@@ -359,7 +359,7 @@ fn an_altered_sheet_an_old_one_and_one_of_another_org_change_nothing() {
     elsewhere
         .end()
         .code(4)
-        .says("the sheet is of http://127.0.0.1:");
+        .says("the sheet is from http://127.0.0.1:");
     let old = ["sync", "-f", "old.c1z", "--now", "2026-01-02T00:00:00Z"];
     with_org(&folder, &okta, &old).ok();
     folder
@@ -443,7 +443,7 @@ fn a_review_in_several_files_is_closed_with_all_of_them() {
     close(&folder, &names[1..])
         .end()
         .code(2)
-        .says("1 sheet of the review missing");
+        .says("1 sheet of the review not given");
     // One file is complete in itself.
     folder.run(&["review", "status", names[0]]).ok();
     let closed = close(&folder, &names).ok().json();

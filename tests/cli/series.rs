@@ -191,7 +191,7 @@ fn only_snapshots_of_the_same_org_and_their_manifests_are_removed() {
     // A file of the manifest's name that is not one.
     std::fs::write(folder.path("m-2026-01-31.json"), "{\"mine\": true}").unwrap();
     let ran = on_day(&folder, &okta, "2026-01-31", &keep).ok();
-    for reason in ["is of http://127.0.0.1", "not a snapshot of okta-ciam"] {
+    for reason in ["is from http://127.0.0.1", "not a snapshot of okta-ciam"] {
         assert!(ran.stderr.contains(reason), "{}", ran.stderr);
     }
     let names = folder.names();

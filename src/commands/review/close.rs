@@ -84,7 +84,7 @@ fn compare_runs(config: &ReviewClose, before: &FileInfo, after: &FileInfo) -> an
     let (old, new) = (config.before.display(), config.after.display());
     let (from, to) = (origin(before), origin(after));
     if from.org != to.org {
-        bail!("{old} is of {}, and {new} of {}", from.org, to.org);
+        bail!("{old} is from {}, and {new} from {}", from.org, to.org);
     }
     if after.started_at < before.ended_at || from.sync_id == to.sync_id {
         bail!("{new} was not taken after {old}; sync again, and close with that snapshot");
@@ -123,7 +123,7 @@ impl Sheets {
             read_sheet(path, &mut coverage, &mut |row| {
                 if (row.org.as_str(), row.sync_id.as_str()) != (&expected.org, &expected.sync_id) {
                     bail!(
-                        "line {}: it was made from another snapshot than {}",
+                        "line {}: it was made from a snapshot other than {}",
                         row.line,
                         config.before.display()
                     );
@@ -139,13 +139,13 @@ impl Sheets {
         let missing = coverage.missing();
         if missing.parts > 0 {
             bail!(
-                "{} of the review missing; pass every file of it with --sheet",
+                "{} of the review not given; pass every file of it with --sheet",
                 count(missing.parts, "sheet")
             );
         }
         if missing.rows > 0 {
             bail!(
-                "{} missing from the sheets; take the deleted rows from the original sheet again",
+                "the sheets lack {}; copy the deleted rows back from the original sheet",
                 count(missing.rows, "row")
             );
         }

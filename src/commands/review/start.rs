@@ -117,7 +117,7 @@ fn history(config: &ReviewStart, origin: &Origin, newer: &Reader) -> anyhow::Res
     for path in &config.previous {
         read_sheet(path, &mut Coverage::default(), &mut |row| {
             if row.org != origin.org {
-                bail!("it is of {}, not of {}", row.org, origin.org);
+                bail!("it is from {}, not from {}", row.org, origin.org);
             }
             let decision = Previous {
                 decision: row.decision,

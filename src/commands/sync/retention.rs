@@ -65,7 +65,7 @@ fn refuse_others(new: &Path, old: &Path) -> anyhow::Result<()> {
     };
     let (new, old) = (origin(new)?, origin(old)?);
     if new != old {
-        bail!("it is of {old}, not of {new}");
+        bail!("it is from {old}, not from {new}");
     }
     Ok(())
 }
