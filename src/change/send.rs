@@ -13,7 +13,7 @@ use super::audit::{Audit, AuditHistory, AuditResult, Sending, change_id};
 use super::decide::{Pair, Reading};
 use super::resolve::{Resolver, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
-use crate::okta::http::pace;
+use crate::okta::http::rate_limit;
 use crate::okta::{ChangeResponse, Client, Error, change, read};
 
 /// The end of a change.
@@ -196,10 +196,10 @@ fn try_until_known(
             Err(error) => return ChangeOutcome::Unknown(error),
         }
         lost += 1;
-        if lost >= pace::ATTEMPTS {
+        if lost >= rate_limit::ATTEMPTS {
             return ChangeOutcome::Unknown(attempt.unavailable(problem));
         }
-        if let Err(error) = client.sleep(pace::backoff(lost, fastrand::f64())) {
+        if let Err(error) = client.sleep(rate_limit::backoff(lost, fastrand::f64())) {
             return ChangeOutcome::Unknown(error);
         }
     }
@@ -271,7 +271,7 @@ impl Attempt<'_> {
                 path: format!("/api/v1/groups/{}/users/{}", self.group, self.user),
             },
             problem,
-            attempts: pace::ATTEMPTS,
+            attempts: rate_limit::ATTEMPTS,
             status: None,
             too_slow: false,
             request_id: None,

@@ -11,7 +11,7 @@ use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::okta::Client;
-use crate::okta::http::pace::Bucket;
+use crate::okta::http::rate_limit::Bucket;
 use crate::signal::ShutdownSignal;
 use crate::snapshot::Warning;
 use crate::sync::checkpoint::Checkpoint;

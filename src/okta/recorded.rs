@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use super::http::pace::Signals;
+use super::http::rate_limit::Signals;
 use super::http::{self, Response};
 use super::wire;
 use crate::model::{Group, User};

@@ -9,7 +9,7 @@ use crate::commands::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::console::{Console, FailureObject, Size};
 use crate::exit::{self, Exit};
 use crate::model::Group;
-use crate::okta::http::pace::Standing;
+use crate::okta::http::rate_limit::Standing;
 use crate::okta::{ApiError, Client, Error};
 use crate::snapshot::rfc3339;
 use crate::text::{clean, count, number, wrap};

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::client::MembershipOp;
 use super::error::{ApiError, Call, Error, is_oktas_code};
-use super::pace::{self, ResponseClass, Signals};
+use super::rate_limit::{self, ResponseClass, Signals};
 use super::response::{Response, bounded, read_body, request_id};
 use super::{page, proxy};
 use crate::mask::Mask;
@@ -253,7 +253,7 @@ impl Transport {
             request_id: request_id.clone(),
             status: Some(status),
             by_okta,
-            retry_after: pace::retry_after(headers),
+            retry_after: rate_limit::retry_after(headers),
             ..AttemptError::lost(refusal_text(status, code.as_deref(), summary.as_deref()))
         };
         if status == 429 {
@@ -267,10 +267,10 @@ impl Transport {
         } else {
             ResponseClass::Useful
         };
-        if pace::is_retryable(status, code.as_deref()) {
+        if rate_limit::is_retryable(status, code.as_deref()) {
             return AttemptError {
                 outcome,
-                smaller: pace::wants_smaller_page(status),
+                smaller: rate_limit::wants_smaller_page(status),
                 ..failure
             };
         }

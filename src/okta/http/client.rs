@@ -1,6 +1,6 @@
 //! Requests and changes with their retries.
 //!
-//! A [`Client`] is made once and passed by reference; code without one cannot reach the network. `turns.rs` decides when a
+//! A [`Client`] is made once and passed by reference; code without one cannot reach the network. `rate_limit/wait.rs` decides when a
 //! request may be sent and sleeps, `attempt.rs` sends it.
 
 use std::time::Duration;
@@ -9,10 +9,10 @@ use url::Url;
 
 use super::attempt::{AttemptError, Transport, Verb};
 use super::error::{Call, Error};
-use super::pace::{self, Bucket, ResponseClass, Signals, Standing};
 use super::page;
+use super::rate_limit::wait::{Cost, RateLimiter};
+use super::rate_limit::{self, Bucket, ResponseClass, Signals, Standing};
 use super::response::Response;
-use super::turns::{Cost, Turns};
 use crate::okta::settings::Connection;
 use crate::okta::wire::Malformed;
 use crate::signal::ShutdownSignal;
@@ -68,7 +68,7 @@ pub enum ChangeResponse {
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
-    turns: Turns,
+    limiter: RateLimiter,
 }
 
 /// The number of times that an unknown host is looked up: the pauses between take two seconds at most.
@@ -93,33 +93,33 @@ impl Client {
     pub fn new(connection: &Connection, stop: ShutdownSignal) -> Result<Self, Error> {
         Ok(Self {
             transport: Transport::new(connection)?,
-            turns: Turns::new(connection, stop),
+            limiter: RateLimiter::new(connection, stop),
         })
     }
 
     /// Returns what the run cost so far.
     pub fn cost(&self) -> Cost {
-        self.turns.cost()
+        self.limiter.cost()
     }
 
     /// Returns how far the server's clock is ahead of ours, in seconds, after the first response.
     pub fn clock_skew(&self) -> Option<f64> {
-        self.turns.clock_skew()
+        self.limiter.clock_skew()
     }
 
     /// Returns the limit of a bucket and the run's share of it, in requests per minute, after its first response.
     pub fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
-        self.turns.limit(bucket)
+        self.limiter.limit(bucket)
     }
 
     /// Returns the rate limits of every bucket that had a response.
     pub fn standings(&self) -> Vec<Standing> {
-        self.turns.standings()
+        self.limiter.standings()
     }
 
     /// Returns what threads are waiting for, in words.
     pub fn waiting(&self) -> Option<String> {
-        self.turns.waiting()
+        self.limiter.waiting()
     }
 
     /// Sleeps, unless a signal or the deadline comes first.
@@ -127,7 +127,7 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Interrupted`] or [`Error::Deadline`].
     pub fn sleep(&self, time: Duration) -> Result<(), Error> {
-        self.turns.sleep(time)
+        self.limiter.sleep(time)
     }
 
     /// Requests a page until `read` understands it, or until a retry is of no use.
@@ -161,7 +161,7 @@ impl Client {
                     return Err(*last);
                 }
                 tries.failed += 1;
-                let time = pace::backoff(tries.failed, fastrand::f64());
+                let time = rate_limit::backoff(tries.failed, fastrand::f64());
                 self.pause_for(call, &failure.problem, time)?;
                 continue;
             }
@@ -188,7 +188,7 @@ impl Client {
         loop {
             let call = call_of(change.name(), &url);
             // The outcome of a change without time for its response would be unknown.
-            if self.turns.ends_within(TIME_FOR_A_CHANGE) {
+            if self.limiter.ends_within(TIME_FOR_A_CHANGE) {
                 return Err(Error::Deadline {
                     call,
                     waiting: None,
@@ -236,10 +236,10 @@ impl Client {
         tries: &mut Tries,
         read: impl FnOnce(&Response) -> Result<T, Malformed>,
     ) -> Result<Result<T, AttemptError>, Error> {
-        let turn = self.turns.wait(call, Bucket::of(url.path()))?;
+        let turn = self.limiter.wait(call, Bucket::of(url.path()))?;
         let sent = turn.sent;
         let mut signals = Signals::default();
-        let timeout = self.turns.time_for_attempt(self.transport.timeout);
+        let timeout = self.limiter.time_for_attempt(self.transport.timeout);
         let result = self
             .transport
             .attempt(verb, url, call, timeout, &mut signals)
@@ -251,7 +251,7 @@ impl Client {
         let outcome = result
             .as_ref()
             .map_or_else(|failure| failure.outcome, |_| ResponseClass::Useful);
-        self.turns.ended(turn, outcome, signals, tries.sent > 0);
+        self.limiter.ended(turn, outcome, signals, tries.sent > 0);
         tries.sent += 1;
         let took = sent.elapsed().as_millis();
         match &result {
@@ -269,7 +269,7 @@ impl Client {
         let attempts = if failure.unresolved && self.clock_skew().is_none() {
             ATTEMPTS_TO_RESOLVE
         } else {
-            pace::ATTEMPTS
+            rate_limit::ATTEMPTS
         };
         if tries.failed >= attempts {
             return Err(Error::Unavailable {
@@ -281,18 +281,18 @@ impl Client {
                 request_id: failure.request_id,
             });
         }
-        let time = pace::backoff(tries.failed, fastrand::f64());
+        let time = rate_limit::backoff(tries.failed, fastrand::f64());
         let asked = failure.retry_after.unwrap_or_default();
         self.pause_for(call, &problem, time.max(asked))
     }
 
     fn pause_for(&self, call: Call, problem: &str, time: Duration) -> Result<(), Error> {
-        if self.turns.ends_within(time) {
+        if self.limiter.ends_within(time) {
             let waiting = Some(format!("the pause after {problem:?}"));
             return Err(Error::Deadline { call, waiting });
         }
         tracing::info!("{call}: {problem}; retrying in {}", text::span(time));
-        self.turns.sleep(time)
+        self.limiter.sleep(time)
     }
 }
 

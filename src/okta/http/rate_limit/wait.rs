@@ -1,12 +1,12 @@
-//! Gives threads their turn to send: the clock, the lock and the waiting around the decisions of [`pace`](super::pace).
+//! Waits for rate limits: the clock, the lock and the sleeping around the decisions of [`rate_limit`](super).
 //!
-//! Only this file sleeps. All threads of a run share one [`Turns`], and nothing else.
+//! Only this file sleeps. All threads of a run share one [`RateLimiter`], and nothing else.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::{Call, Error};
-use super::pace::{Bucket, Pacing, Permit, ResponseClass, Signals, Standing, Ticket, WaitReason};
+use super::{Bucket, Pacing, Permit, ResponseClass, Signals, Standing, Ticket, WaitReason};
+use crate::okta::http::error::{Call, Error};
 use crate::okta::settings::Connection;
 use crate::signal::ShutdownSignal;
 
@@ -42,9 +42,9 @@ impl std::ops::Add for Cost {
     }
 }
 
-/// The turns of the threads of one run.
+/// Gives the threads of one run their turn to send.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(in crate::okta::http) struct RateLimiter {
     stop: ShutdownSignal,
     deadline: Option<Instant>,
     start: Instant,
@@ -54,10 +54,10 @@ pub(super) struct Turns {
 }
 
 /// Permission to send one request.
-pub(super) struct Turn {
+pub(in crate::okta::http) struct Turn {
     ticket: Ticket,
     /// The time at which it was given.
-    pub(super) sent: Instant,
+    pub(in crate::okta::http) sent: Instant,
 }
 
 #[derive(Debug)]
@@ -76,8 +76,8 @@ struct Waiting {
     why: WaitReason,
 }
 
-impl Turns {
-    pub(super) fn new(connection: &Connection, stop: ShutdownSignal) -> Self {
+impl RateLimiter {
+    pub(in crate::okta::http) fn new(connection: &Connection, stop: ShutdownSignal) -> Self {
         let started = jiff::Timestamp::now();
         let start = Instant::now();
         Self {
@@ -99,25 +99,25 @@ impl Turns {
     }
 
     /// Returns what the run cost so far.
-    pub(super) fn cost(&self) -> Cost {
+    pub(in crate::okta::http) fn cost(&self) -> Cost {
         self.state().cost
     }
 
     /// Returns how far the server's clock is ahead of ours, in seconds, after the first response.
-    pub(super) fn clock_skew(&self) -> Option<f64> {
+    pub(in crate::okta::http) fn clock_skew(&self) -> Option<f64> {
         let server = self.state().pacing.server_time(Duration::ZERO)?;
         Some(server - self.started.as_millisecond() as f64 / 1000.0)
     }
 
     /// Returns the limit of a bucket and the run's share of it, in requests per minute, after its first response.
-    pub(super) fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
+    pub(in crate::okta::http) fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
         let state = self.state();
         let limit = state.pacing.limit(bucket)?;
         Some((limit, state.pacing.share(limit)))
     }
 
     /// Returns the rate limits of every bucket that had a response.
-    pub(super) fn standings(&self) -> Vec<Standing> {
+    pub(in crate::okta::http) fn standings(&self) -> Vec<Standing> {
         let state = self.state();
         let all = Bucket::ALL.into_iter();
         all.filter_map(|bucket| state.pacing.standing(bucket))
@@ -125,7 +125,7 @@ impl Turns {
     }
 
     /// Returns what threads are waiting for, in words.
-    pub(super) fn waiting(&self) -> Option<String> {
+    pub(in crate::okta::http) fn waiting(&self) -> Option<String> {
         let state = self.state();
         let all = Bucket::ALL.into_iter().zip(&state.waiting);
         let (bucket, wait) = all
@@ -140,13 +140,13 @@ impl Turns {
     }
 
     /// Returns whether less than this is left before the deadline.
-    pub(super) fn ends_within(&self, time: Duration) -> bool {
+    pub(in crate::okta::http) fn ends_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         self.deadline.is_some_and(|deadline| until > deadline)
     }
 
     /// Returns the time that one attempt may take.
-    pub(super) fn time_for_attempt(&self, timeout: Duration) -> Duration {
+    pub(in crate::okta::http) fn time_for_attempt(&self, timeout: Duration) -> Duration {
         self.deadline.map_or(timeout, |deadline| {
             timeout.min(deadline.saturating_duration_since(Instant::now()))
         })
@@ -156,7 +156,7 @@ impl Turns {
     ///
     /// # Errors
     /// Returns an error for a signal, at the deadline, or if a limit never lets a request through.
-    pub(super) fn wait(&self, call: &Call, bucket: Bucket) -> Result<Turn, Error> {
+    pub(in crate::okta::http) fn wait(&self, call: &Call, bucket: Bucket) -> Result<Turn, Error> {
         let mut state = self.state();
         let mut held = false;
         let result = loop {
@@ -213,7 +213,13 @@ impl Turns {
     }
 
     /// Records how a request ended, and lets others have their turn.
-    pub(super) fn ended(&self, turn: Turn, outcome: ResponseClass, signals: Signals, retry: bool) {
+    pub(in crate::okta::http) fn ended(
+        &self,
+        turn: Turn,
+        outcome: ResponseClass,
+        signals: Signals,
+        retry: bool,
+    ) {
         let mut state = self.state();
         let now = Instant::now();
         state.pacing.ended(
@@ -234,7 +240,7 @@ impl Turns {
     ///
     /// # Errors
     /// Returns [`Error::Interrupted`] or [`Error::Deadline`].
-    pub(super) fn sleep(&self, time: Duration) -> Result<(), Error> {
+    pub(in crate::okta::http) fn sleep(&self, time: Duration) -> Result<(), Error> {
         let until = Instant::now() + time;
         if self.deadline.is_some_and(|deadline| until > deadline) {
             let call = Call {

@@ -1,4 +1,4 @@
-//! Decides when a request may be sent; pure: time and chance are passed in.
+//! Decides when a request may be sent. Only `wait.rs` waits; everything else is pure: time and chance are passed in.
 //!
 //! Okta counts the requests of each bucket in windows of about a minute. Each response contains how many are left and
 //! when the window ends, by Okta's clock (docs/okta-api.md, Rate limits). So each bucket has a state of its own:
@@ -14,6 +14,7 @@ mod bucket;
 mod clock;
 mod headers;
 mod retry;
+pub(in crate::okta::http) mod wait;
 
 use std::time::Duration;
 
