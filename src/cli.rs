@@ -16,6 +16,8 @@ mod verify;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::exit;
+
 pub use self::diff::Diff;
 pub use self::export::Export;
 pub use self::findings::{FindingRules, Findings};
@@ -31,7 +33,7 @@ pub use self::verify::Verify;
     name = "okta-ciam",
     version,
     about = "Complete snapshots of who is in which Okta group, and safe changes to memberships",
-    after_help = EXIT_CODES,
+    after_help = footer(),
     max_term_width = 100,
     disable_help_subcommand = true,
     subcommand_required = true
@@ -45,25 +47,11 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  success, including when nothing had to change
-  1  diff found differences, findings found something that --fail-on matches, or a
-     review is not complete
-  2  usage or configuration error, or any failure not listed below
-  3  partial: the snapshot is incomplete, so --file is unchanged, or only some changes
-     succeeded
-  4  change refused: out of scope, not editable, ambiguous, not confirmed, or no
-     --provisioning
-  5  Okta rejected the token, denied access, or returned no users at all
-  6  Okta unavailable: out of retries, or --deadline passed
-  7  change sent, but not visible when read back
-  8  stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file not
-     comparable
-  9  the snapshot, manifest or audit log is locked by another run
-  130, 143  interrupted by SIGINT or SIGTERM
-
-Run okta-ciam COMMAND --help for the options, variables and examples of a command.";
+/// Returns the end of `okta-ciam --help`.
+fn footer() -> String {
+    exit::help()
+        + "\nRun okta-ciam COMMAND --help for the options, variables and examples of a command."
+}
 
 /// Result format and logging.
 #[derive(Args, Clone, Debug, Default)]

@@ -1,98 +1,231 @@
-//! The one map from errors to exit codes. README and `--help` list them; scripts rely on them.
+//! The exit codes, in one table: the variant, the number, the word in JSON, the help text and the precedence of each.
+//! [`crate::failure`] maps errors to them; a test compares README's table.
 
-pub use crate::outcome::of_okta;
-pub use crate::outcome::{Exit, ExitError};
+use std::fmt::{self, Write as _};
+
+use crate::okta;
 use crate::signal::Interrupted;
-use crate::sync::checkpoint::resume::{UnusableCheckpoint, Unwritable};
-use crate::{atomic_file, config, okta, snapshot};
+
+/// Makes [`Exit`] and the table from one list. `outranks_partial` is true for codes that decide how a list of changes
+/// ends even if other rows succeeded.
+macro_rules! exits {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident { code: $code:literal, word: $word:literal, outranks_partial: $outranks:literal, help: $help:literal }
+    )*) => {
+        /// The way in which the program ends.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Exit {
+            $($(#[$doc])* $name,)*
+            /// A signal arrived, with this number.
+            Interrupted(i32),
+        }
+
+        const TABLE: &[Row] = &[$(Row {
+            exit: Exit::$name,
+            code: $code,
+            word: $word,
+            outranks_partial: $outranks,
+            help: $help,
+        }),*];
+    };
+}
+
+struct Row {
+    exit: Exit,
+    code: u8,
+    word: &'static str,
+    outranks_partial: bool,
+    /// At most 80 characters per line.
+    help: &'static str,
+}
+
+exits! {
+    /// The command did what it was asked to do.
+    Done {
+        code: 0,
+        word: "done",
+        outranks_partial: false,
+        help: "success, including when nothing had to change"
+    }
+    /// Two snapshots differ, or a check of evidence found something.
+    Different {
+        code: 1,
+        word: "different",
+        outranks_partial: false,
+        help: "diff found differences, findings found something that --fail-on matches, or a\nreview is not complete"
+    }
+    /// Usage, configuration, or any failure without a code of its own.
+    Failed {
+        code: 2,
+        word: "failed",
+        outranks_partial: false,
+        help: "usage or configuration error, or any failure not listed below"
+    }
+    /// The snapshot is incomplete, or only some changes succeeded.
+    Partial {
+        code: 3,
+        word: "partial",
+        outranks_partial: false,
+        help: "partial: the snapshot is incomplete, so --file is unchanged, or only some changes\nsucceeded"
+    }
+    /// A change was refused before it was sent.
+    Refused {
+        code: 4,
+        word: "refused",
+        outranks_partial: true,
+        help: "change refused: out of scope, not editable, ambiguous, not confirmed, or no\n--provisioning"
+    }
+    /// Okta rejected the credentials, denied a permission or returned no users.
+    Credentials {
+        code: 5,
+        word: "credentials",
+        outranks_partial: true,
+        help: "Okta rejected the token, denied access, or returned no users at all"
+    }
+    /// Retries, waits or the deadline are used up.
+    Unavailable {
+        code: 6,
+        word: "unavailable",
+        outranks_partial: true,
+        help: "Okta unavailable: out of retries, or --deadline passed"
+    }
+    /// A change was sent, and later reads do not show it.
+    Unseen {
+        code: 7,
+        word: "unseen",
+        outranks_partial: true,
+        help: "change sent, but not visible when read back"
+    }
+    /// A guard stopped the run.
+    Guard {
+        code: 8,
+        word: "guard",
+        outranks_partial: true,
+        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file not\ncomparable"
+    }
+    /// Another run has locked the file.
+    Locked {
+        code: 9,
+        word: "locked",
+        outranks_partial: false,
+        help: "the snapshot, manifest or audit log is locked by another run"
+    }
+}
 
 impl Exit {
+    fn row(self) -> Option<&'static Row> {
+        TABLE.iter().find(|row| row.exit == self)
+    }
+
+    /// Returns every way to end but by a signal, in the order of the codes.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.exit)
+    }
+
     /// Returns the number that the shell sees.
     pub fn code(self) -> u8 {
         match self {
-            Self::Done => 0,
-            Self::Different => 1,
-            Self::Failed => 2,
-            Self::Partial => 3,
-            Self::Refused => 4,
-            Self::Credentials => 5,
-            Self::Unavailable => 6,
-            Self::Unseen => 7,
-            Self::Guard => 8,
-            Self::Locked => 9,
             // 128 + the signal is what shells report of a killed program.
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            _ => self.row().map_or(u8::MAX, |row| row.code),
         }
     }
 
     /// Returns the word in the JSON of a failure.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Different => "different",
-            Self::Failed => "failed",
-            Self::Partial => "partial",
-            Self::Refused => "refused",
-            Self::Credentials => "credentials",
-            Self::Unavailable => "unavailable",
-            Self::Unseen => "unseen",
-            Self::Guard => "guard",
-            Self::Locked => "locked",
-            Self::Interrupted(_) => "interrupted",
+        self.row().map_or("interrupted", |row| row.word)
+    }
+
+    /// Returns whether a list of changes ends this way even if other rows succeeded.
+    pub fn outranks_partial(self) -> bool {
+        self.row().is_some_and(|row| row.outranks_partial)
+    }
+}
+
+/// Returns the table for `--help`.
+pub fn help() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for row in TABLE {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {}  {}",
+            row.code,
+            row.help.replace('\n', "\n     ")
+        );
+    }
+    text + "  130, 143  interrupted by SIGINT or SIGTERM\n"
+}
+
+/// An error that already knows how the program ends.
+#[derive(Debug)]
+pub struct ExitError {
+    /// The exit status.
+    pub exit: Exit,
+    /// The reason, in one line.
+    pub message: String,
+}
+
+impl ExitError {
+    /// Returns the failure of a refused change.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Refused,
+            message: message.into(),
+        }
+    }
+
+    /// Returns the failure of a run that a guard stopped.
+    pub fn guard(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Guard,
+            message: message.into(),
         }
     }
 }
 
-/// Returns the exit status for an error: that of its innermost typed cause.
-pub fn of(error: &anyhow::Error) -> Exit {
-    for cause in error.chain() {
-        if let Some(ending) = cause.downcast_ref::<ExitError>() {
-            return ending.exit;
-        }
-        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
-            return of_okta(okta);
-        }
-        if let Some(Interrupted(signal)) = cause.downcast_ref() {
-            return Exit::Interrupted(*signal);
-        }
-        if cause.is::<atomic_file::Busy>() {
-            return Exit::Locked;
-        }
-        if cause.is::<config::Error>() || cause.is::<snapshot::Error>() {
-            return Exit::Failed;
-        }
+impl fmt::Display for ExitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
-    Exit::Failed
 }
 
-/// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate
-/// or a full disk. Not if Okta or a guard refused, or if a response makes no sense.
-pub fn is_resumable(error: &anyhow::Error) -> bool {
-    for cause in error.chain() {
-        if cause.is::<ExitError>() || cause.is::<config::Error>() {
-            return false;
-        }
-        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
-            return match okta {
-                okta::Error::Certificate { .. }
-                | okta::Error::Proxy { .. }
-                | okta::Error::Redirected { .. }
-                | okta::Error::Setup(_) => true,
-                // A token's right may come back, and Okta sends some of these refusals for reads that it permits.
-                _ => matches!(
-                    of_okta(okta),
-                    Exit::Unavailable | Exit::Interrupted(_) | Exit::Credentials
-                ),
-            };
-        }
+impl std::error::Error for ExitError {}
+
+/// Returns how the program ends after an error of Okta's.
+pub fn of_okta(error: &okta::Error) -> Exit {
+    match error {
+        okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => Exit::Credentials,
+        okta::Error::Unavailable { .. }
+        | okta::Error::Stuck { .. }
+        | okta::Error::Deadline { .. } => Exit::Unavailable,
+        okta::Error::Interrupted(Interrupted(signal)) => Exit::Interrupted(*signal),
+        okta::Error::Refused(_)
+        | okta::Error::Redirected { .. }
+        | okta::Error::Certificate { .. }
+        | okta::Error::Proxy { .. }
+        | okta::Error::Paging { .. }
+        | okta::Error::Setup(_) => Exit::Failed,
     }
-    !error.is::<UnusableCheckpoint>() && !error.is::<Unwritable>()
 }
 
-/// Returns the request id of the response that ended the run, if there is one: Okta's support asks for it.
-pub fn request_id(error: &anyhow::Error) -> Option<&str> {
-    error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<okta::Error>())
-        .and_then(okta::Error::request_id)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_are_unique_and_the_codes_have_no_gaps() {
+        let codes: Vec<u8> = Exit::all().map(Exit::code).collect();
+        let words: std::collections::BTreeSet<_> = Exit::all().map(Exit::word).collect();
+        assert!(codes.iter().copied().eq(0..codes.len() as u8), "{codes:?}");
+        assert_eq!(words.len(), codes.len());
+        assert_eq!(Exit::Interrupted(15).code(), 143);
+        assert_eq!(Exit::Interrupted(2).word(), "interrupted");
+    }
+
+    #[test]
+    fn the_help_text_fits_on_a_terminal_of_90_columns() {
+        assert!(help().lines().all(|line| line.len() <= 90), "{}", help());
+    }
 }

@@ -17,12 +17,13 @@ pub mod config;
 pub mod console;
 pub mod evidence;
 pub mod exit;
+pub mod failure;
 pub mod filter;
 pub mod mask;
 pub mod model;
 pub mod near;
 pub mod okta;
-pub mod outcome;
+
 pub mod sheet;
 pub mod signal;
 pub mod snapshot;

@@ -7,7 +7,8 @@ use okta_ciam::change::Action;
 use okta_ciam::cli::{Cli, Command};
 use okta_ciam::config::{self, Environment};
 use okta_ciam::console::{Console, FailureObject, OutputOptions};
-use okta_ciam::exit::{self, Exit};
+use okta_ciam::exit::Exit;
+use okta_ciam::failure;
 use okta_ciam::signal::ShutdownSignal;
 use okta_ciam::{cli, commands, mask, text};
 
@@ -97,13 +98,13 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
 }
 
 fn fail(error: &anyhow::Error, console: &Console) -> Exit {
-    let exit = exit::of(error);
+    let exit = failure::exit_of(error);
     console.failure(&FailureObject {
         error: exit.word(),
         exit_code: exit.code(),
         // A file's name in it may be a token that was put in the wrong place.
         message: &mask::without_tokens(&text::one_line(error)),
-        request_id: exit::request_id(error),
+        request_id: failure::request_id(error),
     });
     exit
 }

@@ -11,13 +11,13 @@ const LAYERS: [&[&str]; 11] = [
     &["mask", "model", "signal", "text", "trust", "whoami"],
     &["atomic_file", "filter", "near", "sheet"],
     &["okta", "snapshot"],
-    &["outcome"],
+    &["exit"],
     &["sync"],
     &["change", "evidence"],
     &["console"],
     &["cli"],
     &["config"],
-    &["exit"],
+    &["failure"],
     &["commands"],
 ];
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use okta_ciam::evidence::findings::catalogue::CATALOGUE;
+use okta_ciam::exit::Exit;
 use okta_ciam::snapshot::{Column, TABLES};
 
 /// Every test that the threat model names is there.
@@ -175,4 +176,21 @@ fn the_page_of_options_has_every_option_with_its_variable_and_default() {
         assert_eq!(listed, options);
     }
     assert!(options.matches("\n| ").count() > 130, "{options}");
+}
+
+/// README's table of exit codes has the codes of the program, in their order.
+#[test]
+fn the_readme_lists_every_exit_code() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(readme).unwrap();
+    let (_, section) = text.split_once("\n## Exit codes\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let listed: Vec<&str> = rows
+        .skip(1)
+        .filter_map(|row| row.split('|').nth(1).map(str::trim))
+        .collect();
+    let mut codes: Vec<String> = Exit::all().map(|exit| exit.code().to_string()).collect();
+    codes.push("130, 143".to_owned());
+    assert_eq!(listed, codes);
 }

@@ -126,9 +126,9 @@ fn why_skipped(group: &Group, rules: &HashMap<GroupId, Rules>) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
     use crate::filter::{Domain, NameFilter};
     use crate::model::Profile;
-    use crate::outcome::Exit;
 
     fn user(id: &str, login: &str) -> Arc<User> {
         let mut profile = Profile::new();

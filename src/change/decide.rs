@@ -16,8 +16,8 @@ pub(super) use refuse::refuse_user;
 pub use refuse::{caution, name_of_group, name_of_user};
 
 use super::rows::Row;
+use crate::exit::Exit;
 use crate::model::{Group, GroupId, User, UserId};
-use crate::outcome::Exit;
 
 /// The reason for not making a change.
 #[derive(Clone, Debug, PartialEq, Eq)]

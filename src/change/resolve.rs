@@ -11,19 +11,19 @@ use crossbeam_channel::{RecvTimeoutError, unbounded};
 
 use super::all_groups::GroupsOfUsers;
 use super::decide::{self, Found, Memberships, Pair, Reading, RowRefusal, Rules};
+use crate::exit;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::near::Near;
 use crate::okta::read::Start;
 use crate::okta::settings::PageSizes;
 use crate::okta::{Client, Error, read, wire};
-use crate::outcome;
 use crate::signal::ShutdownSignal;
 
 /// Turns a refusal about one object into that object's result; a wrong token ends the run.
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, RowRefusal>, Error> {
     match result {
         Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(RowRefusal {
-            exit: outcome::of_okta(&error),
+            exit: exit::of_okta(&error),
             reason: error.to_string(),
         })),
         other => other.map(Ok),

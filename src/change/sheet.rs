@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::decide::PlannedRow;
 use super::rows::Row;
-use crate::outcome::ExitError;
+use crate::exit::ExitError;
 use crate::sheet::decision::Tally;
 use crate::sheet::review::{Coverage, ReviewFile, ReviewRow};
 use crate::sheet::{Decision, Error};

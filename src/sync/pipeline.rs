@@ -12,7 +12,7 @@ use super::assemble::{self, Counts};
 use super::checkpoint::Checkpoint;
 use super::{Options, OrgReadReport, domain_unused};
 use crate::atomic_file::Temporary;
-use crate::outcome::ExitError;
+use crate::exit::ExitError;
 use crate::snapshot::target::Target;
 use crate::snapshot::{FileFormat, Run, RunMetadata, Warning, Writer, c1z};
 use crate::text::{hex, number};

@@ -8,9 +8,9 @@ use super::refuse::{refuse_group, refuse_user};
 use super::{Knowledge, PlannedRow, RowAction, RowRefusal};
 use crate::change::Action;
 use crate::change::rows::Row;
+use crate::exit::Exit;
 use crate::filter::Scope;
 use crate::model::{GroupId, UserId};
-use crate::outcome::Exit;
 
 /// Decides what each row refers to and whether it is permitted, apart from the memberships that exist.
 ///

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::found::Found;
 use super::{RowRefusal, Rules};
 use crate::change::Action;
+use crate::exit::Exit;
 use crate::filter::{Addresses, Scope};
 use crate::model::{Group, User};
-use crate::outcome::Exit;
 
 fn no_user(asked: &str) -> String {
     format!("no user has the id, login or email {asked:?}")

@@ -14,6 +14,7 @@ use crate::change::sheet::Summary;
 use crate::config::Change;
 use crate::console::{Console, FailureObject};
 use crate::exit::{self, Exit};
+use crate::failure;
 use crate::okta::Error;
 use crate::text::{clean, count, one_line};
 
@@ -187,11 +188,6 @@ impl ReportRow {
     }
 }
 
-/// Returns whether an exit code counts even if other rows succeeded.
-fn takes_precedence(exit: Exit) -> bool {
-    (4..=8).contains(&exit.code())
-}
-
 /// The outcome of all rows.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -298,11 +294,11 @@ impl Report {
     /// first row with an exit code from 4 to 8, partial if some rows succeeded, the first row's failure.
     fn exit(&self, stopped: Option<&anyhow::Error>) -> Exit {
         if let Some(error) = stopped {
-            return exit::of(error);
+            return failure::exit_of(error);
         }
         match self.decisive() {
             None => Exit::Done,
-            Some(row) if takes_precedence(row.exit) => row.exit,
+            Some(row) if row.exit.outranks_partial() => row.exit,
             Some(_) if self.rows.iter().any(|row| row.result.is_as_wanted()) => Exit::Partial,
             Some(row) => row.exit,
         }
@@ -313,7 +309,7 @@ impl Report {
         let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
         let first = |is: fn(Exit) -> bool| failed().find(|row| is(row.exit));
         first(|exit| exit == Exit::Unseen)
-            .or_else(|| first(takes_precedence))
+            .or_else(|| first(Exit::outranks_partial))
             .or_else(|| failed().next())
     }
 
@@ -330,7 +326,7 @@ impl Report {
             message = format!("{}; {message}", self.counts());
         }
         let request_id = match &stopped {
-            Some(error) => exit::request_id(error).map(str::to_owned),
+            Some(error) => failure::request_id(error).map(str::to_owned),
             None => self.decisive().and_then(|row| row.request_id.clone()),
         };
         if exit != Exit::Done && console.json() {

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::commands::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::console::{Console, FailureObject, Size};
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
+use crate::failure;
 use crate::model::Group;
 use crate::okta::http::rate_limit::Standing;
 use crate::okta::{ApiError, Client, Error};
@@ -209,7 +210,7 @@ impl Report {
         let request_id = error.request_id().map(str::to_owned);
         self.request_id = self.request_id.take().or(request_id);
         let message = error.to_string();
-        let exit = exit::of(&error.into());
+        let exit = failure::exit_of(&error.into());
         let todo = match exit {
             Exit::Credentials => {
                 "make a new token in Okta under Security, API, Tokens, as an active admin"

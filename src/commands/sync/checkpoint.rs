@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 
 use super::{now_in_millis, sync_id};
 use crate::config::Sync;
-use crate::exit;
+use crate::failure;
 use crate::snapshot::target::{CheckpointFile, LeftBehind, Target};
 use crate::snapshot::{self, Reader, Warning};
 use crate::sync::checkpoint::Checkpoint;
@@ -126,7 +126,7 @@ fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyh
 pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyhow::Error) {
     if !Checkpoint::holds_a_page(file.path()) {
         file.remove();
-    } else if exit::is_resumable(error) {
+    } else if failure::is_resumable(error) {
         tracing::info!(
             "checkpoint saved; run the same command to resume (possible for 24 hours after the start)"
         );

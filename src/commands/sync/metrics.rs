@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
 use crate::config::Metrics;
 use crate::console::RECORDS;
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
+use crate::failure;
 use crate::sync::pipeline::Published;
 
 /// What a run measured before it ended. A run that ends early measures nothing.
@@ -92,7 +93,7 @@ pub fn recorded(
     let begun = Instant::now();
     let mut measured = Measured::default();
     let ended = run(&mut measured);
-    let exit = ended.as_ref().map_or_else(exit::of, |exit| *exit);
+    let exit = ended.as_ref().map_or_else(failure::exit_of, |exit| *exit);
     let seconds = begun.elapsed().as_secs_f64();
     measured.end(exit, seconds);
     if let Some(metrics) = metrics {

@@ -12,11 +12,11 @@ use rusqlite::ErrorCode;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::exit::ExitError;
 use crate::okta;
 use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
 use crate::okta::settings::Connection;
-use crate::outcome::ExitError;
 use crate::signal::Interrupted;
 use crate::sync::plan::Strategy;
 use crate::sync::{Options, TokenOwner};

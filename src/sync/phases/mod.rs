@@ -18,9 +18,9 @@ use super::objects::CopySource;
 use super::plan::{self, Strategy};
 use super::worker::{Event, MembershipsEnd, Task, UserGroupsPage};
 use super::{Options, OrgReadReport, Tally};
+use crate::exit::{Exit, ExitError};
 use crate::model::Learned;
 use crate::okta::read::UserListMethod;
-use crate::outcome::{Exit, ExitError};
 use crate::snapshot::Warning;
 use crate::text;
 
