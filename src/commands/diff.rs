@@ -40,6 +40,10 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
             count(diff.unknown(), "membership")
         ));
     }
+    let not_compared = diff.not_compared.iter().map(|name| (*name).to_owned());
+    meta.left_out.extend(not_compared);
+    meta.left_out.sort();
+    meta.left_out.dedup();
     let format = config.format.unwrap_or(if console.json() {
         DiffFormat::Json
     } else {

@@ -3,10 +3,10 @@
 //!
 //! The writer adds each row as it stores it, the reader each row as it reads it; both give rows in the order of their ids.
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use sha2::{Digest as _, Sha256};
 
-use super::columns::{GroupRow, MembershipRow, Table, UserRow};
+use super::columns::{FIRST, GroupRow, MembershipRow, Table, UserRow};
 use super::{Error, Reader};
 use crate::text::hex;
 
@@ -23,6 +23,8 @@ const LEFT_OUT: [(&str, &[&str]); 3] = [
 const NULL: u8 = 0;
 const TEXT: u8 = 1;
 const INTEGER: u8 = 2;
+/// What stands before the name of a column that the first definition did not know.
+const NAMED: u8 = 3;
 
 /// The rows that were added so far. Tables may take turns; the rows of each must come in the order of their ids.
 #[derive(Default)]
@@ -87,16 +89,32 @@ pub enum ContentRow<'r> {
     Membership(&'r MembershipRow),
 }
 
-/// Replaces `into` with the columns of a row that count.
+/// Replaces `into` with the columns of a row that count. A column that came later counts with its name, and only if it has
+/// a value: the hash of a file that was written before stays the same.
 fn encode<T: Table>(values: &[ToSqlOutput<'_>], into: &mut Vec<u8>) {
     into.clear();
     let left_out = LEFT_OUT.iter().find(|(table, _)| *table == T::NAME);
     let left_out = left_out.map_or::<&[_], _>(&[], |(_, columns)| columns);
     for (column, value) in T::COLUMNS.iter().zip(values) {
-        if !left_out.contains(&column.name) {
-            encode_value(value, into);
+        if left_out.contains(&column.name) {
+            continue;
         }
+        if column.since > FIRST {
+            if is_null(value) {
+                continue;
+            }
+            into.push(NAMED);
+            text(column.name.as_bytes(), into);
+        }
+        encode_value(value, into);
     }
+}
+
+fn is_null(value: &ToSqlOutput<'_>) -> bool {
+    matches!(
+        value,
+        ToSqlOutput::Borrowed(ValueRef::Null) | ToSqlOutput::Owned(Value::Null)
+    )
 }
 
 fn encode_value(value: &ToSqlOutput<'_>, into: &mut Vec<u8>) {

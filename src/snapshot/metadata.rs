@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::cell::Arguments;
+use super::columns::SCHEMA_VERSION;
 use super::columns::table;
-use super::schema::SCHEMA_VERSION;
 use super::times;
 
 table! {

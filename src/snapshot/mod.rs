@@ -66,12 +66,12 @@ use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid, KsuidLike as _};
 
 pub use cell::{Arguments, ProfileText};
+pub use columns::SCHEMA_VERSION;
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, Record, TABLES, UserRow, Warning};
 pub use content::{ContentHash, ContentRow};
 pub use error::Error;
 pub use metadata::RunMetadata;
 pub use reader::{Grants, Reader, Recount, SortedQuery, SortedRows};
-pub use schema::SCHEMA_VERSION;
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};
 
@@ -128,6 +128,12 @@ impl FileInfo {
     /// Returns whether this program wrote the run that is read.
     pub fn is_ours(&self) -> bool {
         self.metadata.is_some()
+    }
+
+    /// Returns the version of the tables that the rows have; that of the first tables for files of other programs.
+    pub fn tables_version(&self) -> u32 {
+        let version = self.metadata.as_ref().map(|run| run.schema_version);
+        version.map_or(columns::FIRST, |version| version.max(columns::FIRST))
     }
 }
 

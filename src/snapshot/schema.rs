@@ -3,9 +3,6 @@
 use super::columns::{DomainUsers, GroupRow, Table, UserRow, Warning};
 use super::metadata::RunMetadata;
 
-/// The version of the plain tables. A reader refuses a newer one.
-pub const SCHEMA_VERSION: u32 = 2;
-
 /// The tables of Baton's v1 format, as SDK 0.7.27 makes them (level B).
 pub const BATON_TABLES: &str = "
 create table v1_resource_types (

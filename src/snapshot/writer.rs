@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
-use super::columns::Table;
+use super::columns::{SCHEMA_VERSION, Table};
 use super::content::ContentHash;
 use super::limits::{MAX_ID, MAX_VALUE, has_few_elements};
 use super::metadata::RunMetadata;
-use super::schema::{self, SCHEMA_VERSION};
+use super::schema;
 use super::{
     DomainUsers, Error, GroupMembers, GroupRow, ProfileText, Run, UserRow, Warning, baton, proto,
     times,

@@ -71,12 +71,26 @@ fn unpacked(name: &str, value: Value) -> Value {
     }
 }
 
-/// Returns the fields that differ and count.
-pub fn differences<R: Record>(table: Table, old: &R, new: &R, fields: &Fields) -> Vec<FieldChange> {
+/// Returns the columns that a file with this version of the tables does not have.
+pub fn newer_than(version: u32) -> impl Iterator<Item = &'static str> {
+    let columns = Table::ALL.into_iter().flat_map(columns);
+    columns
+        .filter(move |column| column.since > version)
+        .map(|column| column.name)
+}
+
+/// Returns the fields that differ and count. `version` is that of the older tables: a column that came later is null in
+/// one of the rows only because its file does not have it.
+pub fn differences<R: Record>(
+    table: Table,
+    [old, new]: [&R; 2],
+    fields: &Fields,
+    version: u32,
+) -> Vec<FieldChange> {
     let mut found = Vec::new();
     let cells = old.cells().into_iter().zip(new.cells());
     for (column, (old, new)) in R::columns().iter().zip(cells) {
-        if old == new || !fields.counts(table, column.name) {
+        if old == new || column.since > version || !fields.counts(table, column.name) {
             continue;
         }
         let (old, new) = (unpacked(column.name, old), unpacked(column.name, new));
@@ -134,7 +148,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::snapshot::{GroupRow, ProfileText, UserRow};
+    use crate::snapshot::{GroupRow, ProfileText, SCHEMA_VERSION, UserRow};
 
     fn user(status: &str, last_login: i64, profile: &str) -> UserRow {
         let mut row = UserRow::empty("00u1");
@@ -160,7 +174,7 @@ mod tests {
             2,
             r#"{"login":"b","department":"HR","tags":["x","y"],"new":null}"#,
         );
-        let by = |fields: &Fields| differences(Table::Users, &old, &new, fields);
+        let by = |fields: &Fields| differences(Table::Users, [&old, &new], fields, SCHEMA_VERSION);
         let usual = by(&Fields::default());
         assert_eq!(
             names(&usual),
@@ -191,11 +205,21 @@ mod tests {
         new.members_kept = Some(7);
         new.learned = Some("by_user".to_owned());
         assert_eq!(
-            differences(Table::Groups, &old, &new, &Fields::default()),
+            differences(
+                Table::Groups,
+                [&old, &new],
+                &Fields::default(),
+                SCHEMA_VERSION
+            ),
             []
         );
         new.name = Some("crew".to_owned());
-        let changes = differences(Table::Groups, &old, &new, &Fields::default());
+        let changes = differences(
+            Table::Groups,
+            [&old, &new],
+            &Fields::default(),
+            SCHEMA_VERSION,
+        );
         assert_eq!(names(&changes), ["name"]);
     }
 }

@@ -149,6 +149,8 @@ pub struct Diff {
     pub changes: BTreeMap<Table, Spool>,
     /// The recreated users and groups.
     pub recreated: BTreeMap<Table, Vec<Recreated>>,
+    /// The columns that the older version of the tables in the two files does not have.
+    pub not_compared: Vec<&'static str>,
 }
 
 impl Diff {

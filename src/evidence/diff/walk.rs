@@ -178,6 +178,8 @@ impl Limits {
 
 struct Walk<'a> {
     options: &'a Options,
+    /// The version of the tables that both files have.
+    version: u32,
     /// Of the old and the new snapshot.
     limits: [Limits; 2],
     diff: Diff,
@@ -188,13 +190,17 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Compares users and groups.
     fn of_objects(old: &Reader, new: &Reader, options: &'a Options) -> anyhow::Result<Self> {
+        let version = [old, new].map(|reader| reader.info().tables_version());
+        let version = version[0].min(version[1]);
         let mut walk = Self {
             options,
+            version,
             limits: [Limits::of(old)?, Limits::of(new)?],
             diff: Diff {
                 summary: BTreeMap::new(),
                 changes: BTreeMap::new(),
                 recreated: BTreeMap::new(),
+                not_compared: compare::newer_than(version).collect(),
             },
             logins: HashMap::new(),
             names: HashMap::new(),
@@ -205,7 +211,7 @@ impl<'a> Walk<'a> {
     }
 
     fn users(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
-        let mut table = Collected::new(Table::Users, self.options);
+        let mut table = Collected::new(Table::Users, self.options, self.version);
         let (mut old_rows, mut new_rows) = (old.users()?, new.users()?);
         let rows = merge(old_rows.rows()?, new_rows.rows()?, |a: &UserRow, b| {
             a.id.cmp(&b.id)
@@ -234,7 +240,7 @@ impl<'a> Walk<'a> {
     }
 
     fn groups(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
-        let mut table = Collected::new(Table::Groups, self.options);
+        let mut table = Collected::new(Table::Groups, self.options, self.version);
         let (mut old_rows, mut new_rows) = (old.groups()?, new.groups()?);
         let rows = merge(old_rows.rows()?, new_rows.rows()?, |a: &GroupRow, b| {
             a.id.cmp(&b.id)
@@ -266,7 +272,7 @@ impl<'a> Walk<'a> {
         old: impl Iterator<Item = Result<MembershipRow, Error>>,
         new: impl Iterator<Item = Result<MembershipRow, Error>>,
     ) -> anyhow::Result<()> {
-        let mut table = Collected::new(Table::Memberships, self.options);
+        let mut table = Collected::new(Table::Memberships, self.options, self.version);
         let key = |row: &MembershipRow| (row.group_id.clone(), row.user_id.clone());
         let rows = merge(old, new, |a: &MembershipRow, b| {
             (&a.group_id, &a.user_id).cmp(&(&b.group_id, &b.user_id))
@@ -336,6 +342,7 @@ const CANNOT_SPOOL: &str = "cannot write the changes to a temporary file; TMPDIR
 struct Collected<'a> {
     table: Table,
     options: &'a Options,
+    version: u32,
     counts: Counts,
     spool: SpoolWriter,
     /// Set if the side without the current membership could not read it.
@@ -346,10 +353,11 @@ struct Collected<'a> {
 }
 
 impl<'a> Collected<'a> {
-    fn new(table: Table, options: &'a Options) -> Self {
+    fn new(table: Table, options: &'a Options, version: u32) -> Self {
         Self {
             table,
             options,
+            version,
             counts: Counts::default(),
             spool: SpoolWriter::new(),
             is_limited: false,
@@ -375,7 +383,12 @@ impl<'a> Collected<'a> {
                 let fields = if old == new {
                     Vec::new()
                 } else {
-                    compare::differences(self.table, &old, &new, &self.options.fields)
+                    compare::differences(
+                        self.table,
+                        [&old, &new],
+                        &self.options.fields,
+                        self.version,
+                    )
                 };
                 if fields.is_empty() {
                     self.counts.unchanged += 1;

@@ -5,9 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::snapshot::Error;
-use crate::snapshot::columns::Table;
+use crate::snapshot::columns::{FIRST, Table};
 use crate::snapshot::metadata::RunMetadata;
-use crate::snapshot::schema::SCHEMA_VERSION;
 
 /// The most tables, indexes, views and triggers in a database, and the longest SQL of one of them in bytes. Baton's
 /// databases have about 25.
@@ -17,8 +16,8 @@ pub(super) fn names<T: Table>() -> impl Iterator<Item = &'static str> {
     T::COLUMNS.iter().map(|column| column.name)
 }
 
-/// Returns the columns of a plain table as a list to select, with `p` as the table. A column that an earlier version
-/// did not have is null.
+/// Returns the columns of a plain table as a list to select, with `p` as the table. A column that the version
+/// of the file did not have is null.
 pub(super) fn plain_columns<T: Table>(
     path: &Path,
     db: &Connection,
@@ -26,8 +25,11 @@ pub(super) fn plain_columns<T: Table>(
 ) -> Result<String, Error> {
     let known = columns(path, db, T::NAME)?
         .ok_or_else(|| Error::damaged(path, format!("the table {} is missing", T::NAME)))?;
-    if metadata.schema_version == SCHEMA_VERSION {
-        has(path, T::NAME, &known, names::<T>())?;
+    let version = metadata.schema_version;
+    let expected = T::COLUMNS.iter().filter(|column| column.since <= version);
+    // Version 1 grew before its number did.
+    if version >= FIRST {
+        has(path, T::NAME, &known, expected.map(|column| column.name))?;
     }
     let is_known = |name: &str| known.iter().any(|column| column == name);
     let selected = names::<T>().map(|name| match is_known(name) {

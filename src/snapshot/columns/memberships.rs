@@ -1,0 +1,24 @@
+//! The columns of the view `memberships`, which the SQL in `schema.rs` makes of Baton's grants.
+
+use super::table;
+use crate::model::{GroupId, UserId};
+
+table! {
+    /// A membership, as a row of the view `memberships`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct MembershipRow = "memberships" {
+        /// The member.
+        user_id: UserId ["not null"],
+        /// The group.
+        group_id: GroupId ["not null"],
+        /// The source of the group's memberships.
+        learned: Option<String> ["not null"],
+    }
+}
+
+impl MembershipRow {
+    /// Returns the id that Baton gives the membership.
+    pub fn grant_id(&self) -> String {
+        format!("group:{}:member:user:{}", self.group_id, self.user_id)
+    }
+}
