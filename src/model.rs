@@ -90,6 +90,8 @@ pub struct User {
     /// The time of the last change of the password.
     #[serde(with = "micros")]
     pub password_changed: Option<Timestamp>,
+    /// The id of the user type (`oty…`), which decides which attributes the profile has.
+    pub type_id: Option<String>,
     /// All attributes.
     #[serde(skip)]
     pub profile: Profile,
@@ -110,6 +112,7 @@ impl User {
             last_login: None,
             last_updated: None,
             password_changed: None,
+            type_id: None,
             profile: Profile::new(),
         }
     }

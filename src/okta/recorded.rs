@@ -96,6 +96,7 @@ fn assert_user(user: &User, row: &Value) {
     assert_eq!(user.last_login, time(row, "/lastLogin"));
     assert_eq!(user.last_updated, time(row, "/lastUpdated"));
     assert_eq!(user.password_changed, time(row, "/passwordChanged"));
+    assert_eq!(user.type_id.as_deref(), text(row, "/type/id"));
     assert_eq!(Some(&user.profile), row["profile"].as_object());
     assert!(user.login().is_some() && user.email().is_some());
     assert!(user.status.is_some() && user.created.is_some() && user.last_updated.is_some());

@@ -318,7 +318,7 @@ mod tests {
                 changed += 1;
             }
         }
-        assert_eq!(changed, 27);
+        assert_eq!(changed, 28);
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn a_workbook_has_every_row_as_text_or_number_with_a_header_that_stays() {
     let users = unzip(&book, "xl/worksheets/sheet1.xml");
     assert_eq!(users.matches("<row ").count(), 50);
     assert!(
-        users.contains("state=\"frozen\"") && users.contains("<autoFilter ref=\"A1:P50\"/>"),
+        users.contains("state=\"frozen\"") && users.contains("<autoFilter ref=\"A1:Q50\"/>"),
         "{users}"
     );
     assert!(!users.contains("<f>"));

@@ -170,7 +170,7 @@ fn the_tables_have_exactly_the_promised_columns() {
     for (table, columns) in [
         (
             "users",
-            "id status login email second_email first_name last_name display_name created activated status_changed last_login last_updated password_changed matched_by profile",
+            "id status login email second_email first_name last_name display_name created activated status_changed last_login last_updated password_changed type_id matched_by profile",
         ),
         (
             "groups",

@@ -30,8 +30,17 @@ pub struct User<'a> {
     last_updated: Text<'a>,
     #[serde(borrow, default)]
     password_changed: Text<'a>,
+    #[serde(borrow, default, rename = "type")]
+    user_type: Option<&'a RawValue>,
     #[serde(borrow, default)]
     profile: Option<&'a RawValue>,
+}
+
+/// The user type of the org's schema.
+#[derive(Debug, Deserialize)]
+struct UserType<'a> {
+    #[serde(borrow, default)]
+    id: Text<'a>,
 }
 
 /// The three attributes that the scope looks at.
@@ -55,6 +64,11 @@ impl User<'_> {
     /// Returns the time of the last change.
     pub fn last_updated(&self) -> Option<Timestamp> {
         self.last_updated.time()
+    }
+
+    fn type_id(&self) -> Option<String> {
+        let parsed = serde_json::from_str::<UserType<'_>>(self.user_type?.get());
+        parsed.ok()?.id.owned()
     }
 
     /// Returns whether the user was deactivated for good.
@@ -104,6 +118,7 @@ impl User<'_> {
             last_login: self.last_login.time(),
             last_updated: self.last_updated.time(),
             password_changed: self.password_changed.time(),
+            type_id: self.type_id(),
             profile: self.profile.map(profile).transpose()?.unwrap_or_default(),
         })
     }

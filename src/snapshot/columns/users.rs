@@ -38,6 +38,8 @@ table! {
         last_updated: Option<Timestamp>,
         /// See [`User::password_changed`].
         password_changed: Option<Timestamp>,
+        /// See [`User::type_id`].
+        type_id: Option<String> [since 3],
         /// The address that put the user in scope.
         matched_by: Option<String>,
         /// All attributes.
@@ -63,6 +65,7 @@ impl UserRow {
             last_login: None,
             last_updated: None,
             password_changed: None,
+            type_id: None,
             matched_by: None,
             profile: ProfileText::default(),
         }
@@ -85,6 +88,7 @@ impl UserRow {
             last_login: user.last_login,
             last_updated: user.last_updated,
             password_changed: user.password_changed,
+            type_id: user.type_id.clone(),
             profile: ProfileText::of(&user.profile)?,
             ..Self::empty(user.id.clone())
         })

@@ -89,7 +89,7 @@ fn newer_tables_are_refused_with_both_versions() {
     assert!(matches!(error, Error::Unsupported { .. }));
     let text = error.to_string();
     assert!(
-        text.contains("version 7") && text.contains("version 2;"),
+        text.contains("version 7") && text.contains("version 3;"),
         "{text}"
     );
 }

@@ -90,7 +90,7 @@ fn the_plain_tables_have_the_columns_that_are_promised() {
     assert_eq!(
         columns("users"),
         "id, status, login, email, second_email, first_name, last_name, display_name, created, activated, \
-         status_changed, last_login, last_updated, password_changed, matched_by, profile"
+         status_changed, last_login, last_updated, password_changed, type_id, matched_by, profile"
     );
     assert_eq!(
         columns("groups"),
@@ -187,7 +187,7 @@ fn the_bytes_of_a_snapshot_are_those_of_the_versions_before() {
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hash,
-        "b885e2b8ab1408e67d94c7c812cba93a37245be636babebacce8b2c5e2702e10"
+        "610e4f6fcc74cc62f0bde72bbefedd8af609647b651e0e1dfcbcad7ff2e6a708"
     );
 }
 
