@@ -321,7 +321,7 @@ fn a_page_shows_evidence_findings_and_charts_without_its_script() {
         !text.contains(" differs "),
         "the numbers of this snapshot agree"
     );
-    assert!(!text.contains("This snapshot is partial"));
+    assert!(!text.contains("This snapshot is incomplete"));
     // 90 users are suspended and in `team`, and 13 of them in `Admins` too.
     let section = between(
         &page,
@@ -350,7 +350,7 @@ fn a_partial_snapshot_says_so_and_lists_what_could_not_be_read() {
     let page = page(&folder, &[]);
     keep("partial", &page);
     let text = text_of(&page);
-    assert!(text.contains("This snapshot is partial"), "{text}");
+    assert!(text.contains("This snapshot is incomplete"), "{text}");
     assert!(text.contains("members_forbidden 00gteam"));
     assert!(text.contains("Groups whose members could not be read team 00gteam"));
 }

@@ -110,7 +110,7 @@ fn everyone(
             });
         }
         None => report.warning(
-            "missing: the token can see only part of the org, so a sync is partial".to_owned(),
+            "missing: the token can see only part of the org, so the snapshot is incomplete".to_owned(),
             "use a token whose role is not limited to some groups, or accept it with --allow-partial",
         ),
     }
@@ -145,9 +145,9 @@ fn members(
         Err(refusal) if refusal.status == 404 => report.gone(group),
         Err(refusal) => {
             let what = if is_in_scope(group, &config.scope) {
-                "it is in scope, so a sync is partial"
+                "it is in scope, so the snapshot is incomplete"
             } else {
-                "if one is in scope, a sync is partial"
+                "if one is in scope, the snapshot is incomplete"
             };
             report.warning(
                 format!(

@@ -89,7 +89,7 @@ pub const CATALOGUE: [Entry; 25] = [
         id: "OC106",
         name: "secondary-email-only",
         severity: Severity::Medium,
-        definition: "A membership of a user who is in scope only by the secondary email.",
+        definition: "A membership of a user who is in scope only by secondary email.",
     },
     Entry {
         id: "OC107",
@@ -173,7 +173,7 @@ pub const CATALOGUE: [Entry; 25] = [
         id: "OC402",
         name: "partial-snapshot",
         severity: Severity::High,
-        definition: "The snapshot is partial.",
+        definition: "The snapshot is incomplete: data in its scope may be missing.",
     },
     Entry {
         id: "OC403",

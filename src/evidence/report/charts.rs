@@ -99,7 +99,7 @@ fn change(change: &Change) -> Chart {
         .as_ref()
         .is_some_and(|run| !run.complete)
     {
-        about += " The older snapshot is partial.";
+        about += " The older snapshot is incomplete.";
     }
     let mut chart = chart(
         ("change", "Change since the older snapshot", "Change"),

@@ -74,7 +74,7 @@ pub(super) fn blocks(source: &Source<'_>) -> Vec<Block> {
             line("Taken", rfc3339(change.info.ended_at)),
         ];
         if run.is_some_and(|run| !run.complete) {
-            lines.push(line("State", "partial"));
+            lines.push(line("State", "incomplete"));
         }
         let shown = |value: &Value| match value {
             Value::Null => "none".to_owned(),
@@ -99,7 +99,7 @@ fn snapshot(source: &Source<'_>) -> Vec<Line> {
     let run = info.metadata.as_ref();
     let state = match run.map(|run| run.complete) {
         Some(true) => "complete",
-        Some(false) => "partial: see the warnings",
+        Some(false) => "incomplete: see the warnings",
         None => "not recorded: another program wrote the snapshot",
     };
     let written_by = match run {

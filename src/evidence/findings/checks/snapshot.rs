@@ -24,7 +24,7 @@ pub(super) fn partial(org: &Org) -> Checked {
         Vec::new()
     } else {
         vec![about_snapshot(
-            "the snapshot is partial; okta-ciam show prints its warnings".to_owned(),
+            "the snapshot is incomplete; okta-ciam show prints its warnings".to_owned(),
         )]
     })
 }
