@@ -291,13 +291,15 @@ fn groups_with_an_admin_role_are_warned_of_by_whether_they_are_in_scope() {
     let folder = Folder::new();
     let ran = check(&folder, &okta, &[]).ok();
     assert!(
-        ran.stdout.contains("it is in scope, so the snapshot is incomplete"),
+        ran.stdout
+            .contains("it is in scope, so the snapshot is incomplete"),
         "{}",
         ran.stdout
     );
     let ran = check(&folder, &okta, &["--group-name-filter", "staff"]).ok();
     assert!(
-        ran.stdout.contains("if one is in scope, the snapshot is incomplete"),
+        ran.stdout
+            .contains("if one is in scope, the snapshot is incomplete"),
         "{}",
         ran.stdout
     );
