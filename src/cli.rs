@@ -23,8 +23,8 @@ pub use self::export::Export;
 pub use self::findings::{FindingRules, Findings};
 pub use self::pages::{Completions, Man};
 pub use self::report::Report;
-pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStatus, ReviewStep};
-pub use self::show::{GroupsTable, MembershipsTable, Show, ShowWhat, TableArgs, UsersTable};
+pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStep};
+pub use self::show::{Show, ShowWhat, TableArgs};
 pub use self::verify::Verify;
 
 /// The command line.

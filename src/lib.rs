@@ -1,7 +1,8 @@
 //! Complete snapshots of who is in which group of an Okta org, and safe changes to memberships.
 //!
-//! The library is the binary's own code, split off so that the tests, the benchmark and the fuzz targets can reach it; it
-//! promises nothing to other crates. `docs/architecture.md` has its layers and rules.
+//! The library is the binary's own code. Its modules are private, so that the compiler finds what nobody uses; tests,
+//! benchmarks and fuzz targets reach what [`testing`] lists. It promises nothing to other crates. `docs/architecture.md` has
+//! its layers and rules.
 
 #![warn(clippy::too_many_lines)]
 #![cfg_attr(
@@ -9,25 +10,73 @@
     allow(clippy::too_many_lines, reason = "tables of cases are long")
 )]
 
-pub mod atomic_file;
-pub mod change;
-pub mod cli;
-pub mod commands;
-pub mod config;
-pub mod console;
-pub mod evidence;
-pub mod exit;
-pub mod failure;
-pub mod filter;
-pub mod mask;
-pub mod model;
-pub mod near;
-pub mod okta;
+mod atomic_file;
+mod change;
+mod cli;
+mod commands;
+mod config;
+mod console;
+mod evidence;
+mod exit;
+mod failure;
+mod filter;
+mod mask;
+mod model;
+mod near;
+mod okta;
+mod program;
 
-pub mod sheet;
-pub mod signal;
-pub mod snapshot;
-pub mod sync;
-pub mod text;
-pub mod trust;
-pub mod whoami;
+mod sheet;
+mod signal;
+mod snapshot;
+mod sync;
+mod text;
+mod trust;
+mod whoami;
+
+pub use program::main;
+
+/// The parts that tests, benchmarks and fuzz targets use.
+#[doc(hidden)]
+pub mod testing {
+    pub mod model {
+        pub use crate::model::*;
+    }
+    pub mod text {
+        pub use crate::text::{number, span};
+    }
+    pub mod change {
+        pub use crate::change::{Action, rows};
+    }
+    pub mod cli {
+        pub use crate::cli::Cli;
+    }
+    pub mod config {
+        pub use crate::config::variable;
+    }
+    pub mod evidence {
+        pub use crate::evidence::report;
+        pub mod findings {
+            pub use crate::evidence::findings::{Options, catalogue};
+        }
+    }
+    pub mod exit {
+        pub use crate::exit::Exit;
+    }
+    pub mod filter {
+        pub use crate::filter::{Addresses, Domain, MatchedBy, NameFilter, Scope};
+    }
+    pub mod okta {
+        pub mod http {
+            pub use crate::okta::http::page;
+        }
+    }
+    pub mod sheet {
+        pub use crate::sheet::{Error, Record, csv, xlsx};
+    }
+    pub mod snapshot {
+        pub use crate::snapshot::{
+            Column, Error, GroupMembers, PRAGMAS, Reader, Run, RunMetadata, TABLES, Writer, c1z,
+        };
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use okta_ciam::evidence::findings::catalogue::CATALOGUE;
-use okta_ciam::exit::Exit;
-use okta_ciam::snapshot::{Column, TABLES};
+use okta_ciam::testing::evidence::findings::catalogue::CATALOGUE;
+use okta_ciam::testing::exit::Exit;
+use okta_ciam::testing::snapshot::{Column, TABLES};
 
 /// Every test that the threat model names is there.
 #[test]
@@ -115,7 +115,7 @@ fn option_row(command: &str, option: &clap::Arg) -> String {
         (value, Some(_)) => format!("{name} {value}"),
     };
     let id = option.get_id().as_str();
-    let variable = okta_ciam::config::variable(command, long.unwrap_or(id));
+    let variable = okta_ciam::testing::config::variable(command, long.unwrap_or(id));
     let variable = variable.map_or_else(String::new, |name| format!("`{name}`"));
     let help = option.get_help().map(ToString::to_string);
     let (text, default, required) = marks(&help.unwrap_or_default());
@@ -154,7 +154,7 @@ fn all_options() -> String {
         }
     }
     // Not built: global options are then on the command that defines them alone.
-    let root = <okta_ciam::cli::Cli as clap::CommandFactory>::command();
+    let root = <okta_ciam::testing::cli::Cli as clap::CommandFactory>::command();
     let global: Vec<&clap::Arg> = root.get_arguments().collect();
     let mut text = option_table("All commands", "", &global);
     add(&root, "", "", &mut text);

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use okta_ciam::filter::MatchedBy;
-use okta_ciam::model::{Group, GroupId, Learned, Profile, User, UserId};
-use okta_ciam::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+use okta_ciam::testing::filter::MatchedBy;
+use okta_ciam::testing::model::{Group, GroupId, Learned, Profile, User, UserId};
+use okta_ciam::testing::snapshot::{GroupMembers, Run, RunMetadata, Writer};
 
 const TIMES: usize = 5;
 const USERS: u32 = 100_000;

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use okta_ciam::filter::MatchedBy;
-use okta_ciam::model::{Group, GroupId, Learned, Profile, User, UserId};
-use okta_ciam::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+use okta_ciam::testing::filter::MatchedBy;
+use okta_ciam::testing::model::{Group, GroupId, Learned, Profile, User, UserId};
+use okta_ciam::testing::snapshot::{GroupMembers, Run, RunMetadata, Writer};
 
 const USERS: usize = 50_000;
 const GROUPS: usize = 2_000;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use okta_ciam::snapshot::{PRAGMAS, c1z};
+use okta_ciam::testing::snapshot::{PRAGMAS, c1z};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use rusqlite::types::ToSqlOutput;

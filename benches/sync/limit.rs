@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use okta_ciam::text::span;
+use okta_ciam::testing::text::span;
 use serde::Serialize;
 
 use crate::cases::{Case, Plan};

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use okta_ciam::filter::{Addresses, Domain, Scope};
+use okta_ciam::testing::filter::{Addresses, Domain, Scope};
 use okta_fake::{Endpoint, Limits, Options, Org, Server, Truth};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What is printed.
 
-use okta_ciam::text::number;
+use okta_ciam::testing::text::number;
 use serde::Serialize;
 
 use crate::{limit, run};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use okta_ciam::text::{number, span};
+use okta_ciam::testing::text::{number, span};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::{Case, Plan};

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use okta_ciam::change::{Action, rows};
-use okta_ciam::sheet::csv::CsvText;
+use okta_ciam::testing::change::{Action, rows};
+use okta_ciam::testing::sheet::csv::CsvText;
 
 fuzz_target!(|bytes: &[u8]| {
     let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r'));

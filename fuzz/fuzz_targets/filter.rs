@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use okta_ciam::filter::{Addresses, Domain, NameFilter, Scope};
+use okta_ciam::testing::filter::{Addresses, Domain, NameFilter, Scope};
 
 fuzz_target!(|text: &str| {
     let mut lines = text.splitn(4, '\n');

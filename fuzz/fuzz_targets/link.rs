@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use okta_ciam::okta::http::page;
+use okta_ciam::testing::okta::http::page;
 use url::Url;
 
 fuzz_target!(|text: &str| {

@@ -12,8 +12,8 @@ pub use check::{check, leave_out_what_is_done};
 pub(super) use found::one;
 pub use found::{Found, choose_group, choose_user, is_id_or_login};
 pub use reading::Reading;
+pub use refuse::caution;
 pub(super) use refuse::refuse_user;
-pub use refuse::{caution, name_of_group, name_of_user};
 
 use super::rows::Row;
 use crate::exit::Exit;

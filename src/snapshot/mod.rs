@@ -45,7 +45,7 @@
 mod baton;
 pub mod c1z;
 mod cell;
-mod columns;
+pub(crate) mod columns;
 mod content;
 mod error;
 mod limits;
@@ -66,12 +66,11 @@ use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid, KsuidLike as _};
 
 pub use cell::{Arguments, ProfileText};
-pub use columns::SCHEMA_VERSION;
 pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, Record, TABLES, UserRow, Warning};
-pub use content::{ContentHash, ContentRow};
+pub use content::ContentRow;
 pub use error::Error;
 pub use metadata::RunMetadata;
-pub use reader::{Grants, Reader, Recount, SortedQuery, SortedRows};
+pub use reader::{Grants, Reader, Recount};
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use okta_ciam::config::variable;
-use okta_ciam::exit::Exit;
+use okta_ciam::testing::config::variable;
+use okta_ciam::testing::exit::Exit;
 use okta_fake::{Action, Endpoint, Fault, Org, Reply};
 use serde_json::{Value, json};
 
@@ -770,7 +770,7 @@ fn the_pages_about_deploying_name_files_options_and_metrics_that_there_are() {
         }
     }
     let mut known = BTreeSet::from(["--help".to_owned()]);
-    options(&okta_ciam::cli::Cli::command(), &mut known);
+    options(&okta_ciam::testing::cli::Cli::command(), &mut known);
     let moving = text("docs/from-the-go-connector.md");
     let mut options = 0;
     for line in moving.lines().filter(|line| line.starts_with("| ")) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use okta_ciam::filter::Scope;
+use okta_ciam::testing::filter::Scope;
 use okta_fake::{Action, Distribution, Endpoint, Fault, Group, Options, Org, PageCap, Shape, User};
 
 use crate::support::{Folder, Okta, cell, open, rows, scope, truth, unlimited};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
-use okta_ciam::cli::Cli;
+use okta_ciam::testing::cli::Cli;
 
 use crate::support::{Folder, Ran};
 

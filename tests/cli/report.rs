@@ -9,11 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
-use okta_ciam::evidence::findings::Options;
-use okta_ciam::evidence::report::{File, Source};
-use okta_ciam::filter::MatchedBy;
-use okta_ciam::model::{self, GroupId, Learned, UserId};
-use okta_ciam::snapshot::{GroupMembers, Reader, Run, RunMetadata, Writer};
+use okta_ciam::testing::evidence::findings::Options;
+use okta_ciam::testing::evidence::report::{File, Source};
+use okta_ciam::testing::filter::MatchedBy;
+use okta_ciam::testing::model::{self, GroupId, Learned, UserId};
+use okta_ciam::testing::snapshot::{GroupMembers, Reader, Run, RunMetadata, Writer};
 
 use okta_fake::{Action, Fault, Group, Org, User};
 use serde_json::Value;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use okta_ciam::filter::{Addresses, Domain, NameFilter, Scope};
+use okta_ciam::testing::filter::{Addresses, Domain, NameFilter, Scope};
 use okta_fake::{Action, Limits, Options, Org, Server, Truth};
 use rusqlite::Connection;
 use serde_json::Value;

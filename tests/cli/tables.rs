@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use okta_ciam::sheet::xlsx::Workbook;
-use okta_ciam::sheet::{Error, Record};
+use okta_ciam::testing::sheet::xlsx::Workbook;
+use okta_ciam::testing::sheet::{Error, Record};
 use okta_fake::{Group, Org, User};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory as _;
-use okta_ciam::cli::Cli;
-use okta_ciam::config::variable;
+use okta_ciam::testing::cli::Cli;
+use okta_ciam::testing::config::variable;
 use okta_fake::Org;
 
 use crate::support::{Folder, Okta};

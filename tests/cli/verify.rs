@@ -326,7 +326,7 @@ fn a_snapshot_of_the_version_before_is_shown_and_verified_without_what_it_lacks(
     folder
         .sync(&okta, &[&NOW[..], &["-f", "now.db"]].concat())
         .ok();
-    let db = rusqlite::Connection::open(folder.path("now.db")).unwrap();
+    let db = Connection::open(folder.path("now.db")).unwrap();
     db.execute_batch("update users set type_id = null").unwrap();
     db.close().unwrap();
     let now = folder

@@ -148,7 +148,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::snapshot::{GroupRow, ProfileText, SCHEMA_VERSION, UserRow};
+    use crate::snapshot::columns::SCHEMA_VERSION;
+    use crate::snapshot::{GroupRow, ProfileText, UserRow};
 
     fn user(status: &str, last_login: i64, profile: &str) -> UserRow {
         let mut row = UserRow::empty("00u1");

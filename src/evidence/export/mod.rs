@@ -19,7 +19,6 @@ use super::tables::Table;
 use super::tables::columns::{self, Column, Default};
 use super::tables::filter::Filter;
 use super::tables::rows::{self, Query};
-pub use super::workbook::MAX_ROWS;
 use crate::snapshot::{DomainUsers, Error, Reader, Record, Warning};
 
 /// A table of an export.

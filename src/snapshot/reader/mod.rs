@@ -23,7 +23,6 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, Row};
 
 use self::allowance::Allowance;
-pub use self::iterate::{SortedQuery, SortedRows};
 use self::schema::{columns, has, names};
 pub use self::verify::{Grants, Recount};
 use crate::snapshot::columns::{BadValue, Table};

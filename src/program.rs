@@ -1,0 +1,130 @@
+//! Parse, configure, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use crate::change::Action;
+use crate::cli::{Cli, Command};
+use crate::config::{self, Environment};
+use crate::console::{Console, FailureObject, OutputOptions};
+use crate::exit::Exit;
+use crate::failure;
+use crate::signal::ShutdownSignal;
+use crate::{cli, commands, mask, text};
+use clap::Parser as _;
+
+/// Runs the program with the arguments and the environment of the process, and returns its exit code.
+pub fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &environment),
+    };
+    // The demo is the same for everyone, whatever is exported.
+    let environment = match cli.command {
+        Command::Demo(_) => environment.without_settings(),
+        _ => environment,
+    };
+    let talk = OutputOptions::new(&cli.output, &environment);
+    let console = Console::start(&match &talk {
+        Ok(talk) => *talk,
+        Err(_) => OutputOptions::best_effort(&cli.output, &environment),
+    });
+    if !matches!(cli.command, Command::Demo(_)) {
+        for note in config::notes(&environment) {
+            tracing::warn!("{note}");
+        }
+    }
+    let ended = talk
+        .map_err(anyhow::Error::from)
+        .and_then(|_| run(&cli.command, &environment, &console));
+    let exit = ended.unwrap_or_else(|error| fail(&error, &console));
+    ExitCode::from(exit.code())
+}
+
+fn run(command: &Command, environment: &Environment, console: &Console) -> anyhow::Result<Exit> {
+    match command {
+        Command::Sync(typed) => {
+            let metrics = config::Metrics::new(typed, environment)?;
+            commands::sync::metrics::recorded(metrics.as_ref(), |measured| {
+                let config = config::Sync::new(typed, environment)?;
+                let stop = ShutdownSignal::listen()?;
+                commands::sync::run_measured(&config, console, &stop, measured)
+            })
+        }
+        Command::Grant(typed) => {
+            let revoke = config::RevokeOnly::default();
+            let config = config::Change::new(Action::Grant, &typed.change, revoke, environment)?;
+            commands::change::run(&config, console, &ShutdownSignal::listen()?)
+        }
+        Command::Revoke(typed) => {
+            let revoke = config::RevokeOnly {
+                grant_id: typed.grant_id.as_ref(),
+                all_groups: typed.all_groups,
+                require_decisions: typed.require_decisions,
+                max_sheet_age: typed.max_sheet_age.as_ref(),
+            };
+            let config = config::Change::new(Action::Revoke, &typed.change, revoke, environment)?;
+            commands::change::run(&config, console, &ShutdownSignal::listen()?)
+        }
+        Command::Check(typed) => {
+            let config = config::Check::new(typed, environment)?;
+            commands::check::run(&config, console, &ShutdownSignal::listen()?)
+        }
+        Command::Show(typed) => {
+            commands::show::run(&config::Show::new(typed, environment)?, console)
+        }
+        Command::Diff(typed) => commands::diff::run(&config::Diff::new(typed)?, console),
+        Command::Verify(typed) => {
+            let config = config::Verify::new(typed, environment)?;
+            commands::verify::run(&config, console)
+        }
+        Command::Export(typed) => {
+            let config = config::Export::new(typed, environment)?;
+            commands::export::run(&config, console, &ShutdownSignal::listen()?)
+        }
+        Command::Findings(typed) => {
+            commands::findings::run(&config::Findings::new(typed, environment)?, console)
+        }
+        Command::Report(typed) => {
+            commands::report::run(&config::Report::new(typed, environment)?, console)
+        }
+        Command::Review(typed) => {
+            let config = config::Review::new(typed, environment)?;
+            commands::review::run(&config, console, &ShutdownSignal::listen()?)
+        }
+        Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
+        Command::Completions(typed) => commands::pages::completions(config::shell(typed)?, console),
+        Command::Man(typed) => commands::pages::man(&config::Man::new(typed)?, console),
+    }
+}
+
+fn fail(error: &anyhow::Error, console: &Console) -> Exit {
+    let exit = failure::exit_of(error);
+    console.failure(&FailureObject {
+        error: exit.word(),
+        exit_code: exit.code(),
+        // A file's name in it may be a token that was put in the wrong place.
+        message: &mask::without_tokens(&text::one_line(error)),
+        request_id: failure::request_id(error),
+    });
+    exit
+}
+
+/// Prints clap's message: help and version are data, anything else is one line like every other error.
+fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed stdout is not a failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let typed = cli::parse_output_options(std::env::args_os());
+    let console = Console::start(&OutputOptions::best_effort(&typed, environment));
+    console.failure(&FailureObject {
+        error: Exit::Failed.word(),
+        exit_code: Exit::Failed.code(),
+        // It repeats what was typed, in whatever place.
+        message: &mask::without_tokens(&cli::one_line(error)),
+        request_id: None,
+    });
+    ExitCode::from(Exit::Failed.code())
+}
