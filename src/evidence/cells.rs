@@ -1,6 +1,6 @@
-//! Values of a snapshot as they are written to CSV, Markdown and text.
+//! Formats the values of a snapshot for CSV, Markdown and text.
 //!
-//! Names come from Okta, where anybody may have written them: a spreadsheet must not run them, Markdown must not render
+//! Names come from Okta, where anyone may have written them: a spreadsheet must not run them, Markdown must not render
 //! them, and a terminal must not obey them.
 
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 
 use crate::sheet::FORMULA_STARTS;
 
-/// Returns a text as a CSV cell: a leading apostrophe keeps a spreadsheet from running it.
+/// Returns a text as a CSV cell; a leading apostrophe keeps a spreadsheet from running it.
 pub fn csv_text(text: &str) -> String {
     if text.starts_with(FORMULA_STARTS) {
         format!("'{text}")
@@ -18,7 +18,7 @@ pub fn csv_text(text: &str) -> String {
     }
 }
 
-/// Returns a value as text: nothing for null, a string as it is, anything else as JSON.
+/// Returns a value as text: nothing for null, a string unchanged, and anything else as JSON.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -27,7 +27,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// Returns a value as a CSV cell. Only texts can be formulas; a negative number stays a number.
+/// Returns a value as a CSV cell. Only texts can be formulas, so a negative number stays a number.
 pub fn csv_value(value: &Value) -> String {
     match value {
         Value::String(text) => csv_text(text),
@@ -35,7 +35,7 @@ pub fn csv_value(value: &Value) -> String {
     }
 }
 
-/// Returns a number as a float, if a float keeps all digits.
+/// Returns a number as a float if that loses no digits.
 pub fn exact_float(number: &Number) -> Option<f64> {
     let text = number.to_string();
     let real = number.as_f64().filter(|real| real.is_finite())?;
@@ -43,10 +43,10 @@ pub fn exact_float(number: &Number) -> Option<f64> {
     (text == shortest || text == real.to_string()).then_some(real)
 }
 
-/// Writes a record of CSV.
+/// Writes one CSV record.
 ///
 /// # Errors
-/// Returns an error if the output fails: the output's own, so that a closed pipe is recognized.
+/// Returns the error of the output unchanged, so that the caller recognizes a closed pipe.
 pub fn write_record<W: Write, T: AsRef<[u8]>>(
     out: &mut csv::Writer<W>,
     cells: impl IntoIterator<Item = T>,
@@ -58,8 +58,8 @@ pub fn write_record<W: Write, T: AsRef<[u8]>>(
         })
 }
 
-/// Returns a text as a Markdown code span on one line, in which nothing is markup. Pipes are escaped too, since the span may
-/// be in a table.
+/// Returns a text as a Markdown code span on one line, in which nothing is markup. Pipes are escaped too, since the
+/// span may be in a table.
 pub fn code_span(text: &str) -> String {
     let text = crate::text::clean(text).replace('|', "\\|");
     if text.is_empty() {
@@ -72,7 +72,7 @@ pub fn code_span(text: &str) -> String {
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest + 1);
-    // A space keeps backticks at the ends apart from the fence; Markdown removes it again.
+    // A space separates backticks at the ends from the fence; Markdown removes it again.
     let pad = if text.starts_with('`') || text.ends_with('`') {
         " "
     } else {

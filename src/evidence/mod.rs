@@ -1,5 +1,5 @@
-//! What snapshots prove: offline work on files that exist. Nothing here sends a request, prints or reads the environment;
-//! decisions are pure functions over rows.
+//! Evaluates snapshots offline. Nothing here sends a request, prints or reads environment variables, and all decisions
+//! are pure functions over rows.
 
 pub mod cells;
 pub mod diff;

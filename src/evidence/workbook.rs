@@ -1,6 +1,6 @@
-//! Cells and sheets of a workbook.
+//! Writes cells and sheets of a workbook.
 //!
-//! Texts stay texts: a cell that starts like a formula is not one, so nothing is escaped.
+//! Cells have the type text, so a text that starts like a formula is not run and needs no escaping.
 
 use jiff::Timestamp;
 use rust_xlsxwriter::{ExcelDateTime, Worksheet};
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::cells::{exact_float, plain};
 use super::export::Facts;
 
-/// How many rows a sheet has room for, without the header (Excel's limit).
+/// The largest number of rows in a sheet, without the header (Excel's limit).
 pub const MAX_ROWS: u64 = 1_048_575;
-/// How many characters a cell has room for, counted as UTF-16 (Excel's limit).
+/// The largest number of UTF-16 units in a cell (Excel's limit).
 const MAX_CELL: usize = 32_767;
 
-/// Returns a time as a workbook has it.
+/// Returns a time as a workbook stores it.
 ///
 /// # Errors
 /// Returns an error for a time before 1900.
@@ -22,7 +22,7 @@ pub fn created(time: Timestamp) -> anyhow::Result<ExcelDateTime> {
     Ok(ExcelDateTime::from_timestamp(time.as_second())?)
 }
 
-/// Writes the facts about a snapshot from a row on, and returns how many texts were cut.
+/// Writes the facts about a snapshot, starting at row `from`, and returns the number of shortened texts.
 ///
 /// # Errors
 /// Returns an error if the sheet cannot be written.
@@ -37,7 +37,7 @@ pub fn write_facts(sheet: &mut Worksheet, from: u32, about: &Facts) -> anyhow::R
     Ok(cut)
 }
 
-/// Writes a cell, and returns whether its text was cut.
+/// Writes a cell, and returns true if its text was shortened.
 ///
 /// # Errors
 /// Returns an error if the sheet cannot be written.
@@ -70,7 +70,7 @@ pub fn write_cell(
     Ok(false)
 }
 
-/// Returns a text that fits into a cell, if this one does not.
+/// Returns a shortened text if this one does not fit into a cell.
 fn cut(text: &str) -> Option<String> {
     if text.len() <= MAX_CELL || text.encode_utf16().count() <= MAX_CELL {
         return None;

@@ -1,4 +1,5 @@
-//! CSV as spreadsheets write it, read strictly: a lenient reader turns one missing quote into rows that nobody misses.
+//! Reads CSV as spreadsheets write it, but strictly: with a lenient reader, one missing quote makes rows disappear
+//! unnoticed.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,11 +11,11 @@ use super::{Cell, Error, Record};
 /// The characters that may separate cells, and their names.
 const SEPARATORS: [(char, &str); 3] = [(',', "commas"), (';', "semicolons"), ('\t', "tabs")];
 
-/// A file of CSV as text.
+/// A CSV file, decoded.
 #[derive(Clone, Debug)]
 pub struct CsvText {
     text: String,
-    /// Where the records begin, after a line that announces the separator.
+    /// The offset of the first record, after a line that announces the separator.
     start: usize,
     first_line: u64,
     separator: char,
@@ -22,11 +23,11 @@ pub struct CsvText {
 }
 
 impl CsvText {
-    /// Decodes a file: UTF-8, or UTF-16 with a byte order mark, or else Windows-1252, which Excel writes in many countries; see
-    /// [`Self::require_utf8`].
+    /// Decodes a file: UTF-8, UTF-16 with a byte order mark, or otherwise Windows-1252, which Excel writes in many
+    /// countries. See [`Self::require_utf8`].
     ///
     /// # Errors
-    /// Returns an error for UTF-16 that is damaged, and for a header whose separator is not clear.
+    /// Returns an error for damaged UTF-16, and for a header whose separator is not clear.
     pub fn decode(bytes: Vec<u8>) -> Result<Self, Error> {
         let (text, not_utf8) = decode(bytes)?;
         let (start, first_line, separator) = match announced(&text)? {
@@ -45,7 +46,7 @@ impl CsvText {
         })
     }
 
-    /// Checks that the text is not a guess: another encoding than Windows-1252 gives other names.
+    /// Checks that the encoding was not guessed: text in an encoding other than Windows-1252 would contain wrong names.
     ///
     /// # Errors
     /// Returns an error with the first line that is not UTF-8.
@@ -58,7 +59,7 @@ impl CsvText {
         self.separator
     }
 
-    /// Returns the records, the header too.
+    /// Returns the records, including the header.
     pub fn records(&self) -> Records<'_> {
         Records {
             chars: self.text[self.start..].chars().peekable(),
@@ -68,7 +69,7 @@ impl CsvText {
     }
 }
 
-/// Decodes a file, with the problem if it is not what it should be.
+/// Decodes a file. The second value is the first invalid line of a file that is not UTF-8 and was read as Windows-1252.
 fn decode(bytes: Vec<u8>) -> Result<(String, Option<Error>), Error> {
     let text = match bytes.as_slice() {
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
@@ -95,7 +96,7 @@ fn decode(bytes: Vec<u8>) -> Result<(String, Option<Error>), Error> {
     Ok((text, None))
 }
 
-/// UTF-16 without a byte order mark is full of NUL characters.
+/// Returns an error if a text contains NUL characters, as UTF-16 without a byte order mark does.
 fn refuse_nul(text: &str) -> Result<(), Error> {
     match text.split_once('\0') {
         Some((before, _)) => Err(bad_text(before, "it contains a NUL character")),
@@ -106,7 +107,7 @@ fn refuse_nul(text: &str) -> Result<(), Error> {
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Error> {
     let units = bytes.chunks(2).map(|pair| match pair {
         [first, second] => unit([*first, *second]),
-        // Half a unit at the end; a lone surrogate is an error below.
+        // Half a unit at the end becomes a lone surrogate, which is an error below.
         _ => 0xd800,
     });
     let mut text = String::with_capacity(bytes.len());
@@ -119,7 +120,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Returns the problem with the character after some text, with its line.
+/// Returns an error for the character after some text, with its line.
 fn bad_text(before: &str, problem: &str) -> Error {
     let mut records = Records {
         chars: before.chars().peekable(),
@@ -133,7 +134,7 @@ fn bad_text(before: &str, problem: &str) -> Error {
     )
 }
 
-/// Returns the separator that a first line of `sep=;` announces, and where the text after that line begins.
+/// Returns the separator that a first line like `sep=;` announces, and the offset of the text after that line.
 fn announced(text: &str) -> Result<Option<(char, usize)>, Error> {
     let end = text.find(['\r', '\n']).unwrap_or(text.len());
     let (first, rest) = text.split_at(end);
@@ -159,11 +160,11 @@ fn announced(text: &str) -> Result<Option<(char, usize)>, Error> {
     }
 }
 
-/// In how many lines from the top the header of a review is searched.
+/// The number of lines from the top in which the header of a review sheet may be.
 const HEADER_WITHIN: usize = 60;
 
-/// Returns the character that separates the titles of a review sheet, which may have lines above. Its rows have check sums, so
-/// the most frequent one is no risk.
+/// Returns the character that separates the titles of a review sheet, whose header may have lines above it. The most
+/// frequent candidate is safe, because the check sums of the rows reveal a wrong one.
 fn separator_of_review(text: &str) -> Option<char> {
     let has = |line: &str, title: &str| line.to_ascii_lowercase().contains(title);
     let mut lines = text.split(['\r', '\n']).take(2 * HEADER_WITHIN);
@@ -175,9 +176,9 @@ fn separator_of_review(text: &str) -> Option<char> {
         .max_by_key(|separator| count(*separator))
 }
 
-/// Returns the character that separates the cells of the header: the only one of [`SEPARATORS`] outside of quotes.
+/// Returns the character that separates the cells of the header: the only one of [`SEPARATORS`] outside quotes.
 fn separator(text: &str) -> Result<char, Error> {
-    // Rows of empty cells may come first.
+    // Rows of empty cells may precede the header.
     let header = text.trim_start_matches([' ', '\t', ',', ';', '\r', '\n']);
     let mut quoted = false;
     let mut found: Vec<(char, &'static str)> = Vec::new();
@@ -202,7 +203,7 @@ fn separator(text: &str) -> Result<char, Error> {
     }
 }
 
-/// The records of a text, one after the other.
+/// An iterator over the records of a text.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     chars: Peekable<Chars<'a>>,
@@ -236,7 +237,7 @@ impl Records<'_> {
         }
     }
 
-    /// Reads the rest of a cell without quotes, and returns whether it is the record's last.
+    /// Reads the rest of a cell without quotes. Returns true if it is the last one of the record.
     fn plain(&mut self) -> Result<(Cell, bool), Error> {
         let mut cell = Cell::default();
         loop {
@@ -252,7 +253,7 @@ impl Records<'_> {
         }
     }
 
-    /// Reads the rest of a cell that began with a quote, and returns whether it is the record's last.
+    /// Reads the rest of a cell that began with a quote. Returns true if it is the last one of the record.
     fn quoted(&mut self) -> Result<(Cell, bool), Error> {
         let opened = self.line;
         let mut cell = Cell::default();
@@ -286,7 +287,7 @@ impl Records<'_> {
         }
     }
 
-    /// Returns the next character; a line end of any kind is one `\n`.
+    /// Returns the next character; any kind of line end becomes one `\n`.
     fn next_char(&mut self) -> Option<char> {
         let c = match self.chars.next()? {
             '\r' => {

@@ -1,27 +1,27 @@
-//! The words of a decision on a membership.
+//! The words for a reviewer's decision.
 
 use serde::Serialize;
 
 use crate::text::{count, number};
 
-/// What a reviewer decided about a membership.
+/// The decision of a reviewer on a membership.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
-    /// Nothing yet.
+    /// No decision yet.
     #[default]
     Undecided,
     /// The membership stays.
     Approve,
-    /// The membership is to be removed.
+    /// The membership should be removed.
     Revoke,
-    /// The access should change, by other means than removing the membership.
+    /// The access should change in some way other than removing the membership.
     Modify,
-    /// Somebody has to look into it.
+    /// Someone must investigate first.
     Investigate,
 }
 
-/// Words for each decision; the first is ours.
+/// The accepted words for each decision; the first one is written to files.
 const WORDS: [(Decision, &[&str]); 4] = [
     (Decision::Approve, &["approve", "keep", "certify"]),
     (Decision::Revoke, &["revoke", "remove", "deny"]),
@@ -30,10 +30,10 @@ const WORDS: [(Decision, &[&str]); 4] = [
 ];
 
 impl Decision {
-    /// The words that a sheet offers, in its order.
+    /// The words that a sheet offers, in this order.
     pub const OFFERED: [&str; 4] = ["approve", "revoke", "modify", "investigate"];
 
-    /// Reads a word, ignoring case; nothing for a word that is not a decision.
+    /// Parses a word, ignoring case; `None` if it is not a decision.
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.trim();
         if word.is_empty() {
@@ -50,13 +50,13 @@ impl Decision {
         found.map_or("", |(_, words)| words[0])
     }
 
-    /// Returns whether the reviewer is done: `modify` and `investigate` need another decision later.
+    /// Returns true if the decision is final: `modify` and `investigate` need another decision later.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Approve | Self::Revoke)
     }
 }
 
-/// How many rows have each decision.
+/// The number of rows with each decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the decisions")]
 pub struct Tally {
@@ -81,17 +81,17 @@ impl Tally {
         } += 1;
     }
 
-    /// Returns how many rows have no final decision.
+    /// Returns the number of rows without a final decision.
     pub fn open(&self) -> u64 {
         self.undecided + self.modify + self.investigate
     }
 
-    /// Returns which part of the final decisions approves, in percent.
+    /// Returns the percentage of final decisions that approve; `None` if there are none.
     pub fn approved_percent(&self) -> Option<u64> {
         (self.approve * 100).checked_div(self.approve + self.revoke)
     }
 
-    /// Returns the counts in words; `modify` and `investigate` only if there are some.
+    /// Returns the counts in words; `modify` and `investigate` only if they occur.
     pub fn text(&self) -> String {
         let mut parts = vec![
             format!("{} revoke", number(self.revoke)),
@@ -107,7 +107,7 @@ impl Tally {
     }
 }
 
-/// Returns what is wrong with a word that is not a decision.
+/// Returns the message for a word that is not a decision.
 pub fn not_a_decision(word: &str) -> String {
     format!(
         "{:?} is not a decision; use approve, revoke, modify or investigate, or leave it empty",

@@ -1,8 +1,8 @@
-//! Tables that people edit: lists of changes and review sheets, as CSV or as a workbook.
+//! Reads tables that people edit: lists of changes and review sheets, as CSV or workbooks.
 //!
-//! - Everything that spreadsheets write is read: separators, quotes, encodings, extra columns and sheets.
-//! - A text that could be read in two ways is an error with its line.
-//! - [`review`] reads the sheets of an access review, in which every row has a check sum.
+//! - The reader accepts what spreadsheets write: other separators, quotes and encodings, and extra columns and sheets.
+//! - A text with two possible meanings is an error that names its line.
+//! - [`review`] reads the sheets of an access review, whose rows have check sums.
 
 pub mod csv;
 pub mod decision;
@@ -20,15 +20,15 @@ pub use self::decision::Decision;
 /// A problem with a table.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
-    /// Two characters that may separate cells.
+    /// Two characters may both be the separator.
     #[error(
         "the first line contains {0} and {1}, so it is not clear which one separates the cells; write \"sep={2}\" on a line above it"
     )]
     TwoSeparators(&'static str, &'static str, char),
-    /// A line that cannot be read.
+    /// A line is invalid.
     #[error("line {0}: {1}")]
     BadLine(u64, String),
-    /// A table that cannot be read.
+    /// The table is invalid.
     #[error("{0}")]
     BadTable(String),
 }
@@ -42,11 +42,10 @@ impl Error {
 /// Characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection).
 pub const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// Characters before an amount of money, negative in parentheses.
+/// Characters that start an amount of money; a parenthesis starts a negative one.
 const AMOUNT_STARTS: [char; 7] = ['$', '€', '£', '¥', '¢', '₹', '('];
 
-/// Returns whether a spreadsheet that opens CSV may take a text for something else: a formula, a number, a date or a truth
-/// value.
+/// Returns true if a spreadsheet that opens CSV may interpret a text as a formula, a number, a date or a truth value.
 fn is_reinterpreted(text: &str) -> bool {
     let first = text.trim_start().chars().next();
     let is_word = ["true", "false"]
@@ -69,7 +68,7 @@ const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
 
-/// Returns a text as a cell of CSV: a leading apostrophe keeps a spreadsheet from taking it for something else.
+/// Returns a text as a CSV cell; a leading apostrophe keeps a spreadsheet from interpreting it.
 pub fn guarded(text: &str) -> Cow<'_, str> {
     if is_reinterpreted(text) {
         return Cow::Owned(format!("'{text}"));
@@ -77,7 +76,7 @@ pub fn guarded(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// Returns a text without the apostrophe of [`guarded`].
+/// Returns a text without the apostrophe that [`guarded`] adds.
 pub fn unguarded(text: &str) -> &str {
     match text.strip_prefix('\'') {
         Some(rest) if is_reinterpreted(rest) => rest,
@@ -85,29 +84,29 @@ pub fn unguarded(text: &str) -> &str {
     }
 }
 
-/// A row of cells: in CSV, those between two line ends outside of quotes.
+/// A row of cells: in CSV, the cells between two line ends outside quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The line that it begins in, or the number of the row in a workbook.
+    /// The line in which the row begins, or its number in a workbook.
     pub line: u64,
-    /// The cells. Spreadsheets leave out empty ones at the end.
+    /// The cells. Spreadsheets omit empty cells at the end.
     pub cells: Vec<Cell>,
 }
 
 impl Record {
-    /// Returns whether no cell has a text.
+    /// Returns true if no cell has text.
     pub fn is_empty(&self) -> bool {
         self.cells.iter().all(Cell::is_empty)
     }
 
-    /// Returns the text of a cell; empty if the row ends before it.
+    /// Returns the text of a cell; empty if the row has fewer cells.
     pub fn text(&self, place: usize) -> &str {
         self.cells.get(place).map_or("", |cell| cell.text.as_str())
     }
 
-    /// Returns the places of the cells with this text, ignoring case and spaces around it.
+    /// Returns the indices of the cells with this text, ignoring case and surrounding spaces.
     pub fn places_of(&self, title: &str) -> impl Iterator<Item = usize> {
-        // A byte order mark stays if the file was opened in another encoding than UTF-8.
+        // A file that was opened in an encoding other than UTF-8 keeps the byte order mark.
         let without_mark = |cell: &Cell| {
             let text = cell.text.trim();
             text.strip_prefix("\u{ef}\u{bb}\u{bf}")
@@ -125,12 +124,12 @@ impl Record {
 pub struct Cell {
     /// The text.
     pub text: String,
-    /// Set if the text contains a line break; in CSV, each is one `\n`.
+    /// True if the text contains a line break; in CSV, each is one `\n`.
     pub is_broken: bool,
 }
 
 impl Cell {
-    /// Returns whether the cell has nothing but spaces.
+    /// Returns true if the cell contains only spaces or nothing.
     pub fn is_empty(&self) -> bool {
         self.text.trim().is_empty()
     }

@@ -1,8 +1,9 @@
-//! The sheets of an access review: one row for each membership, with a decision and a check sum.
+//! Reads the sheets of an access review, with a row, a decision and a check sum for each membership.
 //!
-//! - Rows may be sorted, filtered, copied and deleted; columns may be moved, hidden and added; the header may have rows above it.
-//! - A row whose cells no longer belong together, a word that is not a decision, or two decisions on one membership make the
-//!   whole file invalid: any of them may revoke the wrong person's access.
+//! - Rows may be sorted, filtered, copied and deleted, columns may be moved, hidden and added, and the header may have
+//!   rows above it.
+//! - The entire file is invalid if the cells of a row no longer belong together, a word is not a decision, or a
+//!   membership has two different decisions. Each of these could revoke the wrong person's access.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -15,10 +16,10 @@ use super::row_check::{Checked, Position};
 use super::xlsx::Workbook;
 use super::{Error, Record, unguarded};
 
-/// In how many rows from the top the header is searched.
+/// The number of rows from the top in which the header may be.
 const HEADER_WITHIN: usize = 50;
 
-/// The columns that a sheet must have, since the check sum covers them.
+/// The columns that a sheet must have, because the check sum covers them.
 const REQUIRED: [&str; 11] = [
     "review_id",
     "group_name",
@@ -32,7 +33,7 @@ const REQUIRED: [&str; 11] = [
     "sync_id",
     "row_check",
 ];
-/// The columns by which a sheet is recognized, even if some were deleted: as a plain list, its rows would not be checked.
+/// The columns that identify a sheet even if others were deleted. As a plain list, its rows would not be checked.
 const MARKS: [&str; 6] = [
     "review_id",
     "row_check",
@@ -42,11 +43,11 @@ const MARKS: [&str; 6] = [
     "previous_decision",
 ];
 
-/// A row of a sheet, checked.
+/// A row of a sheet whose check sum is correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the columns'")]
 pub struct ReviewRow {
-    /// The line or the row of the file.
+    /// The line in the file, or the row in the workbook.
     pub line: u64,
     pub review_id: String,
     pub group_id: String,
@@ -57,7 +58,7 @@ pub struct ReviewRow {
     pub user_name: String,
     pub org: String,
     pub sync_id: String,
-    /// Where in the review the row belongs.
+    /// The position of the row in the review.
     pub position: Position,
     pub decision: Decision,
     pub reviewer: String,
@@ -67,7 +68,7 @@ pub struct ReviewRow {
 }
 
 impl ReviewRow {
-    /// Returns whether the reviewer is the user whose membership it is.
+    /// Returns true if the reviewer is the user whose membership it is.
     pub fn is_self_review(&self) -> bool {
         let reviewer = self.reviewer.trim().to_lowercase();
         let names = [
@@ -91,7 +92,7 @@ pub enum Opened {
 /// Opens a sheet or another table.
 ///
 /// # Errors
-/// Returns an error if the file can be read as neither, or if a sheet lacks columns.
+/// Returns an error if the file is neither, or if a sheet lacks columns.
 pub fn open(bytes: Vec<u8>) -> Result<Opened, Error> {
     if Workbook::is_workbook(&bytes) {
         let file = open_workbook(Workbook::open(bytes)?)?;
@@ -100,7 +101,7 @@ pub fn open(bytes: Vec<u8>) -> Result<Opened, Error> {
     let text = CsvText::decode(bytes)?;
     let mut found = None;
     for record in text.records().take(HEADER_WITHIN) {
-        // What is wrong further down is reported by the reader that the header decides on.
+        // Problems below the header are reported by the reader that the header selects.
         let Ok(record) = record else { break };
         found = Columns::of(&record).map_err(|problem| Error::line(record.line, problem))?;
         if found.is_some() {
@@ -138,7 +139,7 @@ fn open_workbook(mut workbook: Workbook) -> Result<ReviewFile, Error> {
         })?;
         match columns {
             Ok(columns) => found.extend(columns.map(|columns| (sheet, columns))),
-            // A sheet that somebody added may have some of the columns too.
+            // Sheets that a user added may have some of the columns too.
             Err(error) => problem = Some(error),
         }
     }
@@ -162,14 +163,14 @@ enum Source {
     Workbook(Box<Workbook>, String),
 }
 
-/// A file that contains a sheet.
+/// A file that contains a review sheet.
 pub struct ReviewFile {
     source: Source,
     columns: Columns,
 }
 
 impl ReviewFile {
-    /// Calls a function with each row, and notes the rows in `coverage`. A row that is there twice is passed once.
+    /// Calls a function with each row, and records the rows in `coverage`. A repeated row is passed once.
     ///
     /// # Errors
     /// Returns an error for the first row that is invalid or contradicts another, and the first error of `each`.
@@ -218,7 +219,7 @@ impl ReviewFile {
     }
 }
 
-/// What ends the reading of rows.
+/// An error that ends the reading of rows.
 enum Problem<E> {
     OfRow(String),
     OfCaller(E),
@@ -233,7 +234,7 @@ impl<E: From<Error>> Problem<E> {
     }
 }
 
-/// Where the columns of a sheet are.
+/// The positions of the columns of a sheet.
 struct Columns {
     /// The line of the header.
     header: u64,
@@ -284,7 +285,7 @@ impl Columns {
         }))
     }
 
-    /// Returns the texts of a row that belong together, its decision and its check sum.
+    /// Returns the texts that the check sum covers, the decision, and the check sum.
     fn texts<'a>(&self, record: &'a Record) -> (Checked<'a>, &'a str, &'a str) {
         let [
             review_id,
@@ -313,7 +314,7 @@ impl Columns {
         (checked, decision, row_check.trim())
     }
 
-    /// Reads a row. Rows without any cell that the sheet was made with, such as sums below the table, are left out.
+    /// Reads a row. Rows without any cell from the original sheet, such as totals below the table, are ignored.
     fn row(&self, record: &Record) -> Result<Option<ReviewRow>, String> {
         let (texts, word, row_check) = self.texts(record);
         let marks = [
@@ -324,7 +325,7 @@ impl Columns {
             row_check,
         ];
         let is_repeated_header = texts.review_id.eq_ignore_ascii_case("review_id");
-        // A sum may be under the decisions.
+        // The total of a column may be in the column of decisions.
         let decides = Decision::parse(word).is_some_and(|decision| decision != Decision::Undecided);
         let is_empty = marks.iter().all(|text| text.trim().is_empty());
         if is_repeated_header || (is_empty && !decides) {
@@ -362,29 +363,29 @@ impl Columns {
     }
 }
 
-/// Which rows of a review were read, from one file or several.
+/// The rows of a review that were read, from one or more files.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    /// The runs of the rows; the maps have their places.
+    /// The ids of the runs in the rows; the maps contain their indices.
     sync_ids: Vec<String>,
     memberships: HashMap<(usize, Hash), Decision>,
     positions: HashMap<(usize, Position), Hash>,
 }
 
-/// A hash of a review id: ids of 300,000 rows take too much memory.
+/// A hash of a review id, since the ids of 300,000 rows would take too much memory.
 type Hash = [u8; 16];
 
-/// Rows that a review should have.
+/// The parts of a review that are missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// How many files of the review were not given.
+    /// The number of files of the review that were not given.
     pub parts: u64,
-    /// How many rows the given files lack.
+    /// The number of rows that the given files lack.
     pub rows: u64,
 }
 
 impl Coverage {
-    /// Notes a row, and returns whether its membership is new.
+    /// Records a row, and returns true if its membership is new.
     fn add(&mut self, row: &ReviewRow) -> Result<bool, String> {
         let run = self.sync_ids.iter().position(|known| *known == row.sync_id);
         let run = run.unwrap_or_else(|| {
@@ -416,12 +417,12 @@ impl Coverage {
         }
     }
 
-    /// Returns whether no row was read.
+    /// Returns true if no row was read.
     pub fn is_empty(&self) -> bool {
         self.memberships.is_empty()
     }
 
-    /// Returns what is missing from the reviews of which a row was read.
+    /// Returns what is missing from the reviews to which the rows belong.
     pub fn missing(&self) -> Missing {
         let mut files: BTreeMap<(usize, u32, u32, u32), u64> = BTreeMap::new();
         for (run, position) in self.positions.keys() {

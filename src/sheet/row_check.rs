@@ -1,11 +1,12 @@
 //! The check sum in each row of a review sheet.
 //!
-//! Sorting one column of a sheet moves names to the decisions on other people. The check sum covers what identifies the
-//! membership and what the reviewer reads to recognize it, and where the row belongs, so that a row whose cells were moved
-//! apart is refused, and a deleted row is missed. It cannot cover the decisions, which come later: sorting that column alone stays
-//! unnoticed. It is no signature: it finds accidents.
+//! Sorting a single column of a sheet moves names to decisions on other people. The check sum covers the identity of
+//! the membership, the texts by which the reviewer recognizes it, and the position of the row. A row with cells from
+//! other rows is refused, and a deleted row is detected. The check sum cannot cover the decisions, which come later, so
+//! sorting only that column goes unnoticed. It is not a signature: it detects accidents, not manipulation.
 //!
-//! Spreadsheets change texts on the way: they add apostrophes, and merge and trim spaces. Texts are hashed without that.
+//! Spreadsheets change texts: they add apostrophes, and merge and trim spaces. Texts are normalized before they are
+//! hashed.
 
 use std::fmt;
 
@@ -14,23 +15,23 @@ use sha2::{Digest as _, Sha256};
 
 use crate::text::hex;
 
-/// How many characters of a text count. Workbooks cut texts after 32,767.
+/// The number of characters of a text that are hashed. Workbooks cut texts after 32,767.
 const LONGEST: usize = 1_000;
-/// How many bytes of the hash are in the sheet.
+/// The number of bytes of the hash in the sheet.
 const HASH_BYTES: usize = 6;
-/// How many rows and parts a review can have: more than memory has room for.
+/// The largest number of rows or parts in a review, which is more than fits into memory.
 const MOST: u32 = 100_000_000;
 
-/// Where a row belongs. Numbers start at 1.
+/// The position of a row in a review. Numbers start at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
-    /// The file of the review.
+    /// The number of the file.
     pub part: u32,
-    /// How many files the review has.
+    /// The number of files in the review.
     pub parts: u32,
-    /// The row of the file.
+    /// The number of the row in the file.
     pub row: u32,
-    /// How many rows the file has.
+    /// The number of rows in the file.
     pub rows: u32,
 }
 
@@ -64,7 +65,7 @@ impl Position {
     }
 }
 
-/// The texts of a row that belong together.
+/// The texts of a row that the check sum covers.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the names are the columns'")]
 pub struct Checked<'a> {
@@ -80,7 +81,7 @@ pub struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// Returns the check sum of a row.
+    /// Returns the check sum of a row, which includes its position.
     pub fn row_check(&self, position: Position) -> String {
         let mut hash = Sha256::new();
         let texts = [
@@ -96,7 +97,7 @@ impl Checked<'_> {
         ];
         for text in texts {
             let text = normalized(text);
-            // The length first, so that texts that moved between two cells are noticed.
+            // The length comes first, so that moving text between cells changes the hash.
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
         }
@@ -105,7 +106,7 @@ impl Checked<'_> {
         format!("{}-{position}", hex(&hash.finalize()[..HASH_BYTES]))
     }
 
-    /// Returns where the row belongs, if its check sum is right.
+    /// Returns the position of the row if its check sum is correct.
     pub fn verify(&self, row_check: &str) -> Option<Position> {
         let (_, position) = row_check.trim().split_once('-')?;
         let position = Position::parse(position)?;
@@ -116,7 +117,7 @@ impl Checked<'_> {
     }
 }
 
-/// Returns a text without what spreadsheets add, drop or spell differently.
+/// Returns a text without what spreadsheets add, remove or spell differently.
 fn normalized(text: &str) -> String {
     let text = without_controls(text);
     let words: Vec<&str> = text
@@ -130,7 +131,7 @@ fn normalized(text: &str) -> String {
         .into_owned()
 }
 
-/// Returns a text without control characters, which workbooks spell as `_x0001_`. Line breaks and tabs are spaces.
+/// Returns a text without control characters, which workbooks write as `_x0001_`. Line breaks and tabs become spaces.
 fn without_controls(text: &str) -> String {
     let is_code = |text: &str| {
         let code = text

@@ -1,4 +1,4 @@
-//! Workbooks, row by row: a whole sheet in memory takes a kilobyte for each row.
+//! Reads workbooks row by row, since an entire sheet in memory takes a kilobyte per row.
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
@@ -7,22 +7,23 @@ use calamine::{Cell as Read, DataRef, ExcelDateTime, Reader as _, SheetType, Xls
 
 use super::{Cell, Error, Record};
 
-/// How many bytes all files in a workbook may have when unpacked.
+/// The largest unpacked size of all files in a workbook, in bytes.
 const LARGEST: u64 = 2 << 30;
-/// How many bytes the file of texts may have when unpacked: it is read into memory.
+/// The largest unpacked size of the file with the texts, in bytes. This file is read into memory.
 const LARGEST_TEXTS: u64 = 256 << 20;
-/// A file of this size or larger must not be packed more tightly than this: rows of a table are at about 15 to 1.
+/// Files of at least this unpacked size, in bytes, may have a compression ratio of at most `TIGHTEST`. Rows of a table
+/// reach about 15.
 const LARGE: u64 = 16 << 20;
 const TIGHTEST: u64 = 100;
-/// How many rows and columns a sheet may have (Excel's limits).
+/// The largest numbers of rows and columns in a sheet (Excel's limits).
 const MAX_ROWS: u32 = 1_048_576;
 const MAX_COLUMNS: u32 = 16_384;
 
-/// A workbook that is open.
+/// An open workbook.
 pub struct Workbook(Xlsx<Cursor<Vec<u8>>>);
 
 impl Workbook {
-    /// Returns whether a file begins like a workbook, which is a ZIP file.
+    /// Returns true if a file begins like a ZIP file, as all workbooks do.
     pub fn is_workbook(bytes: &[u8]) -> bool {
         bytes.starts_with(b"PK\x03\x04")
     }
@@ -30,7 +31,7 @@ impl Workbook {
     /// Opens a workbook.
     ///
     /// # Errors
-    /// Returns an error if the file is not a workbook, or one that would fill the memory.
+    /// Returns an error if the file is not a workbook, or if it would exhaust memory.
     pub fn open(bytes: Vec<u8>) -> Result<Self, Error> {
         let mut file = Cursor::new(bytes);
         refuse_large(&mut file)?;
@@ -45,7 +46,7 @@ impl Workbook {
         tables.map(|sheet| sheet.name.clone()).collect()
     }
 
-    /// Calls a function with each row that has a cell, until it breaks.
+    /// Calls a function with each row that has a cell, until the function returns `Break`.
     ///
     /// # Errors
     /// Returns an error if the sheet is damaged, and the first error of `each`.

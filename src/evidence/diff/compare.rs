@@ -1,4 +1,4 @@
-//! Which fields of a row differ; pure.
+//! Compares the fields of two versions of a row; pure.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::{FieldChange, Table};
 use crate::snapshot::{Column, Record, TABLES};
 
-/// The column that holds all attributes; it is compared attribute by attribute.
+/// The column that holds all attributes; its attributes are compared one by one.
 const PROFILE: &str = "profile";
 
-/// Columns that change without a change of access: times of use, and what only says how the snapshot was read.
+/// Columns that change while access stays the same: times of use, and how the snapshot was read.
 const LEFT_OUT: [(Table, &str); 9] = [
     (Table::Users, "last_login"),
     (Table::Users, "last_updated"),
@@ -23,12 +23,12 @@ const LEFT_OUT: [(Table, &str); 9] = [
     (Table::Memberships, "learned"),
 ];
 
-/// Which fields count.
+/// The fields to compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// Also those that are left out by default.
+    /// True if the fields that are ignored by default are compared too.
     pub all: bool,
-    /// Further columns and attributes (`profile.NAME`) to leave out.
+    /// More columns and attributes (`profile.NAME`) to ignore.
     pub ignored: BTreeSet<String>,
 }
 
@@ -37,7 +37,7 @@ impl Fields {
         !self.ignored.contains(field) && (self.all || !LEFT_OUT.contains(&(table, field)))
     }
 
-    /// Returns the fields that are left out, for a message.
+    /// Returns the names of the ignored fields, for a message.
     pub fn left_out(&self) -> Vec<&str> {
         let by_default = LEFT_OUT.iter().filter(|_| !self.all).map(|(_, name)| *name);
         let all: BTreeSet<&str> = by_default
@@ -63,7 +63,7 @@ pub fn object<R: Record>(row: &R) -> Map<String, Value> {
 
 fn unpacked(name: &str, value: Value) -> Value {
     match value {
-        // A profile that is no JSON stays a text; it is compared as one.
+        // A profile that is not JSON stays one text and is compared as such.
         Value::String(text) if name == PROFILE => {
             serde_json::from_str(&text).unwrap_or(Value::String(text))
         }
@@ -71,7 +71,7 @@ fn unpacked(name: &str, value: Value) -> Value {
     }
 }
 
-/// Returns the columns that a file with this version of the tables does not have.
+/// Returns the names of the columns that files with this version of the tables do not have.
 pub fn newer_than(version: u32) -> impl Iterator<Item = &'static str> {
     let columns = Table::ALL.into_iter().flat_map(columns);
     columns
@@ -79,8 +79,8 @@ pub fn newer_than(version: u32) -> impl Iterator<Item = &'static str> {
         .map(|column| column.name)
 }
 
-/// Returns the fields that differ and count. `version` is that of the older tables: a column that came later is null in
-/// one of the rows only because its file does not have it.
+/// Returns the fields that differ, without the ignored ones. `version` is that of the older tables. Newer columns are not
+/// compared, since they are null in one of the rows only because its file does not have them.
 pub fn differences<R: Record>(
     table: Table,
     [old, new]: [&R; 2],
@@ -131,7 +131,7 @@ fn attributes(
         .collect()
 }
 
-/// Returns whether an attribute has a column of its own, so that one change is not reported twice.
+/// Returns true if an attribute has its own column, so that one change is not reported twice.
 fn has_column(table: Table, attribute: &str) -> bool {
     match table {
         Table::Users => matches!(

@@ -1,10 +1,10 @@
 //! The differences between two snapshots.
 //!
-//! - [`walk`](walk::walk) reads both side by side, in the order of ids, and keeps no memberships in memory: the changes go
-//!   to a temporary file, from which [`render`] writes every format.
-//! - Users and groups are the same if their ids are. The same login or name under a new id is `recreated`.
-//! - A membership is `unknown`, not added or removed, if the snapshot without it warns that it could not read all members of
-//!   the group, or all groups of the user.
+//! - [`walk`](walk::walk) reads both snapshots in parallel, sorted by id, and keeps no memberships in memory: the
+//!   changes go to a temporary file, from which [`render`] writes every format.
+//! - Users and groups are compared by id. A login or name that reappears under a new id is `recreated`.
+//! - A membership is `unknown`, not added or removed, if the snapshot without it warns that it could not read all
+//!   members of the group or all groups of the user.
 
 pub mod compare;
 pub mod render;
@@ -20,17 +20,17 @@ pub use spool::Spool;
 
 pub use super::tables::Table;
 
-/// What happened to a row.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// It is only in the new snapshot.
+    /// The row is only in the new snapshot.
     Added,
-    /// It is only in the old snapshot.
+    /// The row is only in the old snapshot.
     Removed,
-    /// Some of its fields differ.
+    /// Some fields of the row differ.
     Changed,
-    /// It is in one snapshot, and the other could not read it.
+    /// The row is in one snapshot, and the other one could not read it.
     Unknown,
 }
 
@@ -38,7 +38,7 @@ impl Kind {
     /// All kinds, in the order of the output.
     pub const ALL: [Self; 4] = [Self::Added, Self::Removed, Self::Changed, Self::Unknown];
 
-    /// Returns the word for it.
+    /// Returns the word for the kind in output and options.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -63,19 +63,19 @@ pub struct FieldChange {
 /// One row that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// What happened.
+    /// The kind of the change.
     pub kind: Kind,
-    /// The row's id; for a membership the group's and the user's.
+    /// The id of the row; for a membership, the ids of the group and the user.
     pub key: Key,
-    /// What to call it, for people.
+    /// The names of the row, for people.
     pub label: Label,
-    /// All columns of a row that was added or removed.
+    /// All columns of a row that is in one snapshot only; empty for a changed row.
     pub row: Map<String, Value>,
-    /// What differs in a row that changed.
+    /// The differing fields of a changed row; empty for other kinds.
     pub fields: Vec<FieldChange>,
 }
 
-/// What identifies a row.
+/// The id of a row, or the pair of ids of a membership.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Key {
@@ -93,7 +93,7 @@ pub enum Key {
     },
 }
 
-/// Names of a row, for people.
+/// The names of a row, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// The user's login, if the row is about a user.
@@ -102,10 +102,10 @@ pub struct Label {
     pub group: Option<String>,
 }
 
-/// A user or group that disappeared and came back under another id.
+/// A user or group that disappeared and reappeared under another id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recreated {
-    /// The login, or the name of the group.
+    /// The user's login, or the group's name.
     pub name: String,
     /// The id in the old snapshot.
     pub old_id: String,
@@ -113,7 +113,7 @@ pub struct Recreated {
     pub new_id: String,
 }
 
-/// How many rows of a table changed in which way.
+/// The number of rows of a table for each kind of change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the kinds")]
 pub struct Counts {
@@ -135,17 +135,17 @@ impl Counts {
         } += 1;
     }
 
-    /// Returns how many rows differ, or may differ.
+    /// Returns the number of rows that differ or may differ.
     pub fn different(&self) -> u64 {
         self.added + self.removed + self.changed + self.unknown
     }
 }
 
-/// What two snapshots differ in.
+/// The differences between two snapshots.
 pub struct Diff {
-    /// The counts of each table that is compared.
+    /// The counts of each compared table.
     pub summary: BTreeMap<Table, Counts>,
-    /// The changes of each of these tables, in the order of their keys.
+    /// The changes of each compared table, sorted by key.
     pub changes: BTreeMap<Table, Spool>,
     /// The recreated users and groups.
     pub recreated: BTreeMap<Table, Vec<Recreated>>,
@@ -154,12 +154,12 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Returns how many memberships one of the snapshots could not read.
+    /// Returns the number of memberships that one of the snapshots could not read.
     pub fn unknown(&self) -> u64 {
         self.summary.values().map(|counts| counts.unknown).sum()
     }
 
-    /// Returns whether no row differs.
+    /// Returns true if no row differs.
     pub fn is_empty(&self) -> bool {
         self.summary.values().all(|counts| counts.different() == 0)
     }

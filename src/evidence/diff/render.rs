@@ -16,41 +16,41 @@ pub use self::json::json;
 pub use self::markdown::markdown;
 pub use self::text::text;
 
-/// One of the two snapshots.
+/// One of the two compared snapshots.
 #[derive(Clone, Debug, Serialize)]
 pub struct Side {
-    /// The file, as given.
+    /// The file, as given on the command line.
     pub file: String,
-    /// The hash of its content; null if the snapshot does not contain it.
+    /// The hash of the content; null if the snapshot does not contain one.
     pub content_sha256: Option<String>,
-    /// The run.
+    /// The id of the run that wrote the snapshot.
     pub sync_id: String,
-    /// The org; null if another program wrote the file.
+    /// The URL of the org; null if another program wrote the file.
     pub org: Option<String>,
-    /// When the run started, RFC 3339.
+    /// The start of the run, RFC 3339.
     pub started_at: String,
-    /// When it ended, RFC 3339.
+    /// The end of the run, RFC 3339.
     pub ended_at: String,
-    /// Set if the run could read everything in scope; null if another program wrote the file.
+    /// True if the run could read everything in scope; null if another program wrote the file.
     pub complete: Option<bool>,
 }
 
-/// What a diff says about itself.
+/// The metadata of a diff.
 #[derive(Clone, Debug, Serialize)]
 pub struct Meta {
     /// The old snapshot.
     pub old: Side,
     /// The new snapshot.
     pub new: Side,
-    /// In what the scopes differ.
+    /// The differences between the scopes.
     pub scope: Vec<FieldChange>,
     /// The fields that were not compared.
     pub left_out: Vec<String>,
-    /// What limits the comparison.
+    /// Notes on what limits the comparison.
     pub notes: Vec<String>,
 }
 
-/// Returns in what two scopes differ.
+/// Returns the differences between two scopes.
 pub fn scope_changes(old: &RunMetadata, new: &RunMetadata) -> Vec<FieldChange> {
     let change = |field: &str, old: Value, new: Value| FieldChange {
         field: field.to_owned(),
@@ -78,14 +78,14 @@ pub fn scope_changes(old: &RunMetadata, new: &RunMetadata) -> Vec<FieldChange> {
         .collect()
 }
 
-/// What is written.
+/// Limits of the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
-    /// Only the counts.
+    /// True if only the counts are written.
     pub stat: bool,
-    /// At most this many rows of each table.
+    /// The largest number of rows to write for each table.
     pub limit: Option<u64>,
-    /// At most this many bytes of Markdown.
+    /// The largest size of the Markdown output, in bytes.
     pub max_bytes: u64,
 }
 
@@ -106,7 +106,7 @@ fn columns(counts: &Counts) -> [(&'static str, u64); 6] {
     ]
 }
 
-/// Returns the counts to show: the usual ones, and others if they occur.
+/// Returns the names of the counts to show: `unknown` and `recreated` only if they occur, and all others always.
 fn shown_columns(diff: &Diff) -> Vec<&'static str> {
     let occurs = |name: &str| {
         let all = diff.summary.values().flat_map(columns);

@@ -1,4 +1,4 @@
-//! Changes in a temporary file without a name: in memory while they are few, on disk if they are many.
+//! Stores changes in an unnamed temporary file: in memory while they are few, on disk if they are many.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Seek as _, Write as _};
 
@@ -6,10 +6,10 @@ use tempfile::SpooledTempFile;
 
 use super::Change;
 
-/// How many bytes of changes stay in memory.
+/// The number of bytes that are kept in memory before the changes go to disk.
 const IN_MEMORY: usize = 4 << 20;
 
-/// Changes that were written once and can be read as often as needed.
+/// Changes that are written once and read as often as needed.
 pub struct Spool {
     file: BufReader<SpooledTempFile>,
 }
@@ -39,7 +39,7 @@ impl SpoolWriter {
 }
 
 impl Spool {
-    /// Returns the changes from the first on.
+    /// Returns the changes, starting at the first.
     ///
     /// # Errors
     /// Returns an error if the temporary file cannot be read.

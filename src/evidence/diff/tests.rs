@@ -1,4 +1,4 @@
-//! The property that makes a diff trustworthy: applied to the old snapshot, it gives the new one.
+//! Checks the property that makes a diff trustworthy: applied to the old snapshot, it gives the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
 use crate::snapshot::{GroupMembers, Reader, Record, Run, RunMetadata, Warning, Writer};
 
-/// An org: users and groups by number with an attribute, and pairs of their numbers.
+/// An org: numbered users and groups with an attribute each, and memberships as pairs of numbers.
 #[derive(Clone, Debug)]
 struct Sample {
     users: BTreeMap<u8, (bool, Option<String>)>,
@@ -147,7 +147,7 @@ fn everything(reader: &Reader) -> BTreeMap<Table, Rows> {
 fn apply(field: &str, value: &Value, row: &mut Map<String, Value>) {
     match field.strip_prefix("profile.") {
         None => {
-            // A column that shows an attribute stands for the attribute too.
+            // A column that shows an attribute changes together with the attribute.
             if let Some(profile) = row["profile"].as_object_mut()
                 && matches!(field, "login" | "name")
             {
@@ -210,14 +210,14 @@ proptest! {
     }
 }
 
-/// What a sample holds, for a comparison without the reader.
+/// Returns the users, groups and memberships of a sample, to compare samples without reading a snapshot.
 fn everything_of(sample: &Sample) -> (Vec<String>, Vec<String>, &BTreeSet<(u8, u8)>) {
     let users = sample.users.iter().map(|user| format!("{user:?}"));
     let groups = sample.groups.iter().map(|group| format!("{group:?}"));
     (users.collect(), groups.collect(), &sample.memberships)
 }
 
-/// One membership, of user 1 in group 1, and beside it user 2 in group 2.
+/// Returns two memberships: user 1 in group 1, and user 2 in group 2.
 fn two_memberships() -> Sample {
     Sample {
         users: [(1, (false, None)), (2, (false, None))].into(),
@@ -237,7 +237,7 @@ fn what_a_snapshot_lacks_is_unknown_only_if_it_warns_that_it_could_not_read_it()
         (Warning::MEMBERS_FORBIDDEN, "group", "00g1", 1),
         (Warning::MEMBERS_CUT, "group", "00g1", 1),
         (Warning::GROUPS_FORBIDDEN, "user", "00u1", 1),
-        // Warnings about other things, and about other objects.
+        // Warnings of other kinds, and about other objects.
         ("deleted", "user", "00u1", 0),
         (Warning::GROUPS_FORBIDDEN, "user", "00u3", 0),
     ] {
@@ -269,7 +269,7 @@ fn what_a_snapshot_lacks_is_unknown_only_if_it_warns_that_it_could_not_read_it()
             (2 - unknown, 0, unknown),
             "{code} {id}"
         );
-        // The snapshot that has the membership has read it, whatever it warns of.
+        // The snapshot that has the membership has read it, whatever its warnings are about.
         assert_eq!(counts("warned.db", "none.db"), (0, 2, 0), "{code} {id}");
         assert_eq!(counts("none.db", "warned.db"), (2, 0, 0), "{code} {id}");
     }

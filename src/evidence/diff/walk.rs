@@ -1,4 +1,4 @@
-//! Reads two snapshots side by side.
+//! Compares two snapshots by reading both in the order of ids.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -14,18 +14,18 @@ use super::{Change, Counts, Diff, Key, Kind, Label, Recreated, Table};
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, Record, UserRow, Warning};
 
-/// What is compared and reported.
+/// What to compare and report.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The tables.
+    /// The tables to compare.
     pub tables: BTreeSet<Table>,
-    /// The kinds of change.
+    /// The kinds of change to report.
     pub kinds: BTreeSet<Kind>,
-    /// The fields.
+    /// The fields to compare.
     pub fields: Fields,
-    /// Only these users, and their memberships.
+    /// The users to report, with their memberships; all users if this is `None`.
     pub users: Option<HashSet<UserId>>,
-    /// Only these groups, and their memberships.
+    /// The groups to report, with their memberships; all groups if this is `None`.
     pub groups: Option<HashSet<GroupId>>,
 }
 
@@ -41,7 +41,7 @@ impl Default for Options {
     }
 }
 
-/// The same row on both sides, or on one.
+/// A row that is in both snapshots, or in one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sides<T> {
     Old(T),
@@ -49,7 +49,7 @@ enum Sides<T> {
     Both(T, T),
 }
 
-/// Pairs the rows of two sorted sequences by their keys. An error ends it.
+/// An iterator that pairs the rows of two sorted sequences by their keys. It ends after an error.
 struct Merge<O: Iterator, N: Iterator, F> {
     old: Peekable<O>,
     new: Peekable<N>,
@@ -108,8 +108,8 @@ pub fn walk(old: &Reader, new: &Reader, options: &Options) -> anyhow::Result<Dif
     Ok(walk.diff)
 }
 
-/// Compares two snapshots as [`walk`] does. A second thread reads the memberships of the old one, which takes most of the
-/// time.
+/// Compares two snapshots as [`walk`] does, but reads the memberships of the old one in a second thread. Reading them
+/// takes most of the time.
 ///
 /// # Errors
 /// Returns the errors of [`walk`].
@@ -126,13 +126,14 @@ pub fn walk_in_parallel(old: &mut Reader, new: &Reader, options: &Options) -> an
     Ok(walk.diff)
 }
 
-/// How many rows are handed over at once, and how often before the reading thread waits.
+/// The number of memberships that the reading thread hands over at once.
 const BATCH: usize = 1_000;
+/// The number of batches that may wait before the reading thread pauses.
 const WAITING_BATCHES: usize = 4;
 
 type Batch = Vec<Result<MembershipRow, Error>>;
 
-/// Sends the memberships of a snapshot until the first error, or until nobody receives them.
+/// Sends the memberships of a snapshot until an error occurs or the receiver is gone.
 fn send_memberships(reader: &Reader, out: &Sender<Batch>) {
     let send = || -> Result<(), Error> {
         let mut query = reader.memberships()?;
@@ -145,12 +146,12 @@ fn send_memberships(reader: &Reader, out: &Sender<Batch>) {
         }
     };
     if let Err(error) = send() {
-        // If nobody receives it, the comparison has already failed.
+        // Without a receiver, the comparison has already failed.
         let _ = out.send(vec![Err(error)]);
     }
 }
 
-/// The groups and users whose memberships a snapshot may lack, since it could not read them.
+/// The groups and users whose memberships a snapshot may lack because it could not read them.
 #[derive(Default)]
 struct Limits {
     groups: HashSet<GroupId>,
@@ -180,7 +181,7 @@ struct Walk<'a> {
     options: &'a Options,
     /// The version of the tables that both files have.
     version: u32,
-    /// Of the old and the new snapshot.
+    /// The limits of the old and of the new snapshot.
     limits: [Limits; 2],
     diff: Diff,
     logins: HashMap<UserId, Box<str>>,
@@ -223,7 +224,7 @@ impl<'a> Walk<'a> {
             self.logins.insert(row.id.clone(), login.into());
             let users = &self.options.users;
             let is_asked = users.as_ref().map_or_else(
-                // A group was asked for, and so its memberships.
+                // With a filter for groups only, users themselves are not reported.
                 || self.options.groups.is_none(),
                 |users| users.contains(&row.id),
             );
@@ -290,7 +291,7 @@ impl<'a> Walk<'a> {
             {
                 continue;
             }
-            // Most memberships are on both sides and need no key and no names.
+            // Most memberships are in both snapshots, and need no key and no names.
             if let Sides::Both(old, new) = &sides
                 && (old == new || !self.options.fields.all)
             {
@@ -345,9 +346,9 @@ struct Collected<'a> {
     version: u32,
     counts: Counts,
     spool: SpoolWriter,
-    /// Set if the side without the current membership could not read it.
+    /// True if the snapshot without the current membership could not read it.
     is_limited: bool,
-    /// Names of rows that are on one side only, with their ids; none where several have the name.
+    /// The names of rows that are only in the old snapshot, with their ids; `None` if several rows share the name.
     only_old: BTreeMap<String, Option<String>>,
     only_new: BTreeMap<String, Option<String>>,
 }

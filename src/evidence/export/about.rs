@@ -1,11 +1,11 @@
-//! What an export says about the snapshot that it comes from.
+//! The facts about a snapshot that an export contains.
 
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::snapshot::{FileInfo, Record as _, RunMetadata, rfc3339};
 
-/// Names with values, in an order that a JSON object of them keeps.
+/// Pairs of name and value that keep their order in a JSON object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts(pub Vec<(String, Value)>);
 
@@ -15,8 +15,8 @@ impl Serialize for Facts {
     }
 }
 
-/// Returns who took the snapshot, where, when and how, in the order in which the file has it. A snapshot of another program
-/// has its run and its times only.
+/// Returns the metadata of the run in the order of the file's columns. The snapshot of another program has only the id
+/// and the times of its run.
 ///
 /// # Errors
 /// Returns an error if the facts cannot be written as JSON, which is a bug.

@@ -1,4 +1,4 @@
-//! The two files that prove an export complete: `manifest.json` and `SHA256SUMS`.
+//! The two files that let others verify an export: `manifest.json` and `SHA256SUMS`.
 
 use std::fmt::Write as _;
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 /// A file of an export.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exported {
-    /// Its name in the folder.
+    /// The file's name in the folder of the export.
     pub name: String,
-    /// The rows of each table in it.
+    /// The number of rows of each table in the file.
     pub rows: Facts,
-    /// Its length.
+    /// The size, in bytes.
     pub bytes: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// The SHA-256, in hexadecimal.
     pub sha256: String,
 }
 
-/// What was exported, and from which snapshot.
+/// The content of `manifest.json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     /// The facts about the snapshot.
     pub snapshot: Facts,
-    /// The files.
+    /// The exported files.
     pub files: Vec<Exported>,
 }
 
-/// Returns a list that `sha256sum -c` reads. Names are of this program and contain nothing that would need escaping.
+/// Returns a list for `sha256sum -c`. The file names are chosen by this program and need no escaping.
 pub fn check_sums<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (name, sha256) in files {

@@ -1,7 +1,8 @@
-//! A snapshot in formats that other programs read: CSV, JSON lines, a workbook, and plain SQLite tables.
+//! Exports a snapshot in formats that other programs read: CSV, JSON lines, a workbook, and plain SQLite tables.
 //!
-//! - Every format has the same sheets, columns and rows, in the order of ids, and equal snapshots give equal bytes.
-//! - Users, groups and memberships have the columns of [`tables`](super::tables); domains and warnings those of the file.
+//! - Every format has the same sheets, columns and rows, sorted by id, and equal snapshots give equal bytes.
+//! - Users, groups and memberships have the columns of [`tables`](super::tables); domains and warnings have the columns
+//!   of the file.
 //! - Rows are written as they are read.
 
 mod about;
@@ -42,7 +43,7 @@ impl Sheet {
         Self::Warnings,
     ];
 
-    /// Returns the name, as it is typed and used for files.
+    /// Returns the name for options and file names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Users => "users",
@@ -53,7 +54,7 @@ impl Sheet {
         }
     }
 
-    /// Returns the table whose columns can be chosen, if this is one.
+    /// Returns the table whose columns can be chosen, or `None` for the other sheets.
     pub fn table(self) -> Option<Table> {
         match self {
             Self::Users => Some(Table::Users),
@@ -64,17 +65,17 @@ impl Sheet {
     }
 }
 
-/// A sheet with the columns that it is to have.
+/// A sheet and the columns to export.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The sheet.
     pub sheet: Sheet,
-    /// The columns of a table; nothing for the others, which have all of theirs.
+    /// The columns to export; empty for domains and warnings, which always have all columns.
     columns: Vec<Column>,
 }
 
 impl Plan {
-    /// Returns a plan with the chosen columns; all columns if none is chosen.
+    /// Returns a plan with the chosen columns, or with all columns if none is chosen.
     pub fn new(sheet: Sheet, chosen: &[Column]) -> Self {
         let columns = match sheet.table() {
             Some(table) if chosen.is_empty() => columns::default(table, Default::All),
@@ -93,7 +94,7 @@ impl Plan {
         stored.iter().map(|column| column.name.to_owned()).collect()
     }
 
-    /// Reads the rows, and returns how many there are.
+    /// Calls `row` for each row, and returns the number of rows.
     ///
     /// # Errors
     /// Returns an error if the snapshot is damaged, and the first error of `row`.

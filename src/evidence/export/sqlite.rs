@@ -1,4 +1,5 @@
-//! A snapshot as plain SQLite tables, one for each sheet, and `about` with a row for each fact.
+//! Exports a snapshot as plain SQLite tables: one for each sheet, and `about` with one row for each fact about the
+//! snapshot.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::{Facts, Plan};
 use crate::evidence::cells::{exact_float, plain};
 use crate::snapshot::{PRAGMAS, Reader};
 
-/// Writes the tables into an empty file, and returns how many rows each has.
+/// Writes the tables to an empty file, and returns the number of rows of each.
 ///
 /// # Errors
 /// Returns an error if the snapshot is damaged, if the file cannot be written, and the first error of `check`, which is called
@@ -63,7 +64,7 @@ fn sql(value: &Value) -> Sql {
     }
 }
 
-/// A number that SQLite cannot store exactly stays a text.
+/// Returns a number as SQLite's type; a number that SQLite cannot store exactly becomes a text.
 fn sql_number(number: &Number) -> Sql {
     match (number.as_i64(), exact_float(number)) {
         (Some(integer), _) => Sql::Integer(integer),

@@ -1,8 +1,8 @@
-//! A snapshot as a workbook, with one sheet for each table and one about the snapshot.
+//! Exports a snapshot as a workbook, with one sheet for each table and one about the snapshot.
 //!
-//! - Texts stay texts: a cell that starts like a formula is not one, so nothing is escaped.
-//! - Rows go to temporary files, not to memory.
-//! - The times inside the file are those of the snapshot, so that equal snapshots give equal bytes.
+//! - Cells have the type text, so a text that starts like a formula is not run and needs no escaping.
+//! - Rows are buffered in temporary files, not in memory.
+//! - The times in the file's properties are those of the snapshot, so that equal snapshots give equal bytes.
 
 use std::io::{Seek, Write};
 
@@ -15,12 +15,12 @@ use crate::evidence::workbook::{MAX_ROWS, created, write_cell, write_facts};
 use crate::snapshot::Reader;
 use crate::text::number;
 
-/// What was written.
+/// The numbers of rows and of shortened cells in a workbook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The rows of each sheet.
+    /// The number of rows of each sheet.
     pub rows: Vec<u64>,
-    /// How many cells were too long for Excel, and end in an ellipsis.
+    /// The number of cells that were too long for Excel and end in an ellipsis.
     pub cut: u64,
 }
 
@@ -122,7 +122,8 @@ fn capitalized(name: &str) -> String {
     }
 }
 
-/// Returns the width of a column, in characters. What is in it is not known before it is written.
+/// Returns the width of a column, in characters. It depends only on the name, because the values are not known before
+/// they are written.
 fn width(name: &str) -> f64 {
     if name == "grant_id" {
         return 62.0;

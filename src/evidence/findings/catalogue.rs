@@ -1,14 +1,15 @@
-//! The catalogue: every finding with its id, name, severity and definition. docs/findings.md has the same table.
+//! The catalogue of findings, with their ids, names, severities and definitions. docs/findings.md contains the same
+//! table.
 
 use serde::Serialize;
 
-/// How much a finding matters, the least first, so that >= reads as "this or worse".
+/// The severity of a finding. Severities are ordered from the least, so that >= means "this or worse".
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing, no risk on its own.
+    /// Worth knowing, but not a risk on its own.
     Info,
-    /// Untidy; fix it when there is time.
+    /// Untidy; fix it when convenient.
     Low,
     /// A risk that a review should decide on.
     Medium,
@@ -19,7 +20,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All severities, the least first.
+    /// All severities, in ascending order.
     pub const ALL: [Self; 5] = [
         Self::Info,
         Self::Low,
@@ -28,7 +29,7 @@ impl Severity {
         Self::Critical,
     ];
 
-    /// The word in options and results.
+    /// Returns the word for options and results.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -40,20 +41,20 @@ impl Severity {
     }
 }
 
-/// One rule of the catalogue.
+/// A finding in the catalogue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Entry {
-    /// Stable id; never given to another rule.
+    /// The stable id, which is never reused.
     pub id: &'static str,
-    /// Stable name for options.
+    /// The stable name for options.
     pub name: &'static str,
-    /// The severity of its rows, the highest where they differ.
+    /// The severity of its rows; the highest one if they differ.
     pub severity: Severity,
-    /// What a row of it is.
+    /// The definition: a sentence about what one row is.
     pub definition: &'static str,
 }
 
-/// Every rule, by id.
+/// All findings, sorted by id.
 pub const CATALOGUE: [Entry; 25] = [
     Entry {
         id: "OC101",

@@ -1,6 +1,6 @@
-//! Findings that somebody accepted, for some time and with a reason.
+//! Findings that someone accepted, with a reason and an end date.
 //!
-//! An exception is never forgotten: one that has expired, or that covers nothing, is a finding.
+//! An exception that has expired or covers nothing is itself a finding.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) const ID: &str = "OC701";
 
 const COLUMNS: [&str; 6] = ["finding", "user", "group", "until", "reason", "approved_by"];
 
-/// The rows of a file of exceptions.
+/// The rows of an exceptions file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions(Vec<Exception>);
 
@@ -79,7 +79,8 @@ impl Exceptions {
         rows
     }
 
-    /// Returns the exceptions that have expired, and those that covered nothing so far, of the checks that ran.
+    /// Returns a row for each exception that has expired or covered nothing. Exceptions to checks that did not run are
+    /// left out.
     pub(super) fn findings(&self, today: Date, checks: &BTreeSet<&'static str>) -> Vec<Row> {
         let of_checks = self
             .0

@@ -1,9 +1,9 @@
-//! Risky or unusual users, groups and memberships of a snapshot.
+//! Finds risky or unusual users, groups and memberships in a snapshot.
 //!
-//! - [`catalogue`] names every finding; [`checks`] has one pure function for each.
-//! - Ages count from the end of the run, never from the clock, so that a snapshot always has the same findings.
-//! - Memberships of Everyone that Okta does not list (`implied`) do not count: everybody has them.
-//! - A check without the data that it needs is skipped with a reason; it never passes.
+//! - [`catalogue`] lists every finding; [`checks`] has one pure function for each.
+//! - Ages are relative to the end of the run, not to the clock, so that a snapshot always has the same findings.
+//! - Memberships of Everyone that Okta does not list (`implied`) are ignored, since every user has one.
+//! - A check that lacks data is skipped with a reason. It never passes.
 
 pub mod catalogue;
 mod checks;
@@ -20,14 +20,14 @@ use self::exceptions::Exceptions;
 use self::org::{GroupIndex, Org, UserIndex};
 use crate::model::{GroupId, UserId};
 
-/// What decides about findings.
+/// Settings of the checks.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// After how many days without a sign-in a user is dormant.
+    /// The number of days without a sign-in after which a user is dormant.
     pub dormant_days: u32,
-    /// Parts of the names of privileged groups, in lower case.
+    /// Lower-case texts; a group is privileged if its name contains one of them.
     pub privileged: Vec<String>,
-    /// How many members a privileged group may have.
+    /// The largest number of members that a privileged group may have.
     pub privileged_max: u64,
     /// The ids of the checks to run.
     pub checks: BTreeSet<&'static str>,
@@ -44,10 +44,10 @@ impl Default for Options {
     }
 }
 
-/// A pair of group and user.
+/// A membership, as the ids of its group and its user.
 pub type Pair = (GroupId, UserId);
 
-/// What is known besides the snapshot.
+/// Data from outside the snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The memberships of an older snapshot.
@@ -56,48 +56,48 @@ pub struct Context {
     pub revoked: Option<Vec<Pair>>,
 }
 
-/// The rows of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// The id in the catalogue.
+    /// The id of the finding in the catalogue.
     pub id: &'static str,
-    /// The name in the catalogue.
+    /// The name of the finding in the catalogue.
     pub name: &'static str,
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
-    /// What a row of it is.
+    /// The definition of the finding in the catalogue.
     pub why: &'static str,
-    /// How many rows there are.
+    /// The number of rows.
     pub count: usize,
-    /// How many rows an exception covers. They are not among the rows.
+    /// The number of rows that were removed because an exception covers them.
     pub suppressed: usize,
-    /// Why the check did not run, if it did not.
+    /// The reason for skipping the check; `None` if it ran.
     pub skipped: Option<String>,
-    /// What was found.
+    /// The rows.
     pub rows: Vec<Row>,
 }
 
-/// One thing that was found.
+/// A user, a group or a membership with a finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The user.
+    /// The user's id.
     pub user_id: Option<String>,
     /// The user's login.
     pub user_login: Option<String>,
-    /// What to call the user.
+    /// The user's name for display.
     pub user_name: Option<String>,
-    /// The group.
+    /// The group's id.
     pub group_id: Option<String>,
     /// The group's name.
     pub group_name: Option<String>,
-    /// What exactly was found.
+    /// The details of the finding.
     pub detail: String,
 }
 
-/// What a check returns: rows, or why it could not run.
+/// The rows that a check found, or the reason for skipping it.
 type Checked = Result<Vec<Row>, String>;
 
-/// Runs the checks, in the order of the catalogue.
+/// Runs the checks in the order of the catalogue.
 pub fn run(
     org: &Org,
     context: &Context,

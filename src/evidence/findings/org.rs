@@ -1,4 +1,4 @@
-//! A snapshot in memory, as the checks need it: users and groups without their attributes, and memberships as numbers.
+//! A snapshot in memory for the checks: users and groups without their attributes, and memberships as pairs of indices.
 
 use std::collections::HashMap;
 
@@ -10,31 +10,31 @@ use super::Pair;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, ProfileText, Reader, UserRow};
 
-/// The place of a user in an [`Org`].
+/// The index of a user in [`Org::users`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserIndex(pub u32);
 
-/// The place of a group in an [`Org`].
+/// The index of a group in [`Org::groups`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupIndex(pub u32);
 
-/// The source of a membership that Okta does not list: everybody is in Everyone.
+/// The source of memberships of Everyone that Okta does not list.
 const IMPLIED: &str = "implied";
 
-/// Users, groups and memberships of a snapshot.
+/// The users, groups and memberships of a snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Org {
-    /// When the run ended.
+    /// The end of the run.
     pub taken_at: Timestamp,
-    /// Set if everything in scope could be read; unknown if another program wrote the file.
+    /// True if everything in scope could be read; `None` if another program wrote the file.
     pub complete: Option<bool>,
-    /// How many users Okta counts in Everyone, and how many users were listed that are not deprovisioned.
+    /// The number of members that Okta reports for Everyone, and the number of listed users who are not deprovisioned.
     pub everyone: Option<(u64, u64)>,
-    /// By id.
+    /// The users, sorted by id.
     pub users: Vec<UserRow>,
-    /// By id.
+    /// The groups, sorted by id.
     pub groups: Vec<GroupRow>,
-    /// In the order of groups, then of users; without those that are implied.
+    /// The memberships without implied ones, sorted by group and then by user.
     pub members: Vec<(GroupIndex, UserIndex)>,
 }
 
@@ -82,12 +82,12 @@ impl Org {
         Ok(org)
     }
 
-    /// Returns a user.
+    /// Returns the user at an index.
     pub fn user(&self, index: UserIndex) -> &UserRow {
         &self.users[index.0 as usize]
     }
 
-    /// Returns a group.
+    /// Returns the group at an index.
     pub fn group(&self, index: GroupIndex) -> &GroupRow {
         &self.groups[index.0 as usize]
     }
@@ -97,34 +97,34 @@ impl Org {
         (self.group(group).id.clone(), self.user(user).id.clone())
     }
 
-    /// Returns the users with their places.
+    /// Returns the users with their indices.
     pub fn each_user(&self) -> impl Iterator<Item = (UserIndex, &UserRow)> {
         (0..).map(UserIndex).zip(&self.users)
     }
 
-    /// Returns the groups with their places.
+    /// Returns the groups with their indices.
     pub fn each_group(&self) -> impl Iterator<Item = (GroupIndex, &GroupRow)> {
         (0..).map(GroupIndex).zip(&self.groups)
     }
 
-    /// Returns the day on which the run ended, in UTC.
+    /// Returns the date of the end of the run, in UTC.
     pub fn taken_on(&self) -> Date {
         day(self.taken_at)
     }
 
-    /// Returns how many whole days before the end of the run a time was; negative after it.
+    /// Returns the number of full days from a time to the end of the run; negative if the time is later.
     pub fn days_since(&self, time: Timestamp) -> i64 {
         const SECONDS: i64 = 24 * 3600;
         (self.taken_at.as_second() - time.as_second()).div_euclid(SECONDS)
     }
 
-    /// Returns the place of a user.
+    /// Returns the index of a user.
     pub fn find_user(&self, id: &UserId) -> Option<UserIndex> {
         let found = self.users.binary_search_by(|user| user.id.cmp(id)).ok()?;
         Some(UserIndex(place(found)))
     }
 
-    /// Returns the place of a group.
+    /// Returns the index of a group.
     pub fn find_group(&self, id: &GroupId) -> Option<GroupIndex> {
         let found = self
             .groups
@@ -134,12 +134,12 @@ impl Org {
     }
 }
 
-/// Returns the day of a time, in UTC.
+/// Returns the date of a time, in UTC.
 pub fn day(time: Timestamp) -> Date {
     Offset::UTC.to_datetime(time).date()
 }
 
-/// A snapshot has fewer than 4,294,967,296 users: its file would have a terabyte.
+/// Converts an index. A snapshot has fewer than 4,294,967,296 users, since its file would exceed a terabyte.
 fn place(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -36,7 +36,7 @@ impl Format {
         Self::Junit,
     ];
 
-    /// Returns the word for it.
+    /// Returns the word for options.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -49,12 +49,12 @@ impl Format {
     }
 }
 
-/// Findings, and the snapshot that they are about.
+/// Findings and the snapshot that they are about.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The facts about the snapshot.
     pub meta: Facts,
-    /// The name of its file.
+    /// The name of the snapshot's file.
     #[serde(skip)]
     pub file: String,
     /// The findings.
@@ -81,7 +81,7 @@ pub fn write(report: &Report, format: Format, out: &mut dyn Write) -> io::Result
 }
 
 impl Finding {
-    /// Returns the count, or that the check was skipped.
+    /// Returns the number of rows, or `skipped`.
     fn result(&self) -> String {
         match (&self.skipped, self.suppressed) {
             (Some(_), _) => "skipped".to_owned(),
@@ -92,7 +92,7 @@ impl Finding {
 }
 
 impl super::Row {
-    /// Returns who and what the row is about, for people.
+    /// Returns the user, the group or the membership that the row is about, for people.
     fn subject(&self) -> String {
         let user = self
             .user_login

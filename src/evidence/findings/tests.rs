@@ -1,4 +1,4 @@
-//! Each finding on an org that has it, and on one that does not.
+//! Tests each finding on an org that has it and on one that does not.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,7 +9,7 @@ use super::org::{GroupIndex, Org, UserIndex};
 use super::{Context, Finding, Options, run};
 use crate::snapshot::{GroupRow, UserRow};
 
-/// The end of the run: the first of July.
+/// Returns the end of the run, the first of July.
 fn taken_at() -> Timestamp {
     "2026-07-01T00:00:00Z".parse().unwrap()
 }
@@ -18,7 +18,7 @@ fn days_ago(days: i64) -> Option<Timestamp> {
     Timestamp::from_second(taken_at().as_second() - days * 24 * 3600).ok()
 }
 
-/// A user without any finding.
+/// Returns a user without findings.
 fn user(id: &str) -> UserRow {
     UserRow {
         status: Some("ACTIVE".to_owned()),
@@ -43,7 +43,7 @@ fn group(id: &str, name: &str) -> GroupRow {
     }
 }
 
-/// Ada and Bob, both in `team`.
+/// Returns an org with the users Ada and Bob, both in `team`.
 fn org() -> Org {
     Org {
         taken_at: taken_at(),
@@ -73,7 +73,7 @@ fn found(id: &'static str, org: &Org, context: &Context) -> Finding {
 
 type Change = fn(&mut Org);
 
-/// For each finding, changes of the org after which it has so many rows.
+/// The id of a finding, its expected number of rows, and a change to the org that leads to this number.
 const CASES: [(&str, usize, Change); 38] = [
     ("OC101", 1, |org| {
         org.users[0].status = Some("DEPROVISIONED".into())

@@ -1,25 +1,25 @@
-//! Charts of horizontal bars: where each bar is. The template draws them as SVG, next to a table of the same numbers.
+//! Charts of horizontal bars: computes the position of each bar. The template draws them as SVG, next to a table with
+//! the same numbers.
 
 use super::numbers::{Tally, group_sizes, sign_in_ages};
 use super::{Change, Source};
 use crate::evidence::diff::Table;
 use crate::text::{clean, number};
 
-/// The width of the area for labels; about 18 characters.
+/// The width of the area for labels, which fits about 18 characters.
 const LABELS: u64 = 150;
 /// The width of the longest bar.
 const LONGEST: u64 = 136;
 const ROW: u64 = 26;
 const MAX_LABEL: usize = 19;
 
-/// A chart.
 pub(super) struct Chart {
-    /// For the ids of its parts.
+    /// The prefix of the element ids in the chart.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
-    /// What is counted, in a sentence.
+    /// A sentence about what is counted.
     pub(super) about: String,
-    /// What a row is, for the table.
+    /// The title of the table's first column.
     pub(super) noun: &'static str,
     pub(super) height: u64,
     pub(super) bars: Vec<Bar>,
@@ -106,7 +106,7 @@ fn change(change: &Change) -> Chart {
         &about,
         tallies,
     );
-    // The parts are of different wholes.
+    // The values do not add up to one total, so percentages make no sense.
     for bar in &mut chart.bars {
         bar.percent.clear();
     }
@@ -125,7 +125,7 @@ fn chart(
     let mut bars = Vec::new();
     for (label, count) in tallies {
         let label = clean(&label).into_owned();
-        // A count that is not zero is never invisible.
+        // A count above zero is always visible.
         let width = (scaled(count, LONGEST, most)).max(u64::from(count > 0) * 2);
         bars.push(Bar {
             short: short(&label),

@@ -1,5 +1,5 @@
-//! The order of the rows in the page: users and groups by name, memberships by group and then by user. The script needs no
-//! sorting for that order, and names that are alike compress well next to each other.
+//! The order of the rows in the page: users and groups by name, and memberships by group and then by user. The script
+//! need not sort them, and similar names compress well next to each other.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,21 @@ use crate::evidence::findings::org::{GroupIndex, Org, UserIndex};
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, Reader};
 
-/// Users, groups and memberships in the order of the page. A place is the number of a row in this order.
+/// Users, groups and memberships in the order of the page. An index is the number of a row in this order, starting at
+/// 0.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// The users by name, then by id.
+    /// The users, sorted by name and then by id.
     pub(super) users: Vec<UserIndex>,
-    /// The groups by name, then by id.
+    /// The groups, sorted by name and then by id.
     pub(super) groups: Vec<GroupIndex>,
-    /// For each group of `groups`, the places of its members, sorted. Those of Everyone are here too.
+    /// For each group, the sorted indices of its members, including those of Everyone.
     pub(super) members: Vec<Vec<u32>>,
-    /// For each place of a user, in how many groups the user is.
+    /// For each user, the number of groups of which the user is a member.
     pub(super) groups_of: Vec<u32>,
     user_places: HashMap<UserId, u32>,
     group_places: HashMap<GroupId, u32>,
-    /// For each group, the number of the memberships of all groups before it.
+    /// For each group, the number of memberships of all groups before it.
     first: Vec<u32>,
 }
 
@@ -79,17 +80,17 @@ impl Listing {
         }
     }
 
-    /// Returns the place of a user.
+    /// Returns the index of a user.
     pub(super) fn user(&self, id: &str) -> Option<u32> {
         self.user_places.get(id).copied()
     }
 
-    /// Returns the place of a group.
+    /// Returns the index of a group.
     pub(super) fn group(&self, id: &str) -> Option<u32> {
         self.group_places.get(id).copied()
     }
 
-    /// Returns the place of a membership.
+    /// Returns the index of a membership.
     pub(super) fn membership(&self, group: u32, user: u32) -> Option<u32> {
         let members = &self.members[group as usize];
         let place = members.binary_search(&user).ok()?;

@@ -1,11 +1,12 @@
-//! A snapshot as one HTML page for people.
+//! Renders a snapshot as one HTML page for people.
 //!
-//! - The page is static first: where the snapshot comes from, numbers, findings and charts are HTML and SVG. Scripts add only
-//!   the tables of users, groups and memberships, whose rows are packed into the page ([`data`]).
-//! - The page loads nothing. Its policy allows exactly the script and the style that are compiled in ([`page`]).
-//! - Text from Okta is escaped by the template, and what would hide or turn text is made visible first. The script puts text
-//!   into the page only as text.
-//! - Nothing in the page depends on the clock or on where it is made, so that equal snapshots give equal pages.
+//! - Most of the page is static: the origin of the snapshot, numbers, findings and charts are HTML and SVG. Scripts
+//!   only add the tables of users, groups and memberships, whose rows are packed into the page ([`data`]).
+//! - The page loads nothing. Its content security policy allows only the script and the style that are compiled in
+//!   ([`page`]).
+//! - The template escapes text from Okta, after invisible and direction-changing characters were made visible. The
+//!   script inserts text only as text nodes.
+//! - Nothing in the page depends on the clock or the machine, so that equal snapshots give equal pages.
 
 mod charts;
 mod data;
@@ -25,69 +26,69 @@ use super::findings::org::Org;
 use super::findings::{Finding, Options};
 use crate::snapshot::{Counts, DomainUsers, FileInfo, Reader, Warning};
 
-/// The size from which a page is slow to mail and to open.
+/// The size in bytes above which a page is slow to mail and to open.
 pub const MAX_BYTES: usize = 20_000_000;
 
-/// The snapshot's file.
+/// A snapshot file.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// The name, without its folder.
+    /// The file name, without the folder.
     pub name: String,
-    /// The size.
+    /// The size, in bytes.
     pub bytes: u64,
     /// The SHA-256, in hexadecimal.
     pub sha256: String,
 }
 
-/// What the page shows.
+/// The content of the page.
 pub struct Source<'a> {
-    /// The title.
+    /// The title of the page.
     pub title: String,
-    /// The file.
+    /// The snapshot's file.
     pub file: File,
-    /// Its run.
+    /// The run that wrote the snapshot.
     pub info: &'a FileInfo,
-    /// How much it contains.
+    /// The numbers of rows in the snapshot.
     pub counts: Counts,
-    /// The users of each domain.
+    /// The numbers of users by domain.
     pub domains: Vec<DomainUsers>,
-    /// What limits it.
+    /// The warnings of the run.
     pub warnings: Vec<Warning>,
-    /// Its users and groups.
+    /// The users, groups and memberships.
     pub org: Org,
-    /// The order of its rows in the page.
+    /// The order of the rows in the page.
     listing: Listing,
     /// The findings.
     pub findings: Vec<Finding>,
-    /// What decided about findings.
+    /// The settings of the checks.
     pub options: Options,
-    /// What changed since an older snapshot.
+    /// The changes since an older snapshot, if there is one.
     pub change: Option<Change>,
 }
 
-/// What changed since an older snapshot.
+/// The changes since an older snapshot.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The file of the older snapshot.
     pub file: File,
-    /// Its run.
+    /// The run that wrote the older snapshot.
     pub info: FileInfo,
-    /// How many rows of each table changed in which way.
+    /// The number of changes in each table.
     pub summary: BTreeMap<Table, ChangeCounts>,
-    /// In what the scopes differ.
+    /// The differences between the scopes.
     pub scope: Vec<FieldChange>,
 }
 
-/// A page.
+/// A rendered page.
 pub struct Page {
-    /// Its HTML.
+    /// The HTML.
     pub html: String,
-    /// The size that it would have had with the memberships, if they were left out.
+    /// The size that the page would have with the memberships, in bytes; `None` if they are in the page.
     pub size_with_memberships: Option<usize>,
 }
 
 impl<'a> Source<'a> {
-    /// Reads a snapshot for a page, apart from the findings and the change.
+    /// Reads a snapshot for a page. The findings and the changes are added later.
     ///
     /// # Errors
     /// Returns an error if the snapshot is damaged.
@@ -112,10 +113,10 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Makes the page. If it is larger than a limit, it is made without the memberships.
+    /// Renders the page. If it is larger than `max_bytes`, it is rendered again without the memberships.
     ///
     /// # Errors
-    /// Returns an error if the page cannot be made, which is a bug.
+    /// Returns an error if the page cannot be rendered, which is a bug.
     pub fn page(&self, max_bytes: Option<usize>) -> anyhow::Result<Page> {
         const BUG: &str = "internal error: cannot make the page; please report this bug";
         let html = page::render(self, None).context(BUG)?;

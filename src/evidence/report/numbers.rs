@@ -1,12 +1,12 @@
-//! Users by age of their last sign-in and groups by size: counted, pure.
+//! Counts users by the age of their last sign-in, and groups by size; pure.
 
 use crate::evidence::findings::org::Org;
 use crate::model::User;
 
-/// A name and how many there are.
+/// A name and its count.
 pub(super) type Tally = (String, u64);
 
-/// The greatest number of days of each class of sign-ins, and its name.
+/// The largest age in days of each class of sign-ins, and the name of the class.
 const AGES: [(i64, &str); 6] = [
     (7, "up to 7 days"),
     (30, "8 to 30 days"),
@@ -16,7 +16,7 @@ const AGES: [(i64, &str); 6] = [
     (i64::MAX, "over a year"),
 ];
 
-/// The greatest size of each class of groups, and its name.
+/// The largest size of each class of groups, and the name of the class.
 const SIZES: [(u64, &str); 6] = [
     (0, "no members"),
     (1, "1 member"),
@@ -37,7 +37,7 @@ pub(super) fn sign_in_ages(org: &Org) -> Vec<Tally> {
             None => none += 1,
         }
     }
-    // Another program may not have recorded sign-ins.
+    // The snapshots of other programs may not contain sign-ins.
     let without = if org.complete.is_some() {
         "never"
     } else {
@@ -48,7 +48,7 @@ pub(super) fn sign_in_ages(org: &Org) -> Vec<Tally> {
     tallies
 }
 
-/// Counts groups by their number of members; a size is unknown if the members could not be read.
+/// Counts groups by their number of members. The size of a group is unknown if its members could not be read.
 pub(super) fn group_sizes(sizes: impl Iterator<Item = Option<u64>>) -> Vec<Tally> {
     let mut counts = [0; SIZES.len()];
     let mut unknown = 0;

@@ -1,4 +1,4 @@
-//! The page itself: what the template shows, and the policy that allows its own script and style only.
+//! The values for the template of the page, and the policy that allows only the page's own script and style.
 
 use std::cmp::Reverse;
 
@@ -22,7 +22,7 @@ use crate::text::{clean, count, number};
 const SCRIPT: &str = include_str!("../../../templates/report.js");
 const STYLE: &str = include_str!("../../../templates/report.css");
 
-/// How many rows of a finding, warnings and unreadable groups the page lists.
+/// The largest number of rows of a finding, of warnings and of unreadable groups in the page.
 const MAX_ROWS: usize = 100;
 
 #[derive(Template)]
@@ -34,15 +34,15 @@ struct Html<'a> {
     script: &'a str,
     origin: Option<String>,
     taken_at: String,
-    /// The same, for people.
+    /// The end of the run, for people.
     taken_on: String,
     taken_by: Option<String>,
     is_demo: bool,
-    /// Nothing if another program wrote the snapshot.
+    /// `None` if another program wrote the snapshot.
     complete: Option<bool>,
     tiles: Vec<Tile>,
     found: Vec<Shown>,
-    /// Checks that ran and found nothing.
+    /// The checks that ran and found nothing.
     clear: Vec<&'a Finding>,
     skipped: Vec<&'a Finding>,
     charts: Vec<Chart>,
@@ -53,13 +53,13 @@ struct Html<'a> {
     more_warnings: usize,
     unreadable: Vec<(String, String)>,
     more_unreadable: usize,
-    /// The size that the page would have with the memberships, if they are left out.
+    /// The size that the page would have with the memberships; `None` if they are in the page.
     too_large: Option<String>,
     data: String,
     tool_version: &'static str,
 }
 
-/// A number that stands out.
+/// A highlighted number at the top of the page.
 struct Tile {
     name: &'static str,
     value: String,
@@ -78,7 +78,7 @@ struct Shown {
     more: Option<String>,
     has_users: bool,
     has_groups: bool,
-    /// The table in which the script shows all rows.
+    /// The table in which the script can show all rows of the finding.
     table: Option<&'static str>,
 }
 
@@ -95,7 +95,7 @@ struct ShownWarning {
     message: String,
 }
 
-/// Returns the page. The memberships are left out if a size is given, which is then shown.
+/// Renders the page. If `too_large` is given, the memberships are left out and the page shows this size.
 pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::Result<String> {
     let run = source.info.metadata.as_ref();
     let (found, none): (Vec<&Finding>, Vec<&Finding>) = source
@@ -106,7 +106,7 @@ pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::R
         .into_iter()
         .partition(|finding| finding.skipped.is_some());
     let mut found = found;
-    // By severity, then in the order of the catalogue.
+    // By severity; findings of the same severity stay in the order of the catalogue.
     found.sort_by_key(|finding| Reverse(finding.severity));
     let unreadable = source.unreadable();
     let html = Html {
@@ -208,7 +208,7 @@ fn tiles(source: &Source<'_>) -> Vec<Tile> {
     tiles
 }
 
-/// Returns a time to the minute: 2026-06-30 12:00 UTC.
+/// Returns a time to the minute, such as 2026-06-30 12:00 UTC.
 fn minute(time: Timestamp) -> String {
     let text = rfc3339(time).replacen('T', " ", 1);
     let minute = text.rsplit_once(':').map_or("", |(minute, _)| minute);
@@ -264,9 +264,9 @@ fn warning(warning: &Warning) -> ShownWarning {
 }
 
 impl Source<'_> {
-    /// Returns whether the members of a group could not be read.
+    /// Returns true if the members of a group could not be read.
     pub(super) fn is_unreadable(&self, group: GroupIndex) -> bool {
-        // Another program records no number of members.
+        // Other programs do not record the number of members.
         self.org.complete.is_some() && self.org.group(group).members_kept.is_none()
     }
 

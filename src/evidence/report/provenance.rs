@@ -1,5 +1,5 @@
-//! Where a snapshot comes from: who took it, when, from where, with which scope, and what the scope hides; as lines for
-//! people. What was not recorded is said to be so where an auditor looks for it.
+//! The origin of a snapshot as lines for people: who took it, when, from where, and with which scope. Where an auditor
+//! looks for a fact that was not recorded, the line says so.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ const OTHER_PROGRAM: &str = "not recorded: another program wrote the snapshot";
 pub(super) struct Line {
     pub(super) name: &'static str,
     pub(super) value: String,
-    /// Set if the value is a hash or an id.
+    /// True if the value is a hash or an id.
     pub(super) is_code: bool,
 }
 
-/// Facts of one kind.
+/// A group of facts with a title.
 pub(super) struct Block {
     pub(super) title: &'static str,
     pub(super) lines: Vec<Line>,
@@ -215,7 +215,7 @@ fn scope(run: &RunMetadata) -> Vec<Line> {
     ]
 }
 
-/// Returns how many objects Okta listed, how many of them are in scope, and how many the scope hides.
+/// Returns a text with the numbers of objects that Okta listed, that are in scope, and that the scope hides.
 fn hidden(seen: Option<u64>, kept: u64) -> String {
     match seen {
         None => format!(

@@ -1,4 +1,4 @@
-//! Whether the numbers of a snapshot agree: what its run recorded, what the file contains, and what Okta counts.
+//! Compares the numbers of a snapshot: those that its run recorded, those in the file, and those that Okta reports.
 
 use super::Source;
 use crate::text::number;

@@ -1,4 +1,4 @@
-//! The columns of a review sheet, in their order, and the values of a row.
+//! The columns of a review sheet, in order, and the values of a row.
 
 use serde_json::{Number, Value};
 
@@ -6,33 +6,33 @@ use super::plan::{Item, Review};
 use crate::sheet::row_check::{Checked, Position};
 use crate::snapshot::rfc3339;
 
-/// What kind of value a column has, which decides how a sheet shows it.
+/// The type of a column's values, which decides how a sheet shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A text that somebody wrote: a spreadsheet must not take it for something else.
+    /// A text that a person wrote, which a spreadsheet must not interpret as anything else.
     Text,
-    /// A word, an id or a check sum of ours or of Okta's.
+    /// A word, an id or a check sum from okta-ciam or Okta.
     Exact,
     /// A number.
     Number,
-    /// A part of 1.
+    /// A fraction from 0 to 1, shown as a percentage.
     Share,
-    /// A time or a day.
+    /// A time or a date.
     Date,
-    /// A cell for the reviewer.
+    /// A cell that the reviewer fills in.
     Input,
 }
 
 /// A column of a sheet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its title.
+    /// The title.
     pub name: String,
-    /// What its values are.
+    /// The type of the values.
     pub kind: Kind,
-    /// Set if a workbook hides it: reviewers do not need it.
+    /// True if a workbook hides the column because reviewers do not need it.
     pub hidden: bool,
-    /// Its width in a workbook, in characters.
+    /// The width in a workbook, in characters.
     pub width: u16,
 }
 
@@ -54,8 +54,9 @@ impl Column {
     }
 }
 
-/// Returns the columns of a sheet with these attributes after those of every sheet. A workbook hides what identifies a row,
-/// what most reviewers do not need, and without a previous review its decisions.
+/// Returns the columns of a sheet. The columns for `more_attributes` follow those that every sheet has. A workbook
+/// hides the columns that identify a row, those that most reviewers do not need, and, without a previous review, the
+/// columns about it.
 pub fn columns(more_attributes: &[String], has_previous: bool) -> Vec<Column> {
     use Kind::{Date, Exact, Input, Number, Share, Text};
     let previous = |name: &str, kind, width| Column {
@@ -106,12 +107,12 @@ pub fn columns(more_attributes: &[String], has_previous: bool) -> Vec<Column> {
     columns
 }
 
-/// Where a review comes from, for every row of it.
+/// The org and the snapshot of a review, which each row contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The org, as `https://host`; empty if the snapshot does not say it.
+    /// The URL of the org, as `https://host`; empty if the snapshot does not contain it.
     pub org: String,
-    /// The run of the snapshot.
+    /// The id of the run that wrote the snapshot.
     pub sync_id: String,
 }
 

@@ -1,7 +1,7 @@
-//! A review of access, from sheet to proof: [`plan`] selects and sorts the memberships, [`sheet`] writes them, [`status`] counts
-//! decisions, and [`verdict`] compares the decisions with a snapshot that was taken later.
+//! An access review, from the sheets to the proof: [`plan`] selects and sorts the memberships, [`sheet`] writes them,
+//! [`status`] counts decisions, and [`verdict`] compares the decisions with a later snapshot.
 //!
-//! [`crate::sheet::review`] reads the sheets that come back.
+//! [`crate::sheet::review`] reads the completed sheets.
 
 pub mod columns;
 pub mod plan;
@@ -11,7 +11,7 @@ pub mod verdict;
 
 use crate::snapshot::GroupRow;
 
-/// Returns whether everybody is in a group, so that no reviewer can decide on its memberships.
+/// Returns true if a group contains every user, so that no reviewer can decide on its memberships.
 pub fn is_everyone(group: &GroupRow) -> bool {
     group.kind.as_deref() == Some("BUILT_IN") && group.name.as_deref() == Some("Everyone")
 }

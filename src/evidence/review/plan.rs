@@ -1,7 +1,7 @@
-//! Which memberships a review has, in which order, and what the reviewer gets to know about each.
+//! Selects and sorts the memberships of a review, and computes what the reviewer sees about each.
 //!
-//! - Privileged memberships come first, then those with findings: a reviewer reads the first rows with most care.
-//! - Everyone is left out: nobody can decide on its memberships.
+//! - Privileged memberships come first, then those with findings, because reviewers read the first rows most carefully.
+//! - Everyone is left out unless requested, because no reviewer can decide on its memberships.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,35 +19,35 @@ use crate::evidence::tables::{Table, columns};
 use crate::sheet::Decision;
 use crate::snapshot::{Error, Reader};
 
-/// The findings that are flags of a membership. Those of whole groups are none: they would flag every member.
+/// The findings that flag a membership. Findings about groups are not used, since they would flag every member.
 const FLAGS: [&str; 12] = [
     "OC101", "OC102", "OC103", "OC104", "OC105", "OC106", "OC107", "OC201", "OC202", "OC203",
     "OC205", "OC601",
 ];
-/// The attributes that a reviewer needs.
+/// The attributes that every sheet contains.
 const ATTRIBUTES: [&str; 4] = ["title", "department", "manager", "userType"];
-/// How many users a department needs for a share to say something.
+/// The smallest number of users in a department for which a share is shown.
 const FEWEST_PEERS: u64 = 5;
 
-/// What decides about the rows of a review.
+/// The settings that select the rows of a review.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What decides about findings.
+    /// The settings of the checks.
     pub findings: findings::Options,
-    /// Set if memberships of Everyone are reviewed.
+    /// True if memberships of Everyone are included.
     pub include_everyone: bool,
-    /// Set if memberships without flags are left out.
+    /// True if memberships without flags are left out.
     pub only_flagged: bool,
-    /// Set if memberships that the older snapshot has are left out.
+    /// True if memberships that the older snapshot contains are left out.
     pub only_new: bool,
-    /// More attributes of the users' profiles.
+    /// More attributes of the users' profiles to show.
     pub attributes: Vec<String>,
 }
 
-/// What is known from earlier reviews and snapshots.
+/// Data from earlier reviews and snapshots.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// The memberships of an older snapshot, and the day of that snapshot.
+    /// The memberships of an older snapshot, and its date.
     pub older: Option<(HashSet<Pair>, Date)>,
     /// The decisions of the previous review.
     pub previous: HashMap<Pair, Previous>,
@@ -70,15 +70,15 @@ pub struct Item {
     pub group: GroupIndex,
     /// The user.
     pub user: UserIndex,
-    /// Set if the group is privileged.
+    /// True if the group is privileged.
     pub privileged: bool,
-    /// A bit for each of the flags.
+    /// One bit for each of [`FLAGS`].
     flags: u16,
-    /// The place of the source in [`Review::sources`].
+    /// The index of the membership source in [`Review::sources`].
     source: u8,
 }
 
-/// How the rows of a review are split into files.
+/// The criterion by which the rows of a review are split into files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitBy {
     /// One file for each group.
@@ -89,7 +89,7 @@ pub enum SplitBy {
     Manager,
 }
 
-/// A review that is to be written.
+/// A review, ready to be written.
 pub struct Review {
     /// The users and groups.
     pub org: Org,
@@ -102,9 +102,9 @@ pub struct Review {
     attribute_names: Vec<String>,
     group_members: Vec<u64>,
     user_groups: Vec<u64>,
-    /// How many users each department has.
+    /// The number of users in each department.
     peers: HashMap<String, u64>,
-    /// How many users of a department each group has.
+    /// The number of users of each department in each group.
     peer_members: HashMap<(GroupIndex, String), u64>,
 }
 
@@ -199,7 +199,7 @@ impl Review {
         });
     }
 
-    /// Returns the memberships of each file, by what the files are split by.
+    /// Returns the memberships of each file, by the name of its group, department or manager.
     pub fn split(&self, by: SplitBy) -> BTreeMap<String, Vec<Item>> {
         let mut files: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for item in &self.items {
@@ -213,17 +213,17 @@ impl Review {
         files
     }
 
-    /// Returns an attribute of a user, by its place in the names; empty if there is none.
+    /// Returns an attribute of a user, by the index of its name; empty if there is none.
     pub fn attribute(&self, user: UserIndex, place: usize) -> &str {
         &self.attributes[user.0 as usize][place]
     }
 
-    /// Returns the names of the attributes, the four of every sheet first.
+    /// Returns the names of the attributes, starting with the four that every sheet contains.
     pub fn attribute_names(&self) -> &[String] {
         &self.attribute_names
     }
 
-    /// Returns whether there was a previous review.
+    /// Returns true if there was a previous review.
     pub fn has_previous(&self) -> bool {
         !self.history.previous.is_empty()
     }
@@ -237,7 +237,7 @@ impl Review {
         self.history.previous.get(&pair)
     }
 
-    /// Returns the day of the first snapshot that is known to have the membership.
+    /// Returns the date of the oldest known snapshot with the membership.
     pub fn first_seen(&self, item: &Item) -> String {
         let before = self.previous(item).map(|previous| &previous.first_seen);
         if let Some(day) = before.filter(|day| !day.is_empty()) {
@@ -252,24 +252,24 @@ impl Review {
             .to_string()
     }
 
-    /// Returns how the run learned of the membership.
+    /// Returns the membership source.
     pub fn source(&self, item: &Item) -> &str {
         self.sources
             .get(usize::from(item.source))
             .map_or("", String::as_str)
     }
 
-    /// Returns how many members the group has.
+    /// Returns the number of members of the group.
     pub fn group_members(&self, item: &Item) -> u64 {
         self.group_members[item.group.0 as usize]
     }
 
-    /// Returns in how many groups the user is, Everyone left out.
+    /// Returns the number of the user's groups, without Everyone.
     pub fn user_groups(&self, item: &Item) -> u64 {
         self.user_groups[item.user.0 as usize]
     }
 
-    /// Returns which share of the user's department is in the group; nothing for a department that is too small.
+    /// Returns the share of the user's department that is in the group; `None` if the department is too small.
     pub fn peer_share(&self, item: &Item) -> Option<f64> {
         let department = self.attribute(item.user, 1);
         let peers = *self.peers.get(department)?;
@@ -294,7 +294,7 @@ impl Review {
         names.map(|entry| entry.name).collect()
     }
 
-    /// Returns how many memberships have flags, and how many are privileged.
+    /// Returns the number of memberships with flags and the number of privileged memberships.
     pub fn counts(&self) -> (u64, u64) {
         let count = |is: fn(&Item) -> bool| self.items.iter().filter(|item| is(item)).count();
         let flagged = count(|item| item.flags != 0);
@@ -309,7 +309,8 @@ fn source(sources: &mut Vec<String>, learned: Option<String>) -> u8 {
         sources.push(learned);
         sources.len() - 1
     });
-    // A foreign file with more sources than this has nonsense there; the column is for people.
+    // The file of another program could have more sources. The last one then stands for all others, as the column is
+    // only for people.
     u8::try_from(place).unwrap_or(u8::MAX)
 }
 
@@ -332,7 +333,7 @@ fn attributes(reader: &Reader, names: &[String]) -> Result<Vec<Box<[String]>>, E
     Ok(found)
 }
 
-/// The flags of users and of memberships, as bits.
+/// The flags of users and of memberships, one bit for each of [`FLAGS`].
 struct Flags {
     users: HashMap<UserIndex, u16>,
     members: HashMap<(GroupIndex, UserIndex), u16>,
@@ -349,7 +350,7 @@ impl Flags {
             revoked: None,
         };
         for (place, id) in FLAGS.iter().enumerate() {
-            // One check at a time: the rows of all would fill the memory.
+            // One check runs at a time, because the rows of all checks could exhaust memory.
             let only = findings::Options {
                 checks: [*id].into(),
                 ..options.findings.clone()

@@ -1,6 +1,6 @@
 //! Writes the sheets of a review.
 //!
-//! - A workbook has no protection: Excel does not sort protected cells. The check sums find what went wrong.
+//! - Workbooks are not protected, because Excel does not sort protected cells. The check sums detect accidents instead.
 //! - Equal snapshots and options give equal bytes.
 
 use std::io::{Seek, Write};
@@ -26,13 +26,13 @@ use crate::text::number;
 pub struct Part<'a> {
     /// The review.
     pub review: &'a Review,
-    /// Where the review comes from.
+    /// The org and the snapshot of the review.
     pub origin: &'a Origin,
     /// The memberships of the file.
     pub items: &'a [Item],
-    /// The number of the file, from 1.
+    /// The number of the file, starting at 1.
     pub part: u32,
-    /// How many files there are.
+    /// The number of files.
     pub parts: u32,
 }
 
@@ -60,7 +60,7 @@ impl Part<'_> {
     }
 }
 
-/// Writes a sheet as CSV, with a byte order mark, by which Excel recognizes UTF-8.
+/// Writes a sheet as CSV with a byte order mark, without which Excel does not recognize UTF-8.
 ///
 /// # Errors
 /// Returns an error if the output fails, and the first error of `check`, which is called for every row.
@@ -80,7 +80,7 @@ pub fn csv(
         let cells = columns.iter().zip(&values).map(|(column, value)| {
             let text = plain(value);
             match column.kind {
-                // CSV with a NUL character cannot be read back.
+                // A NUL character in CSV could not be read back.
                 Kind::Text => guarded(&text).replace('\0', ""),
                 _ => text,
             }
@@ -94,7 +94,7 @@ pub fn csv(
 /// Writes a sheet as a workbook.
 ///
 /// # Errors
-/// Returns an error if there are more rows than a sheet has room for, if the output fails, and the first error of `check`.
+/// Returns an error if there are more rows than fit into a sheet, if the output fails, and the first error of `check`.
 pub fn xlsx(
     part: &Part<'_>,
     about: &Facts,
@@ -128,7 +128,7 @@ pub fn xlsx(
         .context("cannot write the workbook")
 }
 
-/// How cells look.
+/// The formats of cells.
 struct Formats {
     title: Format,
     input_title: Format,
@@ -156,7 +156,7 @@ impl Formats {
     }
 }
 
-/// The sheet of the rows, while it is written.
+/// The sheet with the rows, while it is written.
 struct RowSheet<'a> {
     sheet: &'a mut Worksheet,
     columns: &'a [Column],
@@ -164,14 +164,14 @@ struct RowSheet<'a> {
     rows: u32,
 }
 
-/// The name of the sheet of the rows.
+/// The name of the sheet with the rows.
 const SHEET: &str = "Review";
 
 impl<'a> RowSheet<'a> {
     fn new(sheet: &'a mut Worksheet, columns: &'a [Column]) -> anyhow::Result<Self> {
         let formats = Formats::new();
         sheet.set_name(SHEET)?;
-        // The titles, and the group's name.
+        // The frozen part is the row of titles and the columns up to the group's name.
         sheet.set_freeze_panes(1, 2)?;
         sheet.set_landscape().set_print_fit_to_pages(1, 0);
         sheet.set_repeat_rows(0, 0)?;
@@ -254,7 +254,7 @@ fn place_of(columns: &[Column], name: &str) -> Option<u16> {
     u16::try_from(place).ok()
 }
 
-/// Returns a time or a day as a workbook has it; nothing for one that a workbook has no date for.
+/// Returns a time or a date for a workbook; `None` if a workbook cannot represent it.
 fn date(text: &str) -> Option<ExcelDateTime> {
     let time: Timestamp = match text.parse() {
         Ok(time) => time,
@@ -263,7 +263,7 @@ fn date(text: &str) -> Option<ExcelDateTime> {
     ExcelDateTime::from_timestamp(time.as_second()).ok()
 }
 
-/// Writes the sheet with the sums, the signature and the facts about the snapshot.
+/// Writes the sheet with the totals, the signature and the facts about the snapshot.
 fn sign_off(
     sheet: &mut Worksheet,
     columns: &[Column],

@@ -1,4 +1,4 @@
-//! How far a review is; pure.
+//! The progress of a review; pure.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use crate::sheet::Decision;
 use crate::sheet::decision::Tally;
 use crate::sheet::review::{Missing, ReviewRow};
 
-/// From how many decisions on a reviewer who approved everything is noted.
+/// The number of decisions from which a reviewer who approved everything is reported.
 const RUBBER_STAMP: u64 = 50;
 
-/// A membership whose user decided on it.
+/// A decision by the user whose membership it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SelfReview {
-    /// Who it is.
+    /// The reviewer, who is also the member.
     pub reviewer: String,
-    /// The group.
+    /// The group's name.
     pub group_name: String,
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
 }
 
-/// How far a review is.
+/// The progress of a review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// All rows.
+    /// The counts of all rows.
     pub all: Tally,
-    /// The rows of each reviewer; the rows without one have an empty name.
+    /// The counts by reviewer; rows without a reviewer are under an empty name.
     pub reviewers: BTreeMap<String, Tally>,
-    /// Rows that the user of the membership decided.
+    /// The decisions by users on their own memberships.
     pub self_reviews: Vec<SelfReview>,
-    /// Reviewers who approved everything, of many rows.
+    /// Reviewers who approved all of their rows and decided at least 50.
     pub approved_everything: Vec<String>,
-    /// How many rows have a decision and no reviewer.
+    /// The number of rows with a decision and without a reviewer.
     pub without_reviewer: u64,
-    /// How many rows were deleted from the sheets.
+    /// The number of rows that were deleted from the sheets.
     pub missing_rows: u64,
-    /// How many sheets of the review were not given.
+    /// The number of the review's sheets that were not given.
     pub missing_sheets: u64,
 }
 
@@ -62,7 +62,7 @@ impl Status {
         }
     }
 
-    /// Ends the counting.
+    /// Completes the status after the last row.
     pub fn end(&mut self, missing: &Missing) {
         let everything = self.reviewers.iter().filter(|(name, decided)| {
             !name.is_empty()
@@ -74,7 +74,7 @@ impl Status {
         self.missing_sheets = missing.parts;
     }
 
-    /// Returns whether the given sheets have rows, all of them, with a final decision each.
+    /// Returns true if the given sheets are complete and every row has a final decision.
     pub fn is_decided(&self) -> bool {
         self.all.rows > 0 && self.all.open() == 0 && self.missing_rows == 0
     }

@@ -8,25 +8,25 @@ use crate::evidence::findings::Pair;
 use crate::model::GroupId;
 use crate::sheet::Decision;
 
-/// What became of a membership.
+/// The result of comparing a decision with the later snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It was approved and exists.
+    /// The membership was approved and exists.
     Kept,
-    /// It was revoked and no longer exists.
+    /// The membership was revoked and no longer exists.
     Removed,
-    /// It was revoked and still exists.
+    /// The membership was revoked and still exists.
     NotRemediated,
-    /// It no longer exists, although no decision revoked it.
+    /// The membership no longer exists, although no decision revoked it.
     UnexplainedRemoval,
-    /// It is new, and nobody reviewed it.
+    /// The membership is new and was not reviewed.
     UnexplainedGrant,
-    /// It has no final decision.
+    /// The membership has no final decision.
     Undecided,
-    /// The user decided on it, and it is as decided.
+    /// The membership is as decided, but its own user decided.
     SelfReview,
-    /// Its group cannot be read in the later snapshot.
+    /// The later snapshot could not read the members of the group.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ impl Verdict {
         Self::Unknown,
     ];
 
-    /// Returns the word in files and results.
+    /// Returns the word for files and results.
     pub fn word(self) -> &'static str {
         match self {
             Self::Kept => "kept",
@@ -57,7 +57,7 @@ impl Verdict {
         }
     }
 
-    /// Returns whether the review cannot be closed with a good result because of this verdict.
+    /// Returns true if this verdict prevents the review from closing successfully.
     pub fn is_open(self) -> bool {
         matches!(
             self,
@@ -74,20 +74,21 @@ impl Verdict {
 pub struct Decided {
     /// The decision.
     pub decision: Decision,
-    /// Set if the user decided.
+    /// True if the user decided on their own membership.
     pub is_self_review: bool,
 }
 
-/// The memberships of a snapshot.
+/// The memberships in a snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// The memberships, Everyone left out unless it was reviewed.
+    /// The memberships; those of Everyone only if it was reviewed.
     pub pairs: HashSet<Pair>,
     /// The groups whose members could not be read.
     pub unreadable: HashSet<GroupId>,
 }
 
-/// Returns a verdict for every membership of the sheets, and for each other one that differs between the snapshots.
+/// Returns a verdict for every membership in the sheets, and for each other membership that differs between the
+/// snapshots.
 pub fn judge(
     decisions: &HashMap<Pair, Decided>,
     before: &Access,

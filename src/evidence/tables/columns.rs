@@ -1,9 +1,9 @@
-//! Which columns a table can be listed with, and what they contain; pure.
+//! The columns that a table can have, and their values; pure.
 //!
-//! - A column of the file has the file's name. `profile.NAME` is an attribute, `profile` all of them.
-//! - `name` of a user and `grant_id` of a membership are computed.
-//! - A membership has every column of its user as `user_NAME` and of its group as `group_NAME`; `profile.NAME` is the
-//!   user's attribute.
+//! - Columns of the file keep their names. `profile.NAME` is one attribute, and `profile` is all of them.
+//! - A user's `name` and a membership's `grant_id` are computed.
+//! - A membership has every column of its user as `user_NAME` and every column of its group as `group_NAME`.
+//!   `profile.NAME` is an attribute of the user.
 
 use serde_json::Value;
 
@@ -21,29 +21,29 @@ const ATTRIBUTE: &str = "profile.";
 pub struct Column {
     /// The name, as it is typed and printed.
     pub name: String,
-    /// Where the value comes from.
+    /// The source of the values.
     pub source: Source,
 }
 
-/// Where the value of a column comes from.
+/// The source of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The user, or the user of the membership.
     User(Field),
     /// The group, or the group of the membership.
     Group(Field),
-    /// The id that Baton gives the membership.
+    /// Baton's id of the membership.
     GrantId,
-    /// How the run learned of the membership.
+    /// The membership source.
     Learned,
 }
 
 /// A value of a user or a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// A column of the file, by its place.
+    /// A column of the file, by its index.
     Stored(usize),
-    /// What to call the user.
+    /// The user's name for display.
     Name,
     /// All attributes.
     Profile,
@@ -57,12 +57,12 @@ impl Field {
     }
 }
 
-/// How many columns are wanted if none is chosen.
+/// The columns of a table if none is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Default {
-    /// Those that a person reads first.
+    /// The columns that matter most to people.
     Few,
-    /// Everything that the file contains.
+    /// All columns of the file.
     All,
 }
 
@@ -101,7 +101,7 @@ fn stored_names<R: Record>() -> Vec<&'static str> {
 /// Returns a column by its name.
 ///
 /// # Errors
-/// Returns a hint for a name that the table does not have: the nearest name, or a few of the names.
+/// Returns a hint if the table does not have the column: the nearest name, or some of the names.
 pub fn named(table: Table, name: &str) -> Result<Column, String> {
     if let Some(column) = find(table, name) {
         return Ok(column);
@@ -123,7 +123,7 @@ pub fn names_of(columns: &[Column]) -> Vec<String> {
     columns.iter().map(|column| column.name.clone()).collect()
 }
 
-/// Returns the names of all columns of a table, except attributes.
+/// Returns the names of all columns of a table, without attributes.
 pub fn names(table: Table) -> Vec<String> {
     let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
     let user = || [stored_names::<UserRow>(), vec!["name"]].concat();
@@ -184,8 +184,7 @@ fn field(stored: &[Stored], name: &str) -> Option<Field> {
     Some(Field::Stored(place))
 }
 
-/// Returns the values of some fields of a row. Attributes that are not JSON that can be read are one text, as `diff` compares
-/// them.
+/// Returns the values of some fields of a row. A profile that is not valid JSON is one text, as in `diff`.
 pub fn values<R: Record>(row: &R, name: impl FnOnce() -> String, fields: &[Field]) -> Vec<Value> {
     let cells = row.cells();
     let profile = fields
@@ -213,7 +212,7 @@ fn profile<R: Record>(cells: &[Value]) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
-/// Returns whether a value is empty in a table: null, or a text without characters.
+/// Returns true if a value is shown as empty: null, or a text without characters.
 pub fn is_empty(value: &Value) -> bool {
     plain(value).is_empty()
 }

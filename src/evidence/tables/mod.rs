@@ -1,8 +1,8 @@
-//! The tables of a snapshot as people list and export them: users, groups and memberships, with chosen columns and filters.
+//! Lists and exports the tables of a snapshot: users, groups and memberships, with chosen columns and filters.
 //!
-//! - [`columns`] decides which columns there are and what they contain; [`filter`] decides which rows count. Both are pure.
-//! - [`rows`] reads the rows in the order of ids, one at a time. For memberships, the chosen columns of users and groups are
-//!   in memory, the memberships are not.
+//! - [`columns`] defines the columns and their values; [`filter`] selects rows. Both are pure.
+//! - [`rows`] reads the rows one at a time, sorted by id. For memberships, the chosen columns of users and groups are
+//!   kept in memory, but the memberships are not.
 //! - [`write`] writes rows as an aligned table, CSV or JSON.
 
 pub mod columns;
@@ -12,7 +12,7 @@ pub mod write;
 
 use serde::{Deserialize, Serialize};
 
-/// A table that is listed, compared or exported.
+/// A table that can be listed, compared or exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are the tables'")]
@@ -35,7 +35,7 @@ impl Table {
         }
     }
 
-    /// Returns the word for one row.
+    /// Returns the noun for one row.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Users => "user",

@@ -10,33 +10,33 @@ use super::filter::Filter;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, UserRow};
 
-/// What to list.
+/// The table, columns and rows to list.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// The table.
     pub table: Table,
     /// The columns, in the order of the output.
     pub columns: Vec<Column>,
-    /// Which rows to list.
+    /// The conditions on rows.
     pub filter: Filter,
-    /// List at most this many rows.
+    /// The largest number of rows to list.
     pub limit: Option<u64>,
 }
 
-/// How many rows there were.
+/// The numbers of rows of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// In the table.
+    /// The rows of the table.
     pub all: u64,
-    /// That meet the conditions.
+    /// The rows that meet the conditions.
     pub matching: u64,
-    /// That were listed: fewer than matching ones if there is a limit.
+    /// The listed rows; fewer than the matching ones if there is a limit.
     pub listed: u64,
-    /// Attributes that no listed row has, although some rows were listed: perhaps a name that was mistyped.
+    /// Attributes without a value in any listed row; possibly mistyped names.
     pub empty_attributes: Vec<String>,
 }
 
-/// Lists rows, each as one value for every column.
+/// Lists rows: calls `row` with one value for each column.
 ///
 /// # Errors
 /// Returns an error if the snapshot is damaged, and the first error of `row`.
@@ -62,13 +62,13 @@ pub fn list<E: From<Error>>(
 struct Listing<'a, E> {
     query: &'a Query,
     counts: Listed,
-    /// For each column, whether a row had a value.
+    /// For each column, true if a row had a value.
     filled: Vec<bool>,
     row: &'a mut dyn FnMut(&[Value]) -> Result<(), E>,
 }
 
 impl<E: From<Error>> Listing<'_, E> {
-    /// Counts a row of the table, and returns whether it is to be listed.
+    /// Counts a row of the table, and returns true if it is to be listed.
     fn takes(&mut self, matches: bool) -> bool {
         self.counts.all += 1;
         self.counts.matching += u64::from(matches);
@@ -99,7 +99,7 @@ impl<E: From<Error>> Listing<'_, E> {
         self.counts
     }
 
-    /// Returns the fields of the columns for which there is one, each with the column's place.
+    /// Returns the fields of the columns that have one, with the indices of these columns.
     fn fields(&self, of: fn(&Source) -> Option<&Field>) -> (Vec<usize>, Vec<Field>) {
         let columns = self.query.columns.iter().enumerate();
         let fields =
@@ -154,11 +154,11 @@ fn group_values(group: &GroupRow, fields: &[Field]) -> Vec<Value> {
     values(group, || group.display_name().to_owned(), fields)
 }
 
-/// One side of memberships, by id.
+/// The values of a user or a group for its memberships.
 struct Side {
-    /// Set if it meets the conditions, except the text.
+    /// True if it meets all conditions except the text.
     selected: bool,
-    /// Set if it contains the text.
+    /// True if it contains the text.
     like: bool,
     values: Box<[Value]>,
 }
@@ -174,7 +174,7 @@ fn memberships<E: From<Error>>(reader: &Reader, listing: &mut Listing<'_, E>) ->
         let side = Side {
             selected,
             like: selected && filter.user_is_like(&user),
-            // What no condition selects is never printed.
+            // The values of rows that are not selected are never printed.
             values: if selected {
                 user_values(&user, &user_fields).into()
             } else {
@@ -218,7 +218,7 @@ fn memberships<E: From<Error>>(reader: &Reader, listing: &mut Listing<'_, E>) ->
     Ok(())
 }
 
-/// Sets the columns that belong to the membership itself.
+/// Sets the columns that do not come from the user or the group.
 fn own_values(columns: &[Column], membership: &MembershipRow, values: &mut [Value]) {
     for (column, value) in columns.iter().zip(values) {
         match column.source {

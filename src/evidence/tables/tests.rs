@@ -1,4 +1,4 @@
-//! Columns and filters, without a snapshot.
+//! Tests columns and filters without a snapshot.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ fn every_name_that_a_message_lists_is_a_column() {
             assert!(columns.len() >= 4);
         }
     }
-    // One more than the file's column: the name is computed.
+    // There is one column more than in the file, because the name is computed.
     let all = columns::default(Table::Users, Default::All);
     assert_eq!(all.len() + 1, columns::names(Table::Users).len());
 }

@@ -1,4 +1,4 @@
-//! Writes rows as an aligned table, CSV or JSON, one at a time.
+//! Writes rows one at a time, as an aligned table, CSV or JSON.
 
 mod csv;
 mod json;
@@ -12,15 +12,15 @@ pub use self::csv::{Csv, CsvStyle};
 pub use self::json::{Json, JsonLines};
 pub use self::text::Text;
 
-/// Writes the rows of one table.
+/// A writer for the rows of one table.
 pub trait WriteRows {
-    /// Writes a row: one value for every column.
+    /// Writes a row with one value for each column.
     ///
     /// # Errors
     /// Returns an error if the output fails.
     fn row(&mut self, values: &[Value]) -> io::Result<()>;
 
-    /// Writes what follows the last row.
+    /// Finishes the output after the last row.
     ///
     /// # Errors
     /// Returns an error if the output fails.

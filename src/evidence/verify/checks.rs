@@ -1,4 +1,4 @@
-//! The checks: what was read goes in, the state and one line for people come out.
+//! The checks. Each takes what was read and returns its state and a line for people.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ fn skipped(message: impl Into<String>) -> Checked {
     (CheckState::Skipped, message.into())
 }
 
-/// SQLite's own check.
+/// Reports the result of SQLite's integrity check.
 pub(super) fn database(found: Result<Vec<String>, Error>) -> Checked {
     match found {
         Err(error) => failure(error),
@@ -35,7 +35,7 @@ pub(super) fn database(found: Result<Vec<String>, Error>) -> Checked {
     }
 }
 
-/// The numbers of rows of one kind.
+/// Compares the numbers of rows of one kind with the recorded number.
 pub(super) fn rows(what: &str, recounts: Result<&Vec<Recount>, &Error>) -> Checked {
     let recounts = match recounts {
         Err(error) => return failure(error),
@@ -59,7 +59,7 @@ pub(super) fn rows(what: &str, recounts: Result<&Vec<Recount>, &Error>) -> Check
     }
 }
 
-/// Returns whether every grant joins.
+/// Checks that each grant refers to a principal, a resource and an entitlement in the file.
 pub(super) fn grants(found: Result<Grants, Error>) -> Checked {
     match found {
         Err(error) => failure(error),
@@ -75,7 +75,7 @@ pub(super) fn grants(found: Result<Grants, Error>) -> Checked {
     }
 }
 
-/// How many members each group has, and how many the run recorded for it.
+/// The recorded number of members of each group, and the number of its memberships in the file.
 #[derive(Debug, Default)]
 pub(super) struct Sizes {
     groups: HashMap<GroupId, (Option<u64>, u64)>,
@@ -93,7 +93,7 @@ impl Sizes {
         }
     }
 
-    /// Returns the first group, by id, that has other members than were recorded.
+    /// Returns the first group, by id, whose number of members differs from the recorded one.
     fn wrong(&self) -> Option<(&GroupId, Option<u64>, u64)> {
         let wrong = self
             .groups
@@ -104,14 +104,14 @@ impl Sizes {
             .min()
     }
 
-    /// Returns how many groups have members that could be read.
+    /// Returns the number of groups whose members could be read.
     fn readable(&self) -> u64 {
         let readable = self.groups.values().filter(|(size, _)| size.is_some());
         readable.count() as u64
     }
 }
 
-/// Returns whether each group has the recorded number of members, and an entitlement if they could be read.
+/// Checks that each group has the recorded number of members, and an entitlement if they could be read.
 pub(super) fn sizes(
     is_ours: bool,
     sizes: Result<&Sizes, &Error>,
@@ -142,7 +142,7 @@ pub(super) fn sizes(
     ok("each group has the members that were recorded")
 }
 
-/// The users of each domain of the scope, counted again.
+/// The users of each domain of the scope, counted from the rows.
 #[derive(Debug)]
 pub(super) struct Recounted {
     scope: Option<Scope>,
@@ -150,7 +150,7 @@ pub(super) struct Recounted {
 }
 
 impl Recounted {
-    /// Returns counters for the scope of a run; none if it is not known or cannot be read.
+    /// Returns counters for the scope of a run; none if the scope is unknown or invalid.
     pub(super) fn of(metadata: Option<&RunMetadata>) -> Self {
         let scope = metadata.and_then(|metadata| {
             let domains = metadata.email_domains.split(',').map(Domain::parse);
@@ -179,7 +179,7 @@ impl Recounted {
     }
 }
 
-/// Returns whether the recorded users of each domain are those that the rows give.
+/// Checks that the recorded numbers of users by domain match the rows.
 pub(super) fn domains(
     recorded: &Result<Vec<DomainUsers>, Error>,
     recounted: Result<&Recounted, &Error>,
@@ -218,7 +218,7 @@ pub(super) fn domains(
     }
 }
 
-/// Returns whether the rows give the recorded hash.
+/// Checks that the rows give the recorded hash.
 pub(super) fn content(recorded: Option<&str>, computed: Result<&str, &Error>) -> Checked {
     match (recorded, computed) {
         (_, Err(error)) => failure(error),

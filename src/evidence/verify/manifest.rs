@@ -1,5 +1,5 @@
-//! The manifest that `sync --manifest` writes, compared with a snapshot. It is a file from elsewhere: bounded, and every
-//! field may be missing or something else.
+//! Compares the manifest of `sync --manifest` with a snapshot. The manifest is not trusted: its size is limited, and
+//! any field may be missing or have another type.
 
 use std::fs::OpenOptions;
 use std::io::Read as _;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::CheckState;
 use crate::snapshot::RunMetadata;
 
-/// No manifest of ours is longer, in bytes: it contains the warnings of a run, and nothing else that grows.
+/// The largest size of a manifest in bytes. Of its content, only the warnings of a run can grow.
 const LONGEST: u64 = 64 << 20;
 
-/// What a snapshot is.
+/// The facts about a snapshot that a manifest repeats.
 pub(super) struct Facts<'a> {
     pub(super) bytes: u64,
     pub(super) sha256: &'a str,
@@ -24,7 +24,7 @@ pub(super) struct Facts<'a> {
     pub(super) content_sha256: Option<&'a str>,
 }
 
-/// The text of a manifest, read as JSON.
+/// A manifest, parsed as JSON.
 #[derive(Debug)]
 pub struct Manifest(Value);
 
@@ -32,11 +32,11 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Returns a line that says why the file cannot be a manifest.
+    /// Returns a line with the reason why the file is not a manifest.
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
         let cannot = |error| format!("cannot read {name}: {error}");
-        // A pipe without a writer would never be opened.
+        // Opening a pipe without a writer would block forever.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
@@ -65,7 +65,7 @@ impl Manifest {
         }
     }
 
-    /// Compares every field that describes the file or its contents. `name` is what messages call the manifest.
+    /// Compares every field that describes the file or its contents. `name` refers to the manifest in messages.
     pub(super) fn compare(&self, name: &str, facts: &Facts<'_>) -> (CheckState, String) {
         let run = &self.0["snapshot"];
         let number = |of: fn(&RunMetadata) -> u64| facts.metadata.map(of).map(Value::from);
@@ -96,7 +96,7 @@ impl Manifest {
         ];
         let mut wrong = Vec::new();
         for (field, stated, found) in fields {
-            // A manifest of an earlier version has no hash of the content.
+            // Manifests of earlier versions have no hash of the content.
             let is_older = field == "content_sha256" && stated.is_null();
             if !is_older && found.as_ref() != Some(stated) {
                 let found = found.map_or("unknown".to_owned(), |found| found.to_string());

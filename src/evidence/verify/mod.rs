@@ -1,5 +1,5 @@
-//! `verify`: is a snapshot what its run wrote? Every check is a pure function over what was read; a check that finds the
-//! file unreadable fails by itself, and the others go on.
+//! Verifies that a snapshot still is what its run wrote. Every check is a pure function over the data that was read. A
+//! check that finds the file unreadable fails, and the others continue.
 
 mod checks;
 mod manifest;
@@ -13,20 +13,20 @@ use self::manifest::Facts;
 pub use self::manifest::Manifest;
 use crate::snapshot::{ContentRow, Error, FileFormat, Reader, c1z};
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
-    /// What was checked is as it should be.
+    /// Everything is as expected.
     Ok,
-    /// It is not.
+    /// Something differs.
     Failure,
-    /// The file does not contain what the check needs.
+    /// The file lacks the data for the check.
     Skipped,
 }
 
 impl CheckState {
-    /// Returns the word that people and programs read.
+    /// Returns the word for people and programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -36,14 +36,14 @@ impl CheckState {
     }
 }
 
-/// A check that was made, or skipped with a reason.
+/// A check that ran, or was skipped with a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// The name, one word of lowercase letters and `_`.
     pub name: &'static str,
-    /// How it ended.
+    /// The result.
     pub state: CheckState,
-    /// What was found. Text from the file is in it as it is.
+    /// The details. Text from the file is not escaped.
     pub message: String,
 }
 
@@ -57,27 +57,27 @@ impl Check {
     }
 }
 
-/// The hash of the content, twice.
+/// The recorded and the computed hash of the content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ContentHashes {
-    /// What the run recorded.
+    /// The hash that the run recorded.
     pub recorded: Option<String>,
-    /// What the rows give; none if they cannot be read.
+    /// The hash of the rows; `None` if they cannot be read.
     pub computed: Option<String>,
 }
 
-/// What was verified, and what came of it.
+/// The result of verifying a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// The path, as given.
+    /// The path, as given on the command line.
     pub file: String,
-    /// The kind of file.
+    /// The format of the file.
     pub container: FileFormat,
     /// The size of the file, in bytes.
     pub bytes: u64,
     /// The SHA-256 of the file.
     pub sha256: String,
-    /// The run that was verified.
+    /// The id of the run that was verified.
     pub sync_id: String,
     /// The hash of the content.
     pub content_sha256: ContentHashes,
@@ -93,7 +93,7 @@ impl Verification {
     }
 }
 
-/// What all rows say together.
+/// Values that need all rows.
 struct Content {
     sha256: String,
     recounted: Recounted,
@@ -103,7 +103,7 @@ struct Content {
 /// Verifies a snapshot, and compares it with a manifest if one is given.
 ///
 /// # Errors
-/// Returns an error if the file cannot be opened as a snapshot; everything else is a check.
+/// Returns an error if the file cannot be opened as a snapshot. Other problems become failed checks.
 pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Error> {
     let reader = Reader::open_to_verify(file)?;
     let (bytes, sha256) = c1z::fingerprint(file)?;

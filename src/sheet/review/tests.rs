@@ -21,7 +21,7 @@ const HEADER: [&str; 13] = [
     "row_check",
 ];
 
-/// A sheet of some memberships, as cells; `decisions` are in the order of the rows.
+/// Returns a sheet as cells. It has one membership for each of `decisions`.
 fn sheet(decisions: &[&str]) -> Vec<Vec<String>> {
     let rows = u32::try_from(decisions.len()).unwrap();
     let mut table = vec![HEADER.map(str::to_owned).to_vec()];
@@ -95,7 +95,7 @@ fn workbook(sheets: &[(&str, &[Vec<String>])]) -> Vec<u8> {
     workbook.save_to_buffer().unwrap()
 }
 
-/// Reads a sheet as rows of user and decision.
+/// Reads a sheet as pairs of user and decision.
 fn read(bytes: Vec<u8>) -> Result<(Vec<(String, Decision)>, Missing), Error> {
     let mut found = Vec::new();
     let mut coverage = Coverage::default();
@@ -270,7 +270,7 @@ fn what_may_revoke_the_wrong_access_makes_the_whole_sheet_invalid() {
         }
     }
     let table = sheet(&WORDS);
-    // Without its check sums, a sheet is not a plain list.
+    // A sheet without its check sums is not accepted as a plain list.
     let mut bare = sheet(&WORDS);
     for row in &mut bare {
         row.truncate(10);
@@ -358,7 +358,7 @@ fn two_reviews_of_one_snapshot_are_not_mixed_and_never_contradict_each_other_unn
     assert!(coverage.is_empty());
     assert_eq!(coverage.add(&row("a", 1, 2, Decision::Revoke)), Ok(true));
     assert_eq!(coverage.add(&row("a", 1, 2, Decision::Revoke)), Ok(false));
-    // Another membership in the place of this one.
+    // Another membership at the same position.
     let error = coverage
         .add(&row("b", 1, 2, Decision::Approve))
         .unwrap_err();
@@ -429,7 +429,7 @@ fn a_damaged_workbook_is_an_error_in_one_line_and_nothing_else() {
     for place in (4..bytes.len()).step_by(13) {
         let mut damaged = bytes.clone();
         damaged[place] ^= 0x55;
-        // Some bytes do not matter; none may make it panic or change a decision.
+        // Damage to some bytes has no effect; no damage may cause a panic or change a decision.
         if let Ok((rows, _)) = read(damaged) {
             assert!(
                 rows.iter().all(|row| expected(&DECISIONS).contains(row)),

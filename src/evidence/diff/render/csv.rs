@@ -20,8 +20,8 @@ const CSV_COLUMNS: [&str; 10] = [
     "new",
 ];
 
-/// Writes CSV, one line for each row that was added or removed, and for each field that changed. With `stat`, one line for
-/// each count.
+/// Writes a diff as CSV, with one line for each row that was added or removed and for each field that changed. With
+/// `stat`, writes one line for each count.
 ///
 /// # Errors
 /// Returns an error if the output or the temporary file of the changes fails.
@@ -58,7 +58,7 @@ pub fn csv(diff: &mut Diff, view: View, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Returns one line for each field that changed, or one for a row that was added or removed.
+/// Returns the lines of a change: one for each field of a changed row, and one for any other row.
 fn csv_records(table: Table, change: &Change) -> Vec<Vec<String>> {
     let start = csv_start(table, change);
     let line = |end: [String; 3]| start.iter().cloned().chain(end).collect();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Meta, View};
 use crate::evidence::diff::{Change, Diff, Key, Kind, Spool, Table};
 
-/// Writes one JSON object: `meta`, `summary`, and for each table its changes by kind.
+/// Writes a diff as one JSON object: `meta`, `summary`, and for each table its changes by kind.
 ///
 /// # Errors
 /// Returns an error if the output or the temporary file of the changes fails.

@@ -1,4 +1,4 @@
-//! A diff as Markdown, for the comment of a pull request.
+//! A diff as Markdown, for a comment on a pull request.
 
 use std::io::{self, Write};
 
@@ -9,13 +9,14 @@ use crate::evidence::cells::{code_span, plain};
 use crate::evidence::diff::{Change, Diff, Key, Recreated, Table};
 use crate::text::{count, number};
 
-/// Writes Markdown for the comment of a pull request. It ends before `max_bytes`, and its last line counts what is left out.
+/// Writes a diff as Markdown, for a comment on a pull request. The output stays below `max_bytes`, and its last line
+/// counts the changes that did not fit.
 ///
 /// # Errors
 /// Returns an error if the output or the temporary file of the changes fails.
 pub fn markdown(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -> io::Result<()> {
     let mut text = markdown_head(diff, meta);
-    // Room for the last line and the end of a section.
+    // Leaves room for the last line and the end of a section.
     let room = usize::try_from(view.max_bytes)
         .unwrap_or(usize::MAX)
         .saturating_sub(160);

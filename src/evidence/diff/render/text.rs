@@ -1,4 +1,4 @@
-//! A diff for people at a terminal.
+//! A diff as text for a terminal.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use super::{Meta, View, in_columns, shown_columns};
 use crate::evidence::diff::{Change, Diff, FieldChange, Key, Kind, Recreated, Table};
 use crate::text::{clean, count, number};
 
-/// Writes for people at a terminal.
+/// Writes a diff as text for a terminal.
 ///
 /// # Errors
 /// Returns an error if the output or the temporary file of the changes fails.
@@ -92,7 +92,7 @@ fn sign(kind: Kind) -> char {
     }
 }
 
-/// Returns what to call a row: a name with its id, or a user and a group.
+/// Returns the description of a row: a name with its id, or a user and a group.
 fn row_text(change: &Change) -> String {
     let name = |name: &Option<String>, id: &str| name.as_deref().unwrap_or(id).to_owned();
     match &change.key {

@@ -10,7 +10,8 @@ use crate::evidence::findings::{Options, Row};
 use crate::snapshot::GroupRow;
 use crate::text::count;
 
-/// Smaller groups may have the same members by chance.
+/// The smallest number of members for the check of groups with the same members. Smaller groups may have them by
+/// chance.
 const LEAST_SHARED: usize = 3;
 
 pub(super) fn empty(org: &Org) -> Vec<Row> {
@@ -64,11 +65,12 @@ pub(super) fn duplicate(org: &Org) -> Vec<Row> {
     )
 }
 
-/// Returns a name without what the eye does not tell apart.
+/// Returns a name without the differences that are hard to see: case, spaces, hyphens, underscores, and
+/// compatibility characters such as ligatures.
 fn look(name: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let name = nfkc.normalize(name).to_lowercase();
-    // Lower case may need to be composed again.
+    // The normalization is repeated, since lower case may have decomposed characters.
     let is_shown =
         |c: &char| !(c.is_whitespace() || matches!(c, '-' | '_' | '\u{2010}'..='\u{2015}'));
     nfkc.normalize(&name).chars().filter(is_shown).collect()
@@ -89,7 +91,7 @@ pub(super) fn look_alike(org: &Org) -> Vec<Row> {
     )
 }
 
-/// Lists each group of a set with the others, by id.
+/// Returns a row for each group of each set, with the other groups of its set in the detail.
 fn rows(org: &Org, sets: impl Iterator<Item = (Vec<GroupIndex>, String)>) -> Vec<Row> {
     let mut found = Vec::new();
     for (groups, what) in sets {

@@ -7,16 +7,16 @@ use crate::evidence::findings::org::{GroupIndex, Org, UserIndex};
 use crate::evidence::findings::{Context, Options, Pair, Row};
 use crate::snapshot::UserRow;
 
-/// Users in these states were never activated, or can no longer sign in.
+/// The statuses of users who were never activated or cannot sign in.
 const NOT_IN_USE: [&str; 4] = ["DEPROVISIONED", "SUSPENDED", "STAGED", "PROVISIONED"];
 
-/// Returns whether a user could sign in: activated and enabled.
+/// Returns true if a user could sign in: activated and enabled.
 pub(super) fn is_in_use(user: &UserRow) -> bool {
     let status = user.status.as_deref();
     status.is_some_and(|status| !NOT_IN_USE.contains(&status))
 }
 
-/// Lists the memberships of the users that the function returns a detail for.
+/// Returns a row for each membership of a user for whom the function returns a detail.
 fn members(org: &Org, detail: impl Fn(&UserRow) -> Option<String>) -> Vec<Row> {
     let details: Vec<Option<String>> = org.users.iter().map(detail).collect();
     let rows = org.members.iter().filter_map(|member| {
@@ -123,7 +123,7 @@ pub(super) fn came_back(org: &Org, context: &Context) -> Checked {
 
 pub(super) fn not_remediated(org: &Org, context: &Context) -> Checked {
     let present = still_members(org, context)?;
-    // One that was absent meanwhile came back.
+    // A membership that the older snapshot lacks was removed and added again, which is OC602.
     let was_absent = |pair: &Pair| {
         context
             .older
@@ -138,7 +138,7 @@ pub(super) fn not_remediated(org: &Org, context: &Context) -> Checked {
 
 type Member = ((GroupIndex, UserIndex), Pair);
 
-/// Returns the memberships that the review revoked and that the snapshot contains.
+/// Returns the memberships of the snapshot that the review decided to revoke.
 fn still_members(org: &Org, context: &Context) -> Result<Vec<Member>, String> {
     let revoked = context.revoked.as_ref();
     let revoked = revoked.ok_or("needs --review, a sheet with decisions")?;

@@ -8,10 +8,10 @@ mod users;
 use super::org::Org;
 use super::{Checked, Context, Options};
 
-/// Days after which someone who never signed in, or a status that should pass, is a finding.
+/// The age in days after which a user who never signed in, or a status that should be temporary, is a finding.
 const GRACE_DAYS: i64 = 30;
 
-/// Runs the check with an id. Exceptions are not checked here.
+/// Runs the check with this id. The check of exceptions is not one of them.
 pub(super) fn check(id: &str, org: &Org, context: &Context, options: &Options) -> Checked {
     match id {
         "OC101" => Ok(memberships::with_status(org, "DEPROVISIONED")),
@@ -50,7 +50,7 @@ impl Options {
         self.privileged.iter().any(|part| name.contains(part))
     }
 
-    /// Returns why checks of privileged groups cannot run, if they cannot.
+    /// Returns an error with the reason if checks of privileged groups cannot run.
     fn knows_privileged(&self) -> Result<(), String> {
         if self.privileged.is_empty() {
             return Err("needs --privileged, which says which groups are privileged".to_owned());

@@ -5,7 +5,7 @@ use crate::evidence::findings::Row;
 use crate::evidence::findings::org::Org;
 use crate::text::number;
 
-/// Why a check cannot run on a file that another program wrote.
+/// The reason for skipping a check of a file that another program wrote.
 const OTHER_PROGRAM: &str = "another program wrote the snapshot, and did not record this";
 
 pub(super) fn incomplete_group(org: &Org) -> Checked {

@@ -9,11 +9,11 @@ use crate::evidence::findings::{Options, Row};
 use crate::snapshot::UserRow;
 use crate::text::number;
 
-/// Fewer groups are never too many.
+/// The smallest limit for the number of groups of a user.
 const MANY_GROUPS: u64 = 20;
-/// How many times the median is too many.
+/// The limit for the number of groups of a user, as a multiple of the median.
 const TIMES_MEDIAN: u64 = 5;
-/// States that should pass.
+/// Statuses that should be temporary.
 const PASSING: [&str; 4] = ["LOCKED_OUT", "RECOVERY", "PASSWORD_EXPIRED", "PROVISIONED"];
 
 fn folded(address: &Option<String>) -> Option<String> {
@@ -101,7 +101,7 @@ pub(super) fn too_many_groups(org: &Org) -> Vec<Row> {
     let counts = group_counts(org);
     let mut some: Vec<u64> = counts.iter().copied().filter(|count| *count > 0).collect();
     some.sort_unstable();
-    // Of an even number of users, the lower of the two in the middle.
+    // For an even number of users, the median is the lower of the two values in the middle.
     let median = some
         .get(some.len().saturating_sub(1) / 2)
         .copied()

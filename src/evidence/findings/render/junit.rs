@@ -1,11 +1,11 @@
-//! Findings as JUnit XML: one test case for each check, also for those that passed.
+//! Findings as JUnit XML, with one test case for each check, including those that passed.
 
 use std::io::{self, Write};
 
 use super::Report;
 use crate::text::{clean, count, number};
 
-/// How many rows a failure has.
+/// The largest number of rows in a failure.
 const SHOWN: usize = 50;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -53,7 +53,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  </testsuite>\n</testsuites>")
 }
 
-/// Returns a text for XML. Control characters, which XML 1.0 cannot contain, are visible escapes.
+/// Returns a text for XML. Control characters, which XML 1.0 does not allow, become visible escapes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in clean(text).chars() {

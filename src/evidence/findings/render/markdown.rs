@@ -1,4 +1,4 @@
-//! Findings as Markdown, for the summary of a job.
+//! Findings as Markdown, for a CI job summary.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use super::Report;
 use crate::evidence::cells::code_span;
 use crate::text::number;
 
-/// How many rows of a finding the summary has.
+/// The largest number of rows to show for a finding.
 const SHOWN: usize = 50;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {

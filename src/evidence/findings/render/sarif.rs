@@ -1,6 +1,7 @@
 //! Findings as SARIF 2.1.0, for GitHub code scanning.
 //!
-//! GitHub rejects the whole file if one result has no physical location, so each has one: the snapshot's file, line 1.
+//! GitHub rejects the entire file if one result has no physical location, so each result has one: line 1 of the
+//! snapshot's file.
 
 use std::io::{self, Write};
 
@@ -12,9 +13,9 @@ use crate::evidence::findings::catalogue::Severity;
 use crate::evidence::findings::{Finding, Row};
 use crate::text::{clean, hex, json as printed};
 
-/// How many results GitHub shows of a run.
+/// The largest number of results that GitHub shows for a run.
 const MAX_RESULTS: usize = 5_000;
-/// How long the text of a message may be.
+/// The largest number of characters in a message.
 const MAX_TEXT: usize = 1_000;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -72,7 +73,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// The number from which GitHub derives its own words for a severity.
+/// Returns the number that GitHub converts to its own severity levels.
 fn security_severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "9.5",
@@ -106,8 +107,8 @@ fn result(place: usize, finding: &Finding, row: &Row, file: &str) -> Value {
     })
 }
 
-/// Returns the same text for the same finding about the same objects. What it is about the whole snapshot or an exception
-/// for differs by its detail.
+/// Returns a hash that is the same for the same finding about the same user and group. For findings about the snapshot
+/// or an exception, the hash covers the detail instead.
 fn fingerprint(id: &str, row: &Row) -> String {
     let mut hash = Sha256::new();
     let is_about_objects = row.user_id.is_some() || row.group_id.is_some();

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::Report;
 use crate::text::{clean, count, number};
 
-/// How many rows of a finding a person reads.
+/// The largest number of rows to show for a finding.
 const SHOWN: usize = 10;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::WriteRows;
 use crate::evidence::cells::{csv_text, csv_value, plain, write_record};
 
-/// The mark by which Excel recognizes UTF-8.
+/// The byte order mark by which Excel recognizes UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// What a CSV file is for.
+/// The style of a CSV file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CsvStyle {
-    /// Leave texts that a spreadsheet would run as they are.
+    /// True if texts that a spreadsheet would run as formulas are not escaped.
     pub raw: bool,
-    /// Start with a byte order mark.
+    /// True if the file starts with a byte order mark.
     pub bom: bool,
 }
 
-/// Writes a header and rows.
+/// Writes a header and rows as CSV.
 pub struct Csv<W: Write> {
     out: ::csv::Writer<W>,
     raw: bool,

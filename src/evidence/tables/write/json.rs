@@ -1,4 +1,4 @@
-//! Rows as JSON objects, one on each line.
+//! Rows as JSON objects, one per line.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::WriteRows;
 use crate::text;
 
-/// A row as an object with the columns in their order.
+/// A row as an object that keeps the order of the columns.
 struct Row<'a> {
     names: &'a [String],
     values: &'a [Value],
@@ -24,13 +24,13 @@ impl Serialize for Row<'_> {
     }
 }
 
-/// Returns a row in one line, ended by a line break.
+/// Returns a row as one line with a line break.
 fn line(names: &[String], values: &[Value]) -> io::Result<String> {
     let line = serde_json::to_string(&Row { names, values })?;
     Ok(text::json(line))
 }
 
-/// Writes one array of objects.
+/// Writes rows as one array of objects.
 pub struct Json<'a, W> {
     out: W,
     names: &'a [String],
@@ -68,14 +68,14 @@ impl<W: Write> WriteRows for Json<'_, W> {
     }
 }
 
-/// Writes an object on each line.
+/// Writes rows as one object per line.
 pub struct JsonLines<'a, W> {
     out: W,
     names: &'a [String],
 }
 
 impl<'a, W: Write> JsonLines<'a, W> {
-    /// Makes a writer; nothing is written before the first row.
+    /// Creates a writer. Nothing is written before the first row.
     pub fn new(out: W, names: &'a [String]) -> Self {
         Self { out, names }
     }

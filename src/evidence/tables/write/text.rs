@@ -1,9 +1,9 @@
 //! Rows as an aligned table for people.
 //!
-//! - The widths come from the first rows, so that the rest need not be in memory.
-//! - With a width to fit, the widest columns shrink, and a cell that is too long ends in an ellipsis. Without one, as in a
-//!   pipe, no cell is cut.
-//! - Widths count terminal cells: a wide character takes two, a combining one none.
+//! - The widths depend on the first rows only, so that the others need not be kept in memory.
+//! - If there is a width limit, the widest columns shrink, and a cell that is too long ends in an ellipsis. Without a
+//!   limit, as in a pipe, cells are never cut.
+//! - Widths are in terminal cells: a wide character takes two, and a combining character none.
 
 use std::io::{self, Write};
 
@@ -14,18 +14,18 @@ use super::WriteRows;
 use crate::evidence::cells::plain;
 use crate::text::clean;
 
-/// From how many rows the widths are taken.
+/// The number of rows that determine the widths of the columns.
 const MEASURED_ROWS: usize = 1000;
-/// What a column is never wider padded to, so that one long name does not move all others.
+/// The largest width to which cells are padded, so that one long name does not shift all other rows.
 const MAX_PADDING: usize = 60;
-/// What a column does not shrink below.
+/// The width below which a column does not shrink.
 const MIN_WIDTH: usize = 8;
-/// Between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
-/// What a cell without a value shows.
+/// The text in a cell without a value.
 const NOTHING: &str = "-";
 
-/// Writes a header and rows.
+/// Writes a header and rows as an aligned table.
 pub struct Text<W> {
     out: W,
     fit: Option<usize>,
@@ -55,7 +55,7 @@ impl Cell {
 }
 
 impl<W: Write> Text<W> {
-    /// Makes a writer that fits the table into a number of terminal cells, if there is one.
+    /// Creates a writer that fits the table into `fit` terminal cells, if given.
     pub fn new(out: W, names: &[String], fit: Option<usize>) -> Self {
         let names = names.iter().map(|name| clean(name).into_owned());
         Self {
@@ -67,7 +67,7 @@ impl<W: Write> Text<W> {
         }
     }
 
-    /// Decides on the widths, and writes the header and the rows that waited for that.
+    /// Computes the widths, and writes the header and the rows that waited for them.
     fn start(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         let mut widths: Vec<usize> = self.header.iter().map(|name| name.width()).collect();
@@ -125,7 +125,7 @@ impl<W: Write> WriteRows for Text<W> {
         Ok(())
     }
 
-    /// Writes nothing at all if there was no row.
+    /// Writes the waiting rows. The output stays empty if there was no row.
     fn end(&mut self) -> io::Result<()> {
         if self.widths.is_empty() && !self.waiting.is_empty() {
             self.start()?;
@@ -134,7 +134,7 @@ impl<W: Write> WriteRows for Text<W> {
     }
 }
 
-/// Shrinks the widest columns until all fit, or none may shrink further.
+/// Shrinks the widest columns until the table fits or no column can shrink further.
 fn shrink(widths: &mut [usize], fit: usize) {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > fit {
@@ -148,7 +148,7 @@ fn shrink(widths: &mut [usize], fit: usize) {
     }
 }
 
-/// Cuts a text to a number of terminal cells.
+/// Shortens a text to a number of terminal cells.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
