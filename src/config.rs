@@ -1,8 +1,8 @@
-//! Options and variables become one checked value per command, once. No other module reads the environment.
+//! Converts options and variables to one checked value per command. No other module reads environment variables.
 //!
 //! - An option overrides its variable; an empty variable counts as unset.
-//! - Every error names the option or the variable and what to write instead. None repeats a secret.
-//! - Only the files of secrets and the list of `--from` are read.
+//! - Every error contains the name of the option or variable and what to write instead. No error repeats a secret.
+//! - The only files read here are those with secrets, and the list of `--from`.
 
 mod arguments;
 mod change;

@@ -1,8 +1,9 @@
-//! What a snapshot records about its own command line: the options and variables that were given and can affect what it
-//! contains or whether it is accepted.
+//! Records the options and variables that were given to a `sync` and can affect the contents or the acceptance of its
+//! snapshot.
 //!
-//! An option hides its variable, as everywhere. The token is left out; so are the options of pace and of output, which have
-//! no effect on the contents: equal runs give equal bytes however fast they are and whatever the file is called.
+//! If an option is given, its variable is not recorded, since it has no effect. The token is left out. Options for
+//! speed and output are left out too, because they do not affect the contents: equal runs give equal bytes, no matter
+//! how fast they were and how the file is called.
 
 use super::environment::{Environment, ROOT_VARIABLES, Setting, variable_of};
 use super::{Error, proxy};
@@ -64,7 +65,7 @@ pub(super) fn of_sync(
     arguments.extend(typed.now.as_ref().map(|now| format!("--now={now}")));
     arguments.extend(token(&typed.connection, environment)?);
     if let (Some(proxy), Some(variable)) = (&connection.proxy, proxy::variable(environment)) {
-        // Without the name and the password that the variable may contain.
+        // The shown value has no user name and password.
         arguments.push(format!("{variable}={}", proxy.shown));
     }
     for name in ROOT_VARIABLES {
@@ -75,7 +76,7 @@ pub(super) fn of_sync(
     Ok(arguments.into_iter().map(|text| mask.text(text)).collect())
 }
 
-/// Returns where the token came from: the name of the option or variable, with the path of a file.
+/// Returns the source of the token: the name of the option or variable, with the path if it is a file.
 fn token(typed: &cli::Connection, environment: &Environment) -> Result<Option<String>, Error> {
     let flags = ["--api-token", "--api-token-file"];
     let typed = [&typed.api_token, &typed.api_token_file];
@@ -164,7 +165,7 @@ mod tests {
         }
     }
 
-    /// A new option is recorded, or is listed as one that is not.
+    /// Fails for a new option until it is recorded or added to the list.
     #[test]
     fn every_option_of_sync_is_recorded_unless_it_is_listed() {
         let command = cli::Cli::command();

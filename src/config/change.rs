@@ -17,37 +17,37 @@ use crate::sheet::review::{self, Opened};
 /// A checked `grant` or `revoke`.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// `grant` or `revoke`.
+    /// The kind of change.
     pub action: Action,
-    /// The org.
+    /// The connection to the org.
     pub connection: Connection,
     /// The scope.
     pub scope: Scope,
-    /// Set if changes are allowed.
+    /// True if changes are allowed.
     pub provisioning: bool,
     /// The requested changes.
     pub request: Request,
     /// The counts of the review sheet, if the changes are from one.
     pub sheet: Option<Summary>,
-    /// The conditions on such a sheet.
+    /// The conditions on that review sheet.
     pub conditions: Conditions,
-    /// The file that the rows are from.
+    /// The file with the rows, if there is one.
     pub from: Option<String>,
-    /// Set to show the planned changes only.
+    /// True if the planned changes are only shown.
     pub dry_run: bool,
-    /// Set to skip the confirmation prompt.
+    /// True if the confirmation prompt is skipped.
     pub yes: bool,
     /// The audit log.
     pub audit_log: Option<PathBuf>,
 }
 
-/// The largest list or sheet, in bytes: a review of 300,000 memberships is about 120 megabytes.
+/// The largest size of a list or sheet, in bytes. A review of 300,000 memberships has about 120 MB.
 const LARGEST_LIST: u64 = 512 << 20;
-/// How many days ago the snapshot of a sheet may have been taken.
+/// The default for the largest age of a sheet's snapshot, in days.
 const MAX_SHEET_DAYS: u32 = 30;
 
 impl Change {
-    /// Reads the options, their variables, the list of `--from`, and the files of secrets.
+    /// Reads the options, their variables, the list of `--from`, and the files with secrets.
     ///
     /// # Errors
     /// Returns an error for the first option, variable or line of the list that is invalid.
@@ -95,7 +95,7 @@ impl Change {
     }
 }
 
-/// The options that only `revoke` has.
+/// Options of `revoke` that `grant` does not have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RevokeOnly<'a> {
     /// `--grant-id`.
@@ -109,7 +109,7 @@ pub struct RevokeOnly<'a> {
 }
 
 impl RevokeOnly<'_> {
-    /// Returns an option that was given and is about the sheet of a review.
+    /// Returns an option that was given and applies only to review sheets.
     fn sheet_option(&self) -> Option<&'static str> {
         if self.require_decisions {
             return Some("--require-decisions");
@@ -183,7 +183,7 @@ fn request(
     Ok((request?, None))
 }
 
-/// Returns a row for every pair.
+/// Returns a row for every pair of user and group.
 fn pairs(users: &[String], groups: &[String]) -> Vec<Row> {
     let rows_of = |user: &String| {
         let user = user.clone();
@@ -224,7 +224,7 @@ fn list(action: Action, from: &Setting) -> Result<(Vec<Row>, Option<Summary>), E
     }
 }
 
-/// Returns whether changes are allowed.
+/// Returns true if changes are allowed.
 ///
 /// # Errors
 /// Returns an error for anything other than a boolean.

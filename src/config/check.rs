@@ -9,16 +9,16 @@ use crate::okta::settings::Connection;
 /// A checked `check`.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// The org.
+    /// The connection to the org.
     pub connection: Connection,
     /// The scope.
     pub scope: Scope,
-    /// Set if changes are allowed.
+    /// True if changes are allowed.
     pub provisioning: bool,
 }
 
 impl Check {
-    /// Reads the options, their variables, and the files of secrets.
+    /// Reads the options, their variables, and the files with secrets.
     ///
     /// # Errors
     /// Returns an error for the first option or variable that is invalid.

@@ -1,4 +1,4 @@
-//! The org, and how much may be requested from it.
+//! The connection to the org, and the limits on requests.
 
 use std::time::Duration;
 
@@ -60,14 +60,16 @@ impl Connection {
             ca_pem: ca_file
                 .map(|file| secrets::certificates(&file))
                 .transpose()?,
-            // Last: it may wait for standard input, which nobody should type for a run that fails anyway.
+            // The token comes last, since it may be read from standard input, which is pointless if another option is
+            // invalid.
             credentials: Credentials::ApiToken(secrets::token(typed, environment)?),
             page_sizes: PageSizes::default(),
         })
     }
 }
 
-/// Hosts of Okta itself, where `company-admin` is the console of `company` (docs/okta-api.md, Tokens and hosts).
+/// Domains of Okta, whose hosts `company-admin` are the admin console of `company` (docs/okta-api.md, Tokens and
+/// hosts).
 const OKTA_HOSTS: [&str; 7] = [
     "okta.com",
     "oktapreview.com",
@@ -78,7 +80,7 @@ const OKTA_HOSTS: [&str; 7] = [
     "trex-govcloud.com",
 ];
 
-/// Returns why a text is not one host but something that stands for one, where it is.
+/// Returns the reason why a text is not a host; `None` if it may be one.
 fn placeholder(typed: &str) -> Option<&'static str> {
     let has = |characters: &[char]| typed.contains(characters);
     if has(&['$', '{', '}', '%']) {
@@ -102,7 +104,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     if let Some(problem) = placeholder(typed) {
         return Err(domain.error(format!("{} {problem}; {hint}", mask::shown(typed))));
     }
-    // A host's name is sent to a name server, and printed where there is none of it.
+    // The host is sent to a DNS server and printed, so it must not be a token in the wrong place.
     if mask::holds_a_token(typed) {
         return Err(domain.error(format!("contains what looks like a token; {hint}")));
     }
@@ -112,7 +114,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
         format!("https://{typed}")
     };
     let url = Url::parse(&with_scheme).map_err(|error| domain.error(format!("{error}; {hint}")))?;
-    // The value is not repeated where it may hold a password.
+    // The value may contain a password, so the message does not repeat it.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(domain.error(format!("contains a user name or an email; {hint}")));
     }
@@ -146,7 +148,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Returns whether a URL names this machine, by an address or by the one name that always does.
+/// Returns true if the host of a URL is this machine: a loopback address or `localhost`.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -1,4 +1,4 @@
-//! The options of `diff`. They have no variables: what is compared is different each time.
+//! The options of `diff`. They have no variables, because each call compares something else.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,26 +23,26 @@ pub struct Diff {
     pub kinds: BTreeSet<Kind>,
     /// The fields to compare.
     pub fields: Fields,
-    /// The users to report, as typed; all if there are none.
+    /// The users to report, as typed; all users if empty.
     pub users: Vec<String>,
-    /// The groups to report, as typed; all if there are none.
+    /// The groups to report, as typed; all groups if empty.
     pub groups: Vec<String>,
-    /// Set if the snapshots may be of different orgs.
+    /// True if the snapshots may be of different orgs.
     pub allow_different_org: bool,
-    /// The format, unless `--output` decides.
+    /// The format, if given. It overrides `--output`.
     pub format: Option<Format>,
-    /// What is written.
+    /// Limits of the output.
     pub view: View,
-    /// Set if differences are no failure.
+    /// True if the exit code is 0 even if there are differences.
     pub exit_zero: bool,
 }
 
-/// A run in a file.
+/// A run in a snapshot file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFile {
     /// The file.
     pub path: PathBuf,
-    /// The run; the newest finished one if there is none.
+    /// The id of the run; the newest finished run if not given.
     pub sync_id: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl Diff {
     }
 }
 
-/// Splits `FILE#SYNC_ID`. A file that has this very name comes first.
+/// Splits `FILE#SYNC_ID`, unless a file has this complete name.
 fn run_file(typed: &str) -> RunFile {
     match typed.rsplit_once('#') {
         Some((file, sync_id)) if !Path::new(typed).exists() && !file.is_empty() => RunFile {
@@ -119,7 +119,7 @@ fn run_file(typed: &str) -> RunFile {
     }
 }
 
-/// Returns the values that were chosen by name, or all.
+/// Returns the values with the given names, or all values if none is given.
 fn chosen<T: Copy + Ord>(
     flag: &str,
     typed: &[String],

@@ -9,14 +9,15 @@ use super::{Error, proxy};
 use crate::console::Terminal;
 use crate::mask;
 
-/// The variables of the process, read once: `BATON_*`, and those for terminals, proxies, certificates and CI systems.
+/// The variables of the process that may be read: `BATON_*`, and those for terminals, proxies, certificates and CI
+/// systems.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(pub(super) BTreeMap<String, OsString>);
 
 const TERMINAL_VARIABLES: [&str; 2] = ["NO_COLOR", "TERM"];
-/// What CI systems call a run; the first that is set counts.
+/// The variables with the run id of a CI system, by precedence.
 pub(super) const RUN_VARIABLES: [&str; 3] = ["GITHUB_RUN_ID", "CI_JOB_ID", "BUILD_ID"];
-/// The variables by which the TLS library finds the root certificates.
+/// The variables with the paths of root certificates.
 pub(super) const ROOT_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 impl Environment {
@@ -34,7 +35,7 @@ impl Environment {
         Self(ours.collect())
     }
 
-    /// Returns the variables for the terminal alone.
+    /// Keeps only the variables for the terminal.
     pub fn without_settings(mut self) -> Self {
         self.0
             .retain(|name, _| TERMINAL_VARIABLES.contains(&name.as_str()));
@@ -48,7 +49,8 @@ impl Environment {
         }
     }
 
-    /// Returns an option, or else its variable: `--max-drop` and `BATON_MAX_DROP`.
+    /// Returns the value of an option or, if it is not given, of its variable, such as `BATON_MAX_DROP` for
+    /// `--max-drop`.
     pub(super) fn setting(
         &self,
         flag: &str,
@@ -67,7 +69,7 @@ impl Environment {
         let value = value
             .to_str()
             .ok_or_else(|| Error::about(name, "is not UTF-8"))?;
-        // A file of variables with Windows line ends leaves a carriage return on each.
+        // A file of variables with Windows line ends leaves a carriage return after each value.
         let value = value.trim_end_matches(['\r', '\n']);
         if name.starts_with("BATON_")
             && !name.starts_with("BATON_API_TOKEN")
@@ -110,13 +112,13 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
-/// Returns the variable of an option.
+/// Returns the name of an option's variable.
 pub(super) fn variable_of(flag: &str) -> String {
     let name = flag.trim_start_matches('-').replace('-', "_");
     format!("BATON_{}", name.to_uppercase())
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) name: String,
@@ -152,7 +154,7 @@ impl Setting {
     }
 }
 
-/// Reads a setting, or returns the default of one that is not set.
+/// Parses a setting, or returns the default if there is none.
 pub(super) fn or_default<T>(
     setting: Option<Setting>,
     default: T,
@@ -162,7 +164,7 @@ pub(super) fn or_default<T>(
     setting.map_or(Ok(default), |setting| setting.parse(read, expected))
 }
 
-/// Reads `true`, `1`, `false` or `0`.
+/// Parses `true`, `1`, `false` or `0`.
 pub(super) fn read_switch(text: &str) -> Option<bool> {
     match text.to_lowercase().as_str() {
         "true" | "1" => Some(true),
@@ -171,7 +173,7 @@ pub(super) fn read_switch(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads `90s`, `15m` or `2h`; a number without a unit is seconds. Zero is refused.
+/// Parses `90s`, `15m` or `2h`; a number without a unit is in seconds. Zero is invalid.
 pub(super) fn read_duration(text: &str) -> Option<Duration> {
     let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(digits) => (digits, &text[digits.len()..]),

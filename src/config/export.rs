@@ -16,11 +16,11 @@ pub struct Export {
     pub file: PathBuf,
     /// The format.
     pub format: ExportFormat,
-    /// Where to.
+    /// The destination.
     pub destination: Destination,
     /// The tables and their columns.
     pub plans: Vec<Plan>,
-    /// What CSV looks like.
+    /// The style of CSV.
     pub style: CsvStyle,
 }
 
@@ -35,7 +35,7 @@ pub enum ExportFormat {
 }
 
 impl ExportFormat {
-    /// Returns the ending of a file's name.
+    /// Returns the file extension.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -45,7 +45,7 @@ impl ExportFormat {
         }
     }
 
-    /// Returns whether one file contains all tables.
+    /// Returns true if one file contains all tables.
     pub fn is_one_file(self) -> bool {
         matches!(self, Self::Xlsx | Self::Sqlite)
     }
@@ -61,10 +61,10 @@ impl ExportFormat {
     }
 }
 
-/// Where an export goes.
+/// The destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Standard output: one table.
+    /// Standard output, for one table.
     Stdout,
     /// One file.
     File(PathBuf),
@@ -145,7 +145,7 @@ fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
     Ok(vec![Plan::new(sheet, &columns)])
 }
 
-/// A path is a file if it ends like one of the format, and a folder otherwise, or if it is one.
+/// Returns the destination. A path is a file if it has an extension of the format and is not a folder.
 fn destination(out: &str, format: ExportFormat, plans: &[Plan]) -> Result<Destination, Error> {
     let path = Path::new(out);
     let is_one_table = plans.len() == 1;

@@ -7,7 +7,7 @@ use super::environment::{Environment, Setting};
 use crate::mask;
 use crate::snapshot::FileFormat;
 
-/// Returns the snapshot that an offline command reads.
+/// Returns the path of the snapshot that an offline command reads.
 ///
 /// # Errors
 /// Returns an error for a path that is not UTF-8.
@@ -21,7 +21,7 @@ pub fn snapshot_to_read(
         .into())
 }
 
-/// Returns the format of a file with this extension.
+/// Returns the format for the extension of a file.
 ///
 /// # Errors
 /// Returns an error for any other extension.
@@ -29,7 +29,7 @@ pub fn format_of(file: &Path) -> Result<FileFormat, Error> {
     format(&Setting::new("--file", &file.to_string_lossy()))
 }
 
-/// Returns the snapshot that a command writes.
+/// Returns the setting with the path of the snapshot that a command writes.
 pub(super) fn to_write(
     typed: Option<&String>,
     environment: &Environment,

@@ -16,30 +16,30 @@ use crate::text::closest;
 pub struct Findings {
     /// The snapshot.
     pub file: PathBuf,
-    /// Whether only the catalogue is printed.
+    /// True if only the catalogue is printed.
     pub list: bool,
-    /// What decides about findings.
+    /// The settings of the checks.
     pub options: Options,
-    /// An older snapshot.
+    /// An older snapshot to compare with.
     pub since: Option<PathBuf>,
-    /// A sheet with decisions.
+    /// A review sheet with decisions.
     pub review: Option<PathBuf>,
-    /// A file of exceptions.
+    /// An exceptions file.
     pub exceptions: Option<PathBuf>,
-    /// What makes the exit code 1.
+    /// The findings that make the exit code 1.
     pub fail_on: Vec<FailOn>,
-    /// The format, unless `--output` decides.
+    /// The format, if given. It overrides `--output`.
     pub format: Option<Format>,
-    /// The files to write.
+    /// More files to write, with their formats.
     pub outputs: Vec<(Format, PathBuf)>,
 }
 
-/// What makes the exit code 1.
+/// A condition that makes the exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailOn {
-    /// Rows of the finding with this id.
+    /// The finding with this id has rows.
     Id(&'static str),
-    /// Rows of a finding that matters this much, or more.
+    /// A finding of this severity or higher has rows.
     Severity(Severity),
 }
 
@@ -91,7 +91,7 @@ fn options(typed: &cli::Findings) -> Result<Options, Error> {
     Ok(options)
 }
 
-/// Returns what decides about findings, with all checks.
+/// Returns the settings of the checks, with all checks enabled.
 pub(super) fn rules(typed: &cli::FindingRules) -> Result<Options, Error> {
     let defaults = Options::default();
     Ok(Options {
@@ -113,7 +113,7 @@ pub(super) fn number(flag: &str, typed: Option<&String>, default: u32) -> Result
     }
 }
 
-/// Returns the parts of names of privileged groups, in lower case.
+/// Returns the texts that identify privileged groups, in lower case.
 pub(super) fn privileged(typed: &[String]) -> Result<Vec<String>, Error> {
     let read = |text: &str| (!text.is_empty()).then(|| text.to_lowercase());
     let parts = typed.iter().map(|text| {

@@ -1,4 +1,5 @@
-//! The metrics file of `sync`. It is read before all other options, so that a run that ends with one of those has metrics.
+//! The metrics file of `sync`. Its option is read before all others, so that a run that fails because of an invalid
+//! option still writes metrics.
 
 use std::path::PathBuf;
 
@@ -6,17 +7,17 @@ use super::Error;
 use super::environment::Environment;
 use crate::{cli, mask};
 
-/// Where metrics go, and what they are labeled with.
+/// The metrics file and its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// The host of the org as typed; empty if there is none.
+    /// The host of the org, as typed; empty if not given.
     pub domain: String,
 }
 
 impl Metrics {
-    /// Reads the option; there are no metrics without it, and none of `--plan`.
+    /// Reads the option. Returns `None` if it is not given, and for `--plan`.
     ///
     /// # Errors
     /// Returns an error if the name does not end in `.prom`, or if the manifest has the same name.
@@ -25,7 +26,8 @@ impl Metrics {
         let Some(path) = path.filter(|_| !typed.plan) else {
             return Ok(None);
         };
-        // The name that node_exporter's textfile collector reads. No snapshot, and nothing that SQLite keeps beside one, has it.
+        // node_exporter's textfile collector reads only files with this extension. Neither snapshots nor SQLite's own
+        // files have it.
         if std::path::Path::new(&path.value).extension() != Some("prom".as_ref()) {
             return Err(path.invalid("a file that ends in .prom, such as okta.prom"));
         }
@@ -35,7 +37,7 @@ impl Metrics {
         }
         let domain = environment.setting("--domain", typed.connection.domain.as_ref())?;
         let domain = domain.map_or_else(String::new, |setting| {
-            // A token may be in the wrong place.
+            // The value may be a token in the wrong place.
             host(&mask::without_tokens(&setting.value))
         });
         Ok(Some(Self {
@@ -48,7 +50,7 @@ impl Metrics {
 fn host(typed: &str) -> String {
     let lower = typed.trim().to_lowercase();
     let rest = lower.split_once("://").map_or(&*lower, |(_, rest)| rest);
-    // Never a password before the host.
+    // Removes a user name and password before the host.
     let host = rest.split('/').next().unwrap_or_default();
     host.rsplit('@').next().unwrap_or_default().to_owned()
 }

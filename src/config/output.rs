@@ -46,7 +46,7 @@ impl OutputOptions {
         })
     }
 
-    /// Returns the options for reporting an error in these options themselves: those that can be read.
+    /// Returns options for reporting that these options are invalid: values that can be parsed, and defaults otherwise.
     pub fn best_effort(typed: &cli::OutputArgs, environment: &Environment) -> Self {
         let json = typed.output.as_deref() == Some("json")
             || typed.output.is_none()

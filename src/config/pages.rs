@@ -10,10 +10,10 @@ use super::environment::Setting;
 use crate::cli::{self, Cli};
 use crate::{mask, text};
 
-/// Returns the shell to complete in.
+/// Returns the shell to write a completion script for.
 ///
 /// # Errors
-/// Returns an error for a shell that there is no script for.
+/// Returns an error for a shell that is not supported.
 pub fn shell(typed: &cli::Completions) -> Result<Shell, Error> {
     let shell = Setting::new("SHELL", &typed.shell);
     shell.parse(
@@ -25,9 +25,9 @@ pub fn shell(typed: &cli::Completions) -> Result<Shell, Error> {
 /// A checked `man`.
 #[derive(Clone, Debug)]
 pub enum Man {
-    /// The page of one command.
+    /// Prints the page of one command.
     Page(Box<clap::Command>),
-    /// All pages, into this folder.
+    /// Writes all pages to this folder.
     Folder(PathBuf),
 }
 
@@ -43,7 +43,7 @@ impl Man {
             }
             return Ok(Self::Folder(folder.into()));
         }
-        // Built as a whole, so that a part of it has its full name and the global options.
+        // The root command is built first, so that its subcommands have their full names and the global options.
         let mut root = Cli::command();
         root.build();
         let mut command = &root;

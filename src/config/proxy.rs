@@ -1,7 +1,7 @@
-//! Which proxy requests go through: the customary variables, read strictly.
+//! Selects the proxy for requests from the usual variables, which are checked strictly.
 //!
-//! A variable that cannot be read ends the run. A request that went out directly instead could reach a network that the
-//! proxy was to keep it from.
+//! An invalid variable ends the run. If requests were sent directly instead, they could reach a network that the proxy
+//! is meant to prevent.
 
 use std::net::IpAddr;
 
@@ -10,22 +10,22 @@ use url::{Host, Url};
 use super::{Environment, Error, is_loopback};
 use crate::okta::settings::Proxy;
 
-/// The variables that name a proxy for HTTPS; the first that is set counts.
+/// The variables with a proxy for HTTPS, by precedence.
 const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// Returns whether this is a variable that [`proxy`] reads.
+/// Returns true if [`proxy`] reads this variable.
 pub(super) fn is_variable(name: &str) -> bool {
     VARIABLES.contains(&name) || EXCEPTIONS.contains(&name)
 }
 
-/// Returns the variable that names the proxy.
+/// Returns the name of the variable that sets the proxy.
 pub(super) fn variable(environment: &Environment) -> Option<&'static str> {
     let is_set = |name: &&str| matches!(environment.get(name), Ok(Some(setting)) if !setting.value.trim().is_empty());
     VARIABLES.into_iter().find(is_set)
 }
 
-/// The proxy for this origin, if there is one. What stays on this machine goes through none.
+/// Returns the proxy for this origin, if any. Connections to this machine never use a proxy.
 pub(super) fn proxy(environment: &Environment, origin: &Url) -> Result<Option<Proxy>, Error> {
     if is_loopback(origin) {
         return Ok(None);
@@ -53,7 +53,7 @@ pub(super) fn proxy(environment: &Environment, origin: &Url) -> Result<Option<Pr
     Ok(Some(proxy).filter(|_| !is_excepted(&exceptions, origin)))
 }
 
-/// Reads the value of a variable. The problem does not repeat it: it may hold a password.
+/// Parses the value of a variable. The error does not repeat the value, which may contain a password.
 fn read(typed: &str) -> Result<Proxy, &'static str> {
     let with_scheme = if typed.contains("://") {
         typed.to_owned()
@@ -77,8 +77,9 @@ fn read(typed: &str) -> Result<Proxy, &'static str> {
     Ok(Proxy { url, shown })
 }
 
-/// Returns whether a list of exceptions names this origin. Entries are separated by commas, semicolons or spaces: `*`, a host and
-/// its subdomains with or without `.` or `*.` before it, an address or a network, each with or without a port.
+/// Returns true if a list of exceptions contains this origin. Entries are separated by commas, semicolons or spaces. An
+/// entry is `*`, a host (which also stands for its subdomains, with or without `.` or `*.` before it), an address or a
+/// network, each with or without a port.
 fn is_excepted(list: &str, origin: &Url) -> bool {
     let Some(host) = origin.host() else {
         return false;
@@ -94,7 +95,7 @@ fn is_excepted(list: &str, origin: &Url) -> bool {
         })
 }
 
-/// An entry's host and port. An IPv6 address has colons of its own, and with a port it stands in brackets.
+/// Splits an entry into host and port. An IPv6 address contains colons itself, and has brackets if a port follows.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     if let Some(rest) = entry.strip_prefix('[')
         && let Some((address, port)) = rest.split_once(']')

@@ -14,15 +14,15 @@ pub struct Report {
     pub file: PathBuf,
     /// The page to write.
     pub out: PathBuf,
-    /// The title, if it is not the usual one.
+    /// The title, if it is not the default.
     pub title: Option<String>,
-    /// Set if memberships stay in a page of any size.
+    /// True if the page contains the memberships even if it is large.
     pub full: bool,
-    /// What decides about findings.
+    /// The settings of the checks.
     pub options: Options,
-    /// An older snapshot.
+    /// An older snapshot to compare with.
     pub since: Option<PathBuf>,
-    /// A file of exceptions.
+    /// An exceptions file.
     pub exceptions: Option<PathBuf>,
 }
 

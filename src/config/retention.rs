@@ -1,4 +1,4 @@
-//! `--file` and `--manifest` with the time of the run in their names, and `--keep`.
+//! The names of `--file` and `--manifest` if they contain the time of the run, and the number of files to keep.
 
 use std::path::PathBuf;
 
@@ -9,18 +9,18 @@ use super::environment::{Environment, Setting};
 use crate::cli;
 use crate::snapshot::series::Series;
 
-/// The files of earlier runs, and how many stay.
+/// The names and the number of snapshots to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// The snapshots.
+    /// The names of the snapshots.
     pub series: Series,
-    /// The manifests, if their names have a time too.
+    /// The names of the manifests, if they contain the time too.
     pub manifests: Option<Series>,
-    /// How many snapshots stay; all, if not set.
+    /// The number of snapshots to keep; all if not given.
     pub keep: Option<usize>,
 }
 
-/// Reads the patterns; none if `--file` has no time in its name.
+/// Reads the patterns. Returns `None` if the name of `--file` contains no time.
 pub(super) fn retention(
     typed: &cli::Sync,
     environment: &Environment,
@@ -56,7 +56,7 @@ fn pattern(setting: &Setting) -> Result<Option<Series>, Error> {
 }
 
 impl Retention {
-    /// Returns the snapshot of a run that began at this time.
+    /// Returns the path of the snapshot of a run that started at this time.
     pub(super) fn file_at(&self, time: Timestamp) -> PathBuf {
         self.series.file_at(time)
     }

@@ -33,15 +33,15 @@ pub struct ReviewStart {
     pub file: PathBuf,
     /// The sheet to write.
     pub out: PathBuf,
-    /// Its format.
+    /// The format of the sheet.
     pub format: SheetFormat,
-    /// What decides about the rows.
+    /// The settings that select the rows.
     pub options: Options,
-    /// An older snapshot.
+    /// An older snapshot; if given, only newer memberships are reviewed.
     pub changed_since: Option<PathBuf>,
-    /// Sheets of an earlier review.
+    /// The sheets of the previous review.
     pub previous: Vec<PathBuf>,
-    /// How the rows are split into files.
+    /// The criterion for splitting the rows into files.
     pub split_by: Option<SplitBy>,
 }
 
@@ -50,13 +50,13 @@ pub struct ReviewStart {
 pub struct ReviewClose {
     /// The sheets.
     pub sheets: Vec<PathBuf>,
-    /// The snapshot that the sheets were made from.
+    /// The snapshot of which the sheets were made.
     pub before: PathBuf,
     /// The later snapshot.
     pub after: PathBuf,
-    /// The folder to write.
+    /// The folder to create.
     pub out: PathBuf,
-    /// Audit logs of `revoke`.
+    /// The audit logs of `revoke`.
     pub audit_logs: Vec<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! The files that the configuration reads: the token and root certificates.
+//! Reads the files of the configuration: the token and root certificates.
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -9,7 +9,7 @@ use super::{Error, exclusive, required};
 use crate::cli;
 use crate::mask;
 
-/// Removes the byte-order mark that Windows programs write.
+/// Removes the byte order mark that Windows programs write.
 fn without_mark(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.starts_with("\u{feff}".as_bytes()) {
         bytes.drain(..3);
@@ -32,7 +32,7 @@ pub(super) fn certificates(file: &Setting) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// A token has about 40 characters; a file longer than this is something else.
+/// The largest size of a token file, in bytes. A token has about 40 characters.
 const LONGEST_TOKEN: u64 = 4096;
 
 pub(super) fn token(

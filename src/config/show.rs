@@ -1,4 +1,4 @@
-//! The options of `show`. Only the file has a variable: what is looked for is different each time.
+//! The options of `show`. Only the file has a variable, because each call looks for something else.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,22 +15,22 @@ use crate::evidence::tables::columns::{self, Column};
 pub struct Show {
     /// The snapshot.
     pub file: PathBuf,
-    /// How old it may be.
+    /// The largest age of the snapshot, if given.
     pub max_age: Option<MaxAge>,
-    /// What of it to show.
+    /// The part of the snapshot to show.
     pub what: What,
 }
 
-/// The age that a snapshot may have.
+/// The largest age of a snapshot.
 #[derive(Clone, Debug)]
 pub struct MaxAge {
     /// The age.
     pub age: Duration,
-    /// The same as typed.
+    /// The age as typed.
     pub typed: String,
 }
 
-/// What `show` shows.
+/// The part of a snapshot to show.
 #[derive(Clone, Debug)]
 pub enum What {
     /// The summary.
@@ -46,23 +46,23 @@ pub enum What {
 /// A table to show.
 #[derive(Clone, Debug)]
 pub struct ShowTable {
-    /// Which.
+    /// The table.
     pub table: Table,
-    /// The columns that were chosen; the format's default if there are none.
+    /// The chosen columns; those of the format's default if empty.
     pub columns: Vec<Column>,
-    /// The format, unless `--output` decides.
+    /// The format, if given. It overrides `--output`.
     pub format: Option<TableFormat>,
-    /// The most rows to print.
+    /// The largest number of rows to print.
     pub limit: Option<u64>,
-    /// The text that rows contain.
+    /// The text that rows must contain.
     pub like: Option<String>,
-    /// The statuses of users, in upper case.
+    /// The statuses of users, in upper case; any status if empty.
     pub statuses: BTreeSet<String>,
-    /// The types of groups, in upper case.
+    /// The types of groups, in upper case; any type if empty.
     pub types: BTreeSet<String>,
-    /// The users, as typed.
+    /// The users, as typed; any user if empty.
     pub users: Vec<String>,
-    /// The groups, as typed.
+    /// The groups, as typed; any group if empty.
     pub groups: Vec<String>,
 }
 
@@ -153,7 +153,7 @@ impl ShowTable {
     }
 }
 
-/// Returns the columns of `--columns`. One that is named twice is refused: JSON cannot have it twice.
+/// Returns the columns of `--columns`. Repeated columns are refused, because a JSON object cannot have two equal keys.
 pub(super) fn chosen_columns(table: Table, typed: &[String]) -> Result<Vec<Column>, Error> {
     let mut chosen: Vec<Column> = Vec::new();
     for name in typed {
@@ -167,7 +167,8 @@ pub(super) fn chosen_columns(table: Table, typed: &[String]) -> Result<Vec<Colum
     Ok(chosen)
 }
 
-/// An empty text would match every row, as an unset variable of a script would.
+/// Returns the text to search for. An empty text, as an unset variable in a script gives, is refused, since it would
+/// match every row.
 fn like(typed: Option<&String>) -> Result<Option<String>, Error> {
     match typed {
         Some(text) if text.trim().is_empty() => {

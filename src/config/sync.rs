@@ -17,46 +17,46 @@ use crate::sync::plan::MembershipsBy;
 /// A checked `sync`.
 #[derive(Clone, Debug)]
 pub struct Sync {
-    /// The org.
+    /// The connection to the org.
     pub connection: Connection,
     /// The scope.
     pub scope: Scope,
-    /// The file to write.
+    /// The path of the snapshot.
     pub file: PathBuf,
-    /// The files of earlier runs, if the name contains a time.
+    /// The names of earlier snapshots and how many to keep, if the file name contains a time.
     pub retention: Option<Retention>,
     /// The format, from the file's extension.
     pub format: FileFormat,
-    /// The permissions of the snapshot and the manifest, unless those of the replaced file count.
+    /// The permissions of the snapshot and the manifest; those of the replaced file if not given.
     pub file_mode: Option<u32>,
-    /// Where the manifest goes.
+    /// The path of the manifest.
     pub manifest: Option<PathBuf>,
-    /// How memberships are read.
+    /// The strategy for reading memberships.
     pub memberships_by: MembershipsBy,
-    /// Whether only to report the cost.
+    /// True if the run only reports the cost.
     pub plan: bool,
-    /// Set if an incomplete snapshot may replace the file.
+    /// True if an incomplete snapshot may replace the file.
     pub allow_partial: bool,
-    /// Set if a snapshot without users or groups is accepted.
+    /// True if a snapshot without users or groups is accepted.
     pub allow_empty: bool,
     /// The largest accepted drop of users, groups or memberships, in percent.
     pub max_drop: Option<u8>,
-    /// Whether to start over even if an interrupted run can be resumed.
+    /// True if the run starts over even if an interrupted run can be resumed.
     pub fresh: bool,
-    /// What the snapshot calls the run: `--run-id`, or the id that a CI system gave it.
+    /// The id of the run in other systems: from `--run-id` or, if not given, from the CI system.
     pub run_id: Option<String>,
-    /// What the snapshot says about itself in the words of the person who took it.
+    /// A free text about the snapshot, from `--note`.
     pub note: Option<String>,
-    /// The options and variables to record.
+    /// The options and variables that the snapshot records.
     pub arguments: Vec<String>,
-    /// The time to record instead of the clock's.
+    /// The time that the run records instead of the clock; only for orgs on this machine.
     pub now: Option<Timestamp>,
-    /// The command, for the metadata.
+    /// The name of the command, which the snapshot records.
     pub command: &'static str,
 }
 
 impl Sync {
-    /// Returns the options of the engine.
+    /// Returns the options for reading the org.
     pub fn options(&self) -> sync::Options {
         sync::Options {
             scope: self.scope.clone(),
@@ -68,7 +68,7 @@ impl Sync {
         }
     }
 
-    /// Reads the options, their variables, and the files of secrets.
+    /// Reads the options, their variables, and the files with secrets.
     ///
     /// # Errors
     /// Returns an error for the first option or variable that is invalid.
@@ -124,8 +124,8 @@ fn memberships_by(typed: &cli::Sync, environment: &Environment) -> Result<Member
     or_default(by, MembershipsBy::Auto, read, "auto, group or user")
 }
 
-/// Reads octal permissions. The owner needs both, or the next run could not read what this one wrote; who is neither the owner
-/// nor in the group may not write.
+/// Parses octal permissions. The owner must be able to read and write, because the next run replaces the file, and
+/// users outside the group must not be able to write.
 fn file_mode(typed: &cli::Sync, environment: &Environment) -> Result<Option<u32>, Error> {
     let setting = environment.setting("--file-mode", typed.file_mode.as_ref())?;
     let read = |text: &str| {
@@ -162,10 +162,10 @@ fn now(typed: &cli::Sync, connection: &Connection) -> Result<Option<Timestamp>, 
         .map(Some)
 }
 
-/// The longest text that is recorded about a run, in characters.
+/// The largest length of a text that is recorded about a run, in characters.
 const LONGEST_TEXT: usize = 1000;
 
-/// Returns a text to record: one line that is not too long.
+/// Returns a text to record: at most [`LONGEST_TEXT`] characters on one line.
 fn recorded_text(
     flag: &str,
     typed: Option<&String>,
@@ -189,7 +189,7 @@ fn checked_text(setting: Setting) -> Result<Option<String>, Error> {
     Ok(Some(setting.value.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// Returns what to call the run. What a CI system calls it is not worth an error.
+/// Returns the id of the run in other systems. An invalid id from a CI system is ignored.
 fn run_id(typed: &cli::Sync, environment: &Environment) -> Result<Option<String>, Error> {
     let given = recorded_text("--run-id", typed.run_id.as_ref(), environment)?;
     let of_ci = || {

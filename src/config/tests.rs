@@ -1,4 +1,4 @@
-//! Options and variables of all commands.
+//! Tests options and variables of all commands.
 
 use std::path::Path;
 use std::time::Duration;

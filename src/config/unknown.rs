@@ -1,10 +1,10 @@
-//! Notes about variables that were set for another program: a typing error must not go unnoticed.
+//! Notes about unknown variables, which may be misspelled or meant for another program.
 
 use super::Environment;
 use super::environment::variable_of;
 use crate::text;
 
-/// Every variable that some command reads.
+/// All variables that a command reads.
 const KNOWN: [&str; 26] = [
     "BATON_API_TOKEN",
     "BATON_API_TOKEN_FILE",
@@ -34,14 +34,14 @@ const KNOWN: [&str; 26] = [
     "BATON_TIMEOUT",
 ];
 
-/// Commands that read no variable but those of output and logging.
+/// Commands that read only the variables for output and logging.
 const WITHOUT_VARIABLES: [&str; 3] = ["demo", "completions", "man"];
 
 /// Returns the variable of an option or argument of a command, if it has one.
 pub fn variable(command: &str, name: &str) -> Option<&'static str> {
     let variable = variable_of(name);
     let known = KNOWN.into_iter().find(|known| *known == variable)?;
-    // What a review reads and writes is different each time, apart from the snapshot.
+    // A review does not read the audit log from its variable, because each call uses other logs.
     let is_read = match command.split(' ').next() {
         Some("review") => !["BATON_AUDIT_LOG"].contains(&known),
         _ => true,
@@ -49,10 +49,10 @@ pub fn variable(command: &str, name: &str) -> Option<&'static str> {
     (is_read && !WITHOUT_VARIABLES.contains(&command)).then_some(known)
 }
 
-/// The credentials that make the Go connectors upload to ConductorOne.
+/// The credentials with which the Go connectors upload to ConductorOne.
 const UPLOAD: [&str; 2] = ["BATON_CLIENT_ID", "BATON_CLIENT_SECRET"];
 
-/// One note for each variable that no command reads, without its value.
+/// Returns a note for each variable that no command reads. Notes do not contain values.
 pub fn notes(environment: &Environment) -> Vec<String> {
     let names = environment
         .names()
@@ -81,7 +81,7 @@ pub fn notes(environment: &Environment) -> Vec<String> {
     notes
 }
 
-/// The known name that was probably meant.
+/// Returns the known name that was probably meant.
 fn nearest(name: &str) -> Option<&'static str> {
     let without = |name: &'static str| name.trim_start_matches("BATON_");
     let near = text::closest(name.trim_start_matches("BATON_"), KNOWN.map(without))?;
@@ -130,7 +130,7 @@ mod tests {
         assert!(!notes[0].contains("\"secret\""));
     }
 
-    /// The help promises it.
+    /// The help states this rule.
     #[test]
     fn every_option_with_a_value_has_a_variable_of_its_name() {
         use clap::CommandFactory as _;
@@ -140,7 +140,7 @@ mod tests {
         let command = crate::cli::Cli::command();
         let arguments = command
             .get_subcommands()
-            // Apart from the file, what these read and write is different each time.
+            // These commands have variables only for the snapshot, because each call reads and writes other files.
             .filter(|command| {
                 let various = ["diff", "export", "findings", "man", "report", "review"];
                 !various.contains(&command.get_name())

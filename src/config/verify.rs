@@ -11,7 +11,7 @@ use crate::cli;
 pub struct Verify {
     /// The snapshot.
     pub file: PathBuf,
-    /// The manifest to compare it with.
+    /// The manifest to compare the snapshot with.
     pub manifest: Option<PathBuf>,
 }
 
