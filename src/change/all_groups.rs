@@ -1,4 +1,4 @@
-//! The memberships that `revoke --all-groups` removes, and those that it leaves alone; pure.
+//! The memberships that `revoke --all-groups` removes, and those that it keeps; pure.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use crate::filter::Scope;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::text::count;
 
-/// The groups of each user, or why they cannot be read.
+/// The groups of each user, or the reason why they cannot be read.
 pub type GroupsOfUsers = HashMap<UserId, Result<Vec<Arc<Group>>, RowRefusal>>;
 
-/// Stands for the group in the row of a refused user.
+/// The group's name in the row of a refused user.
 const ALL_GROUPS: &str = "all groups";
 
-/// The users that were asked for, as typed, and what they refer to.
+/// The requested users as typed, and the users that they refer to.
 pub struct AskedUsers<'a> {
-    /// As typed, in this order.
+    /// The names as typed, in the order of the request.
     pub names: &'a [String],
     /// The users that the names refer to.
     pub found: &'a HashMap<String, Found<User>>,
 }
 
 impl AskedUsers<'_> {
-    /// Returns the rows to refuse, and the users whose groups count, each once.
+    /// Returns the rows to refuse, and each remaining user once.
     pub fn check(&self, scope: &Scope) -> (Vec<PlannedRow>, Vec<Arc<User>>) {
         let mut seen = HashSet::new();
         let (mut refused, mut users) = (Vec::new(), Vec::new());
@@ -60,7 +60,7 @@ fn row(user: &str, group: &str) -> Row {
     }
 }
 
-/// Returns the groups in scope that Okta lets anyone edit: those whose rules matter.
+/// Returns the groups in scope that can be edited. Only their rules matter.
 pub fn editable<'a>(groups: &'a GroupsOfUsers, scope: &Scope) -> HashSet<&'a GroupId> {
     let all = groups.values().filter_map(|groups| groups.as_ref().ok());
     all.flatten()
@@ -69,7 +69,7 @@ pub fn editable<'a>(groups: &'a GroupsOfUsers, scope: &Scope) -> HashSet<&'a Gro
         .collect()
 }
 
-/// Returns one row per group in scope, by name, and a note for each user who is in other groups too.
+/// Returns one row per group in scope, sorted by name, and a note if the user is in other groups too.
 pub fn plan(
     user: &Arc<User>,
     groups: &Result<Vec<Arc<Group>>, RowRefusal>,
@@ -86,7 +86,7 @@ pub fn plan(
     };
     let mut groups: Vec<&Arc<Group>> = groups.iter().collect();
     groups.sort_by_key(|group| (group.name(), &group.id));
-    // Pages overlap when memberships change while they are read.
+    // Pages overlap if memberships change while they are read.
     groups.dedup_by_key(|group| &group.id);
     let (inside, outside): (Vec<_>, Vec<_>) = groups
         .into_iter()

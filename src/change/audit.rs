@@ -1,7 +1,8 @@
-//! The audit log: a line of JSON before each change, on the disk before the request leaves, one after it, and one for each row
-//! for which nothing is sent. Every line identifies the run, the user and host of the system, and the owner of the token.
+//! The audit log. It has a line of JSON before each change, which is on disk before the request is sent, a line after
+//! the change, and a line for each row for which nothing is sent. Every line contains the run, the user and host of the
+//! operating system, and the owner of the token.
 //!
-//! A log is only appended to, by one run at a time. An incomplete last line is from a killed run and stays as it is.
+//! Lines are only appended, by one run at a time. An incomplete last line is from a killed run and stays unchanged.
 
 mod logged;
 
@@ -26,11 +27,11 @@ use crate::{trust, whoami};
 /// A change that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sending {
-    /// The id that both lines of a change have.
+    /// The id that connects both lines of a change.
     pub change_id: String,
     /// `grant` or `revoke`.
     pub action: String,
-    /// The org.
+    /// The URL of the org.
     pub origin: String,
     /// The user's id.
     pub user_id: String,
@@ -40,12 +41,12 @@ pub struct Sending {
     pub group_id: String,
     /// The group's name, for people.
     pub group: Option<String>,
-    /// The line of `--from`.
+    /// The line of the row in the file of `--from`.
     pub line: Option<u64>,
 }
 
 impl Sending {
-    /// Returns the action.
+    /// Parses the action.
     pub fn action(&self) -> Option<Action> {
         [Action::Grant, Action::Revoke]
             .into_iter()
@@ -56,12 +57,12 @@ impl Sending {
 /// The result of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditResult<'a> {
-    /// `done`, `done, response lost`, `not done`, `found done`, `found not done`. Found means that Okta did not say so, but
-    /// that the membership was read.
+    /// `done`, `done, response lost`, `not done`, `found done` or `found not done`. The outcomes with "found" come from
+    /// reading the membership, not from Okta's response.
     pub outcome: &'a str,
-    /// Okta's id of the request.
+    /// Okta's id of the request, for Okta's support.
     pub request_id: Option<&'a str>,
-    /// The reason why it was not done, or what happened to the response.
+    /// The reason for not making the change, or for the loss of the response.
     pub message: Option<&'a str>,
 }
 
@@ -72,27 +73,27 @@ pub struct Unsent<'a> {
     pub outcome: &'a str,
     /// `grant` or `revoke`.
     pub action: &'a str,
-    /// The org.
+    /// The URL of the org.
     pub origin: &'a str,
     /// The user as typed.
     pub asked_user: &'a str,
-    /// The user's id, if there is one.
+    /// The user's id, if the user was found.
     pub user_id: Option<&'a str>,
     /// The user's login, for people.
     pub user: Option<&'a str>,
     /// The group as typed.
     pub asked_group: &'a str,
-    /// The group's id, if there is one.
+    /// The group's id, if the group was found.
     pub group_id: Option<&'a str>,
     /// The group's name, for people.
     pub group: Option<&'a str>,
-    /// The line of `--from`.
+    /// The line of the row in the file of `--from`.
     pub line: Option<u64>,
     /// The reason.
     pub message: Option<&'a str>,
 }
 
-/// The people and the machine behind the changes of a run; null where unknown.
+/// The run, the user and the machine behind a change; null where unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Who {
     run_id: String,
@@ -127,7 +128,7 @@ struct Line<'a, T: Serialize> {
     rest: &'a T,
 }
 
-/// The text of a log; none if the file is something else, of which no more than its beginning is read.
+/// Reads the text of a log. Returns `None` without reading more than the beginning if the file is something else.
 fn read(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
     (&*file).take(LONGEST_FIRST_LINE).read_to_end(&mut text)?;
@@ -138,23 +139,23 @@ fn read(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-/// No line of ours is longer: Okta's names and messages have limits far below this.
+/// The largest length of the first line. Okta's limits for names and messages are far below it.
 const LONGEST_FIRST_LINE: u64 = 1 << 20;
 
-/// Returns whether one of our logs may begin like this: with a record, with the part of one that a killed run wrote, or not at
-/// all.
+/// Returns true if a file that begins like this can be an audit log: if it is empty, or begins with a record, possibly
+/// an incomplete one from a killed run.
 pub fn is_log(text: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"{\"time\":\"";
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or(text);
     if line.len() == text.len() {
         return BEGINNING.starts_with(line) || line.starts_with(BEGINNING);
     }
-    // Also the part of a record whose end was never written, which the next run ended.
+    // An incomplete first record was ended by the next run, so it may be a line that is not valid JSON.
     let is_ours = |first: First| first.tool.starts_with("okta-ciam ");
     serde_json::from_slice(line).map_or(line.starts_with(BEGINNING), is_ours)
 }
 
-/// The part of the first record that identifies a log.
+/// The field of the first record that identifies a log.
 #[derive(Deserialize)]
 struct First {
     tool: String,
@@ -169,7 +170,7 @@ struct Read {
 
 const TOOL: &str = concat!("okta-ciam ", env!("CARGO_PKG_VERSION"));
 
-/// A log that is open, and no other run's.
+/// An open audit log, locked against other runs.
 #[derive(Debug)]
 pub struct Audit {
     file: File,
@@ -178,13 +179,13 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Opens a log, makes it if need be, and says what an earlier run left in it.
+    /// Opens a log, or creates it, and returns what earlier runs recorded.
     ///
     /// # Errors
-    /// Returns an error if the file system does; [`Busy`] if another run has locked the log.
+    /// Returns an error if the file cannot be opened or read, and [`Busy`] if another run has locked the log.
     pub fn open(path: &Path) -> anyhow::Result<(Self, AuditHistory)> {
         let path = &trust::resolve(path)?;
-        // Neither through a link that came meanwhile, nor waiting for the other end of a pipe.
+        // The path was resolved, so a link is new and not trusted. A pipe must not block.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = OpenOptions::new()
             .read(true)
@@ -230,25 +231,25 @@ impl Audit {
         Ok((audit, past(&text)))
     }
 
-    /// Records the owner of the token in every later line.
+    /// Adds the owner of the token to all later lines.
     pub fn set_token_owner(&mut self, owner: &User) {
         self.who.token_owner_id = Some(owner.id.to_string());
         self.who.token_owner = owner.login().map(str::to_owned);
     }
 
-    /// Writes a change that is about to be sent to the disk.
+    /// Records a change that is about to be sent, on disk.
     ///
     /// # Errors
-    /// Returns an error if the file system does; nothing may be sent then.
+    /// Returns an error if writing fails. The change must not be sent then.
     pub fn sending(&mut self, sending: &Sending) -> anyhow::Result<()> {
         let line = self.line("sending", None, sending)?;
         self.write(&line)
     }
 
-    /// Writes rows for which nothing is sent to the disk, all at once.
+    /// Records rows for which nothing is sent, in a single write.
     ///
     /// # Errors
-    /// Returns an error if the file system does.
+    /// Returns an error if writing fails.
     pub fn unsent(&mut self, rows: &[Unsent<'_>]) -> anyhow::Result<()> {
         let mut lines = Vec::new();
         for row in rows {
@@ -260,10 +261,10 @@ impl Audit {
         self.write(&lines)
     }
 
-    /// Writes the result of a change.
+    /// Records the result of a change.
     ///
     /// # Errors
-    /// Returns an error if the file system does.
+    /// Returns an error if writing fails.
     pub fn result(&mut self, change_id: &str, outcome: &AuditResult<'_>) -> anyhow::Result<()> {
         let line = self.line("result", Some(change_id), outcome)?;
         self.write(&line)
@@ -287,7 +288,7 @@ impl Audit {
         Ok(bytes)
     }
 
-    /// One write a line, so that a line is there whole or, after a crash, as the last.
+    /// Writes lines at once, so that a crash leaves at most one incomplete line, at the end.
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let written = self
             .file
@@ -297,7 +298,7 @@ impl Audit {
     }
 }
 
-/// Returns an id that no other change has.
+/// Returns a unique id for a change.
 pub fn change_id() -> String {
     format!(
         "{:012x}{:016x}",
@@ -310,18 +311,18 @@ fn now() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
-/// The records of earlier runs in a log.
+/// The records of earlier runs.
 #[derive(Debug, Default)]
 pub struct AuditHistory {
-    /// Changes without a result.
+    /// The changes without a result.
     pub open: Vec<Sending>,
-    /// When each membership was last sent, by user and group.
+    /// The time of the last change of each membership, by user and group.
     pub sent: HashMap<(String, String), Timestamp>,
-    /// When the log was read: everything in it is older than that.
+    /// The time at which the log was read. All of its records are older.
     pub read: Option<Instant>,
 }
 
-/// Reads a log. A line that is no record of ours counts as none.
+/// Parses a log. Lines that are not records are ignored.
 fn past(text: &[u8]) -> AuditHistory {
     let mut past = AuditHistory {
         read: Some(Instant::now()),

@@ -22,73 +22,73 @@ use crate::model::{Group, GroupId, User, UserId};
 /// The reason for not making a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowRefusal {
-    /// The exit code, if nothing else is done.
+    /// The exit code if no row succeeds.
     pub exit: Exit,
-    /// In words.
+    /// The reason in words.
     pub reason: String,
 }
 
-/// The active rules that assign users to a group.
+/// The active group rules that add users to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rules {
-    /// These, by name; possibly none.
+    /// The names of the rules; may be empty.
     Known(Vec<String>),
-    /// Okta does not show them.
+    /// Okta does not show the rules.
     Unknown,
 }
 
 /// The decision on a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowAction {
-    /// It is not done.
+    /// The change is refused.
     Refused(RowRefusal),
-    /// An earlier line says the same.
+    /// An earlier row requests the same change; contains its line.
     Duplicate(Option<u64>),
-    /// There is nothing to change.
+    /// The membership already is as requested.
     Unchanged,
     /// The change will be sent.
     Change,
-    /// Nothing is done, as the row says.
+    /// The row says to keep the membership, so nothing is done.
     Kept,
-    /// Nothing can be done, for this reason, and nobody asked for this membership in particular.
+    /// The change is impossible for this reason, but was not explicitly requested.
     Skipped(String),
 }
 
-/// A row, what it stands for, and what becomes of it.
+/// A row with the user and the group that it refers to, and the decision on it.
 #[derive(Clone, Debug)]
 pub struct PlannedRow {
-    /// As it was typed.
+    /// The row as typed.
     pub row: Row,
-    /// The user, where there is one.
+    /// The user, if found.
     pub user: Option<Arc<User>>,
-    /// The group, where there is one.
+    /// The group, if found.
     pub group: Option<Arc<Group>>,
     /// The decision on it.
     pub verdict: RowAction,
 }
 
 impl PlannedRow {
-    /// The ids to send, where both are known.
+    /// Returns the ids of the membership, if both the user and the group were found.
     pub fn ids(&self) -> Option<(&UserId, &GroupId)> {
         Some((&self.user.as_ref()?.id, &self.group.as_ref()?.id))
     }
 }
 
-/// Everything that is known before the first change.
+/// Everything that is read before the first change.
 #[derive(Debug)]
 pub struct Knowledge {
     /// The users that the typed names refer to.
     pub users: HashMap<String, Found<User>>,
     /// The groups that the typed names refer to.
     pub groups: HashMap<String, Found<Group>>,
-    /// Memberships that may be changed: whether each exists, or why that cannot be read.
+    /// For each membership that may be changed, true if it exists, or the reason why that cannot be read.
     pub memberships: Memberships,
 }
 
 /// A membership that may be changed.
 pub type Pair = (Arc<User>, Arc<Group>);
 
-/// Memberships: whether each exists, or why that cannot be read.
+/// For each membership, true if it exists, or the reason why that cannot be read.
 pub type Memberships = HashMap<(UserId, GroupId), Result<bool, RowRefusal>>;
 
 #[cfg(test)]

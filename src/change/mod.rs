@@ -1,14 +1,15 @@
 //! Changes to memberships: look up, decide, confirm, send, check.
 //!
-//! - Everything is looked up and refused before the first change is sent. Requests contain ids, never names.
-//! - The scope holds for changes as it does for snapshots. Only groups of type OKTA_GROUP can be edited.
+//! - Names are resolved and rows are refused before the first change is sent. Requests contain ids, never names.
+//! - The scope of snapshots also applies to changes. Only groups of type OKTA_GROUP can be edited.
 //! - A change that is already made is not sent.
-//! - A change whose response was lost is sent again only if it was seen not to have been made: whether repeating one is
-//!   harmless is not documented (docs/okta-api.md, Changes to a membership).
-//! - Each change is written to the audit log before it is sent, and its result after. If a record of the first kind has none of
-//!   the second, the result is unknown, and the next run with that log finds out.
+//! - A change whose response was lost is sent again only after a read showed that it was not made. Okta does not
+//!   document whether repeating a change is harmless (docs/okta-api.md, Changes to a membership).
+//! - Each change is recorded in the audit log before it is sent, and its result after. If the second record is missing,
+//!   the result is unknown, and the next run with that log determines it.
 //!
-//! [`rows`], [`sheet`] and [`decide`] are pure; [`resolve`] reads; [`send`] sends, through `okta::change`, the only file that does.
+//! [`rows`], [`sheet`] and [`decide`] are pure; [`resolve`] only reads; [`send`] sends changes through `okta::change`,
+//! the only module that can.
 
 pub mod all_groups;
 pub mod audit;
@@ -22,7 +23,7 @@ use serde::Serialize;
 
 use crate::okta::MembershipOp;
 
-/// The change to memberships.
+/// The kind of change to a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -41,7 +42,7 @@ impl Action {
         }
     }
 
-    /// Returns the request that makes the change.
+    /// Returns the kind of request that makes the change.
     pub fn change(self) -> MembershipOp {
         match self {
             Self::Grant => MembershipOp::Add,
@@ -49,7 +50,7 @@ impl Action {
         }
     }
 
-    /// Returns whether nothing is left to do for a user who is, or is not, a member.
+    /// Returns true if the membership already is as requested.
     pub fn is_done(self, member: bool) -> bool {
         member == (self == Self::Grant)
     }

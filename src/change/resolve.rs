@@ -1,6 +1,6 @@
-//! Finding out what names stand for and who is in which group; only GETs.
+//! Resolves names of users and groups, and reads memberships. Sends only GET requests.
 //!
-//! Each user and group is looked up once, however many rows name it, and several at a time.
+//! Each user and group is looked up once, no matter how many rows contain it. Several look-ups run at a time.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::okta::settings::PageSizes;
 use crate::okta::{Client, Error, read, wire};
 use crate::signal::ShutdownSignal;
 
-/// Turns a refusal about one object into that object's result; a wrong token ends the run.
+/// Converts a refusal that concerns one object to a result for this object. An invalid token remains an error.
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, RowRefusal>, Error> {
     match result {
         Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(RowRefusal {
@@ -34,35 +34,35 @@ fn found<T>(result: Result<Found<T>, RowRefusal>) -> Found<T> {
     result.unwrap_or_else(Found::Unreadable)
 }
 
-/// Shows the progress of a number of things, which the label names in the plural. The function that it returns is called
-/// once for each thing done, and dropped at the end.
+/// Starts showing progress for a number of things; the label is their plural. The returned function is called after
+/// each of them, and dropped at the end.
 pub type StartProgress = dyn Fn(u64, &'static str) -> Box<dyn FnMut()> + Send + Sync;
 
 /// The client and limits for looking things up.
 #[derive(Clone)]
 pub struct Resolver {
-    /// The way to Okta.
+    /// The client for requests.
     pub client: Arc<Client>,
-    /// Look-ups at once.
+    /// The number of concurrent look-ups.
     pub workers: usize,
-    /// Rows a page.
+    /// The numbers of rows per page.
     pub sizes: PageSizes,
     /// Set when a signal arrives.
     pub stop: ShutdownSignal,
-    /// Shows progress.
+    /// Starts showing progress.
     pub progress: Arc<StartProgress>,
 }
 
-/// For how many names that refer to nothing suggestions are looked for, with one request each.
+/// The largest number of unknown names for which similar names are searched, with one request per name.
 const MAX_SUGGESTED: usize = 5;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Resolver {
-    /// Users by id, login or email.
+    /// Looks up users by id, login or email.
     ///
     /// # Errors
-    /// The first error of a look-up, or a signal.
+    /// Returns the first error that concerns more than one user, and an error after a signal.
     pub fn users(&self, names: HashSet<String>) -> Result<HashMap<String, Found<User>>, Error> {
         let size = self.sizes.users;
         let found = self.each("users", names, move |client, name| {
@@ -71,10 +71,10 @@ impl Resolver {
         self.with_suggestions("users", found, near_users)
     }
 
-    /// Groups by id, name or entitlement.
+    /// Looks up groups by id, name or entitlement.
     ///
     /// # Errors
-    /// The first error of a look-up, or a signal.
+    /// Returns the first error that concerns more than one group, and an error after a signal.
     pub fn groups(&self, names: HashSet<String>) -> Result<HashMap<String, Found<Group>>, Error> {
         let size = self.sizes.groups;
         let found = self.each("groups", names, move |client, name| {
@@ -83,7 +83,7 @@ impl Resolver {
         self.with_suggestions("groups", found, near_groups)
     }
 
-    /// Adds suggestions for names that refer to nothing, if they are few: in a long list, the list is wrong, not a name.
+    /// Adds suggestions for unknown names if there are few. If there are many, the entire list is probably wrong.
     fn with_suggestions<T: Send + Sync + 'static>(
         &self,
         label: &'static str,
@@ -99,7 +99,7 @@ impl Resolver {
         }
         let near = self.each(label, missing, move |client, name| {
             match look(client, name) {
-                // A suggestion is worth no failure.
+                // A failed search for a suggestion is ignored.
                 Err(error) if error.is_about_the_request() || error.status().is_some() => Ok(None),
                 other => other.map(|near| near.question()),
             }
@@ -115,7 +115,7 @@ impl Resolver {
     /// Returns all groups of users.
     ///
     /// # Errors
-    /// Returns the first error of a look-up that concerns more than one user.
+    /// Returns the first error that concerns more than one user.
     pub fn groups_of_users(&self, users: &[Arc<User>]) -> Result<GroupsOfUsers, Error> {
         let ids = users.iter().map(|user| user.id.clone()).collect();
         self.each("groups", ids, |client, user| {
@@ -125,18 +125,19 @@ impl Resolver {
                 true
             });
             match read {
-                // A user who was deleted is in no group.
+                // A user who was deleted has no groups.
                 Err(error) if error.is_gone() => Ok(Ok(Vec::new())),
                 read => readable(read.map(|()| groups)),
             }
         })
     }
 
-    /// Returns whether each of these memberships exists. If a group cannot be listed, the groups of its users are read.
+    /// Reads whether each of these memberships exists. If a group cannot be listed, the groups of its users are listed
+    /// instead.
     ///
     /// # Errors
-    /// The first error of a look-up, or a signal. A user who is gone is in no group; one whose groups may not be read
-    /// is no error.
+    /// Returns the first error that concerns more than one object, and an error after a signal. A deleted user has no
+    /// groups. Denied access to one user's groups becomes a result for this user.
     pub fn memberships(&self, pairs: &[Pair], reading: Reading) -> Result<Memberships, Error> {
         let Reading { groups, mut users } = reading;
         let size = self.sizes.members;
@@ -168,10 +169,10 @@ impl Resolver {
         Ok(memberships)
     }
 
-    /// The active rules that fill each group.
+    /// Reads the active rules of each group.
     ///
     /// # Errors
-    /// See [`Error`]; rules that may not be read are no error.
+    /// Returns an [`Error`], unless access to the rules is denied: then they are unknown.
     pub fn rules(&self, groups: &HashSet<GroupId>) -> Result<HashMap<GroupId, Rules>, Error> {
         let rules = match read::rules(&self.client) {
             Ok(rules) => Some(rules),
@@ -193,7 +194,8 @@ impl Resolver {
             .collect())
     }
 
-    /// Does one thing for each of many, several at a time. A worker that waits for Okta is left behind at a signal.
+    /// Calls a function for each key in several threads. After a signal, it does not wait for threads that wait for
+    /// Okta.
     fn each<K, V>(
         &self,
         label: &'static str,
@@ -246,7 +248,7 @@ impl Resolver {
     }
 }
 
-/// Returns which of some users are in a group; none if the group no longer exists.
+/// Returns those of some users who are members of a group; empty if the group no longer exists.
 fn members_of(
     client: &Client,
     group: &GroupId,
@@ -264,7 +266,7 @@ fn members_of(
     };
     let read = read::members(client, group, start, keep, |page| {
         members.extend(page.kept);
-        // The pages after the last of them tell nothing.
+        // Later pages are irrelevant once all users were found.
         members.len() < wanted.len()
     });
     match read {
@@ -274,10 +276,10 @@ fn members_of(
     }
 }
 
-/// The groups that a user is in; none if the user is gone.
+/// Returns the groups of a user; empty if the user no longer exists.
 ///
 /// # Errors
-/// See [`Error`].
+/// Returns an [`Error`] if the request fails.
 pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Error> {
     let mut groups = HashSet::new();
     let read = read::groups_of(client, user, Start::default(), |page| {
@@ -294,7 +296,7 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Err
 fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>, Error> {
     let mut answers = match read::user(client, name) {
         Ok(user) => Vec::from_iter(user),
-        // Okta has no path for it: a login with a slash, above all (docs/okta-api.md, Users).
+        // Okta has no path for some logins, mainly for those with a slash (docs/okta-api.md, Users).
         Err(error) if has_no_path(&error, name) => {
             read::users_by(client, page_size, "profile.login", name)?
         }
@@ -309,7 +311,7 @@ fn find_user(client: &Client, page_size: u64, name: &str) -> Result<Found<User>,
     Ok(decide::choose_user(name, answers))
 }
 
-/// Returns whether an error is about the path that a name makes, and not about the user.
+/// Returns true if an error is about the path that contains the name, and not about the user.
 fn has_no_path(error: &Error, name: &str) -> bool {
     match error.status() {
         Some(400 | 405) => true,
@@ -343,7 +345,7 @@ fn find_group(client: &Client, page_size: u64, name: &str) -> Result<Found<Group
     Ok(decide::choose_group(name, answers))
 }
 
-/// A group read by id may come without its statistics; the list has them.
+/// Adds the statistics, which the group list has and a group read by id may lack.
 fn with_flag(client: &Client, page_size: u64, mut group: Group) -> Result<Group, Error> {
     if group.has_admin_privilege.is_none()
         && let Some(name) = group.name()
@@ -377,14 +379,15 @@ fn near_groups(client: &Client, name: &str) -> Result<Near, Error> {
     Ok(near)
 }
 
-/// Returns the first half of a text, in which fewer letters are wrong; none if the text is too short to search for.
+/// Returns the first half of a text, which is less likely to contain a typo; `None` if the text is too short for a
+/// search.
 fn first_half(text: &str) -> Option<String> {
     const LEAST: usize = 3;
     let length = text.chars().count();
     (length >= LEAST).then(|| text.chars().take(length.div_ceil(2).max(LEAST)).collect())
 }
 
-/// Okta's group ids start like this. Names that do too are looked up both ways.
+/// Returns true if a text has the form of a group id. Such a text is looked up as an id and as a name.
 fn looks_like_an_id(text: &str) -> bool {
     text.starts_with("00g") && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

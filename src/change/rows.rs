@@ -1,7 +1,7 @@
 //! The requested changes: one membership from the command line, or many from a file; pure.
 //!
-//! A list has a header with `user` and `group`; other columns are ignored. If it has a column `decision`, only rows with the
-//! decision `revoke` are revoked. The sheets of an access review have check sums and are read by [`crate::sheet::review`].
+//! A list has a header with `user` and `group`; other columns are ignored. If it has a column `decision`, only rows
+//! with the decision `revoke` become changes. Review sheets have check sums and are read by [`crate::sheet::review`].
 
 use std::collections::HashMap;
 
@@ -13,27 +13,27 @@ use crate::sheet::csv::CsvText;
 use crate::sheet::decision::not_a_decision;
 use crate::sheet::{self, Decision, Record};
 
-/// A requested membership, as it was typed.
+/// A requested membership, as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The line in the file.
+    /// The line in the file of `--from`.
     pub line: Option<u64>,
-    /// Id, login or email.
+    /// The user's id, login or email.
     pub user: String,
-    /// Id, name or entitlement, with every space in it.
+    /// The group's id, name or entitlement, with all spaces as typed.
     pub group: String,
-    /// Set if nothing is done: such a row is only compared with others that contradict it.
+    /// True if the membership is kept. Such a row is only compared with rows that contradict it.
     pub keep: bool,
-    /// The names that a reviewer read, if the row is from the sheet of a review.
+    /// The names that the reviewer saw, if the row is from a review sheet.
     pub reviewed: Option<Reviewed>,
 }
 
-/// The changes that a command is to make.
+/// The requested changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// These pairs.
+    /// The memberships in these rows.
     Rows(Vec<Row>),
-    /// The removal of these users, by id, login or email, from every group.
+    /// All memberships of these users, given by id, login or email.
     AllGroups(Vec<String>),
 }
 
@@ -50,7 +50,7 @@ pub enum Error {
         "the first line contains {0:?} and {1:?}, which both mean the {2}; remove or rename one"
     )]
     TwoColumns(String, String, &'static str),
-    /// A file that is not a table, or has a line that is not a row.
+    /// The file is not a table, or one of its lines is invalid.
     #[error(transparent)]
     Table(#[from] sheet::Error),
     /// `grant` was given a list with decisions.
@@ -59,7 +59,7 @@ pub enum Error {
     /// The list has no rows.
     #[error("the file has no rows")]
     Empty,
-    /// The text is not a grant id of Baton's.
+    /// The text is not a grant id from Baton.
     #[error("{0:?} is not a grant id; write group:GROUPID:member:user:USERID, as Baton prints it")]
     NoGrantId(String),
 }
@@ -72,7 +72,7 @@ const GROUP_TITLES: [&str; 2] = ["group", "group_name"];
 /// Reads a list.
 ///
 /// # Errors
-/// Returns an error for the first thing that is wrong, with its line: no part of such a file is used.
+/// Returns an error for the first problem, with its line. No part of such a file is used.
 pub fn read(text: &CsvText, action: Action) -> Result<Vec<Row>, Error> {
     text.require_utf8()?;
     let mut records = text.records();
@@ -113,7 +113,7 @@ pub fn read(text: &CsvText, action: Action) -> Result<Vec<Row>, Error> {
         rows.push(row);
     }
     if rows.iter().all(|row: &Row| row.keep) {
-        // Nobody needs to look anything up to do nothing.
+        // Rows to keep need no look-ups if there is nothing to change.
         rows.clear();
     }
     if rows.is_empty() && columns.decision.is_none() {
@@ -123,7 +123,7 @@ pub fn read(text: &CsvText, action: Action) -> Result<Vec<Row>, Error> {
     }
 }
 
-/// The places of the columns in a record.
+/// The positions of the columns in a record.
 struct Columns {
     user: usize,
     group: usize,
@@ -167,11 +167,11 @@ impl Columns {
         })
     }
 
-    /// Returns a record as a row, with its decision if the list has decisions; nothing if it is undecided.
+    /// Returns the row of a record, and its decision if the list has decisions; `None` if it is undecided.
     fn row(&self, record: &Record, separator: char) -> Result<Option<(Row, Option<bool>)>, Error> {
         let bad = |problem: String| Err(bad_line(record.line, problem));
         let cells = &record.cells;
-        // A missing cell is an empty one: spreadsheets leave out the last.
+        // Spreadsheets omit empty cells at the end of a line.
         let cell = |place: usize| cells.get(place).map_or("", |cell| cell.text.as_str());
         if let Some(extra) = cells.iter().skip(self.titled).find(|cell| !cell.is_empty()) {
             return bad(format!(
@@ -226,8 +226,8 @@ impl Columns {
         Ok(Some((row, decision)))
     }
 
-    /// Returns whether a line inside a quoted cell may be a row whose quote is missing. A comment has lines and commas too, so
-    /// the cells must fit: a decision, or else a user as people write them.
+    /// Returns true if a line inside a quoted cell may be a row that was swallowed because a closing quote is missing.
+    /// Comments contain lines and commas too, so the cells must look like a decision or, without decisions, like a user.
     fn looks_like_a_row(&self, line: &str, separator: char) -> bool {
         let cells: Vec<&str> = line
             .split(separator)
@@ -249,7 +249,7 @@ fn bad_line(line: u64, problem: String) -> Error {
     Error::Table(sheet::Error::BadLine(line, problem))
 }
 
-/// Reads `group:GID:member:user:UID`.
+/// Parses `group:GID:member:user:UID`.
 ///
 /// # Errors
 /// Returns an error for any other text.

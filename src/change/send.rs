@@ -1,4 +1,4 @@
-//! Sending changes, one at a time, and looking whether they are there.
+//! Sends changes one at a time, and checks that they are visible.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,50 +16,51 @@ use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::http::rate_limit;
 use crate::okta::{ChangeResponse, Client, Error, change, read};
 
-/// The end of a change.
+/// The outcome of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeOutcome {
-    /// It is made.
+    /// The change was made.
     Done {
-        /// Okta's response was lost, but the change could be seen.
+        /// True if Okta's response was lost and the change was found by reading the membership.
         response_lost: bool,
         /// Okta's id of the request.
         request_id: Option<String>,
     },
-    /// It is not made.
+    /// The change was not made.
     NotDone {
         /// The reason.
         error: Error,
-        /// Okta did not say so itself: the membership was read until [`READ_LAG`] was over, and was not as wanted.
+        /// True if this was found by reading the membership for [`READ_LAG`], and not from Okta's response.
         looked: bool,
     },
-    /// Nobody knows.
+    /// The outcome is unknown.
     Unknown(Error),
 }
 
-/// Reads lag behind changes by some seconds (docs/okta-api.md, Members of a group and Changes to a membership): this
-/// long a change may be invisible.
+/// The time for which a change may be invisible, since reads lag behind changes by some seconds (docs/okta-api.md,
+/// Members of a group and Changes to a membership).
 pub const READ_LAG: Duration = Duration::from_secs(10);
-/// Between two looks.
+/// The time between two reads of a membership.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// The time to wait for a change in flight after a signal.
+/// The time to wait for the response to a change after a signal.
 const AWAIT_IN_FLIGHT: Duration = Duration::from_secs(5);
 
-/// One change.
+/// A change to send.
 #[derive(Clone, Debug)]
 pub struct Item {
     /// The user.
     pub user: Arc<User>,
     /// The group.
     pub group: Arc<Group>,
-    /// The line of `--from`.
+    /// The line of the row in the file of `--from`.
     pub line: Option<u64>,
 }
 
-/// Sends one change and finds out what became of it; both go to the log.
+/// Sends one change and determines its outcome. Both are recorded in the audit log.
 ///
 /// # Errors
-/// The audit log cannot be written; then nothing was sent. That the result could not be written is told beside it.
+/// Returns an error if the change cannot be recorded; nothing was sent then. If only the result cannot be recorded, the
+/// second value is the error.
 pub fn send(
     resolver: &Resolver,
     origin: &str,
@@ -108,7 +109,7 @@ pub fn send(
                     message: Some(&message),
                 }
             }
-            // No result says just that.
+            // A missing result means that the outcome is unknown.
             ChangeOutcome::Unknown(_) => return Ok((ended, Ok(()))),
         };
         let recorded = audit.result(&sending.change_id, &outcome);
@@ -117,7 +118,7 @@ pub fn send(
     Ok((ended, Ok(())))
 }
 
-/// Sends in a thread of its own, so that a signal is heard while Okta is awaited.
+/// Sends a change in its own thread, so that a signal is noticed while waiting for Okta.
 fn in_flight(resolver: &Resolver, action: Action, item: &Item) -> ChangeOutcome {
     let (answer_in, answer) = bounded(1);
     let (client, user, group) = (
@@ -148,7 +149,7 @@ fn in_flight(resolver: &Resolver, action: Action, item: &Item) -> ChangeOutcome 
     }
 }
 
-/// One change, and what it takes to find out about it.
+/// A change, and the client to check it with.
 struct Attempt<'a> {
     client: &'a Client,
     action: Action,
@@ -178,7 +179,8 @@ fn try_until_known(
                 };
             }
             Ok(ChangeResponse::Lost { problem, .. }) => problem,
-            // The same proxy would refuse it again, so it is checked and not sent again.
+            // A proxy that refused the change would refuse it again, so the membership is read and the change is not
+            // repeated.
             Ok(ChangeResponse::Doubtful(error)) => return attempt.after_proxy(error),
             Err(error) => return attempt.after_refusal(error, lost > 0),
         };
@@ -206,7 +208,7 @@ fn try_until_known(
 }
 
 impl Attempt<'_> {
-    /// Returns whether the membership is as wanted, within the time that reads lag behind.
+    /// Returns true if the membership becomes as requested within [`READ_LAG`].
     fn is_visible(&self) -> Result<bool, Error> {
         look_for(self.client, self.action, self.group, self.user, READ_LAG)
     }
@@ -228,10 +230,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// The outcome if Okta refuses a change, perhaps one that an earlier attempt made.
+    /// Returns the outcome if Okta refuses a change, which may already have been made by an earlier attempt.
     fn after_refusal(&self, error: Error, lost_before: bool) -> ChangeOutcome {
-        // A revoke wants the user not to be a member; but the group may be what is missing (docs/okta-api.md, Changes to a
-        // membership).
+        // After a 404, the user is not a member, as requested. However, the group may be what is missing
+        // (docs/okta-api.md, Changes to a membership).
         if self.action == Action::Revoke && error.is_gone() {
             return match read::group(self.client, self.group.as_str()) {
                 Ok(Some(_)) => ChangeOutcome::Done {
@@ -279,7 +281,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Looks until a membership is as wanted, or time is up.
+/// Reads a membership until it is as requested or the time is up.
 fn look_for(
     client: &Client,
     action: Action,
@@ -299,10 +301,10 @@ fn look_for(
     }
 }
 
-/// Returns which changes are not visible after the time that reads may lag behind.
+/// Returns the changes that are not visible after [`READ_LAG`].
 ///
 /// # Errors
-/// See [`Error`].
+/// Returns an [`Error`] if a request fails.
 pub fn not_visible(
     resolver: &Resolver,
     action: Action,
@@ -311,7 +313,7 @@ pub fn not_visible(
     let begun = Instant::now();
     let mut not_visible = made;
     loop {
-        // A round may take long: only one that began after the lag proves anything.
+        // Reading may take long. The result counts only if reading began after the lag.
         let last = begun.elapsed() >= READ_LAG;
         let reading = Reading::cheapest(&not_visible, resolver.sizes.members);
         let memberships = resolver.memberships(&not_visible, reading)?;
@@ -327,10 +329,10 @@ pub fn not_visible(
     }
 }
 
-/// Finds out about changes that an earlier run could not, and writes their results.
+/// Determines the outcomes of changes that earlier runs left open, and records them.
 ///
 /// # Errors
-/// See [`Error`]; the audit log cannot be written.
+/// Returns an [`Error`] if a request fails, and an error if the audit log cannot be written.
 pub fn resolve_pending(
     resolver: &Resolver,
     origin: &str,
@@ -378,17 +380,18 @@ pub fn resolve_pending(
     Ok(())
 }
 
-/// Returns how long a change that was sent may still be invisible. The clock may have been set back since; but a change that is
-/// in a log was sent before that log was read, so no run waits longer than [`READ_LAG`] in all.
+/// Returns the time for which a change may still be invisible. The clock may have been set back since the change was
+/// sent. However, the change was sent before the log was read, so a run never waits longer than [`READ_LAG`] in total.
 fn lag_left(sent: Timestamp, now: Timestamp, read_for: Duration) -> Duration {
     let age = Duration::try_from(now.duration_since(sent)).unwrap_or_default();
     READ_LAG.saturating_sub(age.max(read_for))
 }
 
-/// Waits until the changes of a user that the log contains can be seen, if they were made: of one group, or of all.
+/// Waits until recorded changes of a user are visible if they were made. With a group, only the membership in this
+/// group counts.
 ///
 /// # Errors
-/// A signal, or the deadline.
+/// Returns an error after a signal or at the deadline.
 pub fn wait_for_read_lag(
     resolver: &Resolver,
     past: &AuditHistory,

@@ -1,6 +1,7 @@
-//! The sheet of an access review as a list of removals; pure.
+//! Converts a review sheet to a list of changes; pure.
 //!
-//! Only rows with the decision `revoke` become changes. They are sent by id, and compared with the names that the reviewer read.
+//! Only rows with the decision `revoke` become changes. Requests contain ids, and the current names are compared with
+//! those that the reviewer saw.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use crate::sheet::review::{Coverage, ReviewFile, ReviewRow};
 use crate::sheet::{Decision, Error};
 use crate::text::count;
 
-/// The names of a membership when the sheet was made.
+/// The names of the user and the group when the sheet was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reviewed {
     /// The user's login.
@@ -23,18 +24,18 @@ pub struct Reviewed {
     pub group_name: String,
 }
 
-/// The counts of a sheet, and where its rows are from.
+/// The counts of a sheet, and the origin of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// The decisions.
+    /// The number of rows with each decision.
     #[serde(flatten)]
     pub decisions: Tally,
     /// The number of rows that were deleted from the sheet.
     pub missing_rows: u64,
-    /// The orgs of the rows.
+    /// The URLs of the orgs in the rows.
     #[serde(skip)]
     pub orgs: BTreeSet<String>,
-    /// The runs of the snapshots that the rows are from.
+    /// The ids of the runs that wrote the sheet's snapshots.
     #[serde(skip)]
     pub sync_ids: BTreeSet<String>,
 }
@@ -54,7 +55,7 @@ impl Summary {
 /// Reads the rows to revoke, and counts all rows.
 ///
 /// # Errors
-/// Returns an error for the first invalid row: no part of such a sheet is used.
+/// Returns an error for the first invalid row. No part of such a sheet is used.
 pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
     let mut rows = Vec::new();
     let mut summary = Summary::default();
@@ -79,20 +80,20 @@ pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
     Ok((rows, summary))
 }
 
-/// The conditions on a sheet.
+/// The conditions for applying a sheet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// Set if every row needs a final decision.
+    /// True if every row needs a final decision.
     pub require_decisions: bool,
     /// The largest age of the sheet's snapshot, in days.
     pub max_days: u32,
 }
 
-/// Checks that a sheet may be applied to an org. `ages` are the days since the snapshots of the sheet were taken; nothing
-/// for one whose time is not known.
+/// Checks that a sheet may be applied to an org. `ages` contains the age of each of the sheet's snapshots in days, or
+/// `None` if it is unknown.
 ///
 /// # Errors
-/// Returns a refusal if it may not.
+/// Returns a refusal if a condition is not met.
 pub fn permit(
     summary: &Summary,
     origin: &str,
@@ -139,7 +140,7 @@ fn has(rows: u64) -> String {
     format!("{} {verb}", count(rows, "row"))
 }
 
-/// Returns a note for each row whose user or group has another name than when the sheet was made.
+/// Returns a note for each row whose user or group was renamed after the sheet was made.
 pub fn renamed(steps: &[PlannedRow]) -> Vec<String> {
     let notes = steps.iter().filter_map(|step| {
         let reviewed = step.row.reviewed.as_ref()?;

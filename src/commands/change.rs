@@ -1,7 +1,7 @@
-//! `grant` and `revoke`: look up, plan, show, confirm, send, read back.
+//! `grant` and `revoke`: resolve names, plan, show, confirm, send, read back.
 //!
-//! Only GET requests are sent before [`Plan::confirm`] succeeds; after it, one change at a time. Every row ends in the report,
-//! also those that a stopped run did not reach.
+//! Only GET requests are sent before [`Plan::confirm`] succeeds. After it, changes are sent one at a time. The report
+//! contains every row, including those that a stopped run did not reach.
 
 mod plan;
 mod report;
@@ -30,7 +30,7 @@ use crate::text::one_line;
 /// Runs `grant` or `revoke`.
 ///
 /// # Errors
-/// Returns the error that ends the run before the first change; later errors are in the report.
+/// Returns the error that ends the run before the first change. Later errors are part of the report.
 pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     if !config.provisioning && !config.dry_run {
         return Err(ExitError::refused(format!(
@@ -73,7 +73,7 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
     })
 }
 
-/// Returns how many whole days ago a run was started.
+/// Returns the age of a run in full days; `None` if its id contains no time.
 fn days_since(sync_id: &str, now: Timestamp) -> Option<i64> {
     let started = snapshot::started_at(sync_id)?;
     Some((now.as_second() - started.as_second()).div_euclid(24 * 3600))
@@ -104,7 +104,7 @@ impl Runner<'_> {
         if plan.changes_anything() {
             plan.confirm(self.config, self.console, self.stop, &report)?;
         }
-        // Before the first change, so that nothing is done without a record.
+        // Recorded before the first change, so that nothing happens without a record.
         let unsent = [RowResult::Unchanged, RowResult::Skipped, RowResult::Refused];
         report.record(&unsent, self.origin, &mut audit)?;
         if !plan.changes_anything() {
@@ -119,7 +119,7 @@ impl Runner<'_> {
         report.end(self.console, stopped)
     }
 
-    /// Enters the token's owner into the audit log.
+    /// Adds the owner of the token to the audit log.
     fn identify(&self, audit: &mut Audit) -> Result<(), Error> {
         match probe::owner_if_visible(&self.resolver.client)? {
             Ok(owner) => audit.set_token_owner(&owner),

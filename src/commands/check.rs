@@ -1,7 +1,7 @@
-//! `check`: tests whether the configuration is sufficient for a sync, and for changes.
+//! `check`: tests whether the configuration is sufficient for a sync and for changes.
 //!
-//! It checks everything that these request from Okta once, with at most 12 requests if none has to be retried, GETs
-//! only. A refusal is a finding, and the checks continue. Without a response, or with an invalid token, they end.
+//! Sends each kind of request that these commands need once: at most 12 GET requests, apart from retries. A refusal is
+//! a finding, and the checks continue. If there is no response or the token is invalid, they end.
 
 mod groups;
 mod report;
@@ -27,7 +27,8 @@ use crate::text::number;
 /// Runs `check`.
 ///
 /// # Errors
-/// Returns an error for a signal, or if there can be no client. Everything that Okta returns or refuses is a finding.
+/// Returns an error after a signal, and if the client cannot be created. All responses and refusals of Okta are
+/// findings.
 pub fn run(config: &Config, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Client::new(&config.connection, stop.clone())?;
     let mut report = Report::default();
@@ -69,7 +70,7 @@ fn look(config: &Config, client: &Client, report: &mut Report) -> Result<(), Hal
     changes(config, owner.as_ref(), client, report)
 }
 
-/// Checks with one request whether this is Okta, and reads the owner of the token.
+/// Tests with one request that this is Okta, and reads the owner of the token.
 fn first_contact(
     config: &Config,
     client: &Client,
@@ -81,13 +82,13 @@ fn first_contact(
     let by_okta = match &answer {
         Ok(owner) => owner.by_okta,
         Err(Error::Refused(refusal)) => refusal.request_id.is_some() && !is_no_path(refusal),
-        // Okta, but unavailable: no other server sends rate limits.
+        // This is Okta, although unavailable, since other servers do not send rate limits.
         Err(Error::Unavailable { .. } | Error::Stuck { .. } | Error::Deadline { .. })
             if !client.standings().is_empty() =>
         {
             true
         }
-        // Not reached, or not trusted.
+        // The server was not reached, or its certificate is not trusted.
         Err(error) => return Err(error.clone().into()),
     };
     match &answer {
@@ -150,13 +151,13 @@ fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User
     }
 }
 
-/// Returns whether the path is unknown to the server, which means that it is not an Okta org (docs/okta-api.md,
+/// Returns true if the server does not know the path, which means that it is not an Okta org (docs/okta-api.md,
 /// Errors).
 fn is_no_path(refusal: &ApiError) -> bool {
     refusal.status == 404 && matches!(refusal.code.as_deref(), Some("E0000008") | None)
 }
 
-/// Returns a phrase for a part of a page's rows. A page with more pages after it is only a sample.
+/// Returns a phrase for a part of a page's rows. If more pages follow, the page is only a sample.
 fn of(part: u64, seen: u64, more: bool) -> String {
     let first = if more { "the first " } else { "" };
     format!("{} of {first}{}", number(part), number(seen))

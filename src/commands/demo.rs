@@ -1,6 +1,6 @@
-//! `demo`: the real sync, over real HTTP, against a sample org on this machine.
+//! `demo`: a real sync over HTTP of a sample org on this machine.
 //!
-//! Environment variables are ignored, and only a file of an earlier demo is replaced.
+//! Environment variables are ignored. Only a file of an earlier demo is replaced.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,11 +22,11 @@ use crate::sync::plan::MembershipsBy;
 use crate::{cli, commands};
 use okta_fake::{Options, Org, Server};
 
-/// The domains that the demo's sync keeps. A third one is in the org, so that the scope has something to hide.
+/// The domains in the scope of the demo. The org has a third domain, so that the scope hides some users.
 const DOMAINS: [&str; 2] = ["example.com", "example.org"];
-/// A day, in milliseconds.
+/// The milliseconds in a day.
 const DAY: i64 = 86_400_000;
-/// Small pages, so that sixty people fill several.
+/// Small pages, so that sixty users fill several pages.
 const PAGES: PageSizes = PageSizes {
     users: 25,
     groups: 5,
@@ -37,7 +37,7 @@ const COMMAND: &str = "demo";
 /// Runs `demo`.
 ///
 /// # Errors
-/// Returns an error if the file is not the demo's, or if the sync fails.
+/// Returns an error if the file is not from an earlier demo, and the error of the sync.
 pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let options = Options {
         port: typed.port.unwrap_or(0),
@@ -96,7 +96,7 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
 
 fn start(options: Options) -> anyhow::Result<Server> {
     let port = options.port;
-    // From midnight on, so that two snapshots of a day are equal.
+    // Sign-ins are relative to midnight, so that two snapshots on the same day are equal.
     let today = Timestamp::now().as_millisecond().div_euclid(DAY) * DAY;
     Server::start(Org::demo().signed_in_before(today), options)
         .with_context(|| format!("cannot listen on port {port} of this machine"))

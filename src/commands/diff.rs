@@ -1,4 +1,4 @@
-//! `diff`: reports the differences between two snapshots. Reads two files, sends nothing.
+//! `diff`: reports the differences between two snapshots. Reads two files and sends no requests.
 
 use std::collections::HashSet;
 use std::io::{BufWriter, Write};
@@ -68,10 +68,10 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     })
 }
 
-/// The words for the two files in messages.
+/// The place of a user or group in messages about both files.
 const EITHER: &str = "either snapshot";
 
-/// A snapshot that is open, and what its file was like then.
+/// An open snapshot, and the state of its file when it was opened.
 struct Opened {
     file: RunFile,
     reader: Reader,
@@ -149,7 +149,7 @@ fn meta(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Meta> {
     })
 }
 
-/// Returns the users to report, as found in either snapshot.
+/// Returns the users to report, searched in both snapshots.
 fn users(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<UserId>>> {
     let mut ids = HashSet::new();
     for name in &config.users {
@@ -159,7 +159,7 @@ fn users(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<Us
     Ok((!config.users.is_empty()).then_some(ids))
 }
 
-/// Returns the groups to report, as found in either snapshot.
+/// Returns the groups to report, searched in both snapshots.
 fn groups(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<GroupId>>> {
     let mut ids = HashSet::new();
     for name in &config.groups {

@@ -1,4 +1,4 @@
-//! `sync --plan`: reports what a sync would cost. Reads no membership and writes nothing.
+//! `sync --plan`: reports the cost of a sync. Reads no memberships and writes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::sync::plan::{self, Strategy};
 use crate::sync::{DOMAIN_UNUSED, OrgReadReport, domain_unused, engine};
 use crate::text::{count, number, span};
 
-/// Reads users and groups, and prints what a sync would cost.
+/// Lists users and groups, and prints the cost of a sync.
 ///
 /// # Errors
-/// Returns an error that ends a sync's listings; [`crate::exit`] has its code.
+/// Returns the error that ends a listing; [`crate::exit`] assigns its exit code.
 pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
@@ -52,14 +52,14 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
 struct Plan {
     users: ScopeCount,
     groups: ScopeCount,
-    /// The requests for the token's owner, users and groups.
+    /// The number of requests for the token's owner, users and groups.
     spent_requests: u64,
     by_group: Way,
     by_user: Way,
     chosen: &'static str,
-    /// The requests of the complete sync.
+    /// The number of requests of the complete sync.
     total_requests: u64,
-    /// The limitations of the snapshot that it would write.
+    /// The warnings that the snapshot would contain.
     warnings: Vec<Warning>,
 }
 
@@ -67,8 +67,8 @@ struct Plan {
 struct Way {
     requests: u64,
     seconds: f64,
-    /// The bucket's limit and this run's share of it, in requests per minute; of the user list's bucket if its own was
-    /// not requested yet.
+    /// The bucket's limit and the run's share of it, in requests per minute. If no request used the bucket yet, those
+    /// of the user list's bucket.
     limit: Option<u64>,
     share: Option<u64>,
 }

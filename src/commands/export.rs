@@ -1,6 +1,7 @@
-//! `export`: a snapshot in formats that other programs read. Reads one file, sends no request.
+//! `export`: writes a snapshot in formats that other programs read. Reads one file and sends no requests.
 //!
-//! Files are complete under temporary names before the first of them appears; `manifest.json` and `SHA256SUMS` appear last.
+//! All files are complete under temporary names before the first one is renamed. `manifest.json` and `SHA256SUMS` are
+//! renamed last.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -119,7 +120,7 @@ impl Job<'_> {
         result
     }
 
-    /// Writes a table as CSV or JSON lines, and returns how many rows it has.
+    /// Writes a table as CSV or JSON lines, and returns the number of rows.
     fn write_rows(&self, plan: &Plan, out: impl Write) -> anyhow::Result<u64> {
         let names = plan.names();
         let mut writer: Box<dyn WriteRows> = match self.config.format {
@@ -146,7 +147,7 @@ impl Job<'_> {
         Complete::new(temporary, target, rows)
     }
 
-    /// Writes the content of one file, and returns how many rows each table has.
+    /// Writes the content of one file, and returns the number of rows of each table.
     fn write_content(&self, temporary: &Temporary, plans: &[Plan]) -> anyhow::Result<Vec<u64>> {
         let file = temporary.create()?;
         let check = || -> anyhow::Result<()> { Ok(self.stop.check()?) };
@@ -219,7 +220,7 @@ fn write_text(target: &Path, text: &str) -> anyhow::Result<Complete> {
     Complete::new(temporary, target, Facts::default())
 }
 
-/// The result, for a program.
+/// The result as JSON.
 #[derive(Serialize)]
 struct Printed<'a> {
     path: String,

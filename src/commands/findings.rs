@@ -1,4 +1,4 @@
-//! `findings`: risky or unusual users, groups and memberships. Reads files, sends no request.
+//! `findings`: reports risky or unusual users, groups and memberships. Reads files and sends no requests.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -27,7 +27,8 @@ use crate::snapshot::Reader;
 /// Runs `findings`.
 ///
 /// # Errors
-/// Returns an error if a file cannot be read or written. Findings are a result; with `--fail-on`, the exit code is 1.
+/// Returns an error if a file cannot be read or written. Findings are not an error; with `--fail-on`, they lead to exit
+/// code 1.
 pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
     if config.list {
         return list(console);
@@ -125,7 +126,7 @@ pub(super) fn exceptions(path: &Path) -> anyhow::Result<Exceptions> {
     Exceptions::parse(&bytes).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
 }
 
-/// Returns the memberships that a sheet says to revoke: one of a review, or CSV with `group_id`, `user_id` and `decision`.
+/// Returns the memberships to revoke from a review sheet, or from CSV with `group_id`, `user_id` and `decision`.
 fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot open {shown}"))?;

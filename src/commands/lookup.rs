@@ -1,4 +1,4 @@
-//! Finds the users and groups that a person refers to in snapshots, and notices files that change while they are read.
+//! Finds users and groups by name in snapshots, and detects files that change while they are read.
 
 use std::fs::Metadata;
 use std::io::Read as _;
@@ -10,7 +10,7 @@ use anyhow::bail;
 use crate::near::Near;
 use crate::snapshot::{GroupRow, Reader, UserRow};
 
-/// Returns the users that a text refers to in one of the snapshots; at least one.
+/// Returns the users that a text refers to in any of the snapshots; at least one.
 ///
 /// # Errors
 /// Returns an error with the nearest logins if there is no such user, or if a file is damaged.
@@ -42,7 +42,7 @@ pub fn users(readers: &[&Reader], place: &str, text: &str) -> anyhow::Result<Vec
     );
 }
 
-/// Returns the groups that a text refers to in one of the snapshots; at least one.
+/// Returns the groups that a text refers to in any of the snapshots; at least one.
 ///
 /// # Errors
 /// Returns an error with the nearest names if there is no such group, or if a file is damaged.
@@ -67,7 +67,7 @@ pub fn groups(readers: &[&Reader], place: &str, text: &str) -> anyhow::Result<Ve
     );
 }
 
-/// Returns the end of a message: the suggestions, or what a text must be.
+/// Returns the end of an error message: suggestions, or the accepted kinds of text.
 fn hint(near: &Near) -> String {
     match near.question() {
         Some(question) => format!("; {question}"),
@@ -75,10 +75,10 @@ fn hint(near: &Near) -> String {
     }
 }
 
-/// Checks that a snapshot is older than another one, and of the same org.
+/// Checks that a snapshot is older than another one and of the same org.
 ///
 /// # Errors
-/// Returns an error if it is not. Whether the orgs differ is unknown if another program wrote one of the files.
+/// Returns an error if it is not. The orgs are not compared if another program wrote one of the files.
 pub fn require_older(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<()> {
     let shown = path.display();
     let (old, new) = (older.info(), newer.info());
@@ -97,10 +97,10 @@ pub fn require_older(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Res
     Ok(())
 }
 
-/// Refuses a snapshot as the target of another command: it is evidence, which would be lost.
+/// Refuses to overwrite a snapshot with other output, since it is evidence.
 ///
 /// # Errors
-/// Returns an error if the file is a snapshot, damaged or not.
+/// Returns an error if the file is a snapshot, even a damaged one.
 pub fn refuse_snapshot(target: &Path) -> anyhow::Result<()> {
     let is_container = || {
         let bytes = std::fs::File::open(target).ok().and_then(|mut file| {
@@ -122,12 +122,12 @@ pub fn refuse_snapshot(target: &Path) -> anyhow::Result<()> {
 /// The state of a file when it was opened.
 pub struct Unchanged {
     path: PathBuf,
-    /// Nothing if the file is not there; the reader reports that.
+    /// The file's metadata; `None` if there is no file, which the reader reports.
     metadata: Option<Metadata>,
 }
 
 impl Unchanged {
-    /// Remembers a file.
+    /// Records the state of a file.
     pub fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -135,10 +135,10 @@ impl Unchanged {
         }
     }
 
-    /// Checks that the file is still the same: one that was written to while it was read gives a result that never existed.
+    /// Checks that the file did not change. If it was written to while it was read, the result mixes two states.
     ///
     /// # Errors
-    /// Returns an error if it is not.
+    /// Returns an error if the file changed.
     pub fn check(&self) -> anyhow::Result<()> {
         let state = |metadata: &Metadata| {
             let modified = (metadata.mtime(), metadata.mtime_nsec());

@@ -1,4 +1,4 @@
-//! One file a command. Commands that need no network get no client, by their signature.
+//! The commands, one per file. Commands that need no network have no access to a client.
 
 pub mod change;
 pub mod check;
@@ -24,10 +24,10 @@ use crate::okta::Client;
 /// The poll interval for waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Does something, and says meanwhile when a wait for a limit begins: there is no progress to draw.
+/// Calls a function, and meanwhile logs when a wait for a rate limit begins, since no progress is shown.
 fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
-        // Dropped when the work is done, or has panicked.
+        // The channel closes when the function returns or panics.
         let (_working, ended) = mpsc::channel::<()>();
         scope.spawn(move || {
             let mut said = false;

@@ -1,4 +1,4 @@
-//! `completions` and `man`: texts that are made from the command line's own description.
+//! `completions` and `man`: texts that are generated from the definition of the command line.
 
 use std::fs;
 use std::io;
@@ -26,13 +26,13 @@ pub fn completions(shell: Shell, console: &Console) -> anyhow::Result<Exit> {
     let mut command = completing_files(Cli::command());
     clap_complete::generate(shell, &mut command, "okta-ciam", &mut script);
     let script = String::from_utf8(script)?;
-    // The library writes a name with a hyphen in two ways, so that bash completes nothing after a command
-    // (clap issue 6421). Once it is fixed, this finds nothing.
+    // clap_complete writes a name with a hyphen in two ways, so that bash completes nothing after a command (clap issue
+    // 6421). Once this is fixed, nothing is replaced.
     console.data(&script.replace("okta__subcmd__ciam", "okta__ciam"))?;
     Ok(Exit::Done)
 }
 
-/// Returns the command with what shells need to complete the names of files and folders.
+/// Adds the hints that shells need to complete the names of files and folders.
 fn completing_files(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {
         if !argument.get_action().takes_values() {
@@ -79,8 +79,8 @@ struct Written<'a> {
     pages: &'a [String],
 }
 
-/// Writes the page of each command. Pages are no secrets, and can be written again: they need no temporary files, and get
-/// the mode of any new file.
+/// Writes the page of each command. Pages are not secret and can be generated again, so they need no temporary files
+/// and have the default permissions.
 fn write_all(folder: &Path) -> anyhow::Result<Vec<String>> {
     let shown = folder.display();
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
@@ -107,7 +107,7 @@ fn full_name(command: &clap::Command) -> &str {
         .unwrap_or_else(|| command.get_name())
 }
 
-/// Renders one page. What follows the options in the help becomes sections of its own.
+/// Renders one page. The text after the options in the help becomes separate sections.
 fn page(command: &clap::Command) -> io::Result<String> {
     let after = command.get_after_help().map(StyledStr::to_string);
     let manual = clap_mangen::Man::new(command.clone().after_help(None::<&str>))
@@ -119,8 +119,8 @@ fn page(command: &clap::Command) -> io::Result<String> {
     String::from_utf8(page).map_err(io::Error::other)
 }
 
-/// Renders the text after the options: a line such as `Examples:` is a heading, lines that are indented stay as they are,
-/// and others are filled.
+/// Renders the text after the options: a line such as `Examples:` becomes a heading, indented lines stay unchanged, and
+/// other lines are filled.
 fn sections(text: &str) -> Roff {
     let mut roff = Roff::default();
     let mut verbatim = false;

@@ -1,11 +1,11 @@
-//! Prints who took a snapshot, where and how, for `sync` and `show`.
+//! Prints the origin of a snapshot, for `sync` and `show`.
 
 use serde::Serialize;
 
 use crate::snapshot::{Arguments, RunMetadata};
 use crate::text::clean;
 
-/// The origin of a snapshot as it contains it; null if it was not recorded.
+/// The origin of a snapshot, as recorded in it; null if not recorded.
 #[derive(Debug, Serialize)]
 pub(super) struct Provenance {
     read_as_id: Option<String>,
@@ -36,7 +36,7 @@ impl Provenance {
         }
     }
 
-    /// Returns a line for each fact that was recorded.
+    /// Returns a line for each recorded fact.
     pub(super) fn lines(&self) -> Vec<String> {
         let by = [
             self.os_user.clone(),
@@ -60,7 +60,7 @@ impl Provenance {
         lines.chain(self.content_line()).collect()
     }
 
-    /// Returns the line of the content's hash.
+    /// Returns the line with the hash of the content.
     pub(super) fn content_line(&self) -> Option<String> {
         let hash = self.content_sha256.as_ref()?;
         Some(line("content", &format!("SHA-256 {hash}")))

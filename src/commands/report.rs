@@ -1,4 +1,4 @@
-//! `report`: a snapshot as one HTML page. Reads files, sends no request.
+//! `report`: writes a snapshot as one HTML page. Reads files and sends no requests.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -64,7 +64,7 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Reads what the page of a snapshot shows, with the change since an older one.
+/// Reads the content of a snapshot's page, including the changes since an older snapshot.
 pub(super) fn source<'a>(
     (reader, path): (&'a Reader, &Path),
     older: Option<(&Reader, &Path)>,
@@ -82,13 +82,13 @@ pub(super) fn source<'a>(
     Ok(source)
 }
 
-/// The result, for a program.
+/// The result as JSON.
 #[derive(Serialize)]
 struct Printed {
     path: String,
     bytes: usize,
     sha256: String,
-    /// Set if the page contains the memberships.
+    /// True if the page contains the memberships.
     memberships: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `review`: the sheets of an access review. Reads and writes files, sends no request.
+//! `review`: handles the sheets of an access review. Reads and writes files and sends no requests.
 
 mod close;
 mod evidence;
@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::sheet::review::{self, Coverage, Opened, ReviewRow};
 use crate::signal::ShutdownSignal;
 
-/// What is said if the result cannot be printed.
+/// The error message if the result cannot be printed.
 const WRITTEN: &str = "the files are written, but the result cannot be printed";
 
 /// Runs a step of `review`.
@@ -40,7 +40,7 @@ fn read_sheet(
 ) -> anyhow::Result<()> {
     let shown = path.display();
     let found = fs::metadata(path).with_context(|| format!("cannot open {shown}"))?;
-    // A pipe could be read once only, and the evidence has a copy.
+    // The file is read again for the evidence, which is impossible with a pipe.
     if !found.is_file() {
         bail!("{shown} is not a regular file");
     }

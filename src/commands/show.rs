@@ -1,4 +1,4 @@
-//! `show`: what a snapshot contains. Reads one file, sends no request.
+//! `show`: prints the contents of a snapshot. Reads one file and sends no requests.
 
 mod objects;
 mod summary;
@@ -19,7 +19,7 @@ use crate::text;
 /// Runs `show`.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, if the user or group is not in it, or if the output fails.
+/// Returns an error if the file cannot be read, if it does not contain the user or group, or if the output fails.
 pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
     let file = &config.file;
     let unchanged = Unchanged::of(file);
@@ -47,7 +47,7 @@ pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Refuses a snapshot whose run ended too long ago. One from the future, by a clock that was wrong, is not too old.
+/// Refuses a snapshot whose run ended too long ago. An end in the future, from a wrong clock, is not too old.
 fn refuse_older(
     reader: &Reader,
     file: &Path,

@@ -1,8 +1,8 @@
 //! `sync`: check, read, write, replace, report.
 //!
-//! The order is the promise: no request is sent before the target is known to be writable and ours, and the target is not
-//! touched before the new file is complete and on the disk. The checkpoint is kept until then, so that an interrupted run
-//! can be resumed.
+//! The order matters: no request is sent before the target is known to be writable and from okta-ciam, and the target
+//! is not touched before the new file is complete and on disk. The checkpoint is kept until then, so that an
+//! interrupted run can be resumed.
 
 mod checkpoint;
 pub mod metrics;
@@ -41,12 +41,12 @@ use crate::whoami;
 /// Runs `sync`.
 ///
 /// # Errors
-/// Returns the error that ends the run; [`crate::exit`] has its exit code.
+/// Returns the error that ends the run; [`crate::exit`] assigns its exit code.
 pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
     run_measured(config, console, stop, &mut Measured::default())
 }
 
-/// Does the same, and notes what the metrics file needs.
+/// Runs `sync`, or `sync --plan`, and collects the values for the metrics file.
 ///
 /// # Errors
 /// Returns the error that ends the run.
@@ -100,7 +100,7 @@ fn sync(
         let file = refusal
             .as_ref()
             .map_or_else(|| target.path().to_owned(), |refusal| refusal.file(&target));
-        // What may not replace FILE is for its owner, who decides what becomes of it.
+        // A snapshot that may not replace FILE keeps its private permissions; its owner decides about it.
         let mode = config.file_mode.filter(|_| refusal.is_none());
         Ok((files.publish(packed, file, mode)?, refusal))
     });
@@ -132,7 +132,7 @@ fn sync(
     report_refusal(console, summary, refusal.to_error(&published, &target))
 }
 
-/// Ends with the refusal; with `--output json`, the summary contains it.
+/// Ends the run with a refusal. With `--output json`, the summary contains the refusal.
 fn report_refusal(console: &Console, summary: Summary, error: ExitError) -> anyhow::Result<Exit> {
     if !console.json() {
         return Err(error.into());
@@ -144,9 +144,9 @@ fn report_refusal(console: &Console, summary: Summary, error: ExitError) -> anyh
 
 /// The reason why a snapshot may not replace the previous one.
 enum Refusal {
-    /// Something could not be read.
+    /// Some data could not be read.
     Incomplete,
-    /// It lost too much; the text says what.
+    /// The snapshot shrank too much; the text contains the numbers.
     Dropped(String),
 }
 
@@ -158,7 +158,7 @@ impl Refusal {
         before?.dropped(&snapshot.counts).map(Self::Dropped)
     }
 
-    /// Returns where the snapshot goes instead.
+    /// Returns the path to which the snapshot is written instead.
     fn file(&self, target: &Target) -> PathBuf {
         match self {
             Self::Incomplete => target.partial(),
@@ -183,7 +183,7 @@ impl Refusal {
     }
 }
 
-/// Everything that a run needs to read an org.
+/// The data that a run needs to read an org.
 struct OrgReader<'a> {
     config: &'a Sync,
     console: &'a Console,
@@ -228,7 +228,7 @@ impl OrgReader<'_> {
     }
 }
 
-/// Returns whose token it is: as the checkpoint says, or else as Okta says.
+/// Returns the owner of the token, from the checkpoint or from Okta.
 pub(super) fn token_owner(
     client: &Client,
     checkpoint: &mut Checkpoint,
@@ -238,7 +238,7 @@ pub(super) fn token_owner(
         None => match saying_waits(client, || TokenOwner::read(client)) {
             Ok(owner) => owner,
             Err(error) => {
-                // A checkpoint is a valid one, if there is nothing in it yet.
+                // A checkpoint is valid even if it contains no pages yet.
                 checkpoint.save()?;
                 return Err(error.into());
             }
@@ -251,14 +251,14 @@ pub(super) fn token_owner(
     Ok(owner)
 }
 
-/// How much FILE contained before the run, where that must not fall too far.
+/// The size of the previous snapshot, and the largest accepted drop in percent.
 struct PreviousSnapshot {
     size: SnapshotSize,
     percent: u8,
 }
 
 impl PreviousSnapshot {
-    /// Reads it; none where there is no file yet.
+    /// Reads the previous snapshot; `None` if there is none.
     fn read(config: &Sync, target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
         let Some(path) = retention::previous(config, target.path())? else {
             return Ok(None);
@@ -299,16 +299,17 @@ impl PreviousSnapshot {
     }
 }
 
-/// Okta's times, and so ours, are whole milliseconds.
+/// Returns the time in full milliseconds, as Okta's times are.
 fn now_in_millis() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// The clocks may differ this much before anyone is told, in seconds.
+/// The difference between the clocks above which a warning is printed, in seconds.
 pub(super) const NOTABLE_SKEW: i64 = 60;
 
-/// Returns how far this machine's clock is ahead of Okta's. Headers are in whole seconds: less than two is nothing.
+/// Returns how far this machine's clock is ahead of Okta's, in seconds. Headers contain full seconds, so less than two
+/// is reported as 0.
 pub(super) fn clock_ahead(client: &Client) -> Option<i64> {
     let ahead = -client.clock_skew()?;
     Some(if ahead.abs() < 2.0 {
@@ -318,7 +319,7 @@ pub(super) fn clock_ahead(client: &Client) -> Option<i64> {
     })
 }
 
-/// The same in words.
+/// Returns the difference between the clocks in words.
 pub(super) fn skew_text(ahead: i64) -> String {
     format!(
         "this machine's clock is {} {} Okta's",
@@ -350,7 +351,7 @@ fn sync_id(config: &Sync, started_at: Timestamp) -> String {
     )
 }
 
-/// Returns what the snapshot contains about its run, apart from the numbers of rows.
+/// Returns the metadata of the run, without the numbers of rows.
 fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -> RunMetadata {
     let (report, progress) = (&read.report, &read.checkpoint.progress);
     let cost = &report.cost;
@@ -391,7 +392,7 @@ fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -
     }
 }
 
-/// The scope that a snapshot records.
+/// Returns the metadata about the scope.
 fn scope_metadata(config: &Sync) -> RunMetadata {
     let domains: Vec<String> = config
         .scope
@@ -408,8 +409,8 @@ fn scope_metadata(config: &Sync) -> RunMetadata {
     }
 }
 
-/// Does something that cannot be interrupted in a thread of its own, so that a signal is heard at once. The thread then
-/// ends with the process; the files that it writes have temporary names, which are removed here.
+/// Calls a function that cannot be interrupted in its own thread, so that a signal is noticed at once. The thread then
+/// ends with the process, and its files, which have temporary names, are removed by the caller.
 fn until_stopped<T: Send + 'static>(
     stop: &ShutdownSignal,
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! `verify`: checks that a snapshot is what its run wrote. Reads one file and its manifest; sends no request.
+//! `verify`: checks that a snapshot is what its run wrote. Reads one file and its manifest, and sends no requests.
 
 use std::fmt::Write as _;
 
@@ -13,8 +13,8 @@ use crate::text::{clean, count, number, one_line};
 /// Runs `verify`.
 ///
 /// # Errors
-/// Returns an error if the file cannot be opened as a snapshot, or if the result cannot be printed. A check that fails is
-/// a result with exit code 2.
+/// Returns an error if the file cannot be opened as a snapshot, or if the result cannot be printed. Failed checks are
+/// not an error, but lead to exit code 2.
 pub fn run(config: &Verify, console: &Console) -> anyhow::Result<Exit> {
     let verification = verify(&config.file, config.manifest.as_deref())?;
     let message = summary(&verification);
@@ -38,7 +38,7 @@ pub fn run(config: &Verify, console: &Console) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The result as JSON; with failures, the keys of every other failure come first.
+/// The result as JSON. After failures, it begins with the keys of a failure object.
 #[derive(Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
@@ -91,7 +91,7 @@ fn text(verification: &Verification) -> String {
     text
 }
 
-/// Returns a name as people read it.
+/// Returns the name of a check for people.
 fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }

@@ -1,4 +1,4 @@
-//! The changes that a log records, for people and auditors.
+//! The changes in an audit log, for people and auditors.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Read;
 
-/// A change of a log, with what became of it.
+/// A recorded change and its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "the names are those of the log")]
@@ -24,13 +24,13 @@ pub struct LoggedChange {
     pub group: Option<String>,
     pub user_id: String,
     pub user: Option<String>,
-    /// Nothing if no result was logged.
+    /// The outcome; `None` if there is no record of it.
     pub outcome: Option<String>,
     pub request_id: Option<String>,
 }
 
 impl LoggedChange {
-    /// The names of [`Self::cells`].
+    /// The titles of [`Self::cells`].
     pub const COLUMNS: [&str; 12] = [
         "time",
         "action",
@@ -46,7 +46,7 @@ impl LoggedChange {
         "change_id",
     ];
 
-    /// Returns the values for a table.
+    /// Returns the values of a table row.
     pub fn cells(&self) -> Vec<Value> {
         let outcome = self.outcome.as_deref().unwrap_or("unknown");
         vec![
@@ -65,13 +65,13 @@ impl LoggedChange {
         ]
     }
 
-    /// Returns when the change was sent.
+    /// Returns the time at which the change was sent.
     pub fn at(&self) -> Option<Timestamp> {
         self.time.parse().ok()
     }
 }
 
-/// Returns the changes of a log, each with its result. Lines that are not records are left out.
+/// Returns the changes in a log with their results. Lines that are not records are ignored.
 pub fn logged_changes(text: &[u8]) -> Vec<LoggedChange> {
     let mut changes: Vec<LoggedChange> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();

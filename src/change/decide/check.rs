@@ -12,9 +12,10 @@ use crate::exit::Exit;
 use crate::filter::Scope;
 use crate::model::{GroupId, UserId};
 
-/// Decides what each row refers to and whether it is permitted, apart from the memberships that exist.
+/// Finds the user and the group of each row, and decides if the change is permitted. Existing memberships are not
+/// considered here.
 ///
-/// Rows are compared by what they refer to: there are three ways to name a user, and three to name a group.
+/// Rows are compared by what they refer to, because a user has three names and a group has three names.
 pub fn check(
     action: Action,
     rows: &[Row],
@@ -47,7 +48,7 @@ fn check_row(action: Action, row: &Row, knowledge: &Knowledge, scope: &Scope) ->
     let refuse_user = || refuse_user(action, &row.user, user, scope);
     let refuse_group = || refuse_group(&row.group, group, scope);
     let verdict = if row.keep {
-        // Nothing is sent for it, so its scope does not matter; what it refers to does.
+        // The scope does not apply to rows that keep a membership, but their names must be resolved.
         let unresolved = match (one(user), one(group)) {
             (None, _) => refuse_user(),
             (_, None) => refuse_group(),
@@ -92,8 +93,8 @@ fn contradicted_by(other: &Row) -> RowAction {
     })
 }
 
-/// Refuses each change that a row to keep may mean where it is not clear which membership that row means: a name that
-/// nothing has may be an old one of anything.
+/// Refuses changes that a row to keep may refer to. If a name in that row matches several objects, it may refer to any
+/// of these; if it matches nothing, it may be an old name of any object.
 fn protect_what_may_be_meant(steps: &mut [PlannedRow], knowledge: &Knowledge) {
     let unresolved: Vec<(Option<u64>, _, _)> = steps
         .iter()
@@ -137,7 +138,7 @@ fn may_mean<T>(found: Option<&Found<T>>, is: impl Fn(&T) -> bool) -> bool {
     }
 }
 
-/// Marks each change that is already made as unchanged, and refuses those whose membership cannot be read.
+/// Marks changes that were already made as unchanged, and refuses changes whose membership cannot be read.
 pub fn leave_out_what_is_done(action: Action, steps: &mut [PlannedRow], knowledge: &Knowledge) {
     for step in steps {
         if step.verdict != RowAction::Change {

@@ -1,4 +1,4 @@
-//! The user or group that a typed name refers to; pure.
+//! The user or the group that a typed name refers to; pure.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub enum Found<T> {
     One(Arc<T>),
     /// Nothing has the name.
     Nothing,
-    /// Nothing has the name, but some names are similar; contains the question that suggests them.
+    /// Nothing has the name, but some names are similar. The text is a question that suggests them.
     Near(String),
     /// Several objects have the name.
     Several(Vec<Arc<T>>),

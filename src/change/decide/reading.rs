@@ -1,4 +1,4 @@
-//! The requests that read memberships, chosen so that there are few; pure.
+//! Chooses requests that read the memberships, so that there are few; pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -6,17 +6,17 @@ use super::Pair;
 use crate::model::{GroupId, UserId};
 use crate::sync::plan::pages;
 
-/// The lists that memberships are read from: the members of some groups, and the groups of some users.
+/// The lists to read: the members of some groups, and the groups of some users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Groups to list.
+    /// The groups whose members are listed.
     pub groups: HashSet<GroupId>,
-    /// Users to ask for their groups.
+    /// The users whose groups are listed.
     pub users: HashSet<UserId>,
 }
 
 impl Reading {
-    /// Requests the groups of every user.
+    /// Lists the groups of every user.
     pub fn by_user(pairs: &[Pair]) -> Self {
         Self {
             groups: HashSet::new(),
@@ -24,14 +24,15 @@ impl Reading {
         }
     }
 
-    /// Chooses few requests: one per user, or the pages of a group's members where more users than that depend on them.
+    /// Minimizes the number of requests: one per user, or the pages of a group's members if that replaces more
+    /// requests.
     ///
-    /// A group of unknown size is not listed, and a deprovisioned user is always asked for: whether a list of members
-    /// holds such users is not documented (docs/okta-api.md, Members of a group).
+    /// The members of a group of unknown size are not listed, and the groups of a deprovisioned user are always listed,
+    /// because Okta does not document whether member lists contain such users (docs/okta-api.md, Members of a group).
     pub fn cheapest(pairs: &[Pair], page_size: u64) -> Self {
         let by_user = Self::by_user(pairs);
         let mut members: BTreeMap<&GroupId, (Option<u64>, HashSet<&UserId>)> = BTreeMap::new();
-        // How many groups each user must still be asked for.
+        // The number of groups that require listing each user's groups.
         let mut open: HashMap<&UserId, usize> = HashMap::new();
         for (user, group) in pairs {
             let cost = group
@@ -58,21 +59,22 @@ impl Reading {
                 .filter(|(_, id, _)| reading.groups.contains(*id));
             listed.map(|(cost, ..)| cost).sum::<u64>() + reading.users.len() as u64
         };
-        // At equal cost by user.
+        // If the costs are equal, the first of these wins: by user.
         [by_user, worthwhile, everything]
             .into_iter()
             .min_by_key(cost)
             .unwrap_or_default()
     }
 
-    /// Lists each group that is worth it: by its cost, and by how many users need not be asked for then.
+    /// Lists each group for which `is_worth` is true, given its number of pages and the number of users whose groups
+    /// need not be listed then.
     fn listing<'a>(
         groups: &[(u64, &GroupId, HashSet<&'a UserId>)],
         mut open: HashMap<&'a UserId, usize>,
         is_worth: impl Fn(u64, u64) -> bool,
     ) -> Self {
         let mut listed = HashSet::new();
-        // A group may be worth it only after another is listed.
+        // Listing one group can make listing another one worthwhile.
         for _ in 0..3 {
             for (cost, id, users) in groups {
                 let saved = users.iter().filter(|user| open.get(*user) == Some(&1));

@@ -1,4 +1,4 @@
-//! The reasons to refuse a row for its user or group, and the cautions about a group; pure.
+//! The reasons to refuse a row because of its user or group, and the warnings about a group; pure.
 
 use std::sync::Arc;
 

@@ -55,7 +55,7 @@ fn a_user_counts_only_if_the_whole_id_login_or_email_is_meant() {
         ("00U1", vec![ada.clone()], "00u1"),
         ("ada", vec![ada.clone()], "nothing"),
         ("me", vec![ada.clone()], "nothing"),
-        // A login wins over somebody else's email, in any order.
+        // A login takes precedence over another user's email, in any order.
         ("ada@example.com", vec![ada.clone(), other.clone()], "00u1"),
         ("ada@example.com", vec![other.clone(), ada.clone()], "00u1"),
         (
@@ -388,7 +388,7 @@ fn a_row_to_keep_that_may_mean_a_membership_stops_its_revoke() {
             }
         }
     }
-    // A row to keep that is clear is neither shown nor in the way of others.
+    // A row to keep with a clear membership is not shown and does not affect other rows.
     let rows = [row(2, "00u1", "00g1", true), row(3, "00u2", "00g1", false)];
     let steps = check(Action::Revoke, &rows, &knowledge, &scope);
     assert_eq!(steps.len(), 1);
@@ -430,7 +430,8 @@ fn what_is_so_already_is_not_sent() {
     }
 }
 
-/// A user of each letter and a group of each digit: `a1 b1` is two users in one group. Capitals are deprovisioned.
+/// Parses pairs of a letter for the user and a digit for the group: `a1 b1` is two users in one group. Capital letters
+/// are deprovisioned users.
 fn pairs(text: &str, sizes: &[Option<u64>]) -> Vec<Pair> {
     let pair = |word: &str| {
         let (name, number) = word.split_at(1);
@@ -456,25 +457,25 @@ fn pairs(text: &str, sizes: &[Option<u64>]) -> Vec<Pair> {
 fn memberships_are_read_in_the_way_that_takes_fewer_requests() {
     for (text, sizes, groups, users) in [
         ("", &[][..], "", ""),
-        // One user of a group: either way is one request, and the user's own groups are asked for.
+        // For one user of a group, both strategies need one request, and the user's groups are listed.
         ("a0", &[Some(5)], "", "a"),
         ("a0 b0", &[Some(5)], "0", ""),
         ("a0 b0", &[Some(1000)], "0", ""),
         ("a0 b0", &[Some(1001)], "", "ab"),
         ("a0 b0 c0", &[Some(1001)], "0", ""),
-        // The same row twice is one membership.
+        // A repeated row counts once.
         ("a0 a0 a0", &[Some(5)], "", "a"),
-        // Nobody knows what the list would cost, or whether it would show the user.
+        // The cost of listing a group of unknown size is unknown.
         ("a0 b0 c0", &[None], "", "abc"),
         ("A0 B0 c0", &[Some(3)], "", "ABc"),
         ("A0 b0 c0", &[Some(3)], "0", "A"),
-        // A user of many groups is asked for once.
+        // The groups of a user are listed once for many rows.
         ("a0 a1 a2", &[Some(1), Some(1), Some(1)], "", "a"),
         ("a0 b0 c0 a1 b1 c1", &[Some(3), Some(3)], "01", ""),
         ("a0 b0 a1 b1", &[Some(3), Some(3)], "", "ab"),
-        // A large group by user, a small one by its list.
+        // The users of a large group are read one by one, and the members of a small group are listed.
         ("a0 b0 c1 d1 e1", &[Some(90_000), Some(3)], "1", "ab"),
-        // One list is worth it only since the other is read.
+        // The second list is worthwhile only because the first one is read.
         ("a0 b0 c0 a1 d1 e1 f1", &[Some(1500), Some(3)], "01", ""),
         ("a0 a1 b1 c1", &[None, Some(3)], "1", "a"),
     ] {

@@ -29,7 +29,7 @@ fn a_list_is_read_with_its_lines() {
     ] {
         assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()), "{text:?}");
     }
-    // A line may end in a carriage return alone, as it once did on one kind of machine.
+    // A line may end in a single carriage return, as on old Macs.
     let text = "user,group\ra@x.com,\"Team, A\"\r\rb,c\r";
     assert_eq!(pairs(text, Action::Grant), Ok(expected.clone()));
     let text = "note,group,user\nx,\"Team, A\",a@x.com\n\ny,c,b\n";
@@ -69,7 +69,7 @@ fn what_spreadsheets_write_is_read() {
         });
         assert_eq!(pairs, expected, "{shown}");
     }
-    // The line of the separator is a line of the file.
+    // The line with the separator counts as a line of the file.
     for text in [
         "sep=;\na;Team, A\n",
         "SEP=;\r\nuser;group,note\r\n",
@@ -82,7 +82,7 @@ fn what_spreadsheets_write_is_read() {
         pairs("sep=;\n\nuser;group;a,b\na;Team, A;\n", Action::Grant),
         Ok(vec![(4, "a".to_owned(), "Team, A".to_owned())])
     );
-    // Quotes inside of a cell that does not begin with one are text, and those inside of quotes are doubled.
+    // A quote inside an unquoted cell is text, and a quote inside quotes is doubled.
     let texts = "user,group\na,5\" drives\nb,\"5\"\" drives\"\n";
     let groups: Vec<String> = pairs(texts, Action::Grant)
         .unwrap()
@@ -218,10 +218,10 @@ fn a_grant_id_is_read_as_baton_prints_it() {
     }
 }
 
-/// A cell as a spreadsheet writes it.
+/// Returns a cell as a spreadsheet writes it.
 fn written(text: &str, separator: char, always: bool) -> String {
     let needs = text.starts_with('"') || text.contains([separator, '\n', '\r']);
-    // A space before a quote could be read in two ways, so it is written in quotes.
+    // A space before a quote is ambiguous, so such a cell is quoted.
     if always || needs || text.trim_start().starts_with('"') {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -290,12 +290,13 @@ proptest! {
         let mut writer = csv::WriterBuilder::new().delimiter(separator as u8).from_writer(Vec::new());
         writer.write_record(["user", "group", "note"]).unwrap();
         for (user, group, note) in &rows {
-            // Its writer leaves a cell of a space and a quote as it is; see the reader's own error.
+            // A cell that begins with spaces and a quote is ambiguous and refused by the reader, so it is not
+            // generated.
             let [user, group] = [user, group].map(|text| text.trim_start());
             writer.write_record([user, group, note.trim_start()]).unwrap();
         }
         let bytes = writer.into_inner().unwrap();
-        // Words that look like a row in a note are refused; such notes are not made here but by chance.
+        // Notes with words that look like a row are refused, and are generated only by chance.
         if rows.iter().any(|(.., note)| note.contains('@') || note.contains("00u")) {
             return Ok(());
         }

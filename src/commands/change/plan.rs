@@ -1,4 +1,4 @@
-//! The plan of a `grant` or `revoke`: what is read before the first change, and the confirmation.
+//! The plan of a `grant` or `revoke`: all reads before the first change, and the confirmation.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::okta::Error;
 use crate::signal::ShutdownSignal;
 use crate::text::count;
 
-/// The planned changes, and the warnings about them.
+/// The planned changes and the warnings about them.
 pub(super) struct Plan {
     action: Action,
     pub(super) steps: Vec<PlannedRow>,
@@ -68,8 +68,9 @@ impl Plan {
         if action == Action::Revoke {
             let absent = pairs_of(&steps, &RowAction::Unchanged);
             if !absent.is_empty() {
-                // A membership that was just granted may not be seen yet: twice absent, three seconds apart, is absent.
-                // The second time by user: a list of members that lacks one must not leave anybody in.
+                // A new membership may not be visible yet, so an absent one is read again after three seconds. The
+                // second read lists the user's groups, so that no user keeps access because a list of members was
+                // incomplete.
                 resolver.client.sleep(Duration::from_secs(3))?;
                 let again = resolver.memberships(&absent, Reading::by_user(&absent))?;
                 knowledge.memberships.extend(again);
@@ -85,14 +86,14 @@ impl Plan {
         };
         let groups = plan.groups_to_change();
         if !groups.is_empty() {
-            // The rules are read once a run, and only if there is something to change.
+            // The rules are read once per run, and only if something changes.
             let rules = resolver.rules(&groups.keys().cloned().collect())?;
             plan.add_cautions(&groups, &rules);
         }
         Ok(plan)
     }
 
-    /// Plans the removal of users from every group in scope that can be edited and that no rule fills.
+    /// Plans the removal of users from all groups in scope that can be edited and that no rule fills.
     fn of_all_groups(
         config: &Change,
         names: &[String],
@@ -202,7 +203,7 @@ impl Plan {
         if config.from.as_deref() == Some("-") {
             return refuse("--from reads standard input, so there can be no prompt; pass --yes");
         }
-        // The plan is shown before the question, even with --quiet.
+        // The plan is shown before the prompt, even with --quiet.
         console.print_notice(&report.table(), true);
         let changes = self.changes() as u64;
         let question = format!("{} {}?", self.action.as_str(), count(changes, "membership"));

@@ -1,4 +1,5 @@
-//! The report of a `grant` or `revoke`: one row per planned row, as text, JSON, exit code and records of the audit log.
+//! The report of a `grant` or `revoke`: one row per planned row, printed as text or JSON, and converted to an exit code
+//! and to records of the audit log.
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -28,19 +29,19 @@ pub(super) enum RowResult {
     Changed,
     /// There was nothing to change.
     Unchanged,
-    /// An earlier row asks for the same change.
+    /// An earlier row requests the same change.
     Duplicate,
-    /// It cannot be changed, and nobody asked for it in particular.
+    /// The change is impossible, but was not explicitly requested.
     Skipped,
-    /// okta-ciam refused it.
+    /// okta-ciam refused the change.
     Refused,
-    /// Okta refused it.
+    /// Okta refused the change.
     Failed,
-    /// The change was sent, and is not visible when read back.
+    /// The change was sent, but is not visible when read back.
     Unseen,
     /// The change was sent, and its outcome is unknown.
     Unknown,
-    /// The run stopped before it.
+    /// The run stopped before the row.
     NotAttempted,
 }
 
@@ -76,7 +77,7 @@ pub(super) struct ReportRow {
     request_id: Option<String>,
     #[serde(skip)]
     exit: Exit,
-    /// Set if the audit log already contains its change.
+    /// True if the audit log already contains the change.
     #[serde(skip)]
     pub(super) is_recorded: bool,
 }
@@ -160,7 +161,8 @@ impl ReportRow {
             error.request_id().map(str::to_owned),
         );
         self.exit = match error {
-            // Okta's code for a group that cannot be edited (docs/okta-api.md, Changes to a membership and Errors).
+            // Okta's error code for a group that cannot be edited (docs/okta-api.md, Changes to a membership and
+            // Errors).
             Error::Refused(refusal)
                 if refusal.status == 501 || refusal.code.as_deref() == Some("E0000060") =>
             {
@@ -188,7 +190,7 @@ impl ReportRow {
     }
 }
 
-/// The outcome of all rows.
+/// The outcomes of all rows.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     #[serde(flatten)]
@@ -201,7 +203,7 @@ pub(super) struct Report {
     pub(super) rows: Vec<ReportRow>,
 }
 
-/// A failure that is a part of a larger object.
+/// A failure as part of a larger JSON object.
 #[derive(Debug, Serialize)]
 struct OwnedFailure {
     error: &'static str,
@@ -222,7 +224,7 @@ impl Report {
         }
     }
 
-    /// Appends the rows with these outcomes to the audit log; nothing was sent for them.
+    /// Records the rows with these outcomes in the audit log. Nothing was sent for them.
     pub(super) fn record(
         &self,
         states: &[RowResult],
@@ -252,7 +254,7 @@ impl Report {
         audit.unsent(&unsent)
     }
 
-    /// Returns one line per row, and the counts below several.
+    /// Returns one line per row and, if there are several, the counts.
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
@@ -290,8 +292,9 @@ impl Report {
         )
     }
 
-    /// Returns how the run ended, by the first of these that applies: what stopped it, a change that is not visible, the
-    /// first row with an exit code from 4 to 8, partial if some rows succeeded, the first row's failure.
+    /// Returns the exit code from the first of these that applies: the error that stopped the run, a change that is not
+    /// visible, the first row with an exit code from 4 to 8, `Partial` if some rows succeeded, and the first failed
+    /// row.
     fn exit(&self, stopped: Option<&anyhow::Error>) -> Exit {
         if let Some(error) = stopped {
             return failure::exit_of(error);
@@ -304,7 +307,7 @@ impl Report {
         }
     }
 
-    /// Returns the row that decides how the run ended, if not every row succeeded.
+    /// Returns the row that decides the exit code; `None` if all rows succeeded.
     fn decisive(&self) -> Option<&ReportRow> {
         let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
         let first = |is: fn(Exit) -> bool| failed().find(|row| is(row.exit));
@@ -313,7 +316,7 @@ impl Report {
             .or_else(|| failed().next())
     }
 
-    /// Prints the report and, unless all succeeded, one line that says why.
+    /// Prints the report and, unless all rows succeeded, one line with the reason.
     pub(super) fn end(
         mut self,
         console: &Console,
@@ -321,7 +324,7 @@ impl Report {
     ) -> anyhow::Result<Exit> {
         let exit = self.exit(stopped.as_ref());
         let mut message = self.message(stopped.as_ref());
-        // The table ends with the counts; they are not printed twice.
+        // The table ends with the counts, which are not repeated.
         if self.rows.len() > 1 && console.is_quiet() {
             message = format!("{}; {message}", self.counts());
         }
@@ -356,7 +359,7 @@ impl Report {
         Ok(exit)
     }
 
-    /// Returns the line that says why the run did not succeed.
+    /// Returns the line with the reason why the run did not succeed.
     fn message(&self, stopped: Option<&anyhow::Error>) -> String {
         match (stopped, self.decisive()) {
             (Some(error), _) => one_line(error),
@@ -370,7 +373,8 @@ impl Report {
         }
     }
 
-    /// Prints the rows to stdout. If that fails after changes were sent, prints them to stderr and returns the exit code.
+    /// Prints the rows to stdout. If that fails after changes were sent, prints them to stderr and returns the exit
+    /// code.
     fn print(&self, console: &Console, exit: Exit) -> anyhow::Result<Option<Exit>> {
         if exit != Exit::Done && !console.json() && self.rows.len() <= 1 {
             return Ok(None);
@@ -384,7 +388,7 @@ impl Report {
         match console.report(self, || self.table()) {
             Ok(()) => Ok(None),
             Err(error) if self.rows.iter().any(is_sent) => {
-                // Without the report, nobody may believe that the changes were not made.
+                // Changes were sent, so the report must be visible somewhere.
                 console.print_notice(&self.table(), true);
                 tracing::error!(
                     "cannot write the report to standard output ({error}), but changes were sent: {}",

@@ -1,4 +1,4 @@
-//! Sends the planned changes one at a time, and enters their outcomes into the report.
+//! Sends the planned changes one at a time, and adds their outcomes to the report.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::console::Console;
 use crate::okta::Error;
 use crate::text::one_line;
 
-/// The state of sending.
+/// Sends changes, and keeps track of those that were made.
 pub(super) struct Sender<'a> {
     pub(super) resolver: &'a Resolver,
     pub(super) origin: &'a str,
     pub(super) audit: &'a mut Option<Audit>,
     pub(super) action: Action,
     pub(super) report: &'a mut Report,
-    /// The changes that were made, with their places in the report.
+    /// The changes that were made, with the indices of their rows in the report.
     made: Vec<(usize, Pair)>,
-    /// The error after which nothing is sent.
+    /// The error after which no more changes are sent.
     stopped: Option<anyhow::Error>,
 }
 
@@ -45,7 +45,8 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Sends the planned changes. The error is what stopped the run; the report names the rows that were not attempted.
+    /// Sends the planned changes. Returns the error that stopped the run; the report then contains the rows that were
+    /// not attempted.
     pub(super) fn send(mut self, plan: &Plan, console: &Console) -> Option<anyhow::Error> {
         let mut progress = console.change_progress(plan.changes() as u64, "changes");
         for (place, step) in plan.steps.iter().enumerate() {
@@ -80,7 +81,7 @@ impl<'a> Sender<'a> {
         let row = &mut self.report.rows[place];
         match send::send(self.resolver, self.origin, self.audit, self.action, &item) {
             Ok((outcome, recorded)) => {
-                // Nothing more may be changed without a record.
+                // Without a record, no more changes are permitted.
                 self.stopped = recorded.err();
                 row.is_recorded = true;
                 self.enter(place, (item.user, item.group), outcome);
@@ -128,7 +129,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Checks that the changes that were made are visible, unless the run was stopped.
+    /// Checks that the changes are visible, unless the run was stopped.
     fn read_back(&mut self) {
         let made = std::mem::take(&mut self.made);
         if self.stopped.is_some() {
@@ -164,12 +165,12 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Returns whether an error would stop the next change too.
+/// Returns true if an error would affect the next change too.
 fn stops_the_rest(error: &Error) -> bool {
     match error {
-        // What a proxy does to one change, it does to all.
+        // A proxy would treat all changes alike.
         Error::Refused(refusal) => refusal.status == 401 || !refusal.has_oktas_code(),
-        // A lock on one user or group, such as one that is still being activated (docs/okta-api.md, Errors).
+        // Okta may lock one user or group, such as a user who is being activated (docs/okta-api.md, Errors).
         Error::Unavailable { status, .. } => !matches!(status, Some(409 | 423)),
         _ => true,
     }

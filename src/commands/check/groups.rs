@@ -1,4 +1,4 @@
-//! Checks whether groups and their members can be read, and whether any group is in scope.
+//! Checks that groups and their members can be read, and that a group is in scope.
 
 use super::report::{ADMIN_MEMBERS, EVERYONE, Everyone, GROUPS, MEMBERS, Report, words};
 use super::{GIVE_A_ROLE, Halt, of};
@@ -10,7 +10,7 @@ use crate::okta::Client;
 use crate::okta::probe::{self, First, answered};
 use crate::text::{count, number};
 
-/// Checks the first page of groups, then Everyone, and whether members can be read.
+/// Checks the first page of groups, the group Everyone, and access to members.
 pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
     report.step = GROUPS;
     let page_size = config.connection.page_sizes.groups;
@@ -80,7 +80,7 @@ fn everyone(
     report.step = EVERYONE;
     let on = |page: &First<Group>| page.rows.iter().find(|group| group.is_everyone()).cloned();
     let mut found = on(page).map(|group| ("listing", group));
-    // A complete list without it needs no second request.
+    // If the list is complete and lacks Everyone, a second request is not necessary.
     if found.is_none() && page.more {
         match answered(probe::built_in_groups(client, page_size))? {
             Ok(built_in) => found = on(&built_in).map(|group| ("filter", group)),
@@ -117,7 +117,7 @@ fn everyone(
     Ok(())
 }
 
-/// Requests one member of a group without an admin role, and of one with.
+/// Requests one member of a group without an admin role, and one of a group with an admin role.
 fn members(
     config: &Config,
     groups: &[Group],
@@ -162,8 +162,8 @@ fn members(
     Ok(())
 }
 
-/// Returns a group whose members every reader may see: known to have some and no admin role. One in scope is preferred,
-/// and any to Everyone, whose members a sync does not request.
+/// Returns a group whose members any reader can see, because it has members and no admin role. Groups in scope are
+/// preferred. Everyone is the last choice, since a sync does not request its members.
 fn plain_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
     let plain = groups.iter().filter(|group| {
         group.has_admin_privilege != Some(true) && group.members_reported != Some(0)
@@ -178,7 +178,7 @@ fn plain_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
     })
 }
 
-/// Returns a group with an admin role, preferably one in scope and with members.
+/// Returns a group with an admin role, preferably one that is in scope and has members.
 fn admin_group<'a>(groups: &'a [Group], scope: &Scope) -> Option<&'a Group> {
     let admin = groups
         .iter()

@@ -53,7 +53,7 @@ pub(super) struct Finding {
     pub(super) name: &'static str,
     pub(super) state: CheckStatus,
     pub(super) message: String,
-    /// The next step, if it is not ok.
+    /// The next step, unless the check is ok.
     pub(super) todo: Option<String>,
 }
 
@@ -95,22 +95,22 @@ pub(super) struct Owner {
 #[derive(Debug, Serialize)]
 pub(super) struct DomainSample {
     pub(super) domain: String,
-    /// The users with an address in the domain on the first page.
+    /// The number of users on the first page with an address in the domain.
     pub(super) users_on_first_page: u64,
-    /// True if any user has one; null if that is unknown.
+    /// True if any user has an address in the domain; null if unknown.
     pub(super) is_used: Option<bool>,
 }
 
-/// Okta's group of all users.
+/// The group Everyone, which contains all users.
 #[derive(Debug, Serialize)]
 pub(super) struct Everyone {
     pub(super) id: String,
-    /// `listing` or `filter`.
+    /// The request that found it: `listing` or `filter`.
     pub(super) found_by: &'static str,
     pub(super) members_reported: Option<u64>,
 }
 
-/// The numbers of rows on the first pages; null without a page.
+/// The numbers of rows on the first pages; null if there is no page.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Sample {
     pub(super) users_seen: Option<u64>,
@@ -119,7 +119,7 @@ pub(super) struct Sample {
     pub(super) groups_in_scope: Option<u64>,
 }
 
-/// The findings, as JSON and as text.
+/// The findings of all checks.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) checks: Vec<Finding>,
@@ -143,7 +143,7 @@ pub(super) struct Report {
     pub(super) request_id: Option<String>,
 }
 
-/// Returns Okta's refusal without the advice that an error contains.
+/// Returns Okta's refusal without the advice of the error message.
 pub(super) fn words(refusal: &ApiError) -> String {
     let mut text = format!("{}: {}", refusal.call, refusal.status);
     for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
@@ -155,7 +155,7 @@ pub(super) fn words(refusal: &ApiError) -> String {
     text
 }
 
-/// A share below this, in requests per minute, makes every command slow.
+/// The smallest request budget per minute without a warning. A smaller one makes every command slow.
 pub(super) const SMALL_SHARE: u64 = 60;
 
 impl Report {
@@ -181,7 +181,7 @@ impl Report {
         self.exits.push(exit);
     }
 
-    /// Reports the refusal of a request that a sync needs.
+    /// Reports that Okta refused a request that a sync needs.
     pub(super) fn refused(&mut self, refusal: &ApiError, todo: &str) {
         self.request_id = self
             .request_id
@@ -224,7 +224,7 @@ impl Report {
         self.failure(message, &todo, exit);
     }
 
-    /// Reports what the headers of all responses contained: rate limits and the clock.
+    /// Reports the rate limits and the clock from the headers of all responses.
     pub(super) fn measure(&mut self, client: &Client) {
         self.requests = client.cost().requests;
         self.limits = client.standings().into_iter().map(Limit::from).collect();
@@ -344,13 +344,13 @@ impl Report {
     }
 }
 
-/// Returns a name as people read it.
+/// Returns the name of a check for people.
 pub(super) fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }
 
-/// Returns the exit status of a check with these failures: what concerns the token before what concerns the network,
-/// and both before the rest.
+/// Returns the exit status for these failures. A failure of the token takes precedence over one of the network, and
+/// both over all others.
 pub(super) fn ending(exits: &[Exit]) -> Exit {
     if exits.is_empty() {
         return Exit::Done;
@@ -361,7 +361,7 @@ pub(super) fn ending(exits: &[Exit]) -> Exit {
         .unwrap_or(Exit::Failed)
 }
 
-/// The report as JSON; with failures, the keys of every other failure come first.
+/// The report as JSON. After failures, it begins with the keys of a failure object.
 #[derive(Serialize)]
 pub(super) struct Printed<'a> {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! Checks what else the token can read, and whether it can change memberships.
+//! Checks what else the token can read, and that it can change memberships.
 
 use super::report::{CHANGES, ORG, RULES, Report, USER_GROUPS, words};
 use super::{GIVE_A_ROLE, Halt};
@@ -72,7 +72,7 @@ pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Checks whether memberships can be changed, as far as that is known without changing one.
+/// Checks that memberships can be changed, as far as that can be tested without a change.
 pub(super) fn changes(
     config: &Config,
     owner: Option<&User>,

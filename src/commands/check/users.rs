@@ -1,4 +1,4 @@
-//! Checks whether users can be read, and whether any user is in scope.
+//! Checks that users can be read, and that a user is in scope.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::okta::Client;
 use crate::okta::probe::{self, answered};
 use crate::okta::read::UserListMethod;
 
-/// Checks the first page of users. Returns one of them, whose groups are requested if the owner is unknown.
+/// Checks the first page of users. Returns one of them, whose groups are listed if the owner of the token is unknown.
 pub(super) fn users(
     config: &Config,
     client: &Client,
@@ -74,7 +74,7 @@ pub(super) fn users(
     Ok(page.rows.into_iter().next().map(|(id, _)| id))
 }
 
-/// Searches for a user in each domain that no user of the first page has.
+/// Searches for a user in each domain without a user on the first page.
 fn domains(
     config: &Config,
     counts: &HashMap<usize, u64>,
@@ -83,7 +83,7 @@ fn domains(
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Halt> {
-    /// The most searches: a correct command line has fewer domains without users on the first page.
+    /// The largest number of searches. More domains without users on the first page are unusual.
     const MOST: usize = 10;
     report.step = DOMAINS;
     let mut searches = 0;

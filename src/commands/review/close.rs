@@ -1,4 +1,4 @@
-//! `review close`: the decisions compared with a later snapshot, and the evidence for an auditor.
+//! `review close`: compares the decisions with a later snapshot, and writes the evidence for an auditor.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -79,7 +79,7 @@ pub(super) fn run(
     })
 }
 
-/// Checks that the later snapshot can prove something about the earlier one.
+/// Checks that the later snapshot is comparable with the earlier one.
 fn compare_runs(config: &ReviewClose, before: &FileInfo, after: &FileInfo) -> anyhow::Result<()> {
     let (old, new) = (config.before.display(), config.after.display());
     let (from, to) = (origin(before), origin(after));
@@ -170,7 +170,7 @@ pub(super) fn pair(row: &ReviewRow) -> Pair {
     (row.group_id.as_str().into(), row.user_id.as_str().into())
 }
 
-/// What the verdicts need of a snapshot.
+/// The data of a snapshot that the verdicts need.
 pub(super) struct Snapshot {
     pub(super) access: Access,
     pub(super) logins: HashMap<UserId, String>,
@@ -221,7 +221,7 @@ impl Snapshot {
     }
 }
 
-/// Returns the changes that the audit logs record between the two snapshots, each once.
+/// Returns the changes from the audit logs between the two snapshots, each once.
 fn changes(
     config: &ReviewClose,
     before: &FileInfo,

@@ -1,4 +1,4 @@
-//! The evidence of a closed review: what goes into each file of the package, and the result.
+//! The evidence of a closed review: the content of each file in the package, and the result.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ use crate::signal::ShutdownSignal;
 use crate::snapshot::Reader;
 use crate::text::{clean, count, number};
 
-/// A review that is closed.
+/// A review that is being closed.
 pub(super) struct Closing<'a> {
     pub(super) config: &'a ReviewClose,
     pub(super) readers: [&'a Reader; 2],
@@ -113,7 +113,7 @@ impl Closing<'_> {
         Ok(package)
     }
 
-    /// Returns the report of the later snapshot.
+    /// Returns the report on the later snapshot.
     fn page(&self) -> anyhow::Result<String> {
         let [before, after] = self.readers;
         let mut source = report::source(
@@ -181,7 +181,7 @@ impl Closing<'_> {
                 .snapshots
                 .iter()
                 .find_map(|snapshot| snapshot.logins.get(user));
-            // Only a change that made the membership what it is now explains it.
+            // A change is an explanation only if its result is the current state of the membership.
             let is_member = self.snapshots[1].access.pairs.contains(pair);
             let change = requests
                 .get(&(group.as_str(), user.as_str()))
@@ -239,7 +239,7 @@ fn decision(row: &ReviewRow) -> Vec<Value> {
     texts.map(Value::from).to_vec()
 }
 
-/// What `manifest.json` says.
+/// The content of `manifest.json`.
 #[derive(Serialize)]
 struct ManifestOfReview<'a> {
     status: &'static str,
@@ -249,10 +249,10 @@ struct ManifestOfReview<'a> {
     files: Vec<PackedFile>,
 }
 
-/// The result.
+/// The result as JSON.
 #[derive(Serialize)]
 pub(super) struct Closed {
-    /// `final`, or `draft` if something is left to do.
+    /// `final`, or `draft` if something remains to be done.
     status: &'static str,
     folder: String,
     rows: u64,

@@ -1,4 +1,5 @@
-//! The folder with the evidence of a review. It appears under its name when it is complete, and never replaces anything.
+//! Writes the folder with the evidence of a review. It gets its name when it is complete, and never replaces anything
+//! but an empty folder.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufWriter, Write};
@@ -14,7 +15,7 @@ use crate::evidence::cells::{csv_value, write_record};
 use crate::evidence::export::check_sums;
 use crate::snapshot::c1z;
 
-/// A folder that is being written.
+/// A folder that is being written, under a temporary name.
 pub(super) struct Package {
     target: PathBuf,
     folder: TempDir,
@@ -35,7 +36,7 @@ impl Package {
     /// Starts a package.
     ///
     /// # Errors
-    /// Returns an error if there is already something of that name, except an empty folder.
+    /// Returns an error if the name is in use, except by an empty folder.
     pub(super) fn start(target: &Path) -> anyhow::Result<Self> {
         let shown = target.display();
         if target.symlink_metadata().is_ok() {
@@ -44,7 +45,7 @@ impl Package {
                 bail!("{shown} exists and is not an empty folder; name a new one");
             }
         }
-        // An empty folder may be reached through a link.
+        // The name of an empty folder may be a link.
         let resolved = target.canonicalize().unwrap_or_else(|_| target.to_owned());
         let target = resolved.as_path();
         if target.file_name().is_none() {
@@ -54,7 +55,7 @@ impl Package {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        // Of this run alone: another one may write the same package.
+        // The temporary name is unique, since another run may write the same package.
         let folder = tempfile::Builder::new()
             .prefix(".okta-ciam-")
             .permissions(Permissions::from_mode(0o700))
@@ -67,7 +68,7 @@ impl Package {
         })
     }
 
-    /// Adds a file; `write` returns how many rows it has.
+    /// Adds a file. `write` returns the number of rows in it.
     pub(super) fn add(
         &mut self,
         name: &str,
@@ -94,7 +95,7 @@ impl Package {
         Ok(())
     }
 
-    /// Adds a table as CSV. Texts that a spreadsheet would run get an apostrophe.
+    /// Adds a table as CSV. Texts that a spreadsheet would run as formulas get an apostrophe.
     pub(super) fn add_csv<'a>(
         &mut self,
         name: &str,
@@ -114,7 +115,7 @@ impl Package {
         })
     }
 
-    /// Copies a file, under its own name or one with a number in front if that is taken.
+    /// Copies a file, with a number in its name if the name is in use.
     pub(super) fn add_copy(&mut self, path: &Path) -> anyhow::Result<()> {
         let name = plain_name(path);
         let mut unique = format!("sheet-{name}");
@@ -130,12 +131,12 @@ impl Package {
         })
     }
 
-    /// Returns the files.
+    /// Returns the files that were added.
     pub(super) fn files(&self) -> &[PackedFile] {
         &self.files
     }
 
-    /// Adds the check sums, and gives the folder its name.
+    /// Adds the check sums, and renames the folder to its final name.
     pub(super) fn publish(mut self) -> anyhow::Result<()> {
         let names = self.files.iter();
         let sums = check_sums(names.map(|file| (file.name.as_str(), file.sha256.as_str())));
@@ -143,7 +144,7 @@ impl Package {
             out.write_all(sums.as_bytes())?;
             Ok(None)
         })?;
-        // An empty folder is replaced; one that another run has filled in the meantime is not.
+        // Renaming replaces an empty folder, but fails if another run has filled it in the meantime.
         fs::rename(self.folder.path(), &self.target)
             .with_context(|| format!("cannot make the folder {}", self.target.display()))?;
         let _ = self.folder.keep();
@@ -152,7 +153,7 @@ impl Package {
     }
 }
 
-/// Returns the end of a file's name, without characters that a list of check sums would have to escape.
+/// Returns the file name without characters that a list of check sums would have to escape.
 fn plain_name(path: &Path) -> String {
     const LONGEST: usize = 100;
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,4 @@
-//! `review start`: the sheets for the reviewers.
+//! `review start`: writes the sheets for the reviewers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ use crate::signal::ShutdownSignal;
 use crate::snapshot::{FileInfo, Reader, c1z};
 use crate::text::{clean, count, number};
 
-/// How many bytes the part of a file's name may have that says whose rows the file has.
+/// The largest size in bytes of the group, department or manager in a file name.
 const LONGEST_NAME: usize = 100;
 
 pub(super) fn run(
@@ -132,7 +132,7 @@ fn history(config: &ReviewStart, origin: &Origin, newer: &Reader) -> anyhow::Res
     Ok(History { older, previous })
 }
 
-/// Returns the name of the file with the rows of a group, a department or a manager.
+/// Returns the name of the file for a group, a department or a manager.
 fn named(sheet: &Path, key: &str, taken: &mut BTreeSet<String>) -> PathBuf {
     let mut slug = String::new();
     for c in key.to_lowercase().chars() {
@@ -211,7 +211,7 @@ impl Job<'_> {
     }
 }
 
-/// The result, for a program.
+/// The result as JSON.
 #[derive(Serialize)]
 struct Started<'a> {
     origin: &'a str,

@@ -1,4 +1,4 @@
-//! `review status`: how far the reviewers are.
+//! `review status`: reports the progress of a review.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! One user with their groups, or one group with its members.
+//! Prints one user with their groups, or one group with its members.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -67,7 +67,7 @@ fn user_text(text: &mut String, user: &UserRow, groups: &[GroupRow]) -> std::fmt
     Ok(())
 }
 
-/// An attribute, unless it is empty.
+/// Returns an attribute, unless it is empty.
 fn filled(attribute: &Option<String>) -> Option<&str> {
     attribute.as_deref().filter(|text| !text.is_empty())
 }
@@ -82,7 +82,7 @@ fn profile_value(profile: &ProfileText, id: &str, file: &Path) -> anyhow::Result
     Ok(Value::Object(parsed))
 }
 
-/// The keys in JSON and the words for people.
+/// Returns the times of a user, with their JSON keys and their names for people.
 fn times_of(user: &UserRow) -> [((&'static str, &'static str), Option<Timestamp>); 6] {
     [
         (("created", "created"), user.created),

@@ -1,4 +1,4 @@
-//! The summary of a snapshot: what the file is, how its run was taken, and how much it contains.
+//! The summary of a snapshot: the file, the run, and the counts.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> 
     Ok((value, text))
 }
 
-/// Writes what the file is, and how its run was taken.
+/// Writes the lines about the file and its run.
 fn run_text(info: &FileInfo, file: &Path, container: &str, text: &mut String) -> std::fmt::Result {
     let made_by = match &info.metadata {
         Some(metadata) => format!("okta-ciam {}", clean(&metadata.tool_version)),
@@ -87,7 +87,7 @@ fn run_text(info: &FileInfo, file: &Path, container: &str, text: &mut String) ->
     Ok(())
 }
 
-/// Writes how much the run contains.
+/// Writes the lines about the numbers of rows.
 fn contents_text(counts: &Counts, domains: &[DomainUsers], text: &mut String) -> std::fmt::Result {
     let (users, statuses) = (number(counts.users), split(&counts.users_by_status));
     writeln!(text, "  users        {users}{statuses}")?;
@@ -120,7 +120,7 @@ fn warnings_text(warnings: &[Warning], text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// `  12 ACTIVE, 3 STAGED`
+/// Returns counts as a line such as `  12 ACTIVE, 3 STAGED`.
 fn split(parts: &std::collections::BTreeMap<String, u64>) -> String {
     let parts: Vec<String> = parts
         .iter()

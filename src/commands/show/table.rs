@@ -1,4 +1,4 @@
-//! A table of a snapshot, printed row by row.
+//! Prints a table of a snapshot, row by row.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -18,10 +18,11 @@ use crate::evidence::tables::write::{Csv, CsvStyle, Json, Text, WriteRows};
 use crate::snapshot::{Reader, Warning};
 use crate::text::{count, number};
 
-/// Prints a table, and tells on stderr how many rows it has.
+/// Prints a table, and reports the number of rows on stderr.
 ///
 /// # Errors
-/// Returns an error if a user or a group is not in the file, if the file is damaged, or if the output fails.
+/// Returns an error if the file does not contain a user or group of the filter, if it is damaged, or if the output
+/// fails.
 pub fn print(
     reader: &Reader,
     file: &Path,
@@ -49,7 +50,7 @@ pub fn print(
         listed = rows::list(reader, &query, &mut row);
         match &listed {
             Ok(_) => writer.end(),
-            // A closed stdout ends the listing like any other.
+            // A closed stdout is not an error.
             Err(error) => match error.downcast_ref::<io::Error>() {
                 Some(error) => Err(error.kind().into()),
                 None => Ok(()),
@@ -95,7 +96,7 @@ fn writer<'a>(
     })
 }
 
-/// Returns the conditions, with the users and groups that the texts refer to.
+/// Returns the conditions, with the users and groups that the given texts refer to.
 fn filter(reader: &Reader, file: &Path, table: &ShowTable) -> anyhow::Result<Filter> {
     let shown = file.display().to_string();
     let readers = [reader];
@@ -110,7 +111,7 @@ fn filter(reader: &Reader, file: &Path, table: &ShowTable) -> anyhow::Result<Fil
         let groups: &mut HashSet<_> = groups.get_or_insert_default();
         groups.extend(found.into_iter().map(|group| group.id));
     }
-    // Users have groups, and groups have users, only through memberships.
+    // Users are selected by group, and groups by user, through their memberships.
     match table.table {
         Table::Users => {
             let mut members = None;
@@ -140,7 +141,7 @@ fn filter(reader: &Reader, file: &Path, table: &ShowTable) -> anyhow::Result<Fil
     Ok(filter.like(table.like.as_deref()))
 }
 
-/// Returns the ids that meet both conditions; `None` is no condition.
+/// Returns the ids that meet both conditions; `None` stands for no condition.
 fn both<T: Eq + Hash>(one: Option<HashSet<T>>, other: Option<HashSet<T>>) -> Option<HashSet<T>> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.into_iter().filter(|id| other.contains(id)).collect()),
@@ -148,7 +149,7 @@ fn both<T: Eq + Hash>(one: Option<HashSet<T>>, other: Option<HashSet<T>>) -> Opt
     }
 }
 
-/// Reports on stderr what the rows do not show.
+/// Reports the numbers of rows and possible typing errors on stderr.
 fn report(table: Table, listed: &Listed) {
     let all = count(listed.all, table.noun());
     let left_out = listed.matching - listed.listed;
@@ -168,7 +169,7 @@ fn report(table: Table, listed: &Listed) {
     }
 }
 
-/// Warns of memberships that the run could not read, since their absence proves nothing.
+/// Warns about memberships that the run could not read, since their absence proves nothing.
 fn warn_of_unread(reader: &Reader, file: &Path) -> anyhow::Result<()> {
     let warnings = reader.warnings()?.into_iter();
     let unread = warnings.filter(Warning::limits_memberships).count() as u64;

@@ -1,4 +1,4 @@
-//! The checkpoint at the start and at the end of a run: resumed, created, set aside, kept, removed.
+//! Handles the checkpoint at the start and at the end of a run: resumes, creates, sets aside, keeps or removes it.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::text::{count, span};
 
 /// The checkpoint of this run.
 pub(super) struct RunCheckpoint {
-    /// Set if an earlier part of the run left it.
+    /// True if an earlier part of the run created it.
     pub(super) resumed: bool,
     pub(super) checkpoint: Checkpoint,
 }
@@ -77,10 +77,10 @@ impl RunCheckpoint {
     }
 }
 
-/// Returns the checkpoint to resume; none if there is none, or if its run published its snapshot.
+/// Returns the checkpoint to resume; `None` if there is none, or if its run has already published its snapshot.
 ///
 /// # Errors
-/// Returns an error that says why the checkpoint that is there cannot be resumed.
+/// Returns an error with the reason if the checkpoint cannot be resumed.
 fn resumable(
     config: &Sync,
     file: &CheckpointFile,
@@ -104,8 +104,8 @@ fn resumable(
     Ok((!is_published(&checkpoint, &sync_id, target)?).then_some(checkpoint))
 }
 
-/// Returns whether the run of this checkpoint put its snapshot in place, and was ended before it could remove the checkpoint: then
-/// there is nothing to resume, and its pages are old.
+/// Returns true if the run of this checkpoint published its snapshot and was killed before it removed the checkpoint.
+/// Then there is nothing to resume, and the pages are outdated.
 fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyhow::Result<bool> {
     if !checkpoint.open_listings()?.is_empty() {
         return Ok(false);
@@ -122,7 +122,8 @@ fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyh
     Ok(files.iter().any(|file| is_of_the_run(file) == Some(true)))
 }
 
-/// Keeps the checkpoint after an error if the same command can resume it, or if it may be worth hours.
+/// After an error, keeps the checkpoint if the same command can resume it, and sets it aside if it may contain hours of
+/// reading.
 pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyhow::Error) {
     if !Checkpoint::holds_a_page(file.path()) {
         file.remove();

@@ -1,7 +1,8 @@
-//! The records in the log of a run for programs, and the metrics file of `sync`: gauges in Prometheus's text format, replaced at the end of every run, also of a failed one.
+//! Writes the log records of a run for programs, and the metrics file of `sync`. The file contains gauges in
+//! Prometheus's text format, and is replaced at the end of every run, including failed ones.
 //!
-//! The time of the last success and the numbers of users, groups and memberships describe the snapshot in FILE, so a run
-//! that does not replace it keeps what the previous metrics file says.
+//! The time of the last success and the numbers of users, groups and memberships describe the snapshot in FILE. A run
+//! that does not replace FILE keeps these values from the previous metrics file.
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -20,7 +21,7 @@ use crate::exit::Exit;
 use crate::failure;
 use crate::sync::pipeline::Published;
 
-/// What a run measured before it ended. A run that ends early measures nothing.
+/// The measurements of a run; empty if the run ended early.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     snapshot: Option<Snapshot>,
@@ -81,8 +82,8 @@ impl Measured {
     }
 }
 
-/// Runs a sync, its configuration included, and writes the metrics file if there is to be one. A metrics file that cannot
-/// be written is a warning: the snapshot is what counts.
+/// Runs a sync, including its configuration, and writes the metrics file if requested. If writing the metrics file
+/// fails, only a warning is printed, since the snapshot matters more.
 ///
 /// # Errors
 /// Returns the error of the run.
@@ -111,7 +112,7 @@ pub fn recorded(
     ended
 }
 
-/// A run that has ended.
+/// A completed run.
 struct Ended<'a> {
     domain: &'a str,
     at: i64,
@@ -139,24 +140,24 @@ fn write(typed: &Path, run: &Ended<'_>) -> anyhow::Result<()> {
     let (folder, name) = split_path(&path)?;
     let temporary = Temporary::reserve(folder.join(hidden_name(&name, "tmp-metrics")))?;
     let mut file = temporary.create()?;
-    // The program that collects metrics is another user. A file that is replaced keeps its permissions.
+    // The collector runs as another user. If the file is replaced, it keeps its permissions.
     file.set_permissions(Permissions::from_mode(0o644))
         .and_then(|()| file.write_all(render(run, before).as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))?;
     temporary.publish(&path)
 }
 
-/// A number with its meaning.
+/// A metric with its value.
 struct Gauge {
     name: &'static str,
     help: &'static str,
     value: Option<f64>,
-    /// Set if the value of the old file stays if there is no new one.
+    /// True if the value of the previous file is kept when there is no new one.
     is_kept: bool,
 }
 
 impl Gauge {
-    /// Makes a gauge of this run alone.
+    /// Creates a gauge that describes only this run.
     fn new(name: &'static str, help: &'static str, value: Option<f64>) -> Self {
         Self {
             name,
@@ -234,7 +235,7 @@ fn gauges(run: &Ended<'_>) -> [Gauge; 10] {
     ]
 }
 
-/// Returns the text of the new file, given that of the old one.
+/// Returns the content of the new file, given the content of the previous one.
 fn render(run: &Ended<'_>, before: &str) -> String {
     let domain = label(run.domain);
     let mut text = String::new();
@@ -258,7 +259,7 @@ fn render(run: &Ended<'_>, before: &str) -> String {
     text
 }
 
-/// Returns the value that the old file has for a series.
+/// Returns the value of a series in the previous file.
 fn kept(before: &str, series: &str) -> Option<f64> {
     let value = before
         .lines()

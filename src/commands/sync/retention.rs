@@ -1,4 +1,4 @@
-//! Snapshots of earlier runs under names with a time: which one was the last, and which ones go.
+//! Finds the previous snapshot and removes old ones if file names contain the time of the run.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use crate::evidence::verify::Manifest;
 use crate::snapshot::series::{SeriesFile, surplus};
 use crate::snapshot::{FileFormat, Reader};
 
-/// Returns the snapshot that the new one replaces, or else the newest one of its series.
+/// Returns the snapshot that the new one replaces or, if there is none, the newest one of its series.
 ///
 /// # Errors
 /// Returns an error if the folder cannot be listed.
@@ -27,8 +27,8 @@ pub fn previous(config: &Sync, target: &Path) -> anyhow::Result<Option<PathBuf>>
     Ok(newest.map(|file| file.path))
 }
 
-/// Removes the snapshots beyond `--keep`, each with its manifest and with what lies beside it. The new snapshot is there:
-/// an old one that cannot be removed is a warning.
+/// Removes the snapshots beyond `--keep` with their manifests and their `.partial` and `.rejected` files. If an old
+/// snapshot cannot be removed, only a warning is printed, since the new snapshot is complete.
 pub fn remove_surplus(config: &Sync) {
     let Some(retention) = &config.retention else {
         return;
@@ -55,7 +55,8 @@ pub fn remove_surplus(config: &Sync) {
     }
 }
 
-/// Checks that a file is a snapshot that okta-ciam took of the same org: other files may have names of the series.
+/// Checks that a file is a snapshot that okta-ciam took of the same org. Other files could have names of the series
+/// too.
 fn refuse_others(new: &Path, old: &Path) -> anyhow::Result<()> {
     let origin = |path: &Path| -> anyhow::Result<String> {
         let reader = Reader::open(path)?;
@@ -84,7 +85,7 @@ fn remove(retention: &Retention, file: &SeriesFile) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the snapshots of the series, oldest first. A file that is no snapshot does not count, whatever its name.
+/// Returns the snapshots of the series, oldest first. Files that are not snapshots are ignored.
 fn snapshots(config: &Sync, retention: &Retention) -> anyhow::Result<Vec<SeriesFile>> {
     let mut files = retention
         .series

@@ -1,4 +1,4 @@
-//! What a sync says of itself: the summary on stdout, and the manifest.
+//! The results of a sync: the summary on stdout, and the manifest.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::snapshot::{DomainUsers, RunMetadata, Warning};
 use crate::sync::pipeline::Published;
 use crate::text::{clean, count, number, span};
 
-/// The result of a sync, for a program and for a person.
+/// The result of a sync, printed as text or JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     #[serde(flatten)]
@@ -44,7 +44,7 @@ struct Failure {
     request_id: Option<String>,
 }
 
-/// How many are in scope, and of how many.
+/// The number of objects in scope, and of all listed objects.
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct ScopeCount {
     pub(in crate::commands) kept: u64,
@@ -99,7 +99,7 @@ impl Summary {
         }
     }
 
-    /// Adds why the snapshot did not replace the one before.
+    /// Adds the reason why the snapshot did not replace the previous one.
     pub(super) fn refused(mut self, error: &ExitError) -> Self {
         self.failure = Some(Failure {
             error: error.exit.word(),
@@ -184,7 +184,7 @@ impl Summary {
     }
 }
 
-/// A line for each domain where there are several: one says no more than the line of all users.
+/// Returns a line for each domain. A single domain has no line, since it would repeat the line of all users.
 pub(in crate::commands) fn domain_lines(domains: &[DomainUsers]) -> Vec<String> {
     if domains.len() < 2 {
         return Vec::new();
@@ -218,7 +218,7 @@ fn retried(retries: u64) -> String {
     }
 }
 
-/// The manifest: with it, a pipeline can identify the snapshot later.
+/// The manifest, with which a pipeline can identify the snapshot later.
 #[derive(Debug, Serialize)]
 pub(super) struct Manifest<'a> {
     file: &'a str,
