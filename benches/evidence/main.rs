@@ -1,9 +1,11 @@
-//! The commands over snapshots: `cargo bench --bench evidence`. Each process is measured apart; medians of five.
+//! Measures the commands on snapshots: `cargo bench --bench evidence`. Each command runs five times in a process of its
+//! own, and medians are printed.
 //!
-//! `diff` compares 1,000,000 memberships a side, of which 1 % changed, from plain SQLite files; SQLite's own `sqldiff`
-//! compares the same rows, where it is installed. `show users --like` searches 100,000 users, `export` writes 300,000
-//! memberships, `report` makes the page of 50,000 users and 300,000 memberships, and `review` writes and reads sheets of
-//! 300,000 rows. `-- write FOLDER` writes the files and ends; `-- NAME` runs the cases whose name starts with it.
+//! `diff` compares 1,000,000 memberships per snapshot, of which 1 % changed, in plain SQLite files; SQLite's `sqldiff`
+//! compares the same rows if it is installed. `show users --like` searches 100,000 users, `export` writes 300,000
+//! memberships, `report` renders a page with 50,000 users and 300,000 memberships, and `review` writes and reads sheets
+//! with 300,000 rows. `-- write FOLDER` only writes the snapshots. `-- NAME` runs the cases whose names start with
+//! NAME.
 
 #![allow(clippy::print_stdout, reason = "the result")]
 #![allow(missing_docs, reason = "a program")]
@@ -23,9 +25,9 @@ use okta_ciam::testing::snapshot::{GroupMembers, Run, RunMetadata, Writer};
 const TIMES: usize = 5;
 const USERS: u32 = 100_000;
 const GROUPS: u32 = 2_000;
-/// Members of each group.
+/// The number of members of each group.
 const MEMBERS: u32 = 500;
-/// Members of each group in the snapshot that is exported.
+/// The number of members of each group in the exported snapshot.
 const FEW_MEMBERS: u32 = 150;
 
 fn main() -> anyhow::Result<()> {
@@ -83,7 +85,7 @@ fn main() -> anyhow::Result<()> {
     let (old, new) = (file("old.db"), file("new.db"));
     let (old, new) = (text(&old)?, text(&new)?);
     case("diff", program, &["diff", old, new, "--exit-zero"])?;
-    // Its tables, not the view that joins them.
+    // `v1_grants` is a table; sqldiff does not compare the view that joins the tables.
     let table = [
         "--primarykey",
         "--summary",
@@ -110,23 +112,23 @@ fn write_all(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().context("a path that is not UTF-8")
+    path.to_str().context("a path is not UTF-8")
 }
 
-/// Sheets of 300,000 rows, as workbook and as CSV, written and read back.
+/// Measures writing and reading sheets with 300,000 rows, as a workbook and as CSV.
 fn review(program: &str, folder: &Path) -> anyhow::Result<()> {
     for format in ["xlsx", "csv"] {
         let snapshot = folder.join("small.db");
         let sheet = folder.join(format!("sheet.{format}"));
         let (snapshot, sheet) = (text(&snapshot)?, text(&sheet)?);
-        // start never replaces a sheet.
+        // The sheet is removed first, because `review start` does not replace it.
         let start = format!("rm -f {sheet}; {program} review start -f {snapshot} -o {sheet}");
         case(
             &format!("review start {format}"),
             "/bin/sh",
             &["-c", &start],
         )?;
-        // Nothing is decided, so status exits with 1.
+        // The sheet has no decisions, so `review status` exits with 1.
         let status = format!("{program} review status {sheet} || test $? = 1");
         case(
             &format!("review status {format}"),
@@ -149,7 +151,7 @@ fn case(name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
         values[TIMES / 2]
     };
     println!(
-        "{name}: {:.2} s, {:.2} s of processors, {:.1} MB",
+        "{name}: {:.2} s, {:.2} s of processor time, {:.1} MB",
         median(|run| run.wall),
         median(|run| run.processor),
         median(|run| run.peak as f64 / 1e6)
@@ -157,7 +159,7 @@ fn case(name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a snapshot. In the changed one, one member in a hundred of each group is another user.
+/// Writes a snapshot. If `changed` is true, one in a hundred members of each group is replaced by another user.
 fn write(path: &Path, changed: bool, members: u32) -> anyhow::Result<()> {
     let run = Run {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),

@@ -1,4 +1,4 @@
-//! The snapshot that `report` is measured with: 50,000 users and 300,000 memberships, with ids, names and times that
+//! Writes the snapshot for measuring `report`: 50,000 users and 300,000 memberships, whose ids, names and times
 //! compress as badly as real ones.
 
 use std::path::Path;
@@ -79,7 +79,7 @@ pub fn write(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns different ids, sorted.
+/// Returns distinct ids, sorted.
 fn ids(random: &mut fastrand::Rng, start: &str, count: usize) -> Vec<String> {
     let mut ids: Vec<String> = (0..count)
         .map(|_| {

@@ -1,7 +1,7 @@
-//! What is measured: orgs by name, and what nobody can beat.
+//! The scenarios, and the theoretical minimum of each.
 //!
-//! A floor is computed from the org itself, never from what the tool did. Where it is not certain that a cost cannot be
-//! avoided, it is not counted.
+//! The minimum (`floor`) is computed from the org, never from what the tool did. Costs that can possibly be avoided are
+//! not counted.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use anyhow::{Context as _, bail, ensure};
 use okta_fake::{Distribution, Shape};
 use serde::{Deserialize, Serialize};
 
-/// Requests at once, of the tool and of the floor.
+/// The number of concurrent requests, of the tool and in the minimum.
 pub const CONCURRENCY: u64 = 8;
-/// Rows of a page, as large as Okta gives them.
-const USERS_A_PAGE: u64 = 200;
-const GROUPS_A_PAGE: u64 = 200;
-const MEMBERS_A_PAGE: u64 = 1000;
+/// The largest numbers of rows per page that Okta returns.
+const USERS_PER_PAGE: u64 = 200;
+const GROUPS_PER_PAGE: u64 = 200;
+const MEMBERS_PER_PAGE: u64 = 1000;
 
-/// An org, how it answers, and how it is synced.
+/// A scenario: an org, the behavior of its server, and the options of the sync.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Case {
-    /// What it is a part of.
+    /// The name of the scenario, without the divisor.
     pub base: String,
-    /// By how much every size was divided.
+    /// The number by which all sizes were divided.
     pub divisor: usize,
     pub users: usize,
     pub in_scope: usize,
-    /// Everyone not counted.
+    /// The number of groups, without Everyone.
     pub groups: usize,
-    /// Everyone's not counted.
+    /// The number of memberships, without those of Everyone.
     pub memberships: usize,
     pub largest_group: usize,
     pub latency_ms: u64,
-    /// Requests a minute of every bucket.
+    /// The rate limit of every bucket, in requests per minute.
     pub rate_limit: Option<u64>,
-    /// Whether secondary emails do not count, so that only possible matches are asked for.
+    /// True if secondary emails are ignored, so that the sync searches only for users that can match.
     pub prefilter: bool,
 }
 
@@ -57,12 +57,12 @@ impl Case {
         }
     }
 
-    /// Sizes for `own`, until others are given.
+    /// Returns the scenario `own` with default sizes.
     pub fn own() -> Self {
         Self::new("own", [1_000, 300, 50, 3_000, 400], 0)
     }
 
-    /// About 1,500 requests of the groups' bucket, and few of the others, at 600 a minute.
+    /// Returns the scenario `limit`. It sends about 1,500 requests to the bucket of the groups, and few to the others.
     pub fn limit() -> Self {
         Self {
             rate_limit: Some(600),
@@ -78,7 +78,7 @@ impl Case {
         }
     }
 
-    /// The name in the table.
+    /// Returns the name with the divisor, such as `c/10`.
     pub fn name(&self) -> String {
         match self.divisor {
             1 => self.base.clone(),
@@ -108,24 +108,28 @@ impl Case {
             &mut self.largest_group,
         ] {
             *size /= by;
-            ensure!(*size > 0, "nothing is left of {} over {by}", self.base);
+            ensure!(
+                *size > 0,
+                "{} is too small to be divided by {by}",
+                self.base
+            );
         }
         self.divisor *= by;
         Ok(self)
     }
 }
 
-/// What runs where no name is given: all but `limit`, which takes minutes.
+/// The scenarios that run if none is given: all but `limit`, which takes minutes.
 pub const DEFAULT: [&str; 7] = ["a", "a/10", "b", "b/10", "c", "c/10", "d"];
 
-/// The cases of a name, such as `c` or `c/10`.
+/// Returns the scenarios for a name such as `c` or `c/10`.
 pub fn named(name: &str, own: &Case) -> anyhow::Result<Vec<Case>> {
     let (base, divisor) = match name.split_once('/') {
         Some((base, divisor)) => {
             let divisor: usize = divisor
                 .parse()
-                .with_context(|| format!("{name:?}: what follows the / is no number"))?;
-            ensure!(divisor > 0, "{name:?}: nothing can be divided by 0");
+                .with_context(|| format!("{name:?}: the text after / is not a number"))?;
+            ensure!(divisor > 0, "{name:?}: the divisor must not be 0");
             (base, divisor)
         }
         None => (name, 1),
@@ -142,7 +146,7 @@ pub fn named(name: &str, own: &Case) -> anyhow::Result<Vec<Case>> {
         )],
         "d" => vec![Case::new("d", [10_000, 10_000, 200, 191_062, 5_000], 0)],
         "own" => vec![own.clone()],
-        _ => bail!("{name:?} is none of a, b, b-prefilter, c, d, own, limit"),
+        _ => bail!("unknown scenario {name:?}; use a, b, b-prefilter, c, d, own or limit"),
     };
     cases
         .into_iter()
@@ -150,71 +154,73 @@ pub fn named(name: &str, own: &Case) -> anyhow::Result<Vec<Case>> {
         .collect()
 }
 
-/// What the org holds, counted in the org itself.
+/// The sizes of an org, counted in the org itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Facts {
     pub users: u64,
     pub users_in_scope: u64,
-    /// Users that a search for the domain finds in email or login.
+    /// The number of users whose email or login contains the domain.
     pub users_matching: u64,
-    /// Everyone included.
+    /// The number of groups, including Everyone.
     pub groups: u64,
-    /// Of users in scope, Everyone's included.
+    /// The number of memberships of users in scope, including those of Everyone.
     pub memberships_in_scope: u64,
-    /// Of the groups that must be listed when reading by group: their members, their pages, and the pages of the largest.
+    /// The number of members, of their pages, and of the pages of the largest group, for all groups that must be listed
+    /// when memberships are read by group.
     pub members: u64,
     pub member_pages: u64,
     pub largest_group_pages: u64,
 }
 
 impl Facts {
-    /// Adds a group that is neither empty nor Everyone.
+    /// Adds a group other than Everyone.
     pub fn add_group(&mut self, members: u64) {
-        let pages = members.div_ceil(MEMBERS_A_PAGE);
+        let pages = members.div_ceil(MEMBERS_PER_PAGE);
         self.members += members;
         self.member_pages += pages;
         self.largest_group_pages = self.largest_group_pages.max(pages);
     }
 }
 
-/// The fewest requests that tell everything, and how they depend on each other.
+/// The smallest set of requests that reads everything, and the dependencies between them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     pub user_pages: u64,
     pub group_pages: u64,
-    /// Requests for memberships. Empty groups and Everyone cost none.
+    /// The number of requests for memberships. Empty groups and Everyone need none.
     pub membership_requests: u64,
     /// `group` or `user`.
     pub by: &'static str,
-    /// Requests each of which can only be sent when the one before is answered. See [`Plan::of`].
+    /// The length of the longest chain of requests that depend on each other's responses. See [`Plan::of`].
     pub chain: u64,
-    /// Rows of all these answers.
+    /// The number of rows in all responses.
     pub rows: u64,
 }
 
 impl Plan {
-    /// The plan of an org.
+    /// Returns the plan for an org.
     ///
     /// The longest chain of dependent requests:
-    /// - A listing by cursor is a chain of its pages: only a page names the next. That holds for groups and for the
-    ///   members of a group.
-    /// - The list of users can be split by creation time, into as many parts as there are requests at once, so it is a
-    ///   chain of an eighth of its pages. What finding good places to split costs is not counted.
-    /// - By group: that by group is cheaper is known when all groups are listed with their sizes, and only then the
-    ///   largest group's first page is asked for. So the chain is the pages of the group list and those of that group,
-    ///   or the list of users, which goes on beside.
-    /// - By user: a user's groups can be asked for when the user is known. So the chain is the list of users and one more,
-    ///   or the group list, which goes on beside. That most of the groups of users wait for the list's end is not counted.
+    /// - A listing with cursors is a chain of its pages, since only a page contains the address of the next one. This
+    ///   applies to groups and to the members of a group.
+    /// - The user list can be split by creation date into as many parts as there are concurrent requests, so its chain
+    ///   is an eighth of its pages. The cost of finding good dates is not counted.
+    /// - By group: only after all groups are listed with their sizes is it known that reading by group is cheaper, and
+    ///   only then is the first page of the largest group requested. So the chain consists of the pages of the group
+    ///   list and those of that group, or of the user list, which is read at the same time.
+    /// - By user: the groups of a user can be requested as soon as the user is known. So the chain consists of the user
+    ///   list and one more request, or of the group list, which is read at the same time. That most groups of users
+    ///   wait for the end of the user list is not counted.
     pub fn of(facts: &Facts, prefilter: bool) -> Self {
         let (user_pages, user_rows) = if prefilter {
             (
-                facts.users_matching.div_ceil(USERS_A_PAGE),
+                facts.users_matching.div_ceil(USERS_PER_PAGE),
                 facts.users_matching,
             )
         } else {
-            (facts.users.div_ceil(USERS_A_PAGE), facts.users)
+            (facts.users.div_ceil(USERS_PER_PAGE), facts.users)
         };
-        let group_pages = facts.groups.div_ceil(GROUPS_A_PAGE);
+        let group_pages = facts.groups.div_ceil(GROUPS_PER_PAGE);
         let user_chain = user_pages.div_ceil(CONCURRENCY);
         let by_group = facts.member_pages <= facts.users_in_scope;
         let (by, membership_requests, chain, membership_rows) = if by_group {
@@ -239,13 +245,13 @@ impl Plan {
         }
     }
 
-    /// All requests: of these, and one for whose token it is.
+    /// Returns the number of requests, including the one for the token's owner.
     pub fn requests(&self) -> u64 {
         1 + self.user_pages + self.group_pages + self.membership_requests
     }
 
-    /// The wall time of this plan where nothing costs time but the latency: that of the longest chain, or of all requests
-    /// shared out to the eight that are under way at once.
+    /// Returns the wall time of this plan if only latency costs time: the time of the longest chain, or of all requests
+    /// divided among the eight concurrent ones, whichever is longer.
     pub fn ideal(&self, latency: Duration) -> Duration {
         let shared = latency.mul_f64(self.requests() as f64 / CONCURRENCY as f64);
         shared.max(latency.mul_f64(self.chain as f64))

@@ -1,10 +1,11 @@
-//! What a sync cannot do without, done as cheaply as the same libraries can, each in a process of its own:
+//! The minimum of processor time for a sync: its unavoidable work, done as cheaply as the same libraries can, with each
+//! part in its own process:
 //!
-//! - fetch: the pages that the tool asked for, by the same HTTP client with the same settings and as many threads, read
-//!   and thrown away.
-//! - insert: the rows that the tool wrote, table by table in the order in which they lie there, with the same settings;
-//!   then the indexes. Reading them costs time too, so that is measured alone and taken off.
-//! - pack: the container, by the tool's own function.
+//! - fetch: requests the pages that the tool requested, with the same HTTP client, settings and number of threads, and
+//!   discards them.
+//! - insert: inserts the rows that the tool wrote, in the order in which they are stored, with the same settings, and
+//!   creates the indexes. The time for reading the rows is measured separately and subtracted.
+//! - pack: writes the container with the tool's own function.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -25,17 +26,17 @@ use crate::cases::CONCURRENCY;
 use crate::measure;
 use crate::org::Running;
 
-/// Where the fetching process finds the token.
+/// The variable that contains the token for the fetching process.
 const TOKEN: &str = "BATON_API_TOKEN";
 
-/// What the process that fetches has fetched.
+/// The result of the fetching process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Fetched {
     pages: u64,
     bytes: u64,
 }
 
-/// Fetches what a file of targets lists: processor seconds, and bytes of the bodies.
+/// Fetches the pages in a file of targets. Returns the processor time in seconds and the size of the bodies in bytes.
 pub fn fetch(org: &Running, targets: &Path, count: u64) -> anyhow::Result<(f64, u64)> {
     let arguments = [
         "__floor-fetch".as_ref(),
@@ -45,11 +46,11 @@ pub fn fetch(org: &Running, targets: &Path, count: u64) -> anyhow::Result<(f64, 
     let environment = [(TOKEN, org.token.as_str())];
     let measured = measure::run(std::env::current_exe()?, arguments, &environment)?;
     let Fetched { pages, bytes } = serde_json::from_str(&measured.stdout)?;
-    ensure!(pages == count, "{pages} pages came instead of {count}");
+    ensure!(pages == count, "fetched {pages} pages instead of {count}");
     Ok((measured.processor, bytes))
 }
 
-/// The process that fetches.
+/// Runs as the process that fetches.
 pub fn fetch_role(origin: &str, targets: &Path) -> anyhow::Result<()> {
     let token = std::env::var(TOKEN)?;
     let lines = std::fs::read_to_string(targets)?;
@@ -57,7 +58,7 @@ pub fn fetch_role(origin: &str, targets: &Path) -> anyhow::Result<()> {
         .lines()
         .filter_map(|line| line.split_once('\t'))
         .collect();
-    // As `okta::Client` makes it.
+    // The same settings as in `okta::Client`.
     let http = reqwest::blocking::Client::builder()
         .user_agent(concat!("okta-ciam/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
@@ -104,7 +105,8 @@ pub fn fetch_role(origin: &str, targets: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Processor seconds of inserting what is in a database into a new one, reading taken off.
+/// Returns the processor time in seconds for inserting the rows of a database into a new one, without the time for
+/// reading.
 pub fn insert(database: &Path, copy: &Path) -> anyhow::Result<f64> {
     let this = std::env::current_exe()?;
     let read = measure::run(&this, ["__floor-read".as_ref(), database.as_os_str()], &[])?;
@@ -117,12 +119,12 @@ pub fn insert(database: &Path, copy: &Path) -> anyhow::Result<f64> {
     std::fs::remove_file(copy)?;
     ensure!(
         read.stdout == inserted.stdout,
-        "not as many rows were inserted as read"
+        "the numbers of inserted and read rows differ"
     );
     Ok((inserted.processor - read.processor).max(0.0))
 }
 
-/// The process that reads, and inserts if there is a database to insert into.
+/// Runs as the process that reads the rows and, if `to` is given, inserts them there.
 pub fn insert_role(from: &Path, to: Option<&Path>) -> anyhow::Result<()> {
     let from = Connection::open_with_flags(
         from,
@@ -169,7 +171,7 @@ pub fn insert_role(from: &Path, to: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Names and SQL, in the order in which they were made. What SQLite makes by itself has no SQL.
+/// Returns names and SQL in the order of creation. Objects that SQLite created implicitly have no SQL.
 fn definitions(db: &Connection, which: &str) -> rusqlite::Result<Vec<(String, String)>> {
     let mut select = db.prepare(&format!(
         "select name, sql from sqlite_master where sql is not null and {which} order by rowid"
@@ -200,7 +202,7 @@ fn copy_row(
     Ok(())
 }
 
-/// Processor seconds of packing a database.
+/// Returns the processor time in seconds for packing a database.
 pub fn pack(database: &Path, container: &Path) -> anyhow::Result<f64> {
     let arguments = [
         "__floor-pack".as_ref(),
@@ -212,18 +214,18 @@ pub fn pack(database: &Path, container: &Path) -> anyhow::Result<f64> {
     Ok(packed.processor)
 }
 
-/// The process that packs.
+/// Runs as the process that packs.
 pub fn pack_role(database: &Path, container: &Path) -> anyhow::Result<()> {
     c1z::pack(database, &mut File::create_new(container)?)?;
     Ok(())
 }
 
-/// Unpacks the tool's container, for the floors; nobody measures that.
+/// Unpacks the tool's container for the other measurements; not measured.
 pub fn unpack(container: &Path, database: &Path) -> anyhow::Result<()> {
     let mut from = File::open(container)?;
     let mut magic = [0; 5];
     from.read_exact(&mut magic)?;
-    ensure!(magic == *c1z::MAGIC, "the tool wrote no .c1z");
+    ensure!(magic == *c1z::MAGIC, "the tool did not write a .c1z file");
     zstd::stream::copy_decode(from, File::create_new(database)?)
-        .context("the tool's container cannot be unpacked")
+        .context("cannot unpack the tool's container")
 }

@@ -1,4 +1,4 @@
-//! How much of a rate limit is used, in real windows: by one run, and by two at once.
+//! Measures how much of a rate limit is used in real rate-limit windows, by one run and by two runs at the same time.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,27 +12,27 @@ use crate::note;
 use crate::org::{Asked, Running, Window};
 use crate::run;
 
-/// Percent of a limit that a run may use; the tool's default.
+/// The percentage of a limit that a run may use; the tool's default.
 const CAPACITY: u64 = 75;
 
-/// What some runs at once made of the groups' bucket.
+/// The use of the bucket of the groups by concurrent runs.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub name: &'static str,
     pub tools: usize,
-    /// Requests of this bucket that one run needs.
+    /// The number of requests in this bucket that one run needs.
     pub needed: u64,
     pub limit: u64,
-    /// What the runs may use of it, each and together.
+    /// The number of requests per window that the runs may use, for one run and for all of them together.
     pub allowed: u64,
-    /// Whole windows but the last, in which the work ended.
+    /// The rate-limit windows, without the last one, in which the runs ended.
     pub windows: Vec<Share>,
-    /// 429s in all buckets and windows.
+    /// The number of responses with 429, in all buckets and rate-limit windows.
     pub refused: u64,
     pub wall_seconds: f64,
 }
 
-/// What was used of a window.
+/// The use of a rate-limit window.
 #[derive(Debug, Serialize)]
 pub struct Share {
     pub requests: u64,
@@ -41,7 +41,7 @@ pub struct Share {
     pub of_limit: f64,
 }
 
-/// One run, then two at once.
+/// Measures one run, then two runs at the same time.
 pub fn run(case: &Case) -> anyhow::Result<Vec<Report>> {
     let limit = case.rate_limit.unwrap_or(600);
     let case = Case {
@@ -56,14 +56,14 @@ pub fn run(case: &Case) -> anyhow::Result<Vec<Report>> {
 
 fn measure(name: &'static str, case: &Case, limit: u64, tools: usize) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir()?;
-    // A server of its own: its windows are those of these runs alone.
+    // A new server, so that its rate-limit windows contain only these runs.
     let mut org = Running::start(case)?;
     let plan = Plan::of(&org.facts, case.prefilter);
     let needed = match plan.by {
         "group" => plan.group_pages + plan.membership_requests,
         _ => plan.group_pages,
     };
-    note(&format!("{name}: the org is up"));
+    note(&format!("{name}: the server is ready"));
     let walls = together(&org, case, folder.path(), tools)?;
     let wall_seconds = walls.into_iter().fold(0.0, f64::max);
     note(&format!(
@@ -96,7 +96,7 @@ fn measure(name: &'static str, case: &Case, limit: u64, tools: usize) -> anyhow:
     })
 }
 
-/// Runs the tool so many times at once, each into a file of its own; how long each took.
+/// Runs the tool `tools` times in parallel with separate files, and returns the wall time of each run.
 fn together(org: &Running, case: &Case, folder: &Path, tools: usize) -> anyhow::Result<Vec<f64>> {
     std::thread::scope(|scope| {
         let files = (0..tools).map(|number| folder.join(format!("{number}.c1z")));

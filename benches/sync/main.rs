@@ -1,10 +1,11 @@
 //! The benchmark: `cargo bench`, or `cargo bench -- c/10 d`.
 //!
-//! - What is measured is the program that users run: the release build, over HTTP, against an org that is the same each
-//!   time. Each run must end with exactly what the org holds.
-//! - The org's server, the tool and each floor are processes of their own; this program starts itself again to be one of
-//!   them. Only the tool's and the floors' processor time count.
-//! - Costs stand beside what nobody can beat (`cases.rs`, `floors.rs`): a number alone says nothing on another machine.
+//! - Measures the program that users run: the release build, over HTTP, against an org that is the same each time. Each
+//!   snapshot must contain exactly what is in the org.
+//! - The org's server, the tool and each floor are separate processes, for which this program starts itself again. Only
+//!   the processor time of the tool and of the floors counts.
+//! - Costs are printed next to the theoretical minimum (`cases.rs`, `floors.rs`), since a number alone means nothing on
+//!   another machine.
 
 mod cases;
 mod floors;
@@ -23,7 +24,7 @@ use clap::Parser;
 
 use cases::Case;
 
-/// Measures syncs of made-up orgs with the release build.
+/// Measure syncs of sample orgs with the release build.
 #[derive(Debug, Parser)]
 #[command(
     bin_name = "cargo bench --",
@@ -33,53 +34,53 @@ use cases::Case;
   b-prefilter  the latter alone
   c            100,000 / all / 2,000 / 2,000,000 / 50,000, no latency
   d            10,000 / all / 200 / 191,062 / 5,000, no latency
-  own          as --users and so on say
-  limit        about 1,500 requests to a bucket of 600 a minute: one run, then two at once; takes minutes
-NAME/10 divides every size by 10; any other number will do too. Without names: a a/10 b b/10 c c/10 d."
+  own          the sizes in --users and the following options
+  limit        about 1,500 requests to a bucket of 600 per minute: one run, then two at once; takes 10 minutes
+NAME/10 divides every size by 10; other numbers work too. Default: a a/10 b b/10 c c/10 d."
 )]
 struct Typed {
-    /// What to run, in this order
+    /// Scenarios to run, in this order
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// How often the tool and each floor are run; medians are printed
+    /// Run the tool and each floor N times and print medians
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
-    /// Print JSON
+    /// Print the results as JSON
     #[arg(long)]
     json: bool,
-    /// Instead of the scenarios' latency
+    /// Latency of the server, instead of the scenario's
     #[arg(long, value_name = "MS")]
     latency: Option<u64>,
-    /// Requests a minute of every bucket, instead of none, or of limit's 600
+    /// Rate limit of every bucket in requests per minute, instead of the scenario's
     #[arg(long, value_name = "N")]
     rate_limit: Option<u64>,
     #[command(flatten)]
     own: Own,
-    /// What cargo says to every benchmark
+    /// The flag that `cargo bench` passes to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// The org of `own`.
+/// The sizes of the org in the scenario `own`.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "The scenario own")]
+#[command(next_help_heading = "Scenario own")]
 struct Own {
-    /// All of them
+    /// Number of users
     #[arg(long, value_name = "N")]
     users: Option<usize>,
-    /// Users with an address in the domain
+    /// Number of users with an address in the domain
     #[arg(long, value_name = "N")]
     in_scope: Option<usize>,
-    /// Everyone not counted
+    /// Number of groups, without Everyone
     #[arg(long, value_name = "N")]
     groups: Option<usize>,
-    /// Everyone's not counted
+    /// Number of memberships, without those of Everyone
     #[arg(long, value_name = "N")]
     memberships: Option<usize>,
-    /// Members of the largest group
+    /// Number of members of the largest group
     #[arg(long, value_name = "N")]
     largest_group: Option<usize>,
-    /// Ask for possible matches only
+    /// Search only for users that can match
     #[arg(long)]
     skip_secondary_emails: bool,
 }
@@ -119,7 +120,7 @@ fn act() -> anyhow::Result<()> {
         ["__floor-read", from] => floors::insert_role(Path::new(from), None),
         ["__floor-insert", from, to] => floors::insert_role(Path::new(from), Some(Path::new(to))),
         ["__floor-pack", from, to] => floors::pack_role(Path::new(from), Path::new(to)),
-        [role, ..] if role.starts_with("__") => bail!("{role}: no such role"),
+        [role, ..] if role.starts_with("__") => bail!("unknown role {role:?}"),
         _ => bench(&Typed::parse()),
     }
 }
@@ -131,19 +132,19 @@ fn bench(typed: &Typed) -> anyhow::Result<()> {
         typed.scenarios.iter().map(String::as_str).collect()
     };
     let own = typed.own.case();
-    let as_told = |case: Case| Case {
+    let with_options = |case: Case| Case {
         latency_ms: typed.latency.unwrap_or(case.latency_ms),
         rate_limit: typed.rate_limit.or(case.rate_limit),
         ..case
     };
-    // A wrong name is said before anything runs for minutes.
+    // All names are checked before anything runs for minutes.
     let mut cases = Vec::new();
     let mut limit = false;
     for name in names {
         if name == "limit" {
             limit = true;
         } else {
-            cases.extend(cases::named(name, &own)?.into_iter().map(as_told));
+            cases.extend(cases::named(name, &own)?.into_iter().map(with_options));
         }
     }
     let runs = usize::from(typed.runs);
@@ -155,7 +156,7 @@ fn bench(typed: &Typed) -> anyhow::Result<()> {
         reports.cases.push(run::run(case, runs)?);
     }
     if limit {
-        reports.limits = limit::run(&as_told(Case::limit()))?;
+        reports.limits = limit::run(&with_options(Case::limit()))?;
     }
     reports.compare();
     let text = if typed.json {
@@ -167,8 +168,8 @@ fn bench(typed: &Typed) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A word on how far it is, to stderr.
+/// Prints a line about the progress to stderr.
 fn note(text: &str) {
-    // A closed stderr is no failure.
+    // A closed stderr is not an error.
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,8 +1,8 @@
-//! What one process costs.
+//! Measures the cost of one process.
 //!
-//! Each measurement has a process in between, which has that one child only: so the system's sum over its children is
-//! that child's, to the microsecond and the page. It must be small itself: until the child has loaded its own program,
-//! it counts with the memory of whoever started it.
+//! Each measurement uses an intermediate process with a single child, so that the system's statistics on children are
+//! exact for that child. The intermediate process must be small itself, because until the child has loaded its program,
+//! its memory is that of the process that started it.
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
@@ -14,22 +14,22 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use serde::{Deserialize, Serialize};
 
-/// What a process did and took.
+/// The output and the cost of a process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measured {
     pub code: Option<i32>,
     pub stdout: String,
-    /// Seconds from its start to its end.
+    /// The wall time, in seconds.
     pub wall: f64,
-    /// Seconds of processors, its own and the system's for it.
+    /// The processor time in user and system mode, in seconds.
     pub processor: f64,
-    /// The most memory it had at once, in bytes.
+    /// The peak of the memory use, in bytes.
     pub peak: u64,
 }
 
-/// The process in between: runs a command and says what it took.
+/// Runs as the intermediate process: runs a command and prints its cost.
 pub fn measure(command: &[String]) -> anyhow::Result<()> {
-    let (program, arguments) = command.split_first().context("there is no command")?;
+    let (program, arguments) = command.split_first().context("no command given")?;
     let begun = Instant::now();
     let output = Command::new(program)
         .args(arguments)
@@ -52,7 +52,7 @@ pub fn measure(command: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command with nothing else in its environment, and waits for it.
+/// Runs a command with only these environment variables, and waits for it.
 pub fn run<A: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = A>,
@@ -67,11 +67,11 @@ pub fn run<A: AsRef<OsStr>>(
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()?;
-    ensure!(output.status.success(), "cannot measure");
+    ensure!(output.status.success(), "the intermediate process failed");
     let measured: Measured = serde_json::from_slice(&output.stdout)?;
     ensure!(
         measured.code == Some(0),
-        "what was measured failed with {:?}: {}",
+        "the measured command failed with {:?}: {}",
         measured.code,
         measured.stdout
     );

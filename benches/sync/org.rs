@@ -1,7 +1,7 @@
-//! The org's server, a process of its own: what it costs is not the tool's.
+//! The org's server, in a separate process, so that its cost is not part of the tool's.
 //!
-//! It answers over HTTP to the tool, and on its stdin and stdout to the benchmark: a line of text in, a line of JSON out.
-//! When stdin ends, so does it.
+//! It serves the tool over HTTP. The benchmark controls it over stdin and stdout, with a line of text per command and a
+//! line of JSON per result. It exits when stdin is closed.
 
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::Path;
@@ -17,22 +17,22 @@ use serde_json::{Value, json};
 
 use crate::cases::{Case, Facts};
 
-/// Whose users are kept.
+/// The email domain in scope.
 pub const DOMAIN: &str = "example.com";
 
-/// What arrived since the last `reset`.
+/// The requests since the last `reset`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asked {
     pub requests: u64,
-    /// Answered with 429.
+    /// The number of responses with 429.
     pub refused: u64,
-    /// Of all, those for the list of users.
+    /// The number of requests for the user list.
     pub users: u64,
-    /// Requests that no client should send.
+    /// Requests that a client should never send.
     pub unexpected: Vec<String>,
 }
 
-/// A window of a rate limit.
+/// A rate-limit window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Window {
     pub bucket: String,
@@ -48,7 +48,7 @@ struct Up {
     facts: Facts,
 }
 
-/// The server's side.
+/// Runs as the server.
 pub fn serve(case: &str) -> anyhow::Result<()> {
     let case: Case = serde_json::from_str(case)?;
     let org = Org::generated(&case.shape());
@@ -81,7 +81,7 @@ pub fn serve(case: &str) -> anyhow::Result<()> {
                 say(&Value::Null)?;
             }
             ("quit", _) => break,
-            _ => bail!("the server does not know {line:?}"),
+            _ => bail!("unknown command {line:?}"),
         }
     }
     Ok(())
@@ -93,7 +93,7 @@ fn say(answer: &impl Serialize) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// What a sync with this scope must find.
+/// Returns what a sync with this scope must find.
 fn truth(org: &Org, scope: &Scope) -> Truth {
     org.truth(
         |attributes| {
@@ -150,7 +150,8 @@ fn asked(server: &Server) -> Asked {
     }
 }
 
-/// A request a line: its content type, which says how much of a user is sent, a tab, path and query.
+/// Writes one request per line: the content type, which decides which parts of a user are sent, a tab, and the path
+/// with the query.
 fn write_targets(server: &Server, file: &Path) -> anyhow::Result<usize> {
     let mut lines = String::new();
     let requests = server.requests();
@@ -159,7 +160,7 @@ fn write_targets(server: &Server, file: &Path) -> anyhow::Result<usize> {
     for request in answered {
         ensure!(
             request.method == "GET",
-            "a sync sends no {}",
+            "a sync must not send {}",
             request.method
         );
         let content_type = request.header("content-type").unwrap_or_default();
@@ -189,7 +190,7 @@ fn windows(server: &Server) -> Vec<Window> {
         .collect()
 }
 
-/// The benchmark's side: the server ends when this is dropped.
+/// The benchmark's handle to the server, which stops when the handle is dropped.
 pub struct Running {
     child: Child,
     to: ChildStdin,
@@ -227,7 +228,7 @@ impl Running {
     }
 
     fn ask<T: DeserializeOwned>(&mut self, line: &str) -> anyhow::Result<T> {
-        writeln!(self.to, "{line}").context("the server is gone")?;
+        writeln!(self.to, "{line}").context("the server has exited")?;
         read(&mut self.from)
     }
 
@@ -236,7 +237,7 @@ impl Running {
         self.ask("reset")
     }
 
-    /// What arrived since. Fails on a request that no client should send.
+    /// Returns the requests since the last `reset`. Fails if there is one that a client should never send.
     pub fn asked(&mut self) -> anyhow::Result<Asked> {
         let asked: Asked = self.ask("count")?;
         let unexpected = &asked.unexpected;
@@ -244,17 +245,17 @@ impl Running {
         Ok(asked)
     }
 
-    /// Writes what was asked for since, and answered, into a file for the floor.
+    /// Writes the successful requests since the last `reset` to a file for the floor, and returns their number.
     pub fn write_targets(&mut self, file: &Path) -> anyhow::Result<u64> {
         self.ask(&format!("targets {}", file.display()))
     }
 
-    /// Lifts the rate limits.
+    /// Removes the rate limits.
     pub fn unlimit(&mut self) -> anyhow::Result<()> {
         self.ask("unlimit")
     }
 
-    /// Every rate-limit window since the start.
+    /// Returns all rate-limit windows since the start.
     pub fn windows(&mut self) -> anyhow::Result<Vec<Window>> {
         self.ask("windows")
     }
@@ -263,13 +264,13 @@ impl Running {
 fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> anyhow::Result<T> {
     let mut line = String::new();
     from.read_line(&mut line)?;
-    ensure!(!line.is_empty(), "the server is gone");
+    ensure!(!line.is_empty(), "the server has exited");
     Ok(serde_json::from_str(&line)?)
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // If it is gone already, there is nothing to say.
+        // Fails if the server has already exited, which is fine.
         let _ = writeln!(self.to, "quit");
         let _ = self.child.wait();
     }

@@ -1,14 +1,14 @@
-//! What is printed.
+//! Formats the results.
 
 use okta_ciam::testing::text::number;
 use serde::Serialize;
 
 use crate::{limit, run};
 
-/// Everything that was measured.
+/// All results.
 #[derive(Debug, Default, Serialize)]
 pub struct Reports {
-    /// Runs of which these are the medians.
+    /// The number of runs; the values are medians of them.
     pub runs: usize,
     pub cases: Vec<run::Report>,
     pub growth: Vec<Growth>,
@@ -16,17 +16,18 @@ pub struct Reports {
     pub limits: Vec<limit::Report>,
 }
 
-/// An org against a smaller one of the same kind. Where cost grows as the org does, all but the memory is 1.
+/// The ratios between an org and a smaller one of the same kind. If the cost is proportional to the size, all but the
+/// memory are 1.
 #[derive(Debug, Serialize)]
 pub struct Growth {
     large: String,
     small: String,
     rows: f64,
-    processor_a_row: f64,
+    processor_per_row: f64,
     peak: f64,
 }
 
-/// Pages of the user list, with and without the search for possible matches.
+/// The pages of the user list, with and without the search for users that can match.
 #[derive(Debug, Serialize)]
 pub struct Prefilter {
     name: String,
@@ -36,7 +37,7 @@ pub struct Prefilter {
 }
 
 impl Reports {
-    /// Works out what compares two cases.
+    /// Computes the comparisons between scenarios.
     pub fn compare(&mut self) {
         let cases = &self.cases;
         let pairs = cases
@@ -45,13 +46,13 @@ impl Reports {
         for (one, other) in pairs {
             let (case, other_case) = (&one.case, &other.case);
             if case.base == other_case.base && other_case.divisor == 10 * case.divisor {
-                let a_row =
+                let per_row =
                     |report: &run::Report| report.processor_seconds / report.plan.rows as f64;
                 self.growth.push(Growth {
                     large: one.name.clone(),
                     small: other.name.clone(),
                     rows: one.plan.rows as f64 / other.plan.rows as f64,
-                    processor_a_row: a_row(one) / a_row(other),
+                    processor_per_row: per_row(one) / per_row(other),
                     peak: one.peak_bytes / other.peak_bytes,
                 });
             }
@@ -70,19 +71,24 @@ impl Reports {
         }
     }
 
-    /// For people.
+    /// Returns the results as text.
     pub fn text(&self) -> String {
         let mut parts = Vec::new();
         if !self.cases.is_empty() {
             parts.push(self.cases());
         }
         if !self.growth.is_empty() {
-            let header = ["ten times the org", "rows", "cpu a row", "peak memory"];
+            let header = [
+                "org of 10 times the size",
+                "rows",
+                "cpu per row",
+                "peak memory",
+            ];
             let rows = self.growth.iter().map(|growth| {
                 vec![
                     format!("{} over {}", growth.large, growth.small),
                     times(growth.rows),
-                    times(growth.processor_a_row),
+                    times(growth.processor_per_row),
                     times(growth.peak),
                 ]
             });
@@ -98,7 +104,7 @@ impl Reports {
                 } = prefilter;
                 let (pages, of) = (number(*pages), number(*of));
                 let percent = fraction * 100.0;
-                format!("{name}: {pages} of {of} pages of users, {percent:.2} %\n")
+                format!("{name}: {pages} of {of} pages of users ({percent:.2} %)\n")
             };
             parts.push(self.prefilter.iter().map(line).collect());
         }
@@ -126,7 +132,7 @@ impl Reports {
                 seconds(report.floors.pack),
                 times(report.processor_seconds / report.floors.sum()),
                 format!("{:.1}", report.peak_bytes / 1e6),
-                whole(report.rows_a_second),
+                whole(report.rows_per_second),
                 format!("{:.2}", report.file_bytes as f64 / 1e6),
             ]
         });
@@ -135,10 +141,10 @@ impl Reports {
             runs => format!("Medians of {runs} runs"),
         };
         let legend = format!(
-            "{medians}. floor: requests of the plan. ideal: the longest chain of dependent requests,
-or all of them eight at once, by latency alone. cpu: processor seconds of the tool, then those of
-fetching the same pages, of inserting the same rows and of packing the same database, then the
-tool's over their sum. rows: those of the plan's answers. MB: 1,000,000 bytes.\n"
+            "{medians}. floor: requests of the plan. ideal: wall time if only latency counts, for the longest
+chain of dependent requests or for all requests, eight at a time. cpu: processor seconds of the tool,
+then of fetching the same pages, inserting the same rows and packing the same database, and the
+tool's divided by their sum. rows: rows in the plan's responses. MB: 1,000,000 bytes.\n"
         );
         table(&header, rows) + &legend
     }
@@ -164,7 +170,7 @@ fn limits(report: &limit::Report) -> String {
         ]
     });
     format!(
-        "{}: {} requests to the groups' bucket each, in {} s; 429s in all: {}; whole windows but the last:\n{}",
+        "{}: {} requests per run to the bucket of the groups, in {} s; 429s in total: {}; rate-limit windows without the last:\n{}",
         report.name,
         number(report.needed),
         whole(report.wall_seconds),
@@ -182,11 +188,11 @@ fn seconds(seconds: f64) -> String {
 }
 
 fn whole(value: f64) -> String {
-    // Neither negative nor beyond 2^53.
+    // The value is not negative and not above 2^53.
     number(value.round() as u64)
 }
 
-/// Columns under their names: the first to the left, numbers to the right.
+/// Returns a table: the first column is aligned left, the others right.
 fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let header = header.iter().map(|&name| name.to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();

@@ -1,4 +1,4 @@
-//! One case: the tool some times over, then the floors as often, then medians.
+//! Runs a scenario: the tool several times, then the floors as many times.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::measure::{self, Measured};
 use crate::org::{self, Running};
 use crate::{floors, note};
 
-/// What the tool says of a sync, as far as it is looked at.
+/// The fields of a sync's summary that are used here.
 #[derive(Debug, Deserialize)]
 pub struct Summary {
     complete: bool,
@@ -29,38 +29,38 @@ struct Kept {
     kept: u64,
 }
 
-/// What one case took: medians, and every run of the tool.
+/// The result of a scenario: medians, and every run of the tool.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub name: String,
     pub case: Case,
     pub plan: Plan,
-    /// How the tool read memberships.
+    /// The strategy that the tool chose for memberships.
     pub strategy: String,
     pub requests: f64,
-    /// Of these, pages of the user list, in the last run.
+    /// The number of these requests that list users, in the last run.
     pub user_pages: u64,
-    /// Requests that the plan has.
+    /// The number of requests in the plan.
     pub floor_requests: u64,
     pub wall_seconds: f64,
-    /// None where latency is not what a run waits for.
+    /// `None` if latency does not determine the wall time.
     pub ideal_seconds: Option<f64>,
     pub processor_seconds: f64,
     pub floors: Floors,
     pub peak_bytes: f64,
-    /// Rows that the plan's answers hold, a second of wall time.
-    pub rows_a_second: f64,
+    /// The rows of the plan's responses per second of wall time.
+    pub rows_per_second: f64,
     pub users_kept: u64,
     pub groups_kept: u64,
     pub memberships_kept: u64,
-    /// Of all the answers' bodies, in the last run.
+    /// The size of all response bodies of the last run.
     pub fetched_bytes: u64,
     pub file_bytes: u64,
     pub database_bytes: u64,
     pub runs: Vec<Cost>,
 }
 
-/// Processor seconds.
+/// The minimum of processor time, in seconds.
 #[derive(Debug, Serialize)]
 pub struct Floors {
     pub fetch: f64,
@@ -74,7 +74,7 @@ impl Floors {
     }
 }
 
-/// What one run of the tool took.
+/// The cost of one run of the tool.
 #[derive(Debug, Serialize)]
 pub struct Cost {
     requests: u64,
@@ -83,7 +83,7 @@ pub struct Cost {
     peak_bytes: u64,
 }
 
-/// Runs the tool once, and sees that the snapshot has what the org holds.
+/// Runs the tool once, and checks that the snapshot contains what is in the org.
 pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured, Summary)> {
     let environment = [
         ("BATON_DOMAIN", org.origin.as_str()),
@@ -113,19 +113,19 @@ pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured
     ensure!(summary.complete, "the snapshot is incomplete");
     ensure!(
         kept == held,
-        "the snapshot has {kept:?} users, groups and memberships, the org {held:?}"
+        "the snapshot contains {kept:?} users, groups and memberships, but the org contains {held:?}"
     );
     Ok((measured, summary))
 }
 
-/// Measures a case.
+/// Measures a scenario.
 pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
     let name = case.name();
     let folder = tempfile::tempdir()?;
     let path = |file: &str| folder.path().join(file);
     let (container, database, targets) = (path("sync.c1z"), path("sync.db"), path("targets"));
     let mut org = Running::start(case)?;
-    note(&format!("{name}: the org is up"));
+    note(&format!("{name}: the server is ready"));
     let plan = Plan::of(&org.facts, case.prefilter);
     let (mut costs, mut last) = (Vec::new(), None);
     for number in 1..=times {
@@ -134,7 +134,7 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
         let asked = org.asked()?;
         ensure!(
             asked.requests == summary.requests,
-            "the tool says {} requests, the server {}",
+            "the tool reports {} requests, but the server counted {}",
             summary.requests,
             asked.requests
         );
@@ -150,9 +150,9 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
         });
         last = Some((summary, asked.users));
     }
-    let (summary, user_pages) = last.context("nothing was run")?;
+    let (summary, user_pages) = last.context("there were no runs")?;
     let count = org.write_targets(&targets)?;
-    // A floor waits for no rate limit.
+    // The floors are measured without rate limits.
     org.unlimit()?;
     let mut fetched_bytes = 0;
     let fetch = median_of(times, || {
@@ -166,7 +166,7 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
     let insert = median_of(times, || floors::insert(&database, &path("copy.db")))?;
     let pack = median_of(times, || floors::pack(&database, &path("copy.c1z")))?;
     note(&format!(
-        "{name}: {} pages fetched again, their rows inserted and packed",
+        "{name}: measured the floors with {} pages",
         number(count)
     ));
     let median = |of: &dyn Fn(&Cost) -> f64| median(costs.iter().map(of).collect());
@@ -189,7 +189,7 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
             pack,
         },
         peak_bytes: median(&|cost| cost.peak_bytes as f64),
-        rows_a_second: plan.rows as f64 / wall_seconds,
+        rows_per_second: plan.rows as f64 / wall_seconds,
         users_kept: facts.users_in_scope,
         groups_kept: facts.groups,
         memberships_kept: facts.memberships_in_scope,
@@ -209,7 +209,7 @@ fn median_of(
     values.map(median)
 }
 
-/// The middle one, or the mean of the two in the middle; none has no median and counts as 0.
+/// Returns the median; 0 if there are no values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
