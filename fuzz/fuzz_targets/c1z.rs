@@ -1,5 +1,5 @@
-//! A file of any bytes, read as `show` reads it. The first byte says whether the rest is the file, or is packed first:
-//! no fuzzer finds its way through a checksum.
+//! Reads a file of arbitrary bytes as `show` does. If the first byte requests it, the rest is packed first, since a
+//! fuzzer cannot guess a valid checksum.
 #![no_main]
 
 use std::path::{Path, PathBuf};
@@ -23,14 +23,14 @@ fuzz_target!(|bytes: &[u8]| {
         std::fs::write(file, packed).unwrap();
     }
     if let Err(error) = read(file) {
-        // What people see of it.
+        // This is the message that users see.
         assert!(error.to_string().len() < 4000, "{error}");
     }
 });
 
 fn read(file: &Path) -> Result<(), Error> {
     let reader = Reader::open(file)?;
-    // Damage to one thing must not hide the others from the fuzzer.
+    // Errors are ignored, so that damage to one part does not hide the others from the fuzzer.
     let _ = reader.counts();
     let _ = reader.warnings();
     let (mut users, mut groups) = (Vec::new(), Vec::new());

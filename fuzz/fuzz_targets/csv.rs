@@ -1,4 +1,4 @@
-//! A list of changes, for `grant` and for `revoke`, and the id of a grant.
+//! Reads a list of changes, as `grant` and as `revoke`, and a grant id.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! A scope and what it is compared with: a domain, a text for names of groups, an address and a name, a line each.
+//! Matches addresses and names against a scope. Lines of the input: a domain, a text for names of groups, an address,
+//! and a name.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +12,7 @@ fuzz_target!(|text: &str| {
     let filter = NameFilter::parse(filter).ok();
     if let Some(filter) = &filter {
         assert!(filter.matches(&filter.to_string()));
-        // What is found in a part is found in the whole.
+        // A text that is found in a part must also be found in the whole text.
         let whole = format!("{name}{address}");
         assert!(!filter.matches(name) || filter.matches(&whole));
     }

@@ -1,4 +1,4 @@
-//! `Link` headers, a line each, as an answer of Okta or of a proxy may have them.
+//! Parses `Link` headers, one per line, as a response of Okta or of a proxy may contain them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -21,7 +21,7 @@ pub enum Endpoint {
     Group,
     /// `/api/v1/groups/{id}/users`
     Members,
-    /// `/api/v1/groups/{id}/users/{id}`, which is put and deleted
+    /// `/api/v1/groups/{id}/users/{id}`, only for PUT and DELETE
     Member,
     /// `/api/v1/groups/rules`
     Rules,
@@ -32,7 +32,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Returns the endpoint of a path as sent, and the ids in it.
+    /// Returns the endpoint of a path as sent, and the ids in the path.
     pub(crate) fn of(path: &str) -> (Self, Vec<String>) {
         let Some(rest) = path.strip_prefix("/api/v1/") else {
             return (Self::Unknown, Vec::new());

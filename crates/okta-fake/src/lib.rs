@@ -1,17 +1,18 @@
 //! A fake Okta: an org in memory and an HTTP/1.1 server for it on loopback.
 //!
-//! `okta-ciam demo`, the tests and the benchmark use it. It shares no code with the tool, so that it can contradict it:
+//! It is used by `okta-ciam demo`, the tests and the benchmark, and shares no code with the tool, so that it can
+//! contradict it:
 //!
-//! - [`respond`](respond()) is a function of the org, the options and the request; sockets, clocks, limits and faults are
-//!   the server's. Only a PUT or DELETE of a membership, and a fault's hook, change the org.
-//! - Where Okta's behavior is known, it is copied; where it is not, an option picks one of the possibilities, so that the
-//!   tool is tested against each.
-//! - A request that the tool should never send is answered as Okta would, and remembered ([`Server::unexpected`]).
-//! - Rows are rendered when they are sent. An org of a million users fits in memory because a user is a profile text and a
-//!   few numbers.
-//! - The token is compared once, when the head is read, and stored nowhere.
+//! - [`respond`](respond()) is a function of the org, the options and the request. Sockets, clocks, limits and faults
+//!   belong to the server. The org is changed only by PUT and DELETE of a membership, and by a fault's hook.
+//! - Okta's behavior is copied where it is known. Where it is not known, an option selects one of the possibilities, so
+//!   that the tool is tested against each of them.
+//! - A request that the tool should never send gets Okta's response and is recorded ([`Server::unexpected`]).
+//! - Rows are rendered when they are sent. An org of a million users fits in memory because a user is one text for the
+//!   profile and a few numbers.
+//! - The token is compared once, after the head was read, and is not stored.
 //!
-//! The feature `testing` adds faults and the generator of large orgs.
+//! The feature `testing` adds faults and a generator of large orgs.
 
 mod endpoint;
 mod limits;

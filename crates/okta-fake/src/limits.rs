@@ -1,9 +1,9 @@
-//! Rate limits: each bucket counts requests in windows of its own. Pure; the server passes in the time.
+//! Rate limits: each bucket counts the requests in its own windows. Pure: the server passes the time.
 
 use super::endpoint::Endpoint;
 use super::org::Millis;
 
-/// The requests that share a limit.
+/// A group of endpoints that share a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bucket {
     /// `/api/v1/users`.
@@ -12,7 +12,7 @@ pub enum Bucket {
     User,
     /// `/api/v1/users/{id}/groups`.
     UserGroups,
-    /// `/api/v1/groups` and all below it, but for one group.
+    /// `/api/v1/groups` and all paths below it, except those of a single group.
     Groups,
     /// `/api/v1/groups/{id}`.
     Group,
@@ -21,7 +21,7 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    /// Returns the bucket that an endpoint counts in.
+    /// Returns the bucket of an endpoint.
     pub fn of(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::Users => Self::Users,
@@ -36,7 +36,7 @@ impl Bucket {
     }
 }
 
-/// Requests per window for each bucket; `None` is no limit.
+/// The number of requests per window for each bucket; `None` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -82,42 +82,42 @@ impl Default for Limits {
     }
 }
 
-/// The limit that the headers name where there is none.
+/// The limit in the headers of a bucket without a limit.
 const UNLIMITED: u64 = 1_000_000;
 
-/// One window of one bucket.
+/// A rate-limit window of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The bucket.
     pub bucket: Bucket,
-    /// The start, by the server's clock.
+    /// The start, according to the server's clock.
     pub started: Millis,
-    /// The number of requests that were let through.
+    /// The number of accepted requests.
     pub requests: u64,
-    /// The number of requests that were refused.
+    /// The number of refused requests.
     pub refused: u64,
     /// The limit.
     pub limit: Option<u64>,
 }
 
-/// The decision on a request, with the values of its headers.
+/// The decision on a request, and the values for its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub allowed: bool,
     pub limit: u64,
     pub remaining: u64,
-    /// Seconds since 1970 from which on a new window can start.
+    /// The time from which a new window can start, in seconds since 1970.
     pub reset: i64,
 }
 
-/// All windows, the newest of a bucket last.
+/// All windows. The newest one of a bucket is its last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buckets {
     windows: Vec<Window>,
 }
 
 impl Buckets {
-    /// Counts a request. A window starts with the first request after the one before has ended.
+    /// Counts a request. The first request after the end of a window starts a new one.
     pub(super) fn count(
         &mut self,
         bucket: Bucket,
@@ -145,7 +145,7 @@ impl Buckets {
             self.windows.len() - 1
         });
         let window = &mut self.windows[index];
-        // Options can change while a window runs.
+        // The options can change during a window.
         window.limit = limit;
         let limit = limit.unwrap_or(UNLIMITED);
         let allowed = window.limit.is_none() || window.requests < limit;
@@ -159,12 +159,12 @@ impl Buckets {
             allowed,
             limit,
             remaining: limit.saturating_sub(window.requests),
-            // Rounded up: a client that comes back in that second meets a new window.
+            // The value is rounded up, so that a client that returns in that second gets a new window.
             reset: end.div_euclid(1000) + i64::from(end.rem_euclid(1000) > 0),
         }
     }
 
-    /// Returns every window so far, in order of start.
+    /// Returns all windows so far, in order of their start.
     pub(super) fn windows(&self) -> Vec<Window> {
         self.windows.clone()
     }

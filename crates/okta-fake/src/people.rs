@@ -1,6 +1,6 @@
-//! The sample company of the demo. Its people are invented.
+//! The sample company of the demo, whose people are invented.
 //!
-//! It contains every oddity of an Okta org once.
+//! It contains one example of every unusual case in an Okta org.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::random::id;
 
 const DAY: Millis = 86_400_000;
 
-/// The groups that the letters of [`PEOPLE`] stand for, and their descriptions.
+/// The letters of groups in [`PEOPLE`], with the names and descriptions of the groups.
 const GROUPS: [(char, &str, &str); 10] = [
     ('a', "All staff", "Everybody on the payroll"),
     ('e', "Engineering", "People who build the product"),
@@ -109,7 +109,7 @@ const PEOPLE: [Person; 60] = [
     ("Arvid", "Nyqvist", "arvid.nyqvist@example.com", "=", "DEPROVISIONED", "Engineering", "Engineer", "aevo"),
 ];
 
-/// The one who is in the company's domain by nothing but a secondary email.
+/// The login of the user whose only address in the company's domains is a secondary email.
 const SECOND_ONLY: &str = "rosalind.a@contractor.example";
 
 impl Org {
@@ -141,8 +141,8 @@ impl Org {
         org
     }
 
-    /// Moves the last sign-ins of most active users to the weeks before a day. The people of the sample org were last seen
-    /// years ago, and everybody would be dormant.
+    /// Moves the last sign-ins of most active users to the weeks before `day`. Otherwise all users would be dormant,
+    /// since the sample data contains sign-ins from years ago.
     #[must_use]
     pub fn signed_in_before(mut self, day: Millis) -> Self {
         const HOUR: Millis = DAY / 24;
@@ -160,7 +160,7 @@ impl Org {
 const ADMINS: &str = "00g00000000admins000";
 
 fn user_id(number: u64) -> Arc<str> {
-    // Not in the order of the table: neither is Okta's.
+    // The ids do not follow the order of the table, since Okta's ids are in no such order either.
     id("00u", number * 37 % 61 + 62 * 62 * 62, 1)
 }
 
@@ -245,7 +245,7 @@ fn user(number: u64, person: &Person) -> User {
             format!("K{:04}", 1007 + number * 13).into(),
         );
     }
-    // Attributes of the company's own, of every type that JSON has.
+    // Custom attributes of every type in JSON.
     if number.is_multiple_of(3) {
         set("badges", json!(["first aid", "forklift"]));
         set("remote", json!(number.is_multiple_of(2)));

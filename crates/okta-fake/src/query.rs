@@ -1,4 +1,4 @@
-//! A request as it arrived, its query parameters, and cursors.
+//! A request as received, its query parameters, and cursors.
 
 #![expect(
     clippy::result_large_err,
@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::endpoint::Endpoint;
 use super::response::Response;
 
-/// The parts of a request that the response depends on.
+/// The parts of a request that affect the response.
 #[derive(Clone, Debug, Default)]
 pub struct Incoming {
     /// The method.
@@ -21,15 +21,15 @@ pub struct Incoming {
     pub path: String,
     /// The part after the `?`, as sent.
     pub query: String,
-    /// True if the token was right.
+    /// True if the token is valid.
     pub authorized: bool,
     /// True if there was a `Content-Length`.
     pub has_length: bool,
-    /// True if listings leave `credentials` out.
+    /// True if listings omit `credentials`.
     pub omit_credentials: bool,
 }
 
-/// Query parameters, decoded.
+/// The decoded query parameters.
 pub(crate) struct Query<'a> {
     pub ask: &'a Incoming,
     values: HashMap<String, String>,
@@ -55,8 +55,8 @@ impl<'a> Query<'a> {
         self.values.get(key).map(String::as_str)
     }
 
-    /// Returns the number of rows to send, and the cursor that they follow; `first` sorts before every cursor of this
-    /// listing.
+    /// Returns the number of rows to send and the cursor after which they start; `first` sorts before all cursors of
+    /// this listing.
     pub fn page(&self, default: usize, cap: usize) -> Result<(usize, String), Response> {
         let limit = match self.get("limit") {
             None => default,
@@ -73,7 +73,7 @@ impl<'a> Query<'a> {
         Ok((limit.min(cap), after))
     }
 
-    /// Returns the address of the page after a cursor (or of this one), with all other parameters.
+    /// Returns the address of the page after a cursor, or of the current page, with all other parameters unchanged.
     pub fn address(&self, base: &str, limit: usize, after: Option<&str>) -> String {
         let other = form_urlencoded::parse(self.ask.query.as_bytes())
             .filter(|(key, _)| key != "limit" && key != "after");
@@ -83,7 +83,7 @@ impl<'a> Query<'a> {
             next.append_pair("after", after);
         }
         next.append_pair("limit", &limit.to_string());
-        // A space is a `+`, as in Okta's links, however it was sent.
+        // A space becomes `+`, as in Okta's links, even if it was sent as `%20`.
         format!("{base}{}?{}", self.ask.path, next.finish())
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn bad_paging() -> Response {
     )
 }
 
-/// Encodes a position so that it is opaque to the client, which must follow the link and not build one.
+/// Encodes a position so that it is opaque: clients must follow the link and cannot construct one.
 pub(crate) fn to_cursor(position: &str) -> String {
     let hex = position.bytes().map(|byte| format!("{byte:02x}"));
     format!("c-{}", hex.collect::<String>())

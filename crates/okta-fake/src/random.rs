@@ -1,8 +1,8 @@
-//! Numbers and ids that are the same in every run: no clock, no randomness from outside.
+//! Numbers and ids that are the same in every run and do not depend on a clock or on the system.
 
 use std::sync::Arc;
 
-/// A small generator (SplitMix64): the same seed gives the same org in every build.
+/// A small generator (SplitMix64). The same seed gives the same org in every build.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -20,7 +20,7 @@ impl Random {
     }
 }
 
-/// Returns an id of 20 characters; ids of one prefix sort by number.
+/// Returns an id of 20 characters. Ids with the same prefix sort by number.
 pub(crate) fn id(prefix: &str, number: u64, seed: u64) -> Arc<str> {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = prefix.as_bytes().to_vec();

@@ -1,13 +1,13 @@
-//! Users and groups as Okta's JSON, written straight into the body.
+//! Renders users and groups as Okta's JSON, directly into the body.
 
 use super::org::{Group, Millis, Org, Role, Rule, Size, User};
 
 /// The optional parts of a user's JSON.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UserParts {
-    /// `credentials`, which a header can leave out of listings.
+    /// True to include `credentials`, which a request header can exclude from listings.
     pub credentials: bool,
-    /// All links to actions on the user, which only a single GET returns.
+    /// True to include all links to actions on the user, which are returned only for a single user.
     pub all_links: bool,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts)
     put(out, "}}");
 }
 
-/// Appends a group, with its statistics if they were requested and are given.
+/// Appends a group, with its statistics if they were requested and are available.
 pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, stats: bool) {
     if let Some(raw) = &group.raw {
         return put(out, raw);
@@ -144,7 +144,7 @@ pub(super) fn group(out: &mut Vec<u8>, org: &Org, group: &Group, base: &str, sta
 
 /// Appends an admin role of a user.
 pub(super) fn role(out: &mut Vec<u8>, role: &Role, user: &str, base: &str) {
-    // Okta's own ids recur from user to user (docs/okta-api.md, Admin roles).
+    // Okta uses the same role ids for different users (docs/okta-api.md, Admin roles).
     put(out, "{\"id\":\"ra1demo00000000000h7\",\"label\":");
     string(out, &role.label);
     put(out, ",\"type\":");
@@ -217,14 +217,15 @@ fn strings(out: &mut Vec<u8>, texts: &[String]) {
     out.push(b']');
 }
 
-/// Appends a time in whole seconds, as Okta shows it, or null. By hand: a page of 1,000 users holds 6,000 of them.
+/// Appends a time in full seconds, as Okta shows it, or null. A library is too slow here: a page of 1,000 users has
+/// 6,000 times.
 pub(super) fn time(out: &mut Vec<u8>, time: Option<Millis>) {
     let Some(time) = time else {
         return put(out, "null");
     };
     let seconds = time.div_euclid(1000);
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years start in March here, so that the leap day is the last; eras are 400 years.
+    // Years start in March here, so that the leap day is at the end of a year. Eras have 400 years.
     let shifted = days + 719_468;
     let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -1,21 +1,21 @@
-//! Responses, before the server adds its own headers; Okta's errors.
+//! Responses before the server adds its headers, and Okta's errors.
 
-/// A response, before the server adds its own headers.
+/// A response before the server adds its headers.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// None for a response without a body.
+    /// The content type; `None` for a response without a body.
     pub content_type: Option<String>,
     /// The address of this page.
     pub this: Option<String>,
     /// The address of the next page.
     pub next: Option<String>,
-    /// Further headers.
+    /// More headers.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// The reason why this tool should not have sent the request.
+    /// The reason why the tool should not have sent the request, if there is one.
     pub unexpected: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl Response {
         }
     }
 
-    /// Returns one of Okta's errors.
+    /// Returns an Okta error.
     pub(crate) fn error(status: u16, code: &str, summary: &str, causes: &[&str]) -> Self {
         let causes: Vec<_> = causes
             .iter()
@@ -39,7 +39,7 @@ impl Response {
             "errorCode": code,
             "errorSummary": summary,
             "errorLink": code,
-            // 25 characters, as in every recorded error.
+            // The id has 25 characters, as in all recorded errors.
             "errorId": format!("oae{code:0<22}"),
             "errorCauses": causes,
         });
@@ -55,7 +55,7 @@ impl Response {
     }
 }
 
-/// Returns Okta's error for a missing object; `kind` is Okta's name for it: `User`, `UserGroup`.
+/// Returns Okta's error for a missing object. `kind` is Okta's name for the kind of object: `User` or `UserGroup`.
 pub(crate) fn not_found(id: &str, kind: &str) -> Response {
     let summary = format!("Not found: Resource not found: {id} ({kind})");
     Response::error(404, "E0000007", &summary, &[])

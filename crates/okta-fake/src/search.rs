@@ -1,4 +1,4 @@
-//! The part of Okta's search language that the tool uses. Anything else is refused, not guessed.
+//! The part of Okta's search language that the tool uses. Everything else is refused.
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ pub(super) enum Attribute {
     Kind,
 }
 
-/// A comparison.
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operator {
     Present,
@@ -28,11 +28,11 @@ pub(super) enum Operator {
     LessOrEqual,
 }
 
-/// A condition. Texts are in lower case where the comparison ignores case.
+/// A condition. Texts are in lower case if the comparison ignores case.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Search {
     Text(Attribute, Operator, String),
-    /// The text, and whether case counts.
+    /// The status, and true if the comparison is case-sensitive.
     Status(String, bool),
     Created(Operator, Millis),
     Present,
@@ -40,18 +40,18 @@ pub(super) enum Search {
     Any(Vec<Self>),
 }
 
-/// The reason why a search is refused.
+/// The reason for refusing a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bad {
-    /// Not in the language, or not in the part that is known here.
+    /// The search is not valid, or uses parts of the language that are not supported here.
     Syntax,
     /// `co` with fewer than three characters.
     Short,
-    /// No time where one belongs.
+    /// A value that should be a time is not one.
     Date,
 }
 
-/// The place of a search, which decides what it may contain and whether case counts.
+/// The parameter that contains the search, which determines the permitted conditions and whether case matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     UserSearch,
@@ -85,7 +85,7 @@ impl Place {
 }
 
 impl Search {
-    /// Reads a search.
+    /// Parses a search.
     pub(super) fn parse(text: &str, place: Place) -> Result<Self, Bad> {
         let tokens = tokens(text)?;
         let mut parser = Parser {
@@ -100,7 +100,7 @@ impl Search {
         }
     }
 
-    /// Returns whether a user matches.
+    /// Returns true if a user matches.
     pub(super) fn user(&self, user: &User) -> bool {
         match self {
             Self::Present => true,
@@ -121,7 +121,7 @@ impl Search {
         }
     }
 
-    /// Returns whether a group matches.
+    /// Returns true if a group matches.
     pub(super) fn group(&self, group: &Group) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.group(group)),
@@ -135,8 +135,8 @@ impl Search {
         }
     }
 
-    /// Returns the range of creation times, both ends included, outside of which no user matches; `None` if the search
-    /// has no range.
+    /// Returns a range of creation times, including both ends, that contains all matching users; `None` if the search
+    /// does not limit the creation time.
     pub(super) fn created(&self) -> Option<(Millis, Millis)> {
         match self {
             Self::Created(operator, time) => Some(match operator {
@@ -153,7 +153,7 @@ impl Search {
         }
     }
 
-    /// Returns whether any part of it is one of these.
+    /// Returns true if `wanted` is true for a part of the search.
     pub(super) fn uses(&self, wanted: &impl Fn(&Self) -> bool) -> bool {
         wanted(self)
             || match self {

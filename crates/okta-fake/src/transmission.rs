@@ -1,4 +1,4 @@
-//! A response on its way out, with what the server adds to it.
+//! A response while it is sent, including what the server adds to it.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ pub(crate) enum Sending {
     Odd(OddSending),
 }
 
-/// A response on its way out.
+/// A response while it is sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transmission {
     pub response: Response,
-    /// Limit, remaining and reset.
+    /// The headers for limit, remaining and reset.
     pub limits: Vec<(&'static str, String)>,
-    /// The seconds by which the `Date` header is off.
+    /// The number of seconds that are added to the `Date` header.
     pub date_offset: i64,
     pub delay: Duration,
     pub sending: Sending,
 }
 
 impl Transmission {
-    /// Returns whether the client gets a status.
+    /// Returns true if the client receives a status.
     pub fn has_status(&self) -> bool {
         match self.sending {
             Sending::Complete => true,
@@ -37,7 +37,7 @@ impl Transmission {
         }
     }
 
-    /// Returns whether the body comes in chunks, without a length.
+    /// Returns true if the body is sent in chunks, without a length.
     pub fn is_chunked(&self) -> bool {
         match self.sending {
             Sending::Complete => false,

@@ -1,7 +1,8 @@
-//! The sample server's responses have the shapes of Okta's, which `tests/fixtures/okta/` holds.
+//! Checks that the sample server's responses have the shapes of Okta's responses in `tests/fixtures/okta/`.
 //!
-//! A response may leave a field out, as Okta does with what is null. It has no field that the fixtures of its endpoint do
-//! not have, and every value has a type that a fixture has in its place. Fields that okta-ciam reads are on both sides.
+//! A response may omit fields, as Okta does if they are null. It must not have fields that are missing from the
+//! fixtures of its endpoint, and each value must have a type that occurs at the same place in a fixture. Both sides
+//! must contain the fields that okta-ciam reads.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,7 @@ use std::path::Path;
 use okta_fake::{Group, Limits, Options, Org, PageCap, Role, Server, User};
 use serde_json::Value;
 
-/// The headers that okta-ciam reads, and `Etag`, which it does not.
+/// The headers that okta-ciam reads, and `Etag`.
 const HEADERS: [&str; 8] = [
     "Content-Type",
     "Date",
@@ -29,8 +30,7 @@ const HEADERS: [&str; 8] = [
     "X-Rate-Limit-Reset",
 ];
 
-/// Parts that the sample server sends and no fixture has, with the reason why it may: a kind of object, the place, the
-/// type.
+/// Parts that the sample server sends and no fixture contains: the kind of object, the place, the type, and the reason.
 const EXCEPTIONS: [(&str, &str, Type, &str); 2] = [
     (
         "user",
@@ -46,7 +46,7 @@ const EXCEPTIONS: [(&str, &str, Type, &str); 2] = [
     ),
 ];
 
-/// The fields of each kind of object that `src/okta/wire/` reads.
+/// The fields that `src/okta/wire/` reads, for each kind of object.
 const READ: [(&str, &[&str]); 6] = [
     (
         "user",
@@ -89,14 +89,14 @@ const READ: [(&str, &[&str]); 6] = [
     ("error", &["errorCode", "errorSummary"]),
 ];
 
-/// The fields that `src/okta/wire/` reads of groups in lists with `expand=stats`.
+/// The fields of groups that `src/okta/wire/` reads only in lists with `expand=stats`.
 const READ_OF_STATS: [&str; 3] = [
     "_embedded.stats.usersCount",
     "_embedded.stats.hasAdminPrivilege",
     "_links.source.href",
 ];
 
-/// A request that okta-ciam sends, the kind of object that comes back, and the fixtures of this endpoint.
+/// A request that okta-ciam sends, the kind of object in the response, and the fixtures of the endpoint.
 struct Case {
     request: String,
     kind: &'static str,
@@ -113,7 +113,7 @@ fn case(request: impl Into<String>, kind: &'static str, fixtures: &'static [&'st
     }
 }
 
-/// Returns the fixtures that have the types of a kind of object: those of all endpoints that return it.
+/// Returns the fixtures of all endpoints that return a kind of object.
 fn of_kind(kind: &str) -> &'static [&'static str] {
     match kind {
         "user" => &[
@@ -177,7 +177,7 @@ impl Response {
         (file["request"].as_str().unwrap().to_owned(), response)
     }
 
-    /// Sends a request to the sample server, on a connection of its own.
+    /// Sends a request to the sample server on a new connection.
     fn of(server: &Server, request: &str, token: &str) -> Self {
         let address = server.origin().replace("http://", "");
         let mut stream = TcpStream::connect(address).unwrap();
@@ -211,7 +211,7 @@ impl Response {
         headers.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// Returns those of the headers in [`HEADERS`] that it has.
+    /// Returns the headers in [`HEADERS`] that the response has.
     fn names(&self) -> BTreeSet<&str> {
         let known = |name: &&str| HEADERS.contains(name);
         self.headers
@@ -232,15 +232,15 @@ impl Response {
     }
 }
 
-/// The type of a JSON value; of a string also its form.
+/// The type of a JSON value; for strings also the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Type {
     Null,
     Bool,
     Number,
-    /// A time in whole seconds, as Okta writes it.
+    /// A time in full seconds, as Okta writes it.
     Time,
-    /// One of Okta's ids: 20 letters and digits.
+    /// An Okta id: 20 letters and digits.
     Id,
     /// The id of an error.
     ErrorId,
@@ -288,14 +288,14 @@ impl Type {
         )
     }
 
-    /// Returns whether a value of this type fits where values of these types stand. Where a fixture has free text, any
-    /// text fits.
+    /// Returns true if a value of this type may occur in a place with these known types. If the fixtures have free text
+    /// there, any text is possible.
     fn fits(self, known: &BTreeSet<Self>) -> bool {
         known.contains(&self) || self.is_text() && known.contains(&Self::Text)
     }
 }
 
-/// The types that stand in each place of an object.
+/// The types of the values at each place of an object.
 #[derive(Debug, Default)]
 struct Shape(BTreeMap<String, BTreeSet<Type>>);
 
@@ -336,12 +336,12 @@ impl Shape {
     }
 }
 
-/// Returns the attribute of a profile that a place belongs to.
+/// Returns the name of the profile attribute at a place.
 fn attribute(place: &str) -> Option<&str> {
     place.strip_prefix("profile.")?.split(['.', '[']).next()
 }
 
-/// Returns the differences of a response from the fixtures. Exceptions that it needs go to `used`.
+/// Returns the differences between a response and the fixtures. The exceptions that it needs are added to `used`.
 fn differences(
     case: &Case,
     response: &Response,
@@ -352,7 +352,7 @@ fn differences(
     let shape = response.shape();
     let mut found = Vec::new();
     for (place, types) in &shape.0 {
-        // An org adds attributes of its own to profiles, of any type.
+        // Orgs add custom attributes of any type to profiles.
         if attribute(place).is_some_and(|name| !known.has(&format!("profile.{name}"))) {
             continue;
         }
@@ -406,7 +406,8 @@ fn differences(
     found
 }
 
-/// Returns the headers whose values do not have the form of the recorded ones. The unit test below applies it to these.
+/// Returns the headers whose values do not have the form of the recorded ones. A unit test below applies it to the
+/// recorded ones.
 fn malformed_headers(response: &Response) -> Vec<String> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_request_id = |text: &str| {
@@ -426,7 +427,7 @@ fn malformed_headers(response: &Response) -> Vec<String> {
         "Date" => value.ends_with(" GMT") && date(value).is_some(),
         "X-Okta-Request-Id" => is_request_id(value),
         "X-Rate-Limit-Limit" | "X-Rate-Limit-Remaining" => digits(value),
-        // Not more than a window ahead.
+        // The reset is at most one window ahead.
         "X-Rate-Limit-Reset" => value
             .parse()
             .is_ok_and(|reset: i64| now.is_some_and(|now| (0..=61).contains(&(reset - now)))),
@@ -446,8 +447,8 @@ fn malformed_headers(response: &Response) -> Vec<String> {
     found
 }
 
-/// Returns the path, the names of the parameters, and the relation of a link in the form of the recorded ones: one per
-/// line, with `+` for a space.
+/// Returns the path, the names of the parameters, and the relation of a link if it has the form of the recorded ones:
+/// one link per line, with `+` for a space.
 fn link(value: &str) -> Option<(String, BTreeSet<String>, String)> {
     let (address, relation) = value.strip_prefix('<')?.split_once(">; rel=\"")?;
     let relation = relation.strip_suffix('"')?;
@@ -463,7 +464,7 @@ fn link(value: &str) -> Option<(String, BTreeSet<String>, String)> {
     Some((path.to_owned(), names.collect(), relation.to_owned()))
 }
 
-/// Returns the links of a response: by relation, the names of the parameters.
+/// Returns the names of the parameters of each link of a response, by relation.
 fn links(response: &Response) -> BTreeMap<String, BTreeSet<String>> {
     let links = response.all("Link").into_iter().filter_map(link);
     links
@@ -709,7 +710,7 @@ fn errors_have_the_shape_and_the_words_of_their_recordings() {
     );
     let search = "GET /api/v1/users?search=profile.email+co+%22ab%22";
     check("recorded/error-400-search", Some(search), &token);
-    // The code of a wrong token in a list is not recorded.
+    // There is no recording of a list request with an invalid token.
     check("recorded/error-401", Some("GET /api/v1/groups"), "wrong");
     check(
         "specified/error-403",

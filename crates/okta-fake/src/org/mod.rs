@@ -1,4 +1,5 @@
-//! The state of the org: users, groups, memberships, rules, and what the search index and slow reads do not show yet.
+//! The state of the org: users, groups, memberships, rules, and the changes that the search index and delayed reads do
+//! not show yet.
 
 mod objects;
 
@@ -25,16 +26,17 @@ struct Pending {
 #[derive(Clone, Debug, Default)]
 pub struct Org {
     users: BTreeMap<Arc<str>, User>,
-    /// For searches by `created`: reading a million users in date windows must not scan them all for each page.
+    /// The users by creation time. Without this index, reading a million users in date windows would scan all of them
+    /// for each page.
     by_created: BTreeSet<CreatedKey>,
     groups: BTreeMap<Arc<str>, Group>,
-    /// In order of due time.
+    /// The delayed changes, in order of their due time.
     pending: Vec<Pending>,
     /// The group rules.
     pub rules: Vec<Rule>,
     /// The admin roles, by the id of the user.
     pub roles: BTreeMap<Arc<str>, Vec<Role>>,
-    /// The owner of the token; without one, the first active user.
+    /// The owner of the token; `None` stands for the first active user.
     pub owner: Option<Arc<str>>,
     /// The company's name.
     pub company: String,
@@ -51,7 +53,7 @@ impl Org {
         org
     }
 
-    /// Stores many users at once whose keys are set already, in id order, without memberships.
+    /// Stores many users at once. They must be sorted by id, have no memberships, and have their keys set.
     #[cfg(feature = "testing")]
     pub(super) fn set_users(&mut self, users: Vec<User>) {
         let keys = users.iter().map(|user| (user.created, user.id.clone()));
@@ -60,12 +62,12 @@ impl Org {
         self.users = users.collect();
     }
 
-    /// Returns every user, for changes that leave id, times and profile alone.
+    /// Returns all users, for changes that do not affect id, times and profile.
     pub(super) fn users_mut(&mut self) -> impl Iterator<Item = &mut User> {
         self.users.values_mut()
     }
 
-    /// Stores a user, in no group yet (or in the same as before, if the id is there).
+    /// Stores a user without memberships. An existing user with the same id is replaced and keeps the memberships.
     pub fn add_user(&mut self, mut user: User) {
         user.index();
         if let Some(old) = self.users.get_mut(&user.id) {
@@ -78,7 +80,7 @@ impl Org {
         self.users.insert(user.id.clone(), user);
     }
 
-    /// Stores a group, without members (or with those it had, if the id is there).
+    /// Stores a group without members. An existing group with the same id is replaced and keeps the members.
     pub fn add_group(&mut self, mut group: Group) {
         group.index();
         let old = self.groups.get_mut(&group.id);
@@ -86,7 +88,7 @@ impl Org {
         self.groups.insert(group.id.clone(), group);
     }
 
-    /// Stores a group with these members, sorted; the caller adds the group to its users.
+    /// Stores a group with members, which must be sorted. The caller must also add the group to these users.
     #[cfg(feature = "testing")]
     pub(super) fn add_group_with(&mut self, mut group: Group, members: Vec<Arc<str>>) {
         group.index();
@@ -94,7 +96,7 @@ impl Org {
         self.groups.insert(group.id.clone(), group);
     }
 
-    /// Changes a user, but for the id. False if there is none.
+    /// Changes a user, except the id. Returns false if there is no such user.
     pub fn edit_user(&mut self, id: &str, edit: impl FnOnce(&mut User)) -> bool {
         let Some(mut user) = self.users.get(id).cloned() else {
             return false;
@@ -104,7 +106,7 @@ impl Org {
         true
     }
 
-    /// Changes a group, but for the id. False if there is none.
+    /// Changes a group, except the id. Returns false if there is no such group.
     pub fn edit_group(&mut self, id: &str, edit: impl FnOnce(&mut Group)) -> bool {
         let Some(mut group) = self.groups.remove(id) else {
             return false;
@@ -115,7 +117,7 @@ impl Org {
         true
     }
 
-    /// Removes a user with all memberships. False if there is none.
+    /// Removes a user and all of the user's memberships. Returns false if there is no such user.
     pub fn remove_user(&mut self, id: &str) -> bool {
         let Some(user) = self.users.remove(id) else {
             return false;
@@ -130,7 +132,7 @@ impl Org {
         true
     }
 
-    /// Removes a group with all memberships. False if there is none.
+    /// Removes a group and all of its memberships. Returns false if there is no such group.
     pub fn remove_group(&mut self, id: &str) -> bool {
         let Some(group) = self.groups.remove(id) else {
             return false;
@@ -144,12 +146,12 @@ impl Org {
         true
     }
 
-    /// Puts a user into a group, at once. False if either is missing or the membership is there.
+    /// Adds a user to a group without a delay. Returns false if either does not exist or the user already is a member.
     pub fn join(&mut self, group: &str, user: &str) -> bool {
         self.set(group, user, true)
     }
 
-    /// Removes a user from a group at once. Returns false if the user was not a member.
+    /// Removes a user from a group without a delay. Returns false if the user was not a member.
     pub fn leave(&mut self, group: &str, user: &str) -> bool {
         self.set(group, user, false)
     }
@@ -169,7 +171,7 @@ impl Org {
         }
     }
 
-    /// Stores a change that reads show only later; everything else shows it at once.
+    /// Stores a change that reads show only after `due`.
     pub(super) fn set_later(&mut self, group: &str, user: &str, member: bool, due: Instant) {
         let (Some(group), Some(user)) = (self.groups.get(group), self.users.get(user)) else {
             return;
@@ -184,7 +186,7 @@ impl Org {
         self.pending.insert(place, change);
     }
 
-    /// Forgets the delayed changes of one membership, because a change at once follows.
+    /// Discards the delayed changes of a membership, because a change without a delay follows.
     pub(super) fn settle_pair(&mut self, group: &str, user: &str) {
         self.pending
             .retain(|change| *change.group != *group || *change.user != *user);
@@ -203,12 +205,12 @@ impl Org {
         }
     }
 
-    /// Returns whether a delayed change has become visible.
+    /// Returns true if a delayed change is due.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.pending.first().is_some_and(|change| change.due <= now)
     }
 
-    /// Makes the delayed changes visible whose time has come.
+    /// Applies the delayed changes that are due.
     pub(super) fn settle(&mut self, now: Instant) {
         let due = self.pending.partition_point(|change| change.due <= now);
         for change in self.pending.drain(..due).collect::<Vec<_>>() {
@@ -226,8 +228,8 @@ impl Org {
         self.groups.get(id)
     }
 
-    /// Returns the user that a path refers to: by id, by login without case, or by the part of the login before the
-    /// `@`, if only one user has it.
+    /// Returns the user that a path refers to by id, by login (ignoring case), or by the part of the login before the
+    /// `@`, if it is unique.
     pub fn find_user(&self, name: &str) -> Option<&User> {
         if let Some(user) = self.users.get(name) {
             return Some(user);
@@ -254,12 +256,12 @@ impl Org {
             .find(|group| group.name() == Some(name))
     }
 
-    /// Returns every user, by id.
+    /// Returns all users, sorted by id.
     pub fn users(&self) -> impl DoubleEndedIterator<Item = &User> {
         self.users.values()
     }
 
-    /// Returns every group, by id.
+    /// Returns all groups, sorted by id.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> {
         self.groups.values()
     }
@@ -272,7 +274,7 @@ impl Org {
         self.users.range::<str, _>(range).map(|(_, user)| user)
     }
 
-    /// Returns the users in a range of creation times and, within a time, of ids.
+    /// Returns the users in a range of creation times. Users with the same time are limited by their ids.
     pub(super) fn users_created(
         &self,
         range: (Bound<CreatedKey>, Bound<CreatedKey>),
@@ -290,7 +292,7 @@ impl Org {
         self.groups.range::<str, _>(range).map(|(_, group)| group)
     }
 
-    /// Returns the members of a group, as reads show them, after an id.
+    /// Returns the members of a group after an id, without changes that reads do not show yet.
     pub(super) fn members_after<'a>(
         &'a self,
         group: &'a Group,
@@ -305,7 +307,7 @@ impl Org {
         Box::new(ids.iter().filter_map(|id| self.users.get(id)))
     }
 
-    /// Returns the groups of a user, as reads show them, by id.
+    /// Returns the groups of a user, sorted by id, without changes that reads do not show yet.
     pub(super) fn groups_shown<'a>(&'a self, user: &'a User) -> Vec<&'a Group> {
         let stored = user.groups.iter().filter_map(|id| self.groups.get(id));
         let mut groups: Vec<&Group> = stored.collect();
@@ -316,7 +318,7 @@ impl Org {
         groups
     }
 
-    /// Returns the number of members that reads show.
+    /// Returns the number of members, without changes that reads do not show yet.
     pub(super) fn size(&self, group: &Group) -> u64 {
         let size = if group.is_everyone() {
             let users = self.users.values();
@@ -327,7 +329,7 @@ impl Org {
         size as u64
     }
 
-    /// Returns whether a user is in a group, delayed changes counted.
+    /// Returns true if a user is in a group, including delayed changes.
     pub fn is_member(&self, group: &str, user: &str) -> bool {
         let (Some(group), Some(user)) = (self.groups.get(group), self.users.get(user)) else {
             return false;
@@ -341,7 +343,7 @@ impl Org {
         }
     }
 
-    /// Returns the ids of a group's members, sorted, delayed changes included.
+    /// Returns the ids of a group's members, sorted, including delayed changes.
     pub fn members(&self, group: &str) -> Vec<Arc<str>> {
         let Some(found) = self.groups.get(group) else {
             return Vec::new();
@@ -364,7 +366,7 @@ impl Org {
         ids
     }
 
-    /// Returns the user that the token acts for.
+    /// Returns the owner of the token.
     pub fn token_owner(&self) -> Option<&User> {
         match &self.owner {
             Some(id) => self.users.get(id),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// Milliseconds since 1970. Okta shows whole seconds, but searches by what it stores.
+/// A time in milliseconds since 1970. Okta shows full seconds, but searches use the stored milliseconds.
 pub type Millis = i64;
 
 /// Parses a time in a test or in the demo's data.
@@ -18,12 +18,12 @@ pub fn at(text: &str) -> Millis {
     time.as_millisecond()
 }
 
-/// A user. [`User::new`] fills in what a test does not care about.
+/// A user. [`User::new`] sets the fields that are irrelevant for most tests.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// The id, the key of everything.
+    /// The id.
     pub id: Arc<str>,
-    /// `ACTIVE`, …; anything goes.
+    /// The status, such as `ACTIVE`; unknown values are possible.
     pub status: Cow<'static, str>,
     /// The time of creation.
     pub created: Millis,
@@ -37,27 +37,28 @@ pub struct User {
     pub last_updated: Millis,
     /// The time of the last change of the password.
     pub password_changed: Option<Millis>,
-    /// The text of a JSON object, sent as it is.
+    /// The profile: the text of a JSON object, which is sent unchanged.
     pub profile: Box<str>,
-    /// The text of the whole user, sent as it is instead of all of the above.
+    /// The text of the complete user, which is sent unchanged instead of the fields above.
     pub raw: Option<Box<str>>,
-    /// Not in the search index yet: found by id and in groups, but in no listing of users.
+    /// True if the search index does not contain the user yet: found by id and in groups, but not in listings of users.
     pub lagging: bool,
-    /// Not found by creation time, for whatever reason.
+    /// True if searches by creation time do not find the user.
     pub not_by_time: bool,
-    /// Listing this user's groups is answered with 403.
+    /// True if listing the groups of the user is answered with 403.
     pub groups_forbidden: bool,
-    /// Lower case, taken from the profile when the user is stored; searching a million users reads nothing else.
+    /// The login in lower case, taken from the profile when the user is stored. Searches in a million users read only
+    /// this field.
     pub(crate) login: Option<Box<str>>,
     pub(crate) email: Option<Box<str>>,
-    /// Sorted.
+    /// The ids of the groups, sorted.
     pub(crate) groups: Vec<Arc<str>>,
 }
 
 impl User {
     /// Returns an active user with this profile (the text of a JSON object).
     pub fn new(id: &str, profile: impl Into<Box<str>>) -> Self {
-        // 2024-03-01T08:00:00Z, as a number because a large org makes a million of these.
+        // 2024-03-01T08:00:00Z as a number, because a large org needs it a million times.
         let created = 1_709_280_000_000;
         Self {
             id: id.into(),
@@ -88,8 +89,8 @@ impl User {
         Self::new(id, profile)
     }
 
-    /// Returns a user that is sent as exactly this text. The server reads what it must know (status, login, email) from
-    /// it, if it is there.
+    /// Returns a user that is sent as this text. The server reads status, login and email from the text if they are
+    /// present.
     pub fn with_raw(id: &str, text: &str) -> Self {
         let mut user = Self::new(id, "{}");
         if let Ok(Value::Object(parts)) = serde_json::from_str(text)
@@ -115,12 +116,12 @@ impl User {
         self
     }
 
-    /// Returns whether the user was deactivated for good.
+    /// Returns true if the user is deprovisioned.
     pub fn is_deprovisioned(&self) -> bool {
         self.status == "DEPROVISIONED"
     }
 
-    /// Returns all attributes, from the raw text if there is one; empty if that has none.
+    /// Returns all attributes, from the raw text if there is one; empty if it contains none.
     pub fn attributes(&self) -> Map<String, Value> {
         attributes(&self.profile, self.raw.as_deref())
     }
@@ -133,24 +134,24 @@ impl User {
     }
 }
 
-/// The size that a group's `_embedded.stats` contains.
+/// The size of a group in `_embedded.stats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Size {
     /// The number of members.
     #[default]
     Real,
-    /// This number, whatever the members.
+    /// This number, regardless of the members.
     Says(u64),
-    /// No `_embedded` at all.
+    /// None: the response has no `_embedded`.
     Withheld,
 }
 
-/// A group. [`Group::new`] fills in what a test does not care about.
+/// A group. [`Group::new`] sets the fields that are irrelevant for most tests.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// The id, the key of everything.
+    /// The id.
     pub id: Arc<str>,
-    /// `OKTA_GROUP`, `APP_GROUP`, `BUILT_IN`; anything goes.
+    /// The type: `OKTA_GROUP`, `APP_GROUP` or `BUILT_IN`; unknown values are possible.
     pub kind: Cow<'static, str>,
     /// The time of creation.
     pub created: Millis,
@@ -158,27 +159,27 @@ pub struct Group {
     pub last_updated: Millis,
     /// The time of the last change of the members, according to Okta.
     pub last_membership_updated: Millis,
-    /// `okta:user_group`, or AD's.
+    /// The object class: `okta:user_group`, or one of Active Directory.
     pub object_class: Cow<'static, str>,
     /// The app that the group comes from.
     pub source: Option<Box<str>>,
-    /// The text of a JSON object, sent as it is.
+    /// The profile: the text of a JSON object, which is sent unchanged.
     pub profile: Box<str>,
-    /// The size that `expand=stats` gives.
+    /// The size that `expand=stats` returns.
     pub size: Size,
-    /// The flag for an admin role; `None` leaves it out.
+    /// The flag for an admin role; omitted if `None`.
     pub admin: Option<bool>,
-    /// Listing the members is answered with 403.
+    /// True if listing the members is answered with 403.
     pub members_forbidden: bool,
-    /// The text of the whole group, sent as it is instead of all of the above.
+    /// The text of the complete group, which is sent unchanged instead of the fields above.
     pub raw: Option<Box<str>>,
     pub(crate) name: Option<Box<str>>,
-    /// Sorted. Everyone stores none: its members follow from the users.
+    /// The ids of the members, sorted. Empty for Everyone, whose members are derived from the users.
     pub(crate) members: Vec<Arc<str>>,
 }
 
 impl Group {
-    /// Returns a plain group that Okta manages.
+    /// Returns an ordinary group of type `OKTA_GROUP`.
     pub fn new(id: &str, name: &str) -> Self {
         let created = at("2023-01-09T09:00:00Z");
         let name = Value::from(name);
@@ -200,7 +201,8 @@ impl Group {
         }
     }
 
-    /// Returns a group that is sent as exactly this text; the name and the kind are read from it, if they are there.
+    /// Returns a group that is sent as this text. The server reads the name and the type from the text if they are
+    /// present.
     pub fn with_raw(id: &str, text: &str) -> Self {
         let mut group = Self::new(id, "");
         if let Ok(Value::Object(parts)) = serde_json::from_str(text)
@@ -212,7 +214,7 @@ impl Group {
         group
     }
 
-    /// Sets the kind.
+    /// Sets the type.
     #[must_use]
     pub fn kind(mut self, kind: &'static str) -> Self {
         self.kind = kind.into();
@@ -233,12 +235,12 @@ impl Group {
         self
     }
 
-    /// Returns the name, once the group is stored in an org.
+    /// Returns the name; `None` until the group is stored in an org.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Returns whether every user who is not deprovisioned is a member, without being stored as one.
+    /// Returns true for Everyone, whose members are all users who are not deprovisioned and are not stored.
     pub fn is_everyone(&self) -> bool {
         self.kind == "BUILT_IN" && self.name() == Some("Everyone")
     }
@@ -252,7 +254,7 @@ impl Group {
 /// A group rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The id (`0pr…`).
+    /// The id, which starts with `0pr`.
     pub id: String,
     /// The name.
     pub name: String,
@@ -260,29 +262,29 @@ pub struct Rule {
     pub status: String,
     /// The condition, which is not evaluated here.
     pub expression: String,
-    /// The groups that it fills.
+    /// The ids of the groups to which the rule adds users.
     pub groups: Vec<String>,
-    /// The users that it put there.
+    /// The ids of the users that the rule has added.
     pub managed: Vec<String>,
-    /// The users that it leaves alone.
+    /// The ids of the users that the rule does not add.
     pub excluded: Vec<String>,
     /// The time of creation and of the last change.
     pub created: Millis,
 }
 
-/// An admin role that a user has.
+/// An admin role of a user.
 #[derive(Clone, Debug)]
 pub struct Role {
-    /// `SUPER_ADMIN`, `CUSTOM`, …; anything goes.
+    /// The type, such as `SUPER_ADMIN` or `CUSTOM`; unknown values are possible.
     pub kind: Cow<'static, str>,
-    /// The name in Okta's console.
+    /// The name in Okta's admin console.
     pub label: String,
     /// `ACTIVE` or `INACTIVE`.
     pub status: Cow<'static, str>,
 }
 
 impl Role {
-    /// Returns a role that counts.
+    /// Returns an active role.
     pub fn new(kind: &'static str, label: &str) -> Self {
         Self {
             kind: kind.into(),

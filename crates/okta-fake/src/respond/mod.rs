@@ -1,4 +1,4 @@
-//! From a request and the org to a response: checks, endpoints, and changes of memberships.
+//! Responds to requests: checks, endpoints, and changes of memberships.
 
 #![expect(
     clippy::result_large_err,
@@ -29,7 +29,7 @@ pub struct MembershipChange {
     pub status: u16,
 }
 
-/// Answers a request that reads. `base` is the address that links start with.
+/// Responds to a read request. `base` is the origin of the links in the response.
 pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Response {
     let (endpoint, ids) = Endpoint::of(&ask.path);
     let (query, wrong) = match admit(options, ask, endpoint) {
@@ -46,7 +46,7 @@ pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Resp
     let result = match endpoint {
         Endpoint::Users => reader.users(),
         Endpoint::Me => reader.user(org.token_owner(), "me"),
-        // Okta has no path for a login with a slash, however it is encoded.
+        // Okta has no path for a login with a slash, not even an encoded one.
         Endpoint::User if id.contains('/') => Err(method_not_allowed()),
         Endpoint::User => reader.user(org.find_user(id), id),
         Endpoint::UserGroups => reader.user_groups(id),
@@ -63,7 +63,7 @@ pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Resp
     answer
 }
 
-/// Answers a request that changes a membership; anything else is left to [`respond`].
+/// Responds to a request that changes a membership. Returns `None` for all other requests.
 pub fn change(
     org: &mut Org,
     options: &Options,
@@ -96,7 +96,7 @@ fn unknown_path() -> Response {
         .unexpected("unknown path")
 }
 
-/// Checks what every endpoint checks first. The text describes a problem that is not refused.
+/// Makes the checks that all endpoints have in common. The text describes a problem that is not refused.
 fn admit<'a>(
     options: &Options,
     ask: &'a Incoming,

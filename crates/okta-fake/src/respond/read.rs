@@ -1,4 +1,4 @@
-//! Answers the requests that read: searches, listings and single objects.
+//! Responds to read requests: searches, listings and single objects.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Returns a page of rows: the first `limit` of them, and the address of the next page if there are more.
+    /// Returns a page with the first `limit` rows, and the address of the next page if there are more.
     fn page<T>(
         &self,
         mut rows: impl Iterator<Item = T>,
@@ -75,8 +75,8 @@ impl Reader<'_> {
             (None, None) => None,
         };
         let created = search.as_ref().and_then(Search::created);
-        // Walking an index costs as much as it yields, so a search by creation time comes in that order unless another
-        // is requested.
+        // A search by creation time uses that order unless another one is requested, because the index by creation time
+        // finds the users without scanning all of them.
         let by_created = match self.query.get("sortBy") {
             Some(_) if self.options.ignore_sort => false,
             None => created.is_some(),
@@ -140,7 +140,7 @@ impl Reader<'_> {
         if low > high {
             return Ok(Box::new(std::iter::empty()));
         }
-        // The end is cut off below: there is no id that sorts last.
+        // The range has no upper end, since no id sorts last; later users are cut off below.
         let start = || Bound::Included((low, Arc::from("")));
         let place = if after.is_empty() {
             None
@@ -170,7 +170,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads a search of users, unless this org refuses it.
+    /// Parses a search of users, or returns an error if this org refuses it.
     fn refused(&self, text: &str, place: Place) -> Result<Search, Response> {
         let search = parse(text, place)?;
         let Some(refuse) = &self.options.refuse_search else {
@@ -246,7 +246,7 @@ impl Reader<'_> {
             render::role(&mut body, role, &user.id, self.base);
         }
         body.push(b']');
-        // A bare array: no pages, and no link to itself (docs/okta-api.md, Admin roles).
+        // The response is an array without pages or a link to itself (docs/okta-api.md, Admin roles).
         Ok(Response::json(body))
     }
 
@@ -286,7 +286,7 @@ impl Reader<'_> {
             },
         );
         Ok(match prefix {
-            // What `q` finds has no pages, and not even a link to itself.
+            // Results of `q` have no pages, and not even a link to themselves.
             Some(_) => Response::json(page.body),
             None => page,
         })

@@ -38,7 +38,7 @@ fn ids(answer: &Response) -> Vec<String> {
     rows.iter().map(id).collect()
 }
 
-/// Returns all ids of a listing; `between` is called after each page.
+/// Returns all ids in a listing. `between` is called after each page.
 fn walk(
     org: &mut Org,
     options: &Options,
@@ -78,7 +78,7 @@ fn many(users: usize) -> Org {
     for number in 0..users {
         let id = format!("u{number:03}");
         let mut user = User::with_email(&id, &format!("{id}@example.com"));
-        // Ties, and another order than that of the ids.
+        // The times contain duplicates and are not in the order of the ids.
         user.created = Millis::try_from(number * 7 % 10).unwrap();
         org.add_user(user);
         org.join("g", &id);

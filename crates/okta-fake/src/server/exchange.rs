@@ -1,4 +1,4 @@
-//! One connection: reads requests, and sends what the org, the limits and the faults make of each.
+//! One connection: reads requests, and sends responses from the org, the limits and the faults.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -72,22 +72,22 @@ fn refuse(shared: &Shared, stream: &mut TcpStream, status: u16) -> io::Result<()
     )
 }
 
-/// The time at which a request arrived, and the number of requests in flight.
+/// The time at which a request arrived, and the number of concurrent requests then.
 #[derive(Clone, Copy)]
 struct Arrival {
     at: Instant,
     in_flight: usize,
-    /// The server's own time.
+    /// The time according to the server's clock.
     now: Millis,
 }
 
 impl Shared {
-    /// Answers one request; false if the connection cannot be used any more.
+    /// Responds to one request. Returns false if the connection cannot be used anymore.
     fn respond(&self, head: Head, stream: &mut TcpStream) -> io::Result<bool> {
         let at = Instant::now();
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        // Cloned, so that options can be changed while a slow response is being sent.
+        // The options are cloned, so that they can be changed while a slow response is being sent.
         let options = self.options().clone();
         let (endpoint, _) = Endpoint::of(&head.ask.path);
         let entry = options.log_requests.then(|| {
@@ -137,7 +137,8 @@ impl Shared {
                 request.faulty = faulty;
             }
         }
-        // Before the response is sent: its receiver may send the next request at once.
+        // The number is decreased before the response is sent, because the client may send its next request
+        // immediately.
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         let date = now.div_euclid(1000) + transmission.date_offset;
         let head = response_head(&transmission, number, date);
@@ -197,7 +198,7 @@ impl Shared {
         (transmission, faulty)
     }
 
-    /// Lets the faults act that hit a request. Returns whether there are any.
+    /// Applies the faults that match a request. Returns true if there are any.
     #[cfg(feature = "testing")]
     fn spoiled(
         &self,
@@ -258,7 +259,7 @@ impl Shared {
         if endpoint == Endpoint::Member {
             let mut org = self.org_mut();
             if let Some((answer, change)) = change(&mut org, options, ask, now) {
-                // Under the org's lock: the log is in the order in which it happened.
+                // The org is still locked, so that the log has the order of the changes.
                 if matches!(change.method.as_str(), "PUT" | "DELETE") {
                     lock(&self.changes).push(change);
                 }
@@ -269,7 +270,7 @@ impl Shared {
     }
 }
 
-/// Milliseconds since 1970 by a clock that is off.
+/// Returns the current time plus an offset, in milliseconds since 1970.
 pub(super) fn now(offset_seconds: i64) -> Millis {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

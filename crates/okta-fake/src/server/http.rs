@@ -1,4 +1,4 @@
-//! The heads of requests and responses as bytes. Pure.
+//! The heads of requests and responses as bytes; pure.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -12,11 +12,11 @@ pub(super) struct Head {
     pub(super) headers: Vec<(String, String)>,
     pub(super) length: usize,
     pub(super) close: bool,
-    /// True if the body has no length in advance, so that it cannot be skipped.
+    /// True if the length of the body is not known in advance, so that it cannot be skipped.
     pub(super) chunked: bool,
 }
 
-/// The longest head that is read.
+/// The largest size of a request head, in bytes.
 pub(super) const HEAD_LIMIT: usize = 32 * 1024;
 
 pub(super) fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>, httparse::Error> {
@@ -90,7 +90,7 @@ pub(super) fn response_head(transmission: &Transmission, number: u64, date: i64)
     if let Some(kind) = &answer.content_type {
         add("Content-Type", kind);
     }
-    // The part of Okta that rejects a wrong method counts no requests and gives them no id.
+    // The part of Okta that rejects a wrong method does not count requests and assigns no id.
     if answer.status != 405 {
         add("X-Okta-Request-Id", &format!("req{number:024}"));
         for (name, value) in &transmission.limits {
@@ -108,7 +108,7 @@ pub(super) fn response_head(transmission: &Transmission, number: u64, date: i64)
     if transmission.is_chunked() {
         add("Transfer-Encoding", "chunked");
     } else if answer.status != 204 {
-        // A response with this status has no body, and so no length.
+        // Responses with this status have no body and no length.
         add("Content-Length", &answer.body.len().to_string());
     }
     head.push_str("\r\n");

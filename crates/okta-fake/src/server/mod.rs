@@ -1,7 +1,7 @@
 //! The server: sockets, the log of requests, limits and faults around [`respond`](crate::respond()).
 //!
-//! Each connection has a thread. A thread that sleeps or sends forever checks the stop flag; the others are woken by
-//! closing their sockets, so dropping the server takes only a moment.
+//! Each connection has a thread. Threads that sleep or send endlessly check the stop flag, and the others end when
+//! their sockets are closed, so dropping the server is fast.
 
 mod exchange;
 mod http;
@@ -24,33 +24,33 @@ use crate::respond::MembershipChange;
 #[cfg(feature = "testing")]
 use crate::testing::fault::{Fault, Faults};
 
-/// A request that arrived.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method.
     pub method: String,
     /// The path as sent.
     pub path: String,
-    /// The part after the `?`, as sent; empty without one.
+    /// The part after the `?`, as sent; empty if there is none.
     pub query: String,
     /// The kind of request.
     pub endpoint: Endpoint,
-    /// The status of the response; 0 until then, and if the connection was closed instead.
+    /// The status of the response; 0 if there is none, or not yet.
     pub status: u16,
-    /// True if a fault hit it.
+    /// True if a fault affected the request.
     pub faulty: bool,
-    /// Of the headers: user-agent, content-type, content-length, accept, accept-encoding. Names in lower case.
+    /// The headers user-agent, content-type, content-length, accept and accept-encoding, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// True if the token was right.
+    /// True if the token is valid.
     pub authorized: bool,
-    /// The time at which its head had arrived.
+    /// The time at which the head was received.
     pub at: Instant,
-    /// The number of requests in flight at that time, this one included.
+    /// The number of concurrent requests then, including this one.
     pub in_flight: usize,
 }
 
 impl Request {
-    /// Returns a header, by its name in lower case.
+    /// Returns a header by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let header = headers.find(|(other, _)| other == name);
@@ -58,7 +58,7 @@ impl Request {
     }
 }
 
-/// A running server. Dropping it stops it.
+/// A running server, which stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -81,13 +81,13 @@ pub(crate) struct Shared {
     count: AtomicU64,
     in_flight: AtomicUsize,
     stop: AtomicBool,
-    /// The time for which the server stops listening, from now on; set by a fault.
+    /// The time for which the server does not listen, starting now; set by a fault.
     pub(crate) away: Mutex<Option<Duration>>,
-    /// The open connections, to be closed from outside.
+    /// The open connections, which the server closes when it stops.
     connections: Mutex<HashMap<u64, TcpStream>>,
 }
 
-/// The requests, and how many were forgotten before the first of them.
+/// The recorded requests, and the number of requests that were discarded before the first of them.
 #[derive(Debug, Default)]
 struct Log {
     forgotten: usize,
@@ -95,10 +95,10 @@ struct Log {
 }
 
 impl Server {
-    /// Starts a server for an org on loopback.
+    /// Starts a server for an org on the loopback interface.
     ///
     /// # Errors
-    /// Returns an error if the port is taken.
+    /// Returns an error if the port is in use.
     pub fn start(org: Org, options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         let address = listener.local_addr()?;
@@ -133,27 +133,27 @@ impl Server {
         })
     }
 
-    /// Returns `http://127.0.0.1:PORT`.
+    /// Returns the origin, `http://127.0.0.1:PORT`.
     pub fn origin(&self) -> String {
         self.shared.origin.clone()
     }
 
-    /// Returns the token that was valid at the start.
+    /// Returns the token from the initial options.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Locks the org for reading. Requests that change it wait.
+    /// Locks the org for reading. Requests that change it wait meanwhile.
     pub fn org(&self) -> RwLockReadGuard<'_, Org> {
         self.shared.org()
     }
 
-    /// Locks the org for changes. All requests wait.
+    /// Locks the org for changes. All requests wait meanwhile.
     pub fn org_mut(&self) -> RwLockWriteGuard<'_, Org> {
         self.shared.org_mut()
     }
 
-    /// Changes the options from the next request on; port and latency of what is under way stay.
+    /// Changes the options for later requests. The port and the latency of current requests do not change.
     pub fn change_options(&self, change: impl FnOnce(&mut Options)) {
         let mut options = self
             .shared
@@ -163,24 +163,24 @@ impl Server {
         change(&mut options);
     }
 
-    /// Arms a fault.
+    /// Adds a fault.
     #[cfg(feature = "testing")]
     pub fn fault(&self, fault: Fault) {
         lock(&self.shared.faults).arm(fault);
     }
 
-    /// Disarms all faults.
+    /// Removes all faults.
     #[cfg(feature = "testing")]
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
     }
 
-    /// Returns every request, in order of arrival, since the last [`Server::clear_requests`].
+    /// Returns all requests in order of arrival, since the last [`Server::clear_requests`].
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.shared.requests).requests.clone()
     }
 
-    /// Forgets the requests so far.
+    /// Discards the recorded requests.
     pub fn clear_requests(&self) {
         let mut log = lock(&self.shared.requests);
         log.forgotten += log.requests.len();
@@ -192,17 +192,17 @@ impl Server {
         self.shared.count.load(Ordering::Relaxed)
     }
 
-    /// Returns every request that this tool should never send, and why.
+    /// Returns all requests that the tool should never send, with the reasons.
     pub fn unexpected(&self) -> Vec<String> {
         lock(&self.shared.unexpected).clone()
     }
 
-    /// Returns every change of a membership that the org answered, including refused ones.
+    /// Returns all responses to changes of memberships, including refusals.
     pub fn changes(&self) -> Vec<MembershipChange> {
         lock(&self.shared.changes).clone()
     }
 
-    /// Returns every rate-limit window so far, in order of start.
+    /// Returns all rate-limit windows so far, in order of their start.
     pub fn windows(&self) -> Vec<Window> {
         lock(&self.shared.buckets).windows()
     }
@@ -214,7 +214,7 @@ impl Drop for Server {
         self.shared.wake();
         self.shared.close_all();
         if let Some(accepting) = self.accepting.take() {
-            // It joins the others; a panic in one of them has been printed.
+            // The accepting thread joins the others. If one of them panicked, that was already printed.
             let _ = accepting.join();
         }
     }
@@ -228,7 +228,7 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     for number in 0.. {
         let Ok((stream, _)) = listener.accept() else {
-            // Out of descriptors, or the client was gone already.
+            // There are too many open files, or the client has already disconnected.
             std::thread::sleep(Duration::from_millis(5));
             if shared.stopped() {
                 break;
@@ -238,7 +238,7 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
         let away = lock(&shared.away).take();
         if let Some(time) = away {
             drop(listener);
-            // Only now, so that new connections are refused.
+            // The listener is closed before the connections, so that new ones are refused.
             shared.close_all();
             shared.sleep_until(Instant::now() + time);
             let Some(again) = shared.listen() else { break };
@@ -257,13 +257,13 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener) {
         let thread = std::thread::Builder::new()
             .name("demo-connection".to_owned())
             .spawn(move || {
-                // A broken connection is the client's business.
+                // Errors of a connection are handled by the client.
                 let _ = serve(&shared, stream);
                 lock(&shared.connections).remove(&number);
             });
         threads.extend(thread);
     }
-    // Those that came in between the flag and here.
+    // Closes connections that were accepted after the flag was set.
     shared.close_all();
     for thread in threads {
         let _ = thread.join();
@@ -287,12 +287,12 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Wakes the accepting thread.
+    /// Wakes up the accepting thread.
     pub(crate) fn wake(&self) {
         drop(TcpStream::connect(self.address));
     }
 
-    /// Listens again where it listened before, unless the server stops.
+    /// Listens on the same port again, unless the server is stopping.
     fn listen(&self) -> Option<TcpListener> {
         while !self.stopped() {
             if let Ok(listener) = TcpListener::bind(self.address) {
@@ -309,7 +309,7 @@ impl Shared {
         }
     }
 
-    /// Sleeps in small pieces, so that the server can stop at any time.
+    /// Sleeps in short intervals, so that the server can stop at any time.
     pub(crate) fn sleep_until(&self, end: Instant) {
         loop {
             let rest = end.saturating_duration_since(Instant::now());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::limits::Limits;
 
-/// The largest page of each listing; a larger `limit` is cut to it.
+/// The largest page of each listing. A larger `limit` is reduced to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageCap {
     /// `/users`
@@ -28,21 +28,21 @@ impl Default for PageCap {
     }
 }
 
-/// The searches of users that are refused.
+/// The kinds of user searches that are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Those that use `co`.
+    /// Searches with `co`.
     Contains,
-    /// Those that ask for creation times.
+    /// Searches by creation time.
     Created,
-    /// Every one.
+    /// All searches.
     All,
 }
 
-/// Searches of users that this org refuses, and how.
+/// The user searches that the org refuses, and its response to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefuseSearch {
-    /// Which.
+    /// The kind of search.
     pub what: Refused,
     /// The status, usually 400 or 409.
     pub status: u16,
@@ -61,50 +61,50 @@ impl RefuseSearch {
     }
 }
 
-/// The behavior of the server. The default is an Okta org without surprises, as fast as the machine.
+/// The behavior of the server. The default is an ordinary Okta org that responds as fast as possible.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The port; 0 takes any free one.
+    /// The port; 0 selects a free one.
     pub port: u16,
-    /// The token that is right.
+    /// The valid token.
     pub token: String,
-    /// True to keep every request; the benchmark only needs their number.
+    /// True to record all requests. If false, they are only counted.
     pub log_requests: bool,
-    /// True if a wrong token does not make a request unexpected.
+    /// True if requests with an invalid token are expected.
     pub expect_unauthorized: bool,
-    /// The time by which the server's clock is ahead.
+    /// The number of seconds by which the server's clock is ahead.
     pub clock_offset_seconds: i64,
-    /// The least time between a request and its response.
+    /// The smallest time between a request and its response.
     pub latency: Duration,
-    /// The largest pages.
+    /// The largest page sizes.
     pub page_cap: PageCap,
-    /// A full last page has a `next`, which leads to an empty one.
+    /// True if a full last page has a link to the next page, which is empty.
     pub trailing_empty_page: bool,
-    /// The origin that links name, if not the server's own.
+    /// The origin in links, if it is not the server's own.
     pub link_host: Option<String>,
-    /// Requests a window.
+    /// The rate limits, in requests per window.
     pub limits: Limits,
-    /// The length of a window.
+    /// The length of a rate-limit window.
     pub window: Duration,
-    /// The largest number of requests in flight.
+    /// The largest number of concurrent requests.
     pub concurrency_limit: Option<usize>,
-    /// Searches that are refused.
+    /// The searches that are refused.
     pub refuse_search: Option<RefuseSearch>,
-    /// `sortBy` is accepted and does nothing.
+    /// True if `sortBy` is accepted but ignored.
     pub ignore_sort: bool,
-    /// Everyone is hidden, as from the token of a group admin.
+    /// True if Everyone is hidden, as for the token of a group admin.
     pub hide_everyone: bool,
-    /// Changes of memberships are answered with 403.
+    /// True if changes of memberships are answered with 403.
     pub forbid_changes: bool,
-    /// Listing the group rules is answered with 403.
+    /// True if listing the group rules is answered with 403.
     pub forbid_rules: bool,
-    /// Reading the org is answered with 403.
+    /// True if reading the org is answered with 403.
     pub forbid_org: bool,
-    /// Reading a user's admin roles is answered with 403, as to anyone but a super admin.
+    /// True if reading a user's admin roles is answered with 403, as for everyone except super admins.
     pub forbid_roles: bool,
-    /// Changing a group that Okta does not manage is answered with 501 instead of 403.
+    /// True if changing a group that Okta does not manage is answered with 501 instead of 403.
     pub read_only_groups_answer_501: bool,
-    /// Removing a user who is not a member is answered with 404 instead of 204.
+    /// True if removing a user who is not a member is answered with 404 instead of 204.
     pub absent_delete_answers_404: bool,
     /// The time for which reads do not show a change.
     pub read_lag: Duration,

@@ -327,6 +327,6 @@ fn a_large_org_is_served_fast() {
         "{all}"
     );
     assert!(found[0].1 > 1500.0, "{all}");
-    // The numbers are what one runs this for.
+    // The numbers are the purpose of this test.
     io::stderr().write_all(all.as_bytes()).unwrap();
 }

@@ -1,5 +1,5 @@
-//! Faults between the org and the tool. The effect of a fault on a response is pure; the server does what only it can:
-//! sleep, cut off, close.
+//! Faults between the org and the tool. The effect of a fault on a response is pure. The server does what it alone can
+//! do: sleep, send partially, close connections.
 
 use std::fmt;
 use std::io::Write as _;
@@ -16,9 +16,9 @@ use crate::random::Random;
 use crate::response::Response;
 use crate::transmission::{LIMIT_HEADERS, Sending, Transmission, limits, too_many};
 
-/// Something that goes wrong: which requests, which of those, and what happens to them.
+/// A fault: the requests that it matches, the occurrences among them, and its effect.
 ///
-/// Several faults can hit one request; they act in the order in which they were armed.
+/// Several faults can affect one request, in the order in which they were added.
 #[derive(Clone, Debug)]
 pub struct Fault {
     place: Place,
@@ -46,22 +46,22 @@ enum Times {
 }
 
 impl Fault {
-    /// Hits any request.
+    /// Matches all requests.
     pub fn any(action: Action) -> Self {
         Self::new(Place::Any, action)
     }
 
-    /// Requests of one kind.
+    /// Matches requests to an endpoint.
     pub fn on(endpoint: Endpoint, action: Action) -> Self {
         Self::new(Place::Endpoint(endpoint), action)
     }
 
-    /// Requests of exactly this path, as sent.
+    /// Matches requests with exactly this path, as sent.
     pub fn path(path: impl Into<String>, action: Action) -> Self {
         Self::new(Place::Path(path.into()), action)
     }
 
-    /// Requests of a path that starts like this.
+    /// Matches requests whose path starts with this text.
     pub fn prefix(prefix: impl Into<String>, action: Action) -> Self {
         Self::new(Place::Prefix(prefix.into()), action)
     }
@@ -76,42 +76,42 @@ impl Fault {
         }
     }
 
-    /// Narrows the fault to requests with this method.
+    /// Limits the fault to requests with this method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
         self
     }
 
-    /// Narrows the fault to requests whose query as sent contains this text.
+    /// Limits the fault to requests whose query, as sent, contains this text.
     #[must_use]
     pub fn query(mut self, part: &str) -> Self {
         self.query = Some(part.to_owned());
         self
     }
 
-    /// Narrows the fault to the `k`th request, from 1.
+    /// Limits the fault to the `k`th matching request, starting at 1.
     #[must_use]
     pub fn nth(mut self, k: u64) -> Self {
         self.times = Times::Nth(k);
         self
     }
 
-    /// Narrows the fault to the first `k` requests.
+    /// Limits the fault to the first `k` matching requests.
     #[must_use]
     pub fn first(mut self, k: u64) -> Self {
         self.times = Times::First(k);
         self
     }
 
-    /// Narrows the fault to the `k`th request (from 1) and all after it.
+    /// Limits the fault to the `k`th matching request, starting at 1, and all later ones.
     #[must_use]
     pub fn from(mut self, k: u64) -> Self {
         self.times = Times::From(k);
         self
     }
 
-    /// Narrows the fault to each request with this probability; which ones depends on the seed alone.
+    /// Limits the fault to a random part of the matching requests, which depends only on the seed.
     #[must_use]
     pub fn random(mut self, probability: f64, seed: u64) -> Self {
         self.times = Times::Random(probability, seed);
@@ -119,21 +119,21 @@ impl Fault {
     }
 }
 
-/// A complete response instead of the org's.
+/// A complete response that replaces the org's.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
     pub status: u16,
     /// The content type, if any.
     pub content_type: Option<String>,
-    /// Further headers.
+    /// More headers.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// Returns a reply with any body.
+    /// Returns a reply with this body.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -143,13 +143,13 @@ impl Reply {
         }
     }
 
-    /// Returns one of Okta's errors.
+    /// Returns an Okta error.
     pub fn okta(status: u16, code: &str) -> Self {
         let answer = Response::error(status, code, "A fault of the demo", &[]);
         Self::new(status, "application/json", answer.body)
     }
 
-    /// Returns the response of a proxy in front of Okta.
+    /// Returns an HTML response, as from a proxy in front of Okta.
     pub fn html(status: u16) -> Self {
         let body = format!("<html><body><h1>{status}</h1></body></html>");
         Self::new(status, "text/html", body)
@@ -166,87 +166,87 @@ impl Reply {
 /// The function that a fault calls with the org.
 pub type Hook = Arc<dyn Fn(&mut Org) + Send + Sync>;
 
-/// The effect on a request. Unless stated otherwise, the org has answered (and a change has been made) before.
+/// The effect on a request. Unless stated otherwise, the org has already responded, and made the requested change.
 #[derive(Clone)]
 pub enum Action {
-    /// Answered with this; the org does not see the request.
+    /// Responds with this; the org does not receive the request.
     Reply(Reply),
-    /// 429, with a reset in so many seconds; the org does not see the request.
+    /// Responds with 429 and a reset in this many seconds; the org does not receive the request.
     RateLimited(i64),
-    /// 429 as for too many requests at once: limit 0, remaining 0, a reset a minute off.
+    /// Responds with 429 as for too many concurrent requests: limit 0, remaining 0, and a reset in one minute.
     Concurrency,
-    /// Closes the connection without a response; the org does not see the request.
+    /// Closes the connection without a response; the org does not receive the request.
     Close,
-    /// Makes the change, then closes the connection: the response is lost.
+    /// Closes the connection after the change was made, so that the response is lost.
     ApplyThenClose,
-    /// Makes the change, then resets the connection instead of a response.
+    /// Resets the connection after the change was made, instead of responding.
     Reset,
-    /// Closes every connection without a response, and refuses new ones for this long; the org does not see the
+    /// Closes all connections without a response and refuses new ones for this time; the org does not receive the
     /// request.
     Refuse(Duration),
-    /// Closed in the middle of the body, whose length was promised.
+    /// Closes the connection in the middle of a body with a declared length.
     CutBody,
-    /// A chunked body that continues with spaces forever, with a pause between two chunks of 16 KiB.
+    /// Sends a chunked body that continues with spaces endlessly, with this pause after each chunk of 16 KiB.
     Endless(Duration),
-    /// The body comes a byte at a time, with this pause.
+    /// Sends the body byte by byte, with this pause between the bytes.
     Drip(Duration),
-    /// Delays the response by this long.
+    /// Delays the response by this time.
     Delay(Duration),
-    /// No rate-limit headers.
+    /// Omits the rate-limit headers.
     NoLimitHeaders,
-    /// These values of limit, remaining and reset.
+    /// Sends these values of limit, remaining and reset.
     LimitHeaders(String, String, String),
-    /// A second, later reset by so many seconds.
+    /// Adds a second reset header that is this many seconds later.
     TwoResets(i64),
-    /// `Date` is off by so many seconds.
+    /// Adds this many seconds to `Date`.
     DateOff(i64),
-    /// A different content type.
+    /// Sends another content type.
     ContentType(String),
-    /// A different status, with the org's body.
+    /// Sends another status with the org's body.
     Status(u16),
-    /// A body that is not UTF-8.
+    /// Sends a body that is not UTF-8.
     NotUtf8,
-    /// A body that is not JSON, although the headers declare it.
+    /// Sends a body that is not JSON, although the headers declare it.
     NotJson,
-    /// JSON, but not what was promised.
+    /// Sends this body: valid JSON, but of another type.
     OtherShape(String),
-    /// 200 and no body.
+    /// Sends status 200 without a body.
     EmptyBody,
-    /// A page repeats rows of the listing's first page.
+    /// Adds this many rows of the listing's first page to a page.
     RepeatRows(usize),
-    /// The first row, or the single object, has the id null.
+    /// Sets the id of the first row, or of the single object, to null.
     NullId,
-    /// `next` is the address that was just requested.
+    /// Sends the address of the current page as `next`.
     RepeatCursor,
-    /// `next` is on another origin (`https://other.example`).
+    /// Sends a `next` on another origin, such as `https://other.example`.
     NextOrigin(String),
-    /// `next` has another path, with the same query.
+    /// Sends a `next` with another path and the same query.
     NextPath(String),
-    /// 302 to this address; the org does not see the request.
+    /// Responds with 302 and this address; the org does not receive the request.
     Redirect(String),
-    /// The body as gzip.
+    /// Compresses the body with gzip.
     Gzip,
-    /// Changes the org when the request arrives, before it is answered.
+    /// Changes the org when the request arrives, before the org responds.
     Run(Hook),
 }
 
 impl Action {
-    /// Changes the org when the request arrives, before it is answered.
+    /// Changes the org when the request arrives, before the org responds.
     pub fn run(hook: impl Fn(&mut Org) + Send + Sync + 'static) -> Self {
         Self::Run(Arc::new(hook))
     }
 
-    /// Returns one of Okta's errors; the org does not see the request.
+    /// Responds with an Okta error; the org does not receive the request.
     pub fn okta(status: u16, code: &str) -> Self {
         Self::Reply(Reply::okta(status, code))
     }
 
-    /// Returns the response of a proxy in front of Okta; the org does not see the request.
+    /// Responds with HTML, as a proxy in front of Okta; the org does not receive the request.
     pub fn html(status: u16) -> Self {
         Self::Reply(Reply::html(status))
     }
 
-    /// Returns whether the org never sees the request.
+    /// Returns true if the org does not receive the request.
     pub(crate) fn preempts(&self) -> bool {
         matches!(
             self,
@@ -277,16 +277,16 @@ impl fmt::Debug for Action {
     }
 }
 
-/// The parts of the server that a fault may need.
+/// The data about the server that faults need.
 pub(crate) struct Scene<'a> {
-    /// Seconds since 1970 by the server's clock.
+    /// The time according to the server's clock, in seconds since 1970.
     pub now: i64,
     pub origin: &'a str,
     /// The first page of the requested listing.
     pub first_page: &'a dyn Fn() -> Vec<u8>,
 }
 
-/// Applies an action to a response. [`Action::Run`] was applied before there was one.
+/// Applies an action to a response. [`Action::Run`] was already applied, before the org responded.
 pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Scene<'_>) {
     let answer = &mut transmission.response;
     match action {
@@ -405,7 +405,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// The faults that are armed, with how often each could have struck.
+/// The faults, each with the number of requests that it matched.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     armed: Vec<(Fault, u64, Random)>,
@@ -424,7 +424,7 @@ impl Faults {
         self.armed.clear();
     }
 
-    /// Returns the actions that hit a request.
+    /// Returns the actions for a request.
     pub(crate) fn strike(
         &mut self,
         method: &str,

@@ -1,4 +1,4 @@
-//! Large orgs, the same for the same shape: no clock, no randomness from outside.
+//! Generates large orgs. The same shape always gives the same org.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use crate::org::{Group, Millis, Org, Size, User};
 use crate::random::{Random, id};
 
 impl Random {
-    /// Returns a number below `end`; the slight bias does not matter here.
+    /// Returns a number below `end`. The slight bias is irrelevant here.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits, which a double holds exactly.
+        // A double represents 53 bits exactly.
         let steps = 1_u64 << 53;
         #[expect(clippy::cast_precision_loss, reason = "both numbers are at most 2^53")]
         let part = (self.next() >> 11) as f64 / steps as f64;
@@ -28,11 +28,11 @@ impl Random {
 /// The distribution of creation times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// Evenly over so many years.
+    /// Evenly distributed over this many years.
     Even(u16),
-    /// Evenly over five years, but for 60 % of the users, who came in one second.
+    /// 60 % of the users within one second, and the others evenly distributed over five years.
     BulkImport,
-    /// All in one second.
+    /// All users within one second.
     AllInOneSecond,
 }
 
@@ -41,19 +41,19 @@ pub enum Distribution {
 pub struct Shape {
     /// The number of users.
     pub users: usize,
-    /// The number of them with an address in `example.com`, spread evenly.
+    /// The number of users with an address in `example.com`, evenly distributed.
     pub in_scope: usize,
-    /// The number of groups, Everyone not counted.
+    /// The number of groups, without Everyone.
     pub groups: usize,
-    /// The number of memberships, Everyone's not counted; at most `groups` times `largest_group`.
+    /// The number of memberships, without those of Everyone; at most `groups` times `largest_group`.
     pub memberships: usize,
-    /// The size of the largest group; at most `users`.
+    /// The number of members of the largest group; at most `users`.
     pub largest_group: usize,
-    /// Other seeds give other orgs of the same shape.
+    /// The seed. Different seeds give different orgs of the same shape.
     pub seed: u64,
     /// The creation times of the users.
     pub created: Distribution,
-    /// The number of attributes of the org's own that each user has besides the usual 15.
+    /// The number of custom attributes of each user, in addition to the usual 15.
     pub extra: usize,
 }
 
@@ -141,7 +141,7 @@ const OTHER_DOMAINS: [&str; 4] = [
 ];
 
 impl Org {
-    /// Returns an org of this shape. Impossible numbers (more members than users, say) are reduced.
+    /// Returns an org of this shape. Impossible values, such as more members than users, are reduced.
     pub fn generated(shape: &Shape) -> Self {
         let mut org = Self::new();
         let users: Vec<User> = (0..shape.users).map(|index| user(shape, index)).collect();
@@ -165,11 +165,12 @@ impl Org {
             org.add_group_with(group, members.collect());
         }
         for (user, groups) in org.users_mut().zip(by_user) {
-            // Groups came in the order of their ids.
+            // The groups were added in the order of their ids.
             user.groups = groups;
             user.groups.shrink_to_fit();
         }
-        // Counting a million users for each page of groups would be this server's cost, not Okta's.
+        // The size of Everyone is stored, because counting a million users for each page of groups would add a cost
+        // that Okta does not have.
         let everyone = org
             .find_group("Everyone")
             .map(|group| (group.id.clone(), org.size(group)));
@@ -180,7 +181,8 @@ impl Org {
     }
 }
 
-/// Returns the sizes of the groups, largest first: like one over the rank, but with the sum and the largest exact.
+/// Returns the sizes of the groups, largest first. They are proportional to 1/rank, but their sum and the largest size
+/// are exact.
 fn sizes(shape: &Shape) -> Vec<usize> {
     if shape.groups == 0 {
         return Vec::new();
@@ -201,10 +203,10 @@ fn sizes(shape: &Shape) -> Vec<usize> {
         rest -= size;
         sizes.push(size);
     }
-    // What rounding and the cap left over goes to the groups that have room, the larger ones first.
+    // Memberships that are left over because of rounding and the maximum go to groups with room, larger ones first.
     for size in sizes.iter_mut().skip(1) {
         let more = rest.min(largest - *size);
-        // Not all to one: that would make a second largest group out of many small remainders.
+        // They are spread over several groups, since many small remainders could create a second largest group.
         let more = more.min(1 + shape.memberships / shape.groups);
         *size += more;
         rest -= more;
@@ -217,8 +219,8 @@ fn sizes(shape: &Shape) -> Vec<usize> {
     sizes
 }
 
-/// Returns `size` different numbers below `count`, sorted: steps of one length around a circle, which no divisor
-/// shortens.
+/// Returns `size` distinct numbers below `count`, sorted. They are steps of equal length around a circle; the length
+/// has no common divisor with `count`, so no number repeats early.
 fn sample(count: usize, size: usize, random: &mut Random) -> Vec<usize> {
     if size == 0 {
         return Vec::new();
@@ -322,7 +324,7 @@ fn created(shape: &Shape, index: usize) -> Millis {
         Distribution::Even(years) => spread(u128::from(years) * YEAR, index, shape.users),
         Distribution::AllInOneSecond => same_second(START),
         Distribution::BulkImport => {
-            // 20 % before, 60 % at once, 20 % after.
+            // 20 % before, 60 % in one second, 20 % after.
             let (before, after) = (shape.users / 5, shape.users - shape.users / 5);
             if (before..after).contains(&index) {
                 same_second(spread(5 * YEAR, 1, 2).div_euclid(1000) * 1000)

@@ -1,4 +1,4 @@
-//! Parts that only tests and benchmarks need: faults, large orgs, and what a sync must find.
+//! Parts for tests and benchmarks only: faults, large orgs, and the expected result of a sync.
 
 pub(crate) mod fault;
 mod generate;

@@ -1,4 +1,4 @@
-//! Responses that are cut off, dripped or never sent.
+//! Sends responses that are cut off, slow or endless.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
@@ -29,7 +29,7 @@ impl OddSending {
 }
 
 impl Shared {
-    /// Sends a response as a fault wants it. Returns whether the connection can still be used.
+    /// Sends a response with a fault. Returns true if the connection can still be used.
     pub(crate) fn send_oddly(
         &self,
         odd: OddSending,
@@ -43,13 +43,13 @@ impl Shared {
             OddSending::Nothing => Ok(false),
             OddSending::Reset => {
                 rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?;
-                // Not shut down, which would end it in good order.
+                // The socket is not shut down, which would close the connection in an orderly way.
                 Err(io::ErrorKind::ConnectionReset.into())
             }
             OddSending::Refuse(time) => {
                 *lock(&self.away) = Some(time);
                 self.wake();
-                // The accepting thread closes this connection with all others.
+                // The accepting thread closes this connection together with all others.
                 self.sleep_until(Instant::now() + time);
                 Ok(false)
             }
@@ -59,7 +59,7 @@ impl Shared {
                 Ok(false)
             }
             OddSending::Endless(pause) => {
-                // Without the last bracket, so that what comes still belongs to it.
+                // The last bracket is omitted, so that the spaces that follow are part of the array.
                 let open = body.split_last().map_or(&[][..], |(_, rest)| rest);
                 if !open.is_empty() {
                     bytes.extend(format!("{:x}\r\n", open.len()).into_bytes());

@@ -1,4 +1,4 @@
-//! Computes from the org itself what a sync must find.
+//! Computes the expected result of a sync from the org itself.
 
 use std::sync::Arc;
 
@@ -6,19 +6,20 @@ use serde_json::{Map, Value};
 
 use crate::org::{Group, Org};
 
-/// The objects that a sync with some scope must find. Users count even if the search index does not show them yet.
+/// The expected result of a sync with some scope. Users count even if the search index does not contain them yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
     /// The ids of the users in scope, sorted.
     pub users: Vec<Arc<str>>,
     /// The ids of the groups in scope, sorted.
     pub groups: Vec<Arc<str>>,
-    /// (user, group), sorted; Everyone's too.
+    /// Pairs of user and group, sorted, including those of Everyone.
     pub memberships: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Org {
-    /// Returns what a sync must find, with the users whose attributes, and the groups whose name, are in scope.
+    /// Returns the expected result of a sync for the users and groups that are in scope according to their attributes
+    /// and names.
     pub fn truth(
         &self,
         has_user: impl Fn(&Map<String, Value>) -> bool,
