@@ -1,4 +1,4 @@
-//! Arrows point down: a module imports only modules of a lower layer. docs/architecture.md has the reasons.
+//! Checks that a module imports only modules of lower layers. docs/architecture.md contains the reasons.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules of `src/`, from the lowest layer up. Modules of one layer do not import each other.
+/// The modules of `src/`, from the lowest layer to the highest. Modules of the same layer do not import each other.
 const LAYERS: [&[&str]; 11] = [
     &["mask", "model", "signal", "text", "trust", "whoami"],
     &["atomic_file", "filter", "near", "sheet"],
@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The modules that a source file mentions as `crate::…`, tests left out.
+/// Returns the modules that a source file imports as `crate::…`, without its tests.
 fn imports(source: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
     let code = code

@@ -1,4 +1,4 @@
-//! What the documents say of the tests is so.
+//! Tests that the documents describe the program and its tests correctly.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use okta_ciam::testing::evidence::findings::catalogue::CATALOGUE;
 use okta_ciam::testing::exit::Exit;
 use okta_ciam::testing::snapshot::{Column, TABLES};
 
-/// Every test that the threat model names is there.
+/// Checks that every test that the threat model refers to exists.
 #[test]
 fn the_threat_model_names_tests_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -30,7 +30,7 @@ fn the_threat_model_names_tests_that_are_there() {
     assert!(named > 100, "{named}");
 }
 
-/// What the last row of a document that starts with a table's name says of it.
+/// Returns the description of a table in the last row of a document that starts with its name.
 fn described(document: &str, table: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{document}: {error}"));
@@ -54,7 +54,7 @@ fn the_page_about_the_file_has_the_columns_of_every_table() {
     }
 }
 
-/// The page of findings lists the catalogue, row by row.
+/// Checks that the page of findings lists the catalogue, row by row.
 #[test]
 fn the_page_of_findings_has_the_catalogue() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md");
@@ -77,7 +77,7 @@ fn the_page_of_findings_has_the_catalogue() {
     assert!(CATALOGUE.is_sorted_by(|left, right| left.id < right.id));
 }
 
-/// What the help of an option says at its end, such as `[default: 75]`, and what it says before.
+/// Splits the help of an option into the text and the marks at its end, such as `[default: 75]`.
 fn marks(help: &str) -> (String, String, String) {
     let mut text = help.to_owned();
     let mut take = |start: &str| {
@@ -139,7 +139,7 @@ fn option_table(title: &str, command: &str, options: &[&clap::Arg]) -> String {
     format!("\n### {title}\n\n| Option | Variable | Default | |\n|---|---|---|---|\n{rows}")
 }
 
-/// Every option of every command, as the page of options lists them.
+/// Returns the options of all commands, as the page of options lists them.
 fn all_options() -> String {
     fn add(command: &clap::Command, top: &str, prefix: &str, text: &mut String) {
         for sub in command.get_subcommands() {
@@ -153,7 +153,7 @@ fn all_options() -> String {
             add(sub, top, &format!("{name} "), text);
         }
     }
-    // Not built: global options are then on the command that defines them alone.
+    // The command is not built, so that global options belong only to the command that defines them.
     let root = <okta_ciam::testing::cli::Cli as clap::CommandFactory>::command();
     let global: Vec<&clap::Arg> = root.get_arguments().collect();
     let mut text = option_table("All commands", "", &global);
@@ -161,7 +161,7 @@ fn all_options() -> String {
     text
 }
 
-/// The page of options lists those that there are. `UPDATE_FIXTURES=1 cargo test --test docs` writes them again.
+/// Checks that the page of options is complete. `UPDATE_FIXTURES=1 cargo test --test docs` updates it.
 #[test]
 fn the_page_of_options_has_every_option_with_its_variable_and_default() {
     const START: &str =

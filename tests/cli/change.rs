@@ -1,5 +1,5 @@
-//! `grant` and `revoke`. A bug here lets the wrong people in: what is refused must send nothing, what is sent must be
-//! sent once, and what was done must be on record.
+//! Tests `grant` and `revoke`. A bug here gives access to the wrong people: a refused change must not be sent, a change
+//! must be sent once, and each change must be in the audit log.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::support::{Folder, Okta, Ran, Run, unlimited};
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
 
-/// Ada is in `team`, Bob is not; and one of everything that is refused.
+/// Returns an org in which Ada is in `team` and Bob is not, with one example of everything that is refused.
 fn org() -> Org {
     let mut org = Org::new();
     org.add_user(User::with_email("00uada", ADA));
     org.add_user(User::with_email("00ubob", BOB));
     org.add_user(User::with_email("00uout", "out@elsewhere.example"));
     org.add_user(User::with_email("00ugone", "gone@example.com").status("DEPROVISIONED"));
-    // Two users with one email.
+    // Two users with the same email.
     org.add_user(User::new(
         "00utwin1",
         r#"{"login":"one@example.com","email":"twin@example.com"}"#,
@@ -90,7 +90,7 @@ fn revoke(folder: &Folder, okta: &Okta, user: &str, group: &str) -> Run {
     )
 }
 
-/// Bob into the team, on record.
+/// Adds Bob to the team, with an audit log.
 fn grant_logged(folder: &Folder, okta: &Okta) -> Run {
     let arguments = [
         "grant",
@@ -110,7 +110,7 @@ fn result(ran: &Ran) -> String {
     ran.json()["rows"][0]["result"].as_str().unwrap().to_owned()
 }
 
-/// PUTs and DELETEs that the server saw, answered or not.
+/// Returns the number of PUT and DELETE requests that the server received, including those without a response.
 fn changes_sent(okta: &Okta) -> usize {
     okta.requests()
         .iter()
@@ -219,7 +219,7 @@ fn every_refusal_sends_nothing() {
         ],
     );
     filtered.end().code(4).says("does not contain \"vpn\"");
-    // A revoke asks, and nobody is there; a rule needs the flag.
+    // `revoke` prompts, but there is no terminal; with a group rule, it needs the flag.
     for (group, part) in [("team", "no terminal"), ("ruled", "needs --yes")] {
         let ran = change(&folder, &okta, &["revoke", "--user", ADA, "--group", group])
             .end()
@@ -381,7 +381,7 @@ fn a_user_is_found_whatever_the_login_holds_and_whatever_okta_will_not_search() 
         "00uslash",
         r#"{"login":"EXAMPLE/dora","email":"dora@example.com"}"#,
     ));
-    // One user's login is another's email.
+    // The login of one user is the email of another.
     org.add_user(User::new(
         "00uothers",
         r#"{"login":"else@example.com","email":"bob@example.com"}"#,
@@ -394,7 +394,7 @@ fn a_user_is_found_whatever_the_login_holds_and_whatever_okta_will_not_search() 
         .end()
         .code(2)
         .says("no user has the id");
-    // A refused search has nothing to do with the token, and a user that the path finds needs no search.
+    // A refused search does not mean that the token is invalid, and a user who is found by path needs no search.
     for (status, code) in [(400, "E0000031"), (400, "E0000001")] {
         okta.clear_faults();
         okta.fault(Fault::on(Endpoint::Users, Action::okta(status, code)).query("search="));
@@ -458,7 +458,7 @@ fn a_list_is_done_row_by_row_and_a_second_run_changes_nothing() {
         "--audit-log",
         "log",
     ];
-    // The refusal of line 7 (4) comes before partial (3).
+    // The refusal of line 7 (4) takes precedence over partial (3).
     let ran = change(&folder, &okta, &arguments).end().code(4);
     let results = |ran: &Ran| -> Vec<String> {
         let json = ran.json();
@@ -492,7 +492,7 @@ fn a_list_is_done_row_by_row_and_a_second_run_changes_nothing() {
         ]
     );
     assert_eq!(changes_sent(&okta), 2);
-    // Two lines a change, and one for each row that is refused or unchanged, in both runs.
+    // Two lines per change and one per refused or unchanged row, in both runs.
     assert_eq!(records(&folder, "log").len(), 4 + 3 + 5);
     std::fs::write(
         folder.path("bad.csv"),
@@ -551,7 +551,7 @@ fn a_thousand_rows_look_each_user_and_group_up_once() {
     change(&folder, &okta, &["grant", "--from", "list.csv", "--yes"]).ok();
     assert_eq!(changes_sent(&okta), 1_000);
     let gets = okta.requests().len() - 1_000;
-    // One look-up and two readings of the groups a user, one look-up a group, one list of rules.
+    // Per user one look-up and two listings of groups, per group one look-up, and one list of rules.
     assert_eq!(gets, 20 * 3 + 50 + 1);
 }
 
@@ -793,7 +793,7 @@ fn a_change_without_a_result_is_found_out_about_by_the_next_run() {
     for (applied, found) in [(true, "found done"), (false, "found not done")] {
         let okta = Okta::with(org());
         let folder = Folder::new();
-        // The server holds the answer back, and the run is killed meanwhile.
+        // The run is killed while the server delays the response.
         okta.fault(Fault::on(Endpoint::Member, Action::Delay(Duration::from_secs(2))).nth(1));
         let running = change(
             &folder,
@@ -840,8 +840,8 @@ fn a_change_without_a_result_is_found_out_about_by_the_next_run() {
     }
 }
 
-/// However a run over 200 rows is ended, and however often, running it again ends in the wanted memberships, and the
-/// log accounts for every change that the server saw.
+/// No matter how and how often a run with 200 rows is ended, running it again leads to the requested memberships, and
+/// the log contains every change that the server received.
 #[test]
 fn a_list_that_is_interrupted_anywhere_can_be_run_again() {
     let mut org = org();
@@ -914,7 +914,7 @@ fn a_list_that_is_interrupted_anywhere_can_be_run_again() {
             .count();
         assert_eq!(results, 1, "{id}");
     }
-    // At most the one change of each killed run is sent a second time, where its reading lagged.
+    // Only the last change of each killed run may be sent twice, if the read of its membership lagged.
     assert!(seen.len() <= 202, "{}", seen.len());
 }
 

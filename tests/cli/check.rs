@@ -1,4 +1,4 @@
-//! `check` says what a sync and a change would meet, asks for little, and changes nothing.
+//! Tests that `check` reports what a sync and a change would encounter, sends few requests, and changes nothing.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ fn check(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Run {
         .env("BATON_EMAIL_DOMAINS", "example.com,example.org")
 }
 
-/// What was found of a name.
+/// Returns the finding with a name.
 #[track_caller]
 fn found<'a>(report: &'a Value, name: &str) -> &'a Value {
     let mut checks = report["checks"].as_array().unwrap().iter();
@@ -29,7 +29,7 @@ fn found<'a>(report: &'a Value, name: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("{name} is not in {report:#}"))
 }
 
-/// The names of what was found in a state.
+/// Returns the names of the findings with a state.
 fn names(report: &Value, state: &str) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap().iter();
     let those = checks.filter(|check| check["state"] == state);
@@ -142,7 +142,7 @@ fn a_program_reads_the_same_as_json() {
 fn the_most_that_is_ever_asked_is_eleven_requests() {
     let mut org = Org::demo();
     for number in 0..5 {
-        // Before all others, so that Everyone is not on the first page.
+        // The ids sort first, so that Everyone is not on the first page.
         let id = format!("00g0000000000000000{number}");
         org.add_group(Group::new(&id, "One of many"));
         let owner = org.owner.clone().unwrap();
@@ -205,7 +205,7 @@ fn a_wrong_token_ends_with_5_after_one_request() {
 
 #[test]
 fn a_token_that_sees_nobody_ends_with_5() {
-    // The owner has no admin role: found by id, but no list shows anybody.
+    // The owner has no admin role: a look-up by id finds the owner, but lists are empty.
     let mut org = Org::new();
     let mut owner = User::with_email("00u1", "mira@example.com");
     owner.lagging = true;
@@ -216,7 +216,7 @@ fn a_token_that_sees_nobody_ends_with_5() {
     assert_eq!(names(&report, "failure"), ["users"]);
     let message = found(&report, "users")["message"].as_str().unwrap();
     assert!(message.contains("sees an empty org"), "{message}");
-    // Not even the owner, and Everyone is empty: everything that can be asked still is.
+    // Even the owner is missing, and Everyone is empty; all requests are sent nevertheless.
     let nobody = Okta::with(Org::new());
     let report = as_json(&folder, &nobody, &["--provisioning"], 5);
     assert_eq!(names(&report, "failure"), ["users"]);
@@ -284,7 +284,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
 #[test]
 fn groups_with_an_admin_role_are_warned_of_by_whether_they_are_in_scope() {
     let okta = Okta::with(Org::demo());
-    // Each is retried twice.
+    // Each request is retried twice.
     for nth in [2, 3, 4, 6, 7, 8] {
         okta.fault(Fault::on(Endpoint::Members, Action::okta(403, "E0000006")).nth(nth));
     }
@@ -399,7 +399,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
 
 #[test]
 fn a_host_that_is_not_there_ends_with_6() {
-    // A port that nobody listens on: bound once, then free again.
+    // Binding a port and closing it gives a port on which no process listens.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -468,7 +468,7 @@ fn what_is_no_okta_org_ends_with_2() {
         let report = as_json(&folder, &okta, &[], 2);
         assert_eq!(names(&report, "failure"), ["origin"]);
     }
-    // A web server like any other, which would refuse everybody.
+    // A web server that is not Okta and would refuse every token.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! What looks complete and is not: empty answers, lists that change between two requests, counts that are wrong.
+//! Tests data that looks complete but is not: empty responses, lists that change between two requests, and wrong
+//! counts.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::support::{
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const STATE: &str = ".sync.c1z.checkpoint";
 
-/// Long enough for two cursors, by the count of Everyone.
+/// Returns an org whose Everyone is large enough for reading the user list with two cursors.
 fn long_list() -> Org {
     Org::generated(&Shape {
         users: 45_000,
@@ -27,8 +28,8 @@ fn long_list() -> Org {
     })
 }
 
-/// Starts a sync whose second page of users comes late, so that Everyone's size is known by then and it reads from both
-/// ends.
+/// Starts a sync whose second page of users is delayed, so that the size of Everyone is known by then and the user list
+/// is read from both ends.
 fn from_both_ends(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Running {
     okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(2)).nth(2));
     folder.sync(okta, arguments).start()
@@ -52,7 +53,7 @@ fn a_search_that_answers_with_nothing_is_not_believed() {
         let db = open(&folder.path("sync.c1z"));
         assert_eq!(cell(&db, "select users_listed_by from snapshot"), "plain");
         assert_eq!(rows(&db, "select code from warnings"), ["search_refused"]);
-        // The same as where a search is refused.
+        // The result is the same if a search is refused.
         let refusing = Okta::with_options(Org::demo(), plain.clone());
         let other = Folder::new();
         other.sync(&refusing, skip).ok();
@@ -122,7 +123,7 @@ fn a_group_that_okta_counts_as_empty_is_listed_once_somebody_was_seen_in_it() {
 
 #[test]
 fn a_listing_that_ends_early_makes_no_complete_snapshot() {
-    // The token sees 40 of 60 users from now on.
+    // From now on, the token can see 40 of 60 users.
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     folder.sync(&okta, &[]).ok();
@@ -205,8 +206,8 @@ fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_b
             "both_ends 45000"
         );
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &truth);
-        // The kill loses the pages that the 8 workers have and the 16 that wait to be stored, and where the two cursors meet
-        // depends on which is faster.
+        // The kill discards the pages of the 8 workers and the 16 pages that wait to be stored. Where the two cursors
+        // meet depends on which one is faster.
         let requests = okta.count() - before;
         let most = undisturbed + 8 + 16 + 2;
         assert!(requests <= most, "{requests} of {undisturbed}");
@@ -218,7 +219,8 @@ fn a_finished_run_with_a_long_list_is_not_published_again() {
     let okta = Okta::with(long_list());
     let folder = Folder::new();
     let arguments = ["--email-domains", "example.com"];
-    // Ended by a kill after the file was in its place and before the checkpoint was removed: put back as it was.
+    // The run was killed after the file was published and before the checkpoint was removed, which is simulated by
+    // restoring the checkpoint.
     let running = from_both_ends(&folder, &okta, &arguments);
     wait_for_file(&folder.path(".sync.c1z.tmp-db"));
     let names = [STATE, ".sync.c1z.checkpoint-wal"];

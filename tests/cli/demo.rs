@@ -1,4 +1,4 @@
-//! `demo`: the first thing that anybody runs.
+//! Tests `demo`, the first command that new users run.
 
 use crate::support::Folder;
 

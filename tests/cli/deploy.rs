@@ -1,4 +1,5 @@
-//! The files of deploy/ and .github/: what no schema sees, and their commands as they stand, run against the sample org.
+//! Tests the files of deploy/ and .github/: the rules that no schema contains, and the commands as they are, run
+//! against the sample org.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +25,7 @@ fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file below some folders.
+/// Returns all files in some folders.
 fn files(folders: &[&str]) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = folders.iter().map(|name| root().join(name)).collect();
     let mut found = Vec::new();
@@ -41,7 +42,7 @@ fn files(folders: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// Runs a script with the tool in PATH, in a folder, with these variables alone.
+/// Runs a script in a folder, with the tool in PATH and only these variables.
 fn shell(folder: &Folder, script: &str, variables: &[(&str, &str)]) -> Output {
     let tool = Path::new(env!("CARGO_BIN_EXE_okta-ciam")).parent().unwrap();
     let path = [
@@ -65,7 +66,8 @@ fn assert_ok(ran: &Output) {
     assert!(ran.status.success(), "{:?}: {errors}", ran.status);
 }
 
-/// Whether the next run with the same settings may end in another way. No wildcard: a new exit code must be decided on.
+/// Returns true if the next run with the same settings may end differently. There is no wildcard, so that a new exit
+/// code needs a decision.
 fn is_worth_another_try(exit: Exit) -> bool {
     match exit {
         Exit::Done
@@ -80,7 +82,7 @@ fn is_worth_another_try(exit: Exit) -> bool {
     }
 }
 
-/// The codes of `sync` that end a job for good, and those after which it is tried again.
+/// Returns the codes of `sync` that end a job, and those after which it is retried.
 fn codes() -> (BTreeSet<u64>, BTreeSet<u64>) {
     let all = [
         Exit::Failed,
@@ -102,7 +104,7 @@ fn codes() -> (BTreeSet<u64>, BTreeSet<u64>) {
     (of(false), of(true))
 }
 
-/// The five fields of a cron expression, with plain numbers, steps and stars.
+/// Checks the five fields of a cron expression with numbers, steps and stars.
 fn assert_cron(expression: &str) {
     const RANGES: [(u32, u32); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)];
     let fields: Vec<&str> = expression.split_whitespace().collect();
@@ -115,7 +117,7 @@ fn assert_cron(expression: &str) {
     }
 }
 
-/// Reads a duration such as `2h` or `2h 10m` in seconds.
+/// Parses a duration such as `2h` or `2h 10m` to seconds.
 fn seconds(text: &str) -> u64 {
     let part = |part: &str| {
         let (number, unit) = part.split_at(part.trim_end_matches(char::is_alphabetic).len());
@@ -129,7 +131,7 @@ fn seconds(text: &str) -> u64 {
     text.split_whitespace().map(part).sum()
 }
 
-/// The job of the base, and the same with the patch of the overlay.
+/// Returns the job of the base, and the job with the patch of the overlay.
 fn jobs() -> [Value; 2] {
     let base = yaml("deploy/kubernetes/base/cronjob.yaml");
     let mut patched = base.clone();
@@ -213,7 +215,7 @@ fn the_job_of_kubernetes_tries_again_exactly_what_may_end_in_another_way() {
         let values: BTreeSet<u64> = values.iter().map(|code| code.as_u64().unwrap()).collect();
         assert_eq!(values, last);
         assert!(values.is_disjoint(&again));
-        // podFailurePolicy requires it, and no schema says so.
+        // podFailurePolicy requires it, but no schema contains this rule.
         assert_eq!(pod(&job)["restartPolicy"], "Never");
     }
 }
@@ -226,7 +228,7 @@ fn the_job_of_kubernetes_starts_on_time_and_its_deadline_comes_first() {
         assert_eq!(spec["concurrencyPolicy"], "Forbid");
         assert_cron(spec["schedule"].as_str().unwrap());
         assert_eq!(spec["timeZone"], "Etc/UTC");
-        // Kubernetes looks every 10 seconds; what is less may never start.
+        // Kubernetes checks every 10 seconds, so a job with a shorter deadline may never start.
         assert!(spec["startingDeadlineSeconds"].as_u64().unwrap() > 60);
         let job_spec = &spec["jobTemplate"]["spec"];
         let arguments = pod(&job)["initContainers"][0]["args"].as_array().unwrap();
@@ -280,7 +282,7 @@ fn the_containers_of_kubernetes_have_no_rights_and_write_to_volumes_only() {
     }
 }
 
-/// The keys of the Secret in the documentation of the Go connector, and those that are optional there.
+/// Uses the keys of the Secret in the documentation of the Go connector, including the optional ones.
 #[test]
 fn the_job_of_kubernetes_syncs_with_the_secret_of_the_go_connector() {
     let secret = yaml("deploy/kubernetes/base/secret.yaml");
@@ -343,7 +345,7 @@ fn the_job_of_kubernetes_syncs_with_the_secret_of_the_go_connector() {
         assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
         let names = ["BATON_API_TOKEN", "okta.c1z", "okta.json"];
         assert_eq!(folder.names(), names.map(str::to_owned).into());
-        // Both files are in the script of the upload.
+        // The script of the upload contains both files.
         let script = pod(&job)["containers"][0]["command"][2].as_str().unwrap();
         for name in &names[1..] {
             assert!(script.contains(&format!("/data/{name} \"$S3_PREFIX/{name}\"")));
@@ -357,7 +359,7 @@ fn the_job_of_kubernetes_syncs_with_the_secret_of_the_go_connector() {
     }
 }
 
-/// Settings as cron and systemd have them, with the token of an org and its address.
+/// Writes the settings for cron and systemd, with the address and the token of an org.
 fn installed(folder: &Folder, okta: &Okta) {
     std::fs::create_dir_all(folder.path("etc")).unwrap();
     std::fs::create_dir_all(folder.path("lib")).unwrap();
@@ -392,19 +394,19 @@ fn the_line_for_cron_takes_a_snapshot_with_the_settings_file() {
     let words: Vec<&str> = line.splitn(7, ' ').collect();
     assert_cron(&words[..5].join(" "));
     assert_eq!(words[5], "okta-ciam", "the user");
-    // cron ends a command at the first one.
+    // cron treats an unescaped percent sign as the end of the command.
     assert!(!words[6].contains('%'));
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     installed(&folder, &okta);
     let ran = shell(&folder, &moved(&folder, words[6]), &[]);
     assert_ok(&ran);
-    // cron mails what is printed.
+    // cron mails all output.
     assert!(ran.stdout.is_empty() && ran.stderr.is_empty(), "{ran:?}");
     assert_taken(&folder);
 }
 
-/// The values of a key of a unit.
+/// Returns the values of a key in a unit.
 fn unit<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     let values = text
         .lines()
@@ -440,12 +442,13 @@ fn the_service_takes_a_snapshot_and_restarts_after_what_may_end_in_another_way()
     assert!(text("deploy/systemd/okta-ciam.sysusers").contains(&format!("\nu {user} - ")));
 }
 
-/// Whether the binary has a command, which another part of the project may still be building.
+/// Returns true if the binary has a command, which may not be part of it yet.
 fn has(command: &str) -> bool {
     Folder::new().run(&[command, "--help"]).end().code == Some(0)
 }
 
-/// The script of the pipelines, in a folder `bin` that comes first, without what the binary does not have.
+/// Writes the script of the pipelines to a folder `bin` that comes first in PATH, without the commands that the binary
+/// does not have.
 fn evidence(folder: &Folder) {
     let script = text("deploy/ci/evidence.sh");
     let lines = script
@@ -470,14 +473,14 @@ fn evidence_files() -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The files in a folder, without hidden ones: a checkpoint may stay, and uploads leave it out.
+/// Returns the files in a folder without hidden ones, since uploads ignore a checkpoint.
 fn names_in(folder: &Folder, name: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder.path(name)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
-/// The step of a workflow with this name.
+/// Returns the step of a workflow with this name.
 fn step<'a>(workflow: &'a Value, name: &str) -> &'a Value {
     let steps = workflow["jobs"]["evidence"]["steps"].as_array().unwrap();
     steps
@@ -524,7 +527,7 @@ fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_what_there_is
     assert_eq!(names_in(&folder, "evidence"), evidence_files());
     let first = std::fs::read_to_string(folder.path("evidence/changes.md")).unwrap();
     assert!(first.contains("no earlier snapshot"), "{first}");
-    // The next run gets the snapshot of this one, and finds a change.
+    // The next run gets the snapshot of this run, and detects a change.
     std::fs::rename(folder.path("evidence"), folder.path("previous")).unwrap();
     let group = okta
         .org()
@@ -546,7 +549,7 @@ fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_what_there_is
     let changes = std::fs::read_to_string(folder.path("evidence/changes.md")).unwrap();
     assert!(summary.starts_with(&first) && summary.ends_with(&changes));
     assert!(changes.contains("VPN users"), "{changes}");
-    // A sync that fails leaves nothing that the steps after it would upload, but perhaps a checkpoint.
+    // A sync that fails leaves at most a checkpoint, and no files for the upload.
     let folder = Folder::new();
     evidence(&folder);
     okta.fault(Fault::on(
@@ -558,7 +561,7 @@ fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_what_there_is
         Some(5)
     );
     assert!(names_in(&folder, "evidence").is_disjoint(&evidence_files()));
-    // What is uploaded is what there is.
+    // All files are uploaded.
     let mut uploaded = BTreeSet::new();
     for name in ["Upload the snapshot", "Upload the evidence"] {
         let paths = step(&workflow, name)["with"]["path"].as_str().unwrap();
@@ -641,7 +644,7 @@ fn every_action_is_pinned_to_a_commit_with_its_version_beside_it() {
 #[test]
 fn the_archive_of_a_release_has_the_pages_that_the_binary_makes_and_is_the_same_each_time() {
     let folder = Folder::new();
-    // Stands for the binary, which would take long to compress.
+    // A small file replaces the binary, whose compression would take long.
     let tool = env!("CARGO_BIN_EXE_okta-ciam");
     let binary = folder.path("tool");
     std::fs::write(&binary, format!("#!/bin/sh\nexec {tool} \"$@\"\n")).unwrap();
@@ -701,13 +704,13 @@ fn the_image_has_the_binary_the_certificates_and_a_folder_that_its_user_owns() {
         let found = std::fs::metadata(folder.path("out/root").join(name)).unwrap();
         assert_eq!(found.mode() & 0o7777, mode, "{name}");
     }
-    // A COPY gives files to root unless it is told otherwise, and the image starts in this folder.
+    // COPY makes root the owner unless specified otherwise, and the image starts in this folder.
     assert!(folder.path("out/data").is_dir());
     assert!(dockerfile.contains(" --chown=65532:65532 /out/data/ /data/\n"));
     assert!(dockerfile.contains("\nWORKDIR /data\n"));
 }
 
-/// The lines of the shell blocks of a page, with continued lines joined.
+/// Returns the lines in the shell blocks of a page, with continued lines joined.
 fn commands_of(page: &str) -> Vec<String> {
     let text = text(page).replace("\\\n", "");
     let mut inside = false;
@@ -729,7 +732,7 @@ fn the_commands_of_the_pages_about_deploying_work_as_they_stand() {
         let okta = Okta::with(Org::demo());
         let folder = Folder::new();
         std::fs::write(folder.path("token.txt"), okta.token()).unwrap();
-        // Stand for the programs that would send something, and tell what they were asked to send.
+        // These scripts replace the programs that would send something, and print their arguments.
         std::fs::create_dir_all(folder.path("bin")).unwrap();
         for name in ["aws", "curl"] {
             let program = folder.path("bin").join(name);
@@ -757,7 +760,7 @@ fn the_commands_of_the_pages_about_deploying_work_as_they_stand() {
     assert!(ran > 12, "{ran}");
 }
 
-/// Every file of the repository that a page names is there, and so is every option.
+/// Checks that all files of the repository and all options in a page exist.
 #[test]
 fn the_pages_about_deploying_name_files_options_and_metrics_that_there_are() {
     use clap::CommandFactory as _;
@@ -804,7 +807,7 @@ fn the_pages_about_deploying_name_files_options_and_metrics_that_there_are() {
     }
 }
 
-/// What the documentation of the Go connector puts into its Secret and its Deployment.
+/// Uses the variables that the documentation of the Go connector puts into its Secret and its Deployment.
 #[test]
 fn the_environment_of_the_go_connector_works_and_what_has_no_effect_is_named() {
     let okta = Okta::with(Org::demo());

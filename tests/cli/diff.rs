@@ -1,4 +1,4 @@
-//! `diff` against fixed snapshots, ours and the Go connectors'.
+//! Tests `diff` with fixed snapshots of okta-ciam and of the Go connectors.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, Okta, Ran};
 
-/// Two snapshots of one org: before and after a change.
+/// Two snapshots of the same org, before and after a change.
 struct Pair {
     folder: Folder,
     okta: Okta,
@@ -43,7 +43,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Ada and Bob in `team`, Eve in `app`.
+/// Returns an org with Ada and Bob in `team`, and Eve in `app`.
 fn org() -> Org {
     let mut org = Org::new();
     for (id, email) in [
@@ -76,7 +76,8 @@ fn rename(org: &mut Org, id: &str, name: &str) {
     });
 }
 
-/// One of each: a user suspended, one deleted, one new; a membership added, one removed; a group renamed.
+/// Makes one change of each kind: a user is suspended, one deleted and one added; a membership is added and one
+/// removed; a group is renamed.
 fn changed(org: &mut Org) {
     org.edit_user("00uada", |user| {
         user.status = "SUSPENDED".into();
@@ -103,7 +104,7 @@ fn golden(name: &str, text: &str) {
     assert_eq!(text, std::fs::read_to_string(&file).unwrap(), "{name}");
 }
 
-/// A text without what differs from run to run.
+/// Returns a text without the parts that differ between runs.
 fn steady(text: &str, pair: &Pair) -> String {
     let mut text = text.replace(&pair.okta.origin(), "https://company.okta.com");
     for (place, _) in text.clone().match_indices("\"content_sha256\":\"") {
@@ -142,11 +143,11 @@ fn every_format_shows_what_differs_in_a_fixed_order() {
     assert_eq!(by_output.stdout, pair.diff(&["--format", "json"]).stdout);
 }
 
-/// The ids of the finished runs of a c1z, the oldest first.
+/// Returns the ids of the finished runs in a c1z file, oldest first.
 fn finished_runs(path: &Path) -> Vec<String> {
     let bytes = std::fs::read(path).unwrap();
     let mut database = zstd::decode_all(bytes.strip_prefix(b"C1ZF\0").unwrap()).unwrap();
-    // The header announces a write-ahead log that the container does not hold.
+    // The header refers to a write-ahead log, which the container does not contain.
     database[18..20].fill(1);
     let mut db = rusqlite::Connection::open_in_memory().unwrap();
     let size = database.len();
@@ -170,7 +171,7 @@ fn files_of_the_go_connectors_are_compared_and_one_run_of_a_file_is_chosen_by_it
     let between = json(&diff(&folder, &[&old, &new, "--format", "json"]));
     assert_eq!(between["meta"]["old"]["sync_id"], ids[0].as_str());
     assert_eq!(between["meta"]["new"]["sync_id"], ids[1].as_str());
-    // The newest is what the file shows without an id.
+    // Without an id, the newest run is used.
     diff(&folder, &[two, &new]).code(0);
     let absent = diff(&folder, &[two, &format!("{two}#absent")]).code(2);
     assert!(absent.error().contains("no finished run \"absent\""));
@@ -414,7 +415,7 @@ fn bad_input_is_one_line_and_exit_code_2() {
         "{}",
         full.stderr
     );
-    // A reader may stop reading; the files still differ.
+    // The reader may stop reading; the exit code still reports a difference.
     let closed = run().under("mkfifo pipe && exec 3<>pipe >pipe && exec 3<&-");
     closed.end().code(1);
 }

@@ -1,4 +1,4 @@
-//! Every exit code that can occur, with its one line on stderr, and the previous file untouched.
+//! Tests every exit code, with its single line on stderr and the previous file unchanged.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::{Folder, Okta, Ran, gate, unlimited};
 
 const PREVIOUS: &[u8] = b"the previous snapshot, byte for byte";
 
-/// A folder with a previous snapshot.
+/// Returns a folder with a previous snapshot.
 fn with_previous() -> Folder {
     let folder = Folder::new();
     std::fs::write(folder.path("sync.c1z"), PREVIOUS).unwrap();
@@ -25,7 +25,7 @@ fn assert_untouched(folder: &Folder) {
     );
 }
 
-/// What was read until an end that may pass is kept for the next run, and nothing else.
+/// Checks that only a checkpoint was added, which the next run can resume.
 #[track_caller]
 fn assert_only_the_state_is_new(folder: &Folder) {
     assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), PREVIOUS);
@@ -297,7 +297,7 @@ fn an_attempt_that_hangs_ends_at_the_deadline() {
 #[test]
 fn a_host_that_is_not_there_ends_with_6() {
     let folder = with_previous();
-    // A port that nobody listens on: bound once, then free again.
+    // Binding a port and closing it gives a port on which no process listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -1,4 +1,4 @@
-//! `export`, on our own snapshots and on those of others.
+//! Tests `export` with snapshots of okta-ciam and of other programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use okta_fake::{Group, Org, User};
 
 use crate::support::{Folder, Okta, Ran, open, rows};
 
-/// A folder with a snapshot of the sample org as `a.c1z` and as `a.db`.
+/// Returns a folder with a snapshot of the sample org as `a.c1z` and as `a.db`.
 fn sample() -> Folder {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     for file in ["a.c1z", "a.db"] {
@@ -35,7 +35,7 @@ fn csv(folder: &Folder, file: &str) -> Vec<Vec<String>> {
     records.collect()
 }
 
-/// The files of a folder with their bytes.
+/// Returns the contents of the files in a folder.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| {
         let entry = entry.unwrap();
@@ -45,7 +45,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files.collect()
 }
 
-/// The text of one file in a zip archive that is not compressed or deflated, as `unzip -p` prints it.
+/// Returns the text of one file in a ZIP archive, stored or deflated, as `unzip -p` prints it.
 fn unzip(archive: &Path, name: &str) -> String {
     let mut archive = zip::ZipArchive::new(std::fs::File::open(archive).unwrap()).unwrap();
     let mut text = String::new();
@@ -355,7 +355,7 @@ fn a_full_disk_leaves_the_export_before_it_untouched() {
         export(&folder, &["--format", format, "-o", format]).code(0);
         let before = files(&folder.path(format));
         let run = folder.run(&["export", "-f", "a.db", "--format", format, "-o", format]);
-        // No file may be longer than four blocks.
+        // No file can be larger than four blocks.
         let ran = run.under("trap '' XFSZ; ulimit -f 4").end();
         assert_ne!(ran.code, Some(0), "{format}: {}", ran.stderr);
         assert!(

@@ -1,5 +1,5 @@
-//! How faults are got over, where more is to be said of it than how it ends: what is asked again and what is not, how
-//! fast, and what the snapshot says of it. How each ends, at every stage and on every page, is in `matrix`.
+//! Tests how a run handles faults, beyond its end: which requests are repeated, how fast, and what the snapshot
+//! contains about it. The end of each fault at each stage and on each page is tested in `matrix`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Folder, Okta, assert_holds_the_truth, cell, open, scope, un
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 
-/// Several pages of users, groups and members.
+/// Returns an org with several pages of users, groups and members.
 fn org() -> Org {
     Org::generated(&Shape {
         users: 900,

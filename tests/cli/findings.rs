@@ -1,4 +1,4 @@
-//! `findings` against the snapshots of generated orgs and of the Go connector.
+//! Tests `findings` with snapshots of generated orgs and of the Go connector.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, Okta, Ran, open, rows};
 
-/// Users of every status and age, some with shared addresses, in groups with and without a meaning.
+/// Returns an org with users of every status and age, some with shared addresses, in privileged and other groups.
 fn org(users: u32) -> Org {
     let mut org = Org::new();
     let statuses = [
@@ -77,7 +77,7 @@ fn synced(org: Org) -> (Okta, Folder) {
     (okta, folder)
 }
 
-/// The ids of the rows of each finding.
+/// Returns the ids in the rows of each finding.
 fn by_id(report: &Value) -> BTreeMap<String, Vec<String>> {
     let findings = report["findings"].as_array().unwrap().iter();
     let ids = |finding: &Value| {
@@ -95,11 +95,11 @@ fn by_id(report: &Value) -> BTreeMap<String, Vec<String>> {
 }
 
 const IN_USE: &str = "u.status not in ('DEPROVISIONED', 'SUSPENDED', 'STAGED', 'PROVISIONED')";
-/// Memberships that count, with their users and groups.
+/// The memberships that count, with their users and groups, as SQL.
 const MEMBERS: &str = "from memberships m join users u on u.id = m.user_id join groups g on g.id = m.group_id \
      where m.learned <> 'implied'";
 
-/// The days from a time to the end of the run.
+/// Returns the number of days from a time to the end of the run, as SQL.
 fn days(column: &str) -> String {
     format!(
         "(cast(strftime('%s', (select ended_at from snapshot)) as integer) - cast(strftime('%s', {column}) as integer)) / 86400"

@@ -1,4 +1,4 @@
-//! A snapshot is whole, or it says that it is not.
+//! Tests that a snapshot is complete or marked as incomplete.
 
 use okta_fake::{Action, Endpoint, Fault, Options, Org, RefuseSearch, Refused};
 
@@ -384,7 +384,7 @@ fn a_snapshot_that_lost_more_than_is_allowed_goes_beside_the_old_one() {
             .unwrap()
             .ends_with("sync.c1z.rejected")
     );
-    // What is as wanted replaces the old file, and the rejected one is out of date.
+    // An accepted snapshot replaces the file, and the rejected one is outdated and removed.
     folder.sync(&okta, &["--max-drop", "80"]).ok();
     assert_ne!(std::fs::read(folder.path("sync.c1z")).unwrap(), c1z);
     assert!(!folder.path("sync.c1z.rejected").exists());
@@ -409,7 +409,7 @@ fn a_snapshot_of_another_scope_is_not_compared_with() {
     }
     assert_eq!(okta.count(), asked);
     assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), before);
-    // The same scope in another spelling is the same.
+    // A scope with another spelling is the same scope.
     let arguments = [
         "--max-drop",
         "0",

@@ -1,6 +1,6 @@
-//! Help texts are as recorded in `tests/fixtures/help`, and their examples work as they stand.
+//! Checks that help texts match `tests/fixtures/help`, and that their examples work as printed.
 //!
-//! `UPDATE_FIXTURES=1 cargo test help::` records them again.
+//! `UPDATE_FIXTURES=1 cargo test help::` updates the fixtures.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -72,7 +72,7 @@ fn no_line_of_an_example_is_longer_than_80_columns() {
     }
 }
 
-/// Each example runs in a shell, in the order of the text, against the sample org in the place of company.okta.com.
+/// Runs each example in a shell, in order, against the sample org instead of company.okta.com.
 #[test]
 fn every_example_of_the_help_works_as_it_stands() {
     for command in COMMANDS {
@@ -80,7 +80,7 @@ fn every_example_of_the_help_works_as_it_stands() {
         let examples = text.lines().skip_while(|line| *line != "Examples:");
         let lines: Vec<&str> = examples
             .filter_map(|line| line.strip_prefix("    "))
-            // Runs until it is interrupted.
+            // `demo --serve` runs until it is interrupted.
             .filter(|line| !line.contains("--serve"))
             .collect();
         let first = command.split_whitespace().next().unwrap_or_default();
@@ -108,7 +108,7 @@ fn every_example_of_the_help_works_as_it_stands() {
         for name in ["joiners.csv", "leavers.csv"] {
             std::fs::write(folder.path(name), list).unwrap();
         }
-        // The examples of a part of `show` use the snapshot that those of `show` write.
+        // The examples of the subcommands of `show` use the snapshot from the examples of `show`.
         if command.contains(' ') {
             folder.run(&["demo"]).ok();
         }

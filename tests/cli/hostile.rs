@@ -1,5 +1,5 @@
-//! `show`, on files that someone made to harm, or that something broke. Every run is bounded in memory, processor time
-//! and what it may write, and leaves no temporary file; it ends in 0 or in one line that names the file.
+//! Tests `show` with malicious and damaged files. Memory, processor time and writing are limited in each run. It must
+//! leave no temporary files, and end with exit code 0 or with one line that contains the file name.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -29,7 +29,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A fixture's database, as it is on disk without a container and without WAL.
+/// Returns the database of a fixture, without the container and without WAL.
 fn database_of(name: &str) -> Vec<u8> {
     let bytes = fs::read(fixture(name)).unwrap();
     let mut database = zstd::decode_all(&bytes[5..]).unwrap();
@@ -37,13 +37,13 @@ fn database_of(name: &str) -> Vec<u8> {
     database
 }
 
-/// Puts the Go connector's database into a folder and changes it.
+/// Writes the Go connector's database to a folder and changes it.
 fn gos(folder: &Folder, name: &str, sql: &str) {
     fs::write(folder.path(name), database_of("go-connector.c1z")).unwrap();
     change(&folder.path(name), sql);
 }
 
-/// Puts a database of our own, with one user and two groups, into a folder and changes it.
+/// Writes a database of okta-ciam, with one user and two groups, to a folder and changes it.
 fn ours(folder: &Folder, name: &str, sql: &str) {
     let mut org = Org::new();
     org.add_user(User::with_email("00u1", "ada@example.com"));
@@ -53,7 +53,7 @@ fn ours(folder: &Folder, name: &str, sql: &str) {
     change(&folder.path(name), sql);
 }
 
-/// Changes a database in ways that SQLite guards against.
+/// Changes a database in ways that SQLite normally prevents.
 fn change(path: &Path, sql: &str) {
     let db = Connection::open(path).unwrap();
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)
@@ -69,7 +69,7 @@ fn pack(database: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Runs it in bounds; whatever comes of it, it is an end that a person can live with.
+/// Runs `show` with limits, and checks that it ends in an acceptable way.
 #[track_caller]
 fn shown(folder: &Folder, arguments: &[&str]) -> Ran {
     let file = arguments[arguments.iter().position(|word| *word == "-f").unwrap() + 1];
@@ -96,13 +96,13 @@ fn shown(folder: &Folder, arguments: &[&str]) -> Ran {
     ran
 }
 
-/// It must be refused, and say so.
+/// Checks that the file is refused with a message.
 #[track_caller]
 fn refused(folder: &Folder, file: &str, part: &str) {
     shown(folder, &["-f", file]).code(2).says(part);
 }
 
-/// Nothing that this file makes `show` do may harm, whatever is asked for.
+/// Checks that no command of `show` is harmed by a file.
 #[track_caller]
 fn survived(folder: &Folder, file: &str) {
     let all: [&[&str]; 5] = [
@@ -130,7 +130,7 @@ fn survived(folder: &Folder, file: &str) {
 #[test]
 fn a_bomb_ends_soon_in_little_memory_and_on_little_disk() {
     let folder = Folder::new();
-    // 20 GiB of zeros, in frames of 1 GiB that start like a database does.
+    // 20 GiB of zeros, in frames of 1 GiB that begin like a database.
     let mut head = database_of("go-connector.c1z");
     head.truncate(4096);
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
@@ -159,7 +159,7 @@ fn an_unpacked_copy_has_no_name_that_a_killed_run_could_leave() {
     let folder = Folder::new();
     let mut database = database_of("go-connector.c1z");
     database.resize(48 << 20, 0);
-    // What is behind the last page is no business of SQLite's; it only takes a while.
+    // SQLite ignores the data after the last page, which only takes time to unpack.
     for (at, byte) in database[1 << 20..].iter_mut().enumerate() {
         *byte = ((at * at) >> 7) as u8;
     }
@@ -210,7 +210,7 @@ fn a_file_that_is_no_file_of_bytes_is_refused_at_once() {
     let mut line = String::from("folder.c1z");
     line += &"/x".repeat(3000);
     assert_eq!(folder.bounded(&["show", "-f", &line]).end().code, Some(2));
-    // Even root cannot read this one.
+    // Even root cannot read this file.
     shown(&folder, &["-f", "/proc/self/mem"]).code(2);
     let closed = folder.path("closed.c1z");
     fs::copy(fixture("go-connector.c1z"), &closed).unwrap();
@@ -252,7 +252,7 @@ fn a_file_of_a_tebibyte_that_is_mostly_hole_is_answered_soon() {
         &fs::read(fixture("go-connector.c1z")).unwrap(),
     );
     refused(&folder, "container.c1z", "container.c1z");
-    // A frame that is to be skipped, as long as one can be, and holes after it.
+    // A skippable frame of the largest size, followed by holes.
     sparse("skipped.c1z", b"C1ZF\0\x50\x2a\x4d\x18\xff\xff\xff\xff");
     refused(&folder, "skipped.c1z", "too big");
     sparse("database.db", &database_of("go-connector.c1z"));
@@ -351,7 +351,7 @@ fn what_is_marked_as_wal_without_one_is_read() {
     shown(&folder, &["-f", "wal.db"]).code(2);
 }
 
-/// What moves the cursor, colors, hides or turns text; and SQL.
+/// Characters that move the cursor, set colors, or hide or turn text, and SQL.
 const NASTY: &str =
     "'; drop table v1_grants; --\u{1b}[2J\u{1b}]0;x\u{7}\r\n\u{202e}\u{200b}\u{9b}31m%s{}";
 
@@ -360,7 +360,7 @@ fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
     let folder = Folder::new();
     let hex: String = NASTY.bytes().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("cast(x'{hex}' as text)");
-    // Ours: every text of every table.
+    // A database of okta-ciam with this text in every text column of every table.
     ours(
         &folder,
         "a.db",
@@ -394,14 +394,14 @@ fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
         .json();
     assert_eq!(json["snapshot"]["origin"], NASTY);
 
-    // The name of the file itself.
+    // This text as the name of the file.
     fs::copy(folder.path("a.db"), folder.path("\u{1b}[31m\n.db")).unwrap();
     shown(&folder, &["-f", "\u{1b}[31m\n.db"]).code(0);
     let missing = folder.bounded(&["show", "-f", "\u{1b}[31m.db"]).end();
     let said = missing.code(2).says("\\u{1b}[31m.db");
     assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
 
-    // Sync ids, times, and what ends up in messages.
+    // Ids of runs, times, and values that messages contain.
     let places = [
         format!("update v1_sync_runs set started_at = {text}"),
         format!("update v1_sync_runs set ended_at = {text}"),
@@ -516,7 +516,7 @@ fn messages_that_lie_about_their_lengths_are_damage() {
         shown(&folder, &["-f", "a.db"]);
         survived(&folder, "a.db");
     }
-    // A struct in a struct in a struct, 10,000 times.
+    // 10,000 nested structs.
     let mut value = Vec::new();
     for _ in 0..10_000 {
         value = field(0x2a, &field(0x0a, &field(0x12, &value)));
@@ -526,7 +526,7 @@ fn messages_that_lie_about_their_lengths_are_damage() {
     refused(&folder, "deep.db", "does not decode");
 }
 
-/// A field of a message with its length in front.
+/// Returns a field of a message with its length.
 fn field(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![tag];
     let mut length = content.len();
@@ -539,7 +539,7 @@ fn field(tag: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The Go connector's database with this message for every resource.
+/// Writes the Go connector's database with this message in every resource.
 fn with_data(folder: &Folder, name: &str, message: &[u8]) {
     gos(folder, name, "");
     let db = Connection::open(folder.path(name)).unwrap();
@@ -550,9 +550,9 @@ fn with_data(folder: &Folder, name: &str, message: &[u8]) {
 #[test]
 fn a_small_message_that_is_large_in_memory_is_refused() {
     let folder = Folder::new();
-    // Millions of empty values in a list: two bytes each here, a hundred there.
+    // Millions of empty values in a list, of two bytes each in the file and a hundred in memory.
     let of = |count: usize| {
-        // Resource.profile, its fields, an entry, its value, a list.
+        // The levels: Resource.profile, its fields, an entry, its value, and a list.
         let values = [0x0a, 0x00].repeat(count);
         field(0x4a, &field(0x0a, &field(0x12, &field(0x32, &values))))
     };
@@ -647,7 +647,7 @@ fn a_schema_that_would_run_something_is_refused_or_left_alone() {
             principal_resource_type_id, principal_resource_id, sync_id)"
             .to_owned(),
         "alter table v1_grants rename to old; create virtual table v1_grants using dbstat".to_owned(),
-        // A virtual table that claims to have a page of its own.
+        // A virtual table that claims to have its own page.
         "alter table v1_grants rename to old; create virtual table v1_grants using fts5(resource_type_id, resource_id,
             principal_resource_type_id, principal_resource_id, sync_id);
             update sqlite_schema set rootpage = 3 where name = 'v1_grants'"
@@ -684,7 +684,7 @@ fn a_schema_that_would_run_something_is_refused_or_left_alone() {
         .collect::<Vec<_>>()
         .join(", ");
     let odd = [
-        // Functions that nobody defined.
+        // Functions that are not defined.
         "create table t (a); insert into sqlite_schema values ('index', 'i', 'v1_resources', 3,
             'create index i on v1_resources(nobody(external_id))')"
             .to_owned(),
@@ -772,7 +772,7 @@ fn a_database_in_utf_16_is_read() {
     assert_eq!(json["counts"]["users"], 2);
 }
 
-/// A database as it is in a file, to be harmed page by page.
+/// A database as bytes, to be damaged page by page.
 struct Pages {
     bytes: Vec<u8>,
 }
@@ -780,12 +780,12 @@ struct Pages {
 const PAGE: usize = 4096;
 
 impl Pages {
-    /// A database with one row in each table, whose ids and sync id are `1`.
+    /// Creates a database with one row in each table, whose ids and run id are `1`.
     fn new(folder: &Folder) -> Self {
         Self::with(folder, "sync_id, data")
     }
 
-    /// The same, with these as the last columns of the resources.
+    /// Creates the same database with these last columns in the resources.
     fn with(folder: &Folder, last: &str) -> Self {
         let path = folder.path("pages.db");
         let _ = fs::remove_file(&path);
@@ -831,7 +831,7 @@ impl Pages {
         count
     }
 
-    /// A page of a table's tree, all of whose children are one and the same page.
+    /// Returns a page of a table's tree all of whose children are the same page.
     fn fan(child: u32) -> Vec<u8> {
         let cells = (PAGE - 12) / 7;
         let mut page = vec![0; PAGE];
@@ -850,7 +850,7 @@ impl Pages {
         page
     }
 
-    /// Puts so many floors of fans between the root of a table and its only page.
+    /// Adds this many levels of fans between the root of a table and its only page.
     fn fold(&mut self, root: u32, floors: usize) {
         let leaf = self.page(root).to_vec();
         let mut child = self.push(&leaf);
@@ -886,7 +886,7 @@ fn a_tree_that_leads_to_one_page_a_billion_times_is_damage() {
             survived(&folder, &name);
         }
     }
-    // The schema itself: its page is the first, and its header lies elsewhere.
+    // The schema's page is the first one, and its header is at another offset.
     let mut pages = Pages::new(&folder);
     let fan = Pages::fan(1);
     let inner = pages.push(&fan);
@@ -901,8 +901,8 @@ fn a_tree_that_leads_to_one_page_a_billion_times_is_damage() {
     survived(&folder, "schema.db");
 }
 
-/// A database of a few pages and of holes, whose every user is a row with a value of so many bytes, all of them in one
-/// page that goes on in itself. What stands behind that value is `x`.
+/// Writes a sparse database in which each user has a row with a value of `length` bytes, all in one overflow page that
+/// refers to itself. The value is followed by `x`.
 fn with_a_long_row(folder: &Folder, name: &str, last: &str, length: u64, size: u32) {
     let mut pages = Pages::with(folder, last);
     let root = pages.root(folder, "v1_resources");
@@ -918,7 +918,7 @@ fn with_a_long_row(folder: &Folder, name: &str, last: &str, length: u64, size: u
     record.extend(start);
     let behind = u64::from(last != "sync_id, data");
     let payload = record.len() as u64 + length + behind;
-    // How much of it is in the row's own page, by the rules of SQLite's format.
+    // The size of the value's part in the page of the row, according to SQLite's file format.
     let (least, usable) = (((PAGE - 12) * 32 / 255 - 23) as u64, PAGE as u64 - 4);
     let wanted = least + (payload - least) % usable;
     let local = if wanted <= PAGE as u64 - 35 {
@@ -943,7 +943,7 @@ fn with_a_long_row(folder: &Folder, name: &str, last: &str, length: u64, size: u
     page[..4].copy_from_slice(&overflow.to_be_bytes());
     assert_eq!(pages.push(&page), overflow);
     pages.page(root).copy_from_slice(&leaf);
-    // SQLite believes no row that is longer than its file.
+    // SQLite rejects rows that are longer than the file.
     while pages.count() < size {
         pages.push(&[0; PAGE]);
     }
@@ -968,7 +968,7 @@ fn many_rows_whose_ids_lie_behind_a_long_value_are_damage() {
     refused(&folder, "far.db.c1z", "damaged");
 }
 
-/// SQLite's own kind of varint.
+/// Encodes a number as SQLite's varint.
 fn varint_big_endian(number: u64) -> Vec<u8> {
     let mut bytes = vec![(number & 0x7f) as u8];
     let mut rest = number >> 7;

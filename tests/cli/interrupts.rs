@@ -1,4 +1,4 @@
-//! A signal ends a run that would otherwise wait for long, and leaves nothing behind but what the next run goes on from.
+//! Tests that a signal ends a run that would otherwise wait for long, and leaves only a checkpoint for the next run.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn a_signal_ends_the_run_and_leaves_the_previous_file() {
                     .into()
             );
             assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
-            // The server would wait out its own delay; it is not needed any more.
+            // Ends the delay of the server, which is no longer needed.
             okta.change_options(|options| *options = unlimited());
         }
     }
@@ -81,7 +81,7 @@ fn a_signal_is_heard_while_the_file_is_written() {
     wait_for_file(&folder.path(".sync.c1z.tmp-db"));
     running.signal("TERM");
     running.end().code(143).says("interrupted");
-    // The writer's thread had it open.
+    // The thread that writes had it open.
     let state = |name: &String| name.starts_with(".sync.c1z.checkpoint");
     assert!(folder.names().iter().all(state), "{:?}", folder.names());
     folder.sync(&okta, &[]).ok().says("resuming the run");

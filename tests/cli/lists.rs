@@ -1,11 +1,11 @@
-//! Lists of changes: what is misread sends nothing, and what a spreadsheet writes is read.
+//! Tests lists of changes: an unclear list sends nothing, and lists from spreadsheets can be read.
 
 use okta_fake::{Action, Endpoint, Fault, Group, Org, User};
 
 use crate::support::{Folder, Okta, Run};
 use crate::terminal::Terminal;
 
-/// Six people in `team`.
+/// Returns an org with six users in `team`.
 fn org() -> Org {
     let mut org = Org::new();
     org.add_group(Group::new("00gteam", "team"));
@@ -106,7 +106,7 @@ fn a_row_to_keep_that_is_not_understood_is_shown_and_stops_what_it_may_mean() {
     assert!(!okta.org().is_member("00gteam", "00u2"));
 }
 
-/// A log of changes of all six, made by a clock that was an hour ahead.
+/// Returns an audit log with changes of all six users, written with a clock that was an hour ahead.
 fn log_of_the_future() -> String {
     let time = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let lines = (1..=6).map(|number| {
@@ -170,7 +170,7 @@ fn a_report_that_cannot_be_written_says_that_the_change_was_made() {
                 .says("revoke line 2     changed");
         }
     }
-    // Where nothing was sent, a reader who has seen enough is nobody's failure, and a full disk is an error.
+    // If nothing was sent, a closed stdout is not a failure, but a full disk is.
     let okta = Okta::with(org());
     let folder = Folder::new();
     let dry = ["revoke", "--user", "00u1", "--group", "team", "--dry-run"];
@@ -285,7 +285,7 @@ fn the_audit_log_says_who_and_has_a_record_of_every_row() {
             );
         }
     }
-    // A token whose owner is not shown is no obstacle; another run has another id.
+    // The owner of the token need not be visible. Another run has another id.
     okta.clear_faults();
     okta.fault(Fault::on(Endpoint::Me, Action::okta(403, "E0000006")));
     change(&folder, &okta, &arguments).end().code(3);
@@ -298,7 +298,7 @@ fn the_audit_log_says_who_and_has_a_record_of_every_row() {
     assert_ne!(last["run_id"], records[0]["run_id"]);
 }
 
-/// An org of many users, half of them in `large`, and a list of all of them.
+/// Returns an org of many users, half of them in `large`, and writes a list of all of them.
 fn many(count: usize, folder: &Folder) -> Org {
     let mut org = org();
     org.add_group(Group::new("00glarge", "large"));
@@ -328,10 +328,11 @@ fn three_hundred_users_of_one_group_cost_one_list_of_it_and_not_a_request_each()
     };
     change(&folder, &okta, &["grant", "--from", "many.csv", "--yes"]).ok();
     assert_eq!(count("/users/00um", "PUT"), 150);
-    // One list before the changes and one after; one request finds each user; the group and the rules.
+    // There is one list before the changes and one after, one request per user, one for the group, and one for the
+    // rules.
     assert_eq!(count("/api/v1/groups/00glarge/users", "GET"), 2);
     assert_eq!(count("", "GET"), 300 + 2 + 2);
-    // Who is absent is looked for again, by user, so that a list that lacks somebody leaves nobody in.
+    // Absent users are checked again by user, so that an incomplete list of members does not leave a user in the group.
     okta.org_mut().leave("00glarge", "00um000");
     change(&folder, &okta, &["revoke", "--from", "many.csv", "--yes"]).ok();
     assert_eq!(count("/users/00um", "DELETE"), 299);

@@ -1,5 +1,5 @@
-//! The machine at its worst: full disks, odd targets, few open files, closed streams. The previous file is never harmed,
-//! and what was read is not lost.
+//! Tests problems of the machine: full disks, unusual targets, few open files, closed streams. The previous file must
+//! never be harmed, and the pages that were read must not be lost.
 
 use std::fs;
 use std::io::Write as _;
@@ -29,7 +29,7 @@ fn assert_whole(folder: &Folder, okta: &Okta) {
     assert_eq!(folder.names(), ["sync.c1z".to_owned()].into());
 }
 
-/// A disk that is full after so many bytes: files may not grow beyond that, whoever writes them.
+/// A limit on the size of files simulates a full disk.
 #[test]
 #[ignore = "long"]
 fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
@@ -48,7 +48,7 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
         }
         failed += 1;
         assert_eq!(ran.code, Some(2), "{blocks}: {}", ran.stderr);
-        // One line, which names a file.
+        // There is one line, which contains the name of a file.
         assert!(ran.error().contains("sync.c1z"), "{blocks}: {}", ran.stderr);
         assert_eq!(fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
         let leftovers: Vec<String> = folder.names().into_iter().collect();
@@ -58,7 +58,7 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
             leftovers.iter().all(of_the_state),
             "{blocks}: {leftovers:?}"
         );
-        // With room again, the same command ends well, and asks only for what it had not stored.
+        // With enough space, the same command succeeds and requests only the pages that were not stored.
         let before = okta.count();
         let ran = folder.sync(&okta, &[]).ok();
         assert_whole(&folder, &okta);
@@ -67,8 +67,8 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
         all_was_read |= asked == 0 && ran.stderr.contains("resuming the run");
         true
     };
-    // In blocks of 512 bytes, from nothing at all to more than is needed; and then as late as can be, which is after all
-    // was read. How large the log of the state is by then depends on what is stored together.
+    // The limit is in blocks of 512 bytes, from zero to more than necessary, and then as close as possible to the end
+    // of reading. The size of the checkpoint's log at that time depends on which pages are committed together.
     let (mut too_few, mut enough) = (0, 20_000);
     for blocks in [0, 1, 8, 16, 40, 80, 200, 500] {
         assert!(fails_under(blocks), "{blocks}");
@@ -87,7 +87,7 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
     assert!(failed >= 8, "{failed}");
 }
 
-/// The same on a file system that is really full: SQLite then undoes its whole transaction by itself.
+/// On a file system that is really full, SQLite rolls back the entire transaction by itself.
 #[test]
 #[ignore = "long"]
 fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
@@ -111,7 +111,7 @@ fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
         for kib in sizes {
             let folder = Folder::new();
             fs::create_dir(folder.path("small")).unwrap();
-            // The second run has room; what it writes is copied out of the mount, which ends with the shell.
+            // The second run has enough space. Its file is copied out of the mount, which ends with the shell.
             let twice = format!(
                 "exec unshare -m sh -c 'mount -t tmpfs -o size={kib}k none small || exit 99; \
                  \"$0\" \"$@\" && cp small/sync.db sync.db && exit 100; \
@@ -177,8 +177,8 @@ fn a_link_to_a_file_in_another_folder_stays_and_its_state_is_beside_the_file() {
     assert_eq!(fs::read_dir(folder.path("data")).unwrap().count(), 1);
 }
 
-/// Returns whether this test may mount. A container or another system may not let it, and then the test says so in the
-/// output of a run that passes too. With REQUIRE_MOUNT, as in CI, it fails instead.
+/// Returns true if this test can mount. If it cannot, as in containers or on other systems, the test prints this even
+/// though it passes. With REQUIRE_MOUNT, as in CI, it fails.
 fn may_mount() -> bool {
     let mount = "mount -t tmpfs none /mnt";
     let may = Command::new("unshare")
@@ -191,7 +191,7 @@ fn may_mount() -> bool {
             std::env::var_os("REQUIRE_MOUNT").is_none(),
             "{name} may not mount"
         );
-        // Not captured, as what a macro prints would be.
+        // The test harness captures what macros print, but not this.
         let _ = writeln!(std::io::stderr(), "skipped {name}: it may not mount");
     }
     may
@@ -227,7 +227,7 @@ fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
     if !may_mount() {
         return;
     }
-    // Indexes of this size are sorted in temporary files.
+    // The indexes are large enough that SQLite sorts them in temporary files.
     let okta = Okta::with(Org::generated(&Shape {
         users: 3_000,
         in_scope: 3_000,
@@ -237,8 +237,8 @@ fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
         ..Shape::default()
     }));
     let folder = Folder::new();
-    // Nothing but the folder, as /mnt, and not even where the program is started. The program is in it too: what was
-    // built may be in one of the folders that are hidden.
+    // Only the folder is visible, as /mnt, and is not the current folder. It contains a copy of the program, since the
+    // build folder may be hidden.
     fs::copy(env!("CARGO_BIN_EXE_okta-ciam"), folder.path("okta-ciam")).unwrap();
     let read_only = "exec unshare -m sh -c 'mount --bind . /mnt; \
         for other in /tmp /var/tmp /usr/tmp /dev/shm; do test ! -d $other || mount -t tmpfs -o ro none $other; done; \
@@ -283,7 +283,7 @@ fn closed_streams_fail_no_sync() {
 fn modes(folder: &Folder) -> Vec<(String, u32)> {
     let mode = |name: &String| {
         let path = folder.path(name);
-        // What is renamed between the two looks is gone.
+        // A file that is renamed between listing and reading is missing.
         fs::symlink_metadata(&path)
             .ok()
             .map(|found| found.permissions().mode() & 0o777)
@@ -383,7 +383,7 @@ fn an_answer_that_unpacks_to_a_gibibyte_takes_neither_memory_nor_the_run() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Groups, Action::Reply(reply)).first(2));
     let folder = Folder::new();
-    // In KiB: the program, its stacks and the 64 MiB that a page may have, and not the gibibyte.
+    // The limit in KiB has room for the program, its stacks and the 64 MiB of a page, but not for 1 GiB.
     let ran = folder.sync(&okta, &[]).under("ulimit -v 900000").ok();
     ran.says("larger than 64 MiB");
     assert_whole(&folder, &okta);

@@ -1,4 +1,5 @@
-//! The binary, run as a user runs it, against the demo's server over HTTP. One target, so that it links once.
+//! Tests the binary as users run it, over HTTP against the demo's server. All tests are one target, so that the binary
+//! is linked once.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

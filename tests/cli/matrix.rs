@@ -1,7 +1,8 @@
-//! Every fault at every stage and on every page: each ends in the right content, or in the right code with the previous
-//! file untouched, within a bounded time. What is asked for more than once is in here; the rest is in `faults`.
+//! Tests every fault at every stage and on every page. Each run ends with the correct content, or with the correct exit
+//! code and the previous file unchanged, within a limited time. `faults` tests more about single faults, such as
+//! repeated requests.
 //!
-//! Cells run side by side, since most of their time is spent waiting. A cell that fails does not hide the others.
+//! The cases run in parallel, since they mostly wait. A failed case does not hide the others.
 
 mod changes;
 
@@ -19,30 +20,30 @@ const DOMAINS: &[&str] = &["example.com", "example.org"];
 const PREVIOUS: &[u8] = b"the previous snapshot, byte for byte";
 const THREADS: usize = 32;
 
-/// Which page of a listing a fault hits.
+/// The page of a listing that a fault affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
     First,
     Middle,
     Last,
-    /// Of a listing that has no other.
+    /// The only page of a listing.
     Only,
-    /// One object, no listing.
+    /// A single object, not a listing.
     Object,
 }
 
-/// How a run with a fault ends.
+/// The end of a run with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// With the right content.
+    /// The content is correct.
     Truth,
-    /// With this code, and this in the error.
+    /// The run fails with this exit code, and with this text in the error.
     Code(i32, &'static str),
 }
 
 use End::{Code, Truth};
 
-/// What goes wrong, and how that ends where it does so once, or again and again from then on.
+/// A fault, and the end of the run if it occurs once or repeatedly.
 struct Case {
     name: &'static str,
     actions: Vec<Action>,
@@ -56,7 +57,7 @@ const OVER: End = Code(6, "--deadline is over");
 const CIRCLE: End = Code(2, "would never end");
 
 impl Case {
-    /// Sent again until it is right, or until time is up.
+    /// Returns a fault after which the request is retried, until it succeeds or time is up.
     fn passing(name: &'static str, actions: impl Into<Vec<Action>>) -> Self {
         Self {
             name,
@@ -68,7 +69,7 @@ impl Case {
         }
     }
 
-    /// No reason to send anything again.
+    /// Returns a fault that does not cause a retry.
     fn harmless(name: &'static str, actions: impl Into<Vec<Action>>) -> Self {
         Self {
             forever: |_| Truth,
@@ -76,7 +77,7 @@ impl Case {
         }
     }
 
-    /// The end, whether it strikes once or again and again.
+    /// Returns a fault with the same end whether it occurs once or repeatedly.
     fn ending(name: &'static str, actions: impl Into<Vec<Action>>, end: fn(Page) -> End) -> Self {
         Self {
             once: end,
@@ -174,7 +175,7 @@ fn cases() -> Vec<Case> {
             },
         ),
         Case {
-            // The fault makes a last page lead to itself.
+            // With this fault, the last page links to itself.
             once: |page| match page {
                 Page::Last => CIRCLE,
                 _ => Truth,
@@ -221,14 +222,14 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// A request of a run that a fault can hit.
+/// A request of a run that a fault can affect.
 struct Spot {
     stage: &'static str,
     page: Page,
     fault: Box<dyn Fn(Action) -> Fault + Send + Sync>,
-    /// Which of the requests that the fault fits, from 1.
+    /// The number of the request among those that the fault matches, starting at 1.
     nth: u64,
-    /// What is run.
+    /// The command that is run.
     by: By,
 }
 
@@ -236,16 +237,16 @@ struct Spot {
 enum By {
     Group,
     User,
-    /// A revoke that changes nothing, with this name for the group.
+    /// A dry run of `revoke`, with this name of the group.
     Revoke(&'static str),
-    /// The same for a user who is named by the email, which is not the login.
+    /// A dry run of `revoke` for a user who is identified by an email that differs from the login.
     RevokeByEmail,
 }
 
 const EMAIL: &str = "by.email@example.com";
 
-/// An org of few rows and small pages: three of users, of groups, of the largest group's members, of one user's groups
-/// and of rules.
+/// A small org with small pages: three pages each of users, groups, members of the largest group, groups of one user,
+/// and rules.
 struct Small {
     org: Org,
     largest: String,
@@ -326,7 +327,7 @@ fn options() -> Options {
     }
 }
 
-/// The requests of undisturbed runs that faults are to hit, from what the server saw.
+/// Returns the requests that faults can affect, from runs without faults.
 fn spots() -> Vec<Spot> {
     let mut spots = Vec::new();
     let mut add = |stage: &'static str, by: By, path: String| {
@@ -335,7 +336,7 @@ fn spots() -> Vec<Spot> {
         run(&folder, &okta, by, &[]).ok();
         let pages = okta.asked(&path).len() as u64;
         let pages = match pages {
-            // Whether Okta answers with a list is for the server to know.
+            // These requests return a single object.
             1 if stage.starts_with("one ") => vec![(Page::Object, 1)],
             1 => vec![(Page::Only, 1)],
             pages => {
@@ -382,7 +383,7 @@ fn spots() -> Vec<Spot> {
     spots
 }
 
-/// What is run at a spot. A revoke is dry: it looks up all that it would need.
+/// Runs the command for a spot. `revoke` is a dry run, which reads everything that the real one needs.
 fn run(folder: &Folder, okta: &Okta, by: By, arguments: &[&str]) -> crate::support::Run {
     match by {
         By::Group => folder.sync(okta, &[&["--memberships-by", "group"], arguments].concat()),
@@ -411,7 +412,7 @@ fn run(folder: &Folder, okta: &Okta, by: By, arguments: &[&str]) -> crate::suppo
     }
 }
 
-/// One cell: the fault at the spot, and what came of it.
+/// Tests one fault at one spot.
 fn check(case: &Case, spot: &Spot, forever: bool) {
     let mut options = options();
     (case.options)(&mut options);
@@ -426,7 +427,7 @@ fn check(case: &Case, spot: &Spot, forever: bool) {
     }
     let end = match (forever, spot.page) {
         (true, page) => (case.forever)(page),
-        // What leads to itself once is read twice, and then the listing ends.
+        // If a page links to itself once, it is read twice, and then the listing continues to its end.
         (false, Page::Only) if (case.once)(Page::Only) == CIRCLE => Truth,
         (false, page) => (case.once)(page),
     };
@@ -461,10 +462,10 @@ fn check(case: &Case, spot: &Spot, forever: bool) {
         }
     }
     let mut left = folder.names();
-    // A redirect is a proxy's or a wrong host's: not Okta's last word.
+    // A redirect comes from a proxy or a wrong host and may be temporary.
     let may_pass = matches!(end, Code(6 | 130 | 143, _) | Code(2, REDIRECTED));
     if is_sync && may_pass {
-        // What was read is kept, and the next run goes on from it.
+        // The checkpoint is kept, and the next run resumes it.
         left.remove(".sync.c1z.checkpoint");
         okta.clear_faults();
         okta.change_options(|options| options.clock_offset_seconds = 0);
@@ -477,10 +478,10 @@ fn check(case: &Case, spot: &Spot, forever: bool) {
 
 const REDIRECTED: &str = "a redirect to other.example";
 
-/// A cell and its name.
+/// A test with its name.
 type Cell<'a> = (String, Box<dyn Fn() + Send + Sync + 'a>);
 
-/// Does all of it, some at a time, and says which failed.
+/// Runs all tests, some in parallel, and panics with the names of those that failed.
 fn all(cells: Vec<Cell<'_>>, threads: usize) -> usize {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -516,7 +517,7 @@ fn all(cells: Vec<Cell<'_>>, threads: usize) -> usize {
 fn cells_of<'a>(cases: &'a [Case], spots: &'a [Spot], forever: bool) -> Vec<Cell<'a>> {
     let mut cells: Vec<Cell<'a>> = Vec::new();
     for spot in spots {
-        // From the middle on, or from the only one on.
+        // The fault affects the middle page and all later ones, or the only page.
         if forever && matches!(spot.page, Page::First | Page::Last) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The metrics file of `sync`.
+//! Tests the metrics file of `sync`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -92,7 +92,7 @@ fn metrics_never_take_the_name_of_a_snapshot_or_of_the_manifest() {
         "okta",
         "m.prom",
     ] {
-        // The run fails anyway, and must not write metrics where the snapshot or the manifest belongs.
+        // The run fails, and must not write metrics to the path of the snapshot or the manifest.
         let arguments = ["--metrics-file", path, "--manifest", "m.prom"];
         let ran = folder
             .sync(&okta, &[&arguments[..], &["--max-drop", "x"]].concat())
@@ -103,7 +103,7 @@ fn metrics_never_take_the_name_of_a_snapshot_or_of_the_manifest() {
     }
 }
 
-/// The records with an event, of a run that logs JSON.
+/// Returns the log records with an event, for a run that logs JSON.
 fn events(ran: &crate::support::Ran) -> Vec<serde_json::Value> {
     let lines = ran.stderr.lines();
     let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -145,7 +145,7 @@ fn the_log_has_a_record_when_a_run_starts_and_one_when_it_ends() {
         (&"failed".into(), &5.into())
     );
     assert!(failed["users"].is_null());
-    // People read the result.
+    // On a console, there are no such records, since the result is printed.
     let console = folder.sync(&okta, &[]).ok();
     assert!(
         !console.stderr.contains("the run finished"),
@@ -166,7 +166,7 @@ fn a_run_that_a_signal_ends_and_one_that_finds_the_file_locked_have_their_metric
     while okta.asked("/api/v1/users").is_empty() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    // A second run of the same file, with metrics of its own.
+    // A second run on the same file, with its own metrics file.
     let second = folder.sync(&okta, &["--metrics-file", "two.prom"]).end();
     second.code(9);
     assert_eq!(value(&folder.path("two.prom"), "exit_code"), Some(9.0));

@@ -1,5 +1,5 @@
-//! An org that changes while it is read: no snapshot of it is of one moment, but nothing in it is made up, nothing that
-//! was there all the time is missing, and no row points nowhere.
+//! Tests an org that changes while it is read. No snapshot represents a single moment, but it contains nothing that
+//! never existed, misses nothing that existed all the time, and has no dangling references.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use crate::support::{Folder, Okta, cell, open, rows, scope, truth, unlimited};
 type Id = Arc<str>;
 type Pairs = BTreeSet<(Id, Id)>;
 
-/// What was there all the time, and what was there ever.
+/// The objects that existed all the time, and those that existed at any time.
 struct History {
     scope: Scope,
     users: BTreeSet<Id>,
@@ -25,9 +25,9 @@ struct History {
     memberships: Pairs,
     users_ever: BTreeSet<Id>,
     groups_ever: BTreeSet<Id>,
-    /// Whatever the scope.
+    /// All of them, regardless of the scope.
     memberships_ever: Pairs,
-    /// Whatever the scope.
+    /// All of them, regardless of the scope.
     memberships_always: Pairs,
     random: Rng,
     clock: i64,
@@ -47,7 +47,7 @@ impl History {
             memberships_ever: BTreeSet::new(),
             memberships_always: all_pairs(org),
             random: Rng::with_seed(seed),
-            // After all that the org was made with.
+            // Later than all times in the initial org.
             clock: 1_900_000_000_000,
             edits: Vec::new(),
         };
@@ -70,7 +70,7 @@ impl History {
         self.memberships_ever.extend(pairs);
     }
 
-    /// Changes anything, as Okta would: with a later time.
+    /// Makes a random change with a later time, as Okta would.
     fn edit(&mut self, org: &mut Org) {
         self.clock += 1000;
         let (now, random) = (self.clock, &mut self.random);
@@ -163,7 +163,7 @@ fn profile_of_group(name: &str) -> Box<str> {
     Group::new("", name).profile
 }
 
-/// What must hold of every snapshot.
+/// Checks the properties of every snapshot.
 fn assert_is_sound(path: &Path, history: &History) {
     let db = open(path);
     let none = |what: &str, query: &str| assert_eq!(rows(&db, query), [""; 0], "{what}");
@@ -222,7 +222,7 @@ fn assert_is_sound(path: &Path, history: &History) {
     assert_all("memberships lost", &history.memberships, &pairs);
     assert_all("users made up", &users, &history.users_ever);
     assert_all("groups made up", &groups, &history.groups_ever);
-    // Also of who came into the scope during the run.
+    // Includes users who entered the scope during the run.
     let learned = ids("select id from groups where learned in ('listed', 'by_user')");
     let of_the_kept = |pair: &&(Id, Id)| users.contains(&pair.0) && learned.contains(&pair.1);
     let always = history.memberships_always.iter().filter(of_the_kept);
@@ -265,7 +265,7 @@ fn options() -> Options {
     }
 }
 
-/// Edits at random requests of a run, from now on.
+/// Changes the org at random requests of a run from now on.
 fn move_it(okta: &Okta, history: &Arc<Mutex<History>>, requests: u64) {
     let mut random = history.lock().unwrap().random.fork();
     for _ in 0..random.u8(1..7) {
@@ -275,7 +275,7 @@ fn move_it(okta: &Okta, history: &Arc<Mutex<History>>, requests: u64) {
     }
 }
 
-/// What a run was like, for the count of all.
+/// Counts of what happened during runs.
 #[derive(Default)]
 struct Met {
     edits: usize,
@@ -284,8 +284,8 @@ struct Met {
     from_both_ends: usize,
 }
 
-/// One run over an org that moves, and perhaps is killed and gone on with; the seed says how. Without edits, it takes
-/// about so many requests.
+/// Makes one run over a changing org, which may be killed and resumed, depending on the seed. Without changes, it takes
+/// about `requests` requests.
 fn run_once(seed: u64, org: &Org, requests: u64, options: Options) -> Met {
     let mut random = Rng::with_seed(seed);
     let okta = Okta::with_options(org.clone(), options);
@@ -303,7 +303,7 @@ fn run_once(seed: u64, org: &Org, requests: u64, options: Options) -> Met {
     let scope = scope(&["example.com", "example.org"], Some(filter));
     let history = Arc::new(Mutex::new(History::new(&okta.org(), scope, seed)));
     move_it(&okta, &history, requests);
-    // Mostly, Everyone's size is known by then.
+    // In most cases, the size of Everyone is known by then.
     okta.fault(Fault::on(Endpoint::Users, Action::Delay(Duration::from_millis(300))).nth(2));
     let folder = Folder::new();
     let is_killed = random.bool();
@@ -348,7 +348,7 @@ fn run_once(seed: u64, org: &Org, requests: u64, options: Options) -> Met {
     }
 }
 
-/// Does it for all seeds, six at a time, and says which failed.
+/// Makes runs with all seeds, six in parallel, and panics with the seeds that failed.
 fn run_all(seeds: u64, run: impl Fn(u64) -> Met + Sync) -> Met {
     let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let met = Mutex::new(Met::default());
@@ -386,7 +386,7 @@ fn run_all(seeds: u64, run: impl Fn(u64) -> Met + Sync) -> Met {
 fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     let org = org();
     let met = run_all(150, |seed| run_once(seed, &org, 50, options()));
-    // Else this tests little.
+    // With fewer edits, this would test little.
     assert!(met.edits > 400, "{} edits", met.edits);
     assert!(
         met.interruptions > 40,
@@ -413,11 +413,11 @@ fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
     assert!(met.from_both_ends > 0);
 }
 
-/// By one connection, the users are listed before any members are.
+/// With one connection, all users are listed before any members.
 const USERS_FIRST: &[&str] = &["--memberships-by", "group", "--concurrency", "1"];
 
-/// A user who is listed out of scope and then seen in scope as a member is asked for by id: which copy is older, nobody
-/// knows. The run is killed in between.
+/// A user who is listed as out of scope and then appears in scope as a member is fetched by id, since it is unknown
+/// which copy is older. The run is killed in between.
 #[test]
 fn a_user_in_doubt_is_asked_for_also_by_the_run_that_goes_on() {
     let id = "00udoubt";
@@ -436,7 +436,7 @@ fn a_user_in_doubt_is_asked_for_also_by_the_run_that_goes_on() {
         org.add_user(User::with_email(id, "doubt@elsewhere.example"));
         org.join(&group, id);
         let okta = Okta::with(org);
-        // The members are read from a copy that is stale.
+        // The members are read from an outdated copy.
         let members = format!("/api/v1/groups/{group}/users");
         okta.fault(Fault::path(members, email("doubt@example.com", 1_000)).nth(1));
         let by_id = format!("/api/v1/users/{id}");

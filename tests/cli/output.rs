@@ -1,4 +1,4 @@
-//! Data on stdout, talk on stderr, and secrets nowhere.
+//! Tests that data goes to stdout and messages to stderr, and that secrets are not printed.
 
 use okta_fake::{Action, Endpoint, Fault, Org};
 
@@ -78,7 +78,7 @@ fn the_token_may_come_from_a_file_or_from_standard_input() {
         .without("BATON_API_TOKEN")
         .stdin(format!("{}\r\n", okta.token()).as_bytes())
         .ok();
-    // A flag hides a variable of the other kind.
+    // An option overrides the variable of the other option for the token.
     folder
         .sync(&okta, &["--api-token", okta.token()])
         .without("BATON_API_TOKEN")

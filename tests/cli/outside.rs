@@ -1,4 +1,5 @@
-//! What comes from outside the org: the environment, proxies, and answers made to harm. The token is never printed.
+//! Tests input from outside the org: environment variables, proxies, and malicious responses. The token must never be
+//! printed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -8,7 +9,7 @@ use okta_fake::{Action, Endpoint, Fault, Org, Reply};
 
 use crate::support::{Folder, Okta, Run};
 
-/// Everything that a run left or printed, in one.
+/// Returns the content of all files and the output of a run.
 fn everything(folder: &Folder, ran: &crate::support::Ran) -> Vec<u8> {
     let mut all = format!("{}{}", ran.stdout, ran.stderr).into_bytes();
     for name in folder.names() {
@@ -120,7 +121,7 @@ fn a_token_in_the_wrong_place_is_not_printed() {
         } else {
             run
         };
-        // In a proxy's variable it would be a host.
+        // In the variable of a proxy, the token would be a host.
         let value = if name == "HTTPS_PROXY" {
             format!("http://me:{token}@a b")
         } else {
@@ -212,7 +213,7 @@ fn no_answer_takes_more_than_300_mb_of_memory() {
     ];
     for (name, body) in bodies {
         for endpoint in [Endpoint::Users, Endpoint::Groups] {
-            // Both are read by the same bounds.
+            // Both have the same limits.
             if endpoint == Endpoint::Groups && !matches!(name, "rows" | "values") {
                 continue;
             }
@@ -240,7 +241,7 @@ fn no_answer_takes_more_than_300_mb_of_memory() {
     }
 }
 
-/// A proxy that answers everything like this, and what it was asked.
+/// Starts a proxy that sends the same response to all requests, and records the requests.
 fn proxy(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -313,7 +314,7 @@ fn a_proxy_that_refuses_is_named_with_its_status_and_gets_no_token() {
             .iter()
             .all(|head| !head.contains(token))
     );
-    // What cannot be read is no reason to go out directly.
+    // An invalid variable must not lead to a direct connection.
     for value in [
         "socks5://127.0.0.1:1",
         "http://",
@@ -418,7 +419,7 @@ fn values_as_files_and_shells_leave_them_are_taken_or_refused_before_anything_is
         }
         assert!(!ran.stderr.contains(&token), "{name}");
     }
-    // A carriage return of a file with variables that was edited on Windows.
+    // A carriage return, as in a file of variables that was edited on Windows.
     folder
         .sync(&okta, &[])
         .env("BATON_FILE", "other.c1z\r")
@@ -432,7 +433,7 @@ fn values_as_files_and_shells_leave_them_are_taken_or_refused_before_anything_is
         .code(2);
     assert!(ran.error().contains("BATON_FILE"), "{}", ran.stderr);
     assert_eq!(okta.count(), before);
-    // Loopback needs no root certificates.
+    // Loopback connections need no root certificates.
     folder
         .sync(&okta, &[])
         .env("SSL_CERT_FILE", "/nonexistent")

@@ -1,4 +1,5 @@
-//! `completions` and `man`: every command and option is in them, and shells and man accept them.
+//! Tests that the texts of `completions` and `man` contain every command and option, and that shells and man accept
+//! them.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ use crate::support::{Folder, Ran};
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
-/// Every command with its options, below the root: `show users` and `--like`.
+/// Returns every command with its options, such as `show users` and `--like`.
 fn commands() -> Vec<(String, Vec<String>)> {
     fn add(command: &clap::Command, prefix: &str, all: &mut Vec<(String, Vec<String>)>) {
         for sub in command.get_subcommands() {
@@ -30,7 +31,7 @@ fn commands() -> Vec<(String, Vec<String>)> {
     all
 }
 
-/// Turns roff into the text that a reader sees, as far as a search for words needs it.
+/// Converts roff to the visible text, as far as a search for words needs it.
 fn shown(roff: &str) -> String {
     let plain = roff.replace("\\-", "-").replace("\\fB", "");
     plain.replace("\\fI", "").replace("\\fR", "")
@@ -58,10 +59,10 @@ fn the_script_of_each_shell_knows_every_command_and_option() {
     assert!(folder.names().is_empty());
 }
 
-/// What bash offers after these words.
+/// Returns the completions of bash after these words.
 fn offered(folder: &Folder, words: &[&str]) -> BTreeSet<String> {
     let script = folder.run(&["completions", "bash"]).ok().stdout;
-    // compopt works only while a person presses tab.
+    // compopt works only during interactive completion.
     let asked = format!(
         "{script}\ncompopt() {{ :; }}\nCOMP_WORDS=({}); COMP_CWORD={}\n_okta__ciam okta-ciam '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.join(" "),
@@ -102,7 +103,7 @@ fn bash_completes_commands_options_and_files() {
     );
 }
 
-/// An error without its time.
+/// Returns an error without its time.
 fn message(ran: &Ran) -> &str {
     let error = ran.error();
     error.split_once("error: ").unwrap().1
@@ -155,7 +156,7 @@ fn the_folder_of_pages_has_one_for_each_command_with_all_its_options() {
     assert!(shown(&root).contains(".SH \"EXIT CODES\""), "{root}");
 }
 
-/// groff is not everywhere; CI's machine has it.
+/// Skipped if groff is not installed; it is on the machine of CI.
 #[test]
 fn groff_renders_every_page_without_a_warning_and_keeps_the_lines_of_examples() {
     if Command::new("groff")
@@ -182,7 +183,7 @@ fn groff_renders_every_page_without_a_warning_and_keeps_the_lines_of_examples() 
             "{name}: {errors}"
         );
         let page = String::from_utf8(ran.stdout).unwrap();
-        // Bold and italic are a character, a backspace and the character again.
+        // A bold or italic character is printed as a character, a backspace and the character again.
         let page: Vec<&str> = page.split('\u{8}').collect();
         let page = page.concat();
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();

@@ -1,4 +1,4 @@
-//! Several users and groups in one command, and the removal of a user from all groups.
+//! Tests several users and groups in one command, and the removal of a user from all groups.
 
 use okta_fake::{Action, Endpoint, Fault, Group, Org, Rule, User};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::support::{Folder, Okta, Run};
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
 
-/// Ada is in every group, Bob in one.
+/// Returns an org in which Ada is in every group and Bob in one.
 fn org() -> Org {
     let mut org = Org::new();
     org.add_user(User::with_email("00uada", ADA));
@@ -44,7 +44,7 @@ fn change(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Run {
         .env("BATON_PROVISIONING", "true")
 }
 
-/// The result of each row with its user and group.
+/// Returns the user, the group and the result of each row.
 fn results(report: &Value) -> Vec<(String, String, String)> {
     let rows = report["rows"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -151,7 +151,7 @@ fn a_user_is_removed_from_every_group_that_can_be_edited_and_the_others_are_name
     }
     let log = std::fs::read_to_string(folder.path("log.jsonl")).unwrap();
     assert_eq!(log.matches("\"skipped\"").count(), 3, "{log}");
-    // A second time there is nothing left that can be changed, and that is no failure.
+    // In a second run nothing is left to change, which is not a failure.
     let ran = change(&folder, &okta, &[&arguments[..4], &["--yes"]].concat()).ok();
     assert!(ran.stdout.contains("3 rows: 3 skipped"), "{}", ran.stdout);
     assert_eq!(okta.changes().len(), 2);
@@ -201,7 +201,7 @@ fn users_who_cannot_be_removed_are_refused_and_the_others_are_removed() {
     assert!(ran.stdout.contains("out of scope"), "{}", ran.stdout);
     assert!(ran.stdout.contains("no user has the id"), "{}", ran.stdout);
     assert!(!okta.org().is_member("00gteam", "00ubob"));
-    // Without their groups, nothing is known of what to remove.
+    // Without the groups of the user, the memberships to remove are unknown.
     okta.fault(Fault::on(
         Endpoint::UserGroups,
         Action::okta(403, "E0000006"),
@@ -282,7 +282,7 @@ fn names_that_are_nearly_right_get_a_suggestion_with_one_request_each() {
     assert!(!ran.stdout.contains("did you mean"), "{}", ran.stdout);
     let unknown = okta.requests().len() - requests;
     let requests = okta.requests().len();
-    // In a long list with many unknown names, the list is wrong.
+    // If many names in a list are unknown, the list is probably wrong.
     let many: Vec<String> = (0..6)
         .map(|number| format!("zzz{number}@example.com"))
         .collect();
@@ -292,6 +292,6 @@ fn names_that_are_nearly_right_get_a_suggestion_with_one_request_each() {
     }
     change(&folder, &okta, &arguments).end().code(2);
     let many = okta.requests().len() - requests;
-    // Each unknown user costs two requests, and only in the short list a third.
+    // An unknown user costs two requests, and a third one only if there are few.
     assert_eq!((unknown, many), (4, 13));
 }

@@ -1,4 +1,4 @@
-//! `--plan` says what a sync costs, and a sync costs that.
+//! Tests that a sync costs what `--plan` reports.
 
 use okta_fake::{Distribution, Endpoint, Group, Options, Org, RefuseSearch, Refused, Shape, Size};
 
@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 fn many_groups() -> Org {
-    // 150 groups with members, 40 users in scope: by user is cheaper.
+    // With 150 groups and 40 users in scope, reading by user is cheaper.
     Org::generated(&Shape {
         users: 1_000,
         in_scope: 40,
@@ -94,7 +94,8 @@ fn sizes_that_okta_does_not_give_count_as_one_page() {
     let plan = only_example_com(folder.sync(&okta, &["--plan", "--output", "json"]))
         .ok()
         .json();
-    // Everyone is not listed, but one user is asked whether it holds the deprovisioned ones.
+    // The members of Everyone are not listed, but one user is fetched to find out if Everyone contains deprovisioned
+    // users.
     assert_eq!(plan["by_group"]["requests"], ids.len() as u64);
 }
 

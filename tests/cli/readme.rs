@@ -1,10 +1,11 @@
-//! The commands of the README, and the query of the page about the file, work as they stand, and print what it shows.
+//! Tests that the commands of the README and the query in the page about the file work as printed and give the output
+//! shown there.
 
 use okta_fake::{Options, Org};
 
 use crate::support::{Folder, Okta, open, rows};
 
-/// The blocks of code of the README, then of the page about the file, which has the query.
+/// Returns the code blocks of the README and of the page about the file, which contains the query.
 fn blocks() -> Vec<String> {
     let text = concat!(
         include_str!("../../README.md"),
@@ -29,7 +30,7 @@ fn blocks() -> Vec<String> {
     blocks
 }
 
-/// The block that starts like this, and the one after it.
+/// Returns the block that starts like this, and the next one.
 fn pair(start: &str) -> (String, String) {
     let blocks = blocks();
     let place = blocks.iter().position(|block| block.starts_with(start));
@@ -40,7 +41,7 @@ fn pair(start: &str) -> (String, String) {
     )
 }
 
-/// A text without what differs from run to run: ports, times, sizes.
+/// Returns a text without the parts that differ between runs: ports, times, sizes.
 fn steady(text: &str) -> Vec<String> {
     let line = |line: &str| {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -53,7 +54,7 @@ fn steady(text: &str) -> Vec<String> {
             }
         }
         match words.first().map(String::as_str) {
-            // The content has the last sign-ins, which are those of the weeks before.
+            // The content includes the last sign-ins, which depend on the current date.
             Some(first @ ("took" | "size" | "content")) => first.to_owned(),
             Some("run") => "run by".to_owned(),
             _ => words.join(" "),
@@ -108,7 +109,7 @@ fn the_quick_start_prints_what_the_readme_shows() {
     assert_eq!(steady(&printed), steady(&shown));
 }
 
-/// The lines of a result up to the one that stands for the rest.
+/// Returns the lines of a result up to the line that stands for the rest.
 fn start(text: &str) -> Vec<&str> {
     text.lines().take_while(|line| *line != "…").collect()
 }

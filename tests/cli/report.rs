@@ -1,5 +1,5 @@
-//! `report` against snapshots of generated orgs, of the Go connectors and of an earlier version. What a browser makes of the
-//! pages is in `tests/browser/`, which reads those that [`keep`] leaves behind.
+//! Tests `report` with snapshots of generated orgs, of the Go connectors and of an earlier version. `tests/browser/`
+//! tests the pages that [`keep`] stores in a browser.
 
 use std::fs;
 use std::io::Read as _;
@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{Folder, Okta, Ran, cell, open, rows};
 
-/// A name that is markup, a formula, and characters that hide and turn text.
+/// A name with markup, a formula, and characters that hide and turn text.
 const HOSTILE: &str =
     "=1+1</script><img src=x onerror=alert(1)>\"'&{{7*7}}\u{202e}\u{1b}[31m\u{0}]]>-->";
 
@@ -88,13 +88,13 @@ fn page(folder: &Folder, arguments: &[&str]) -> String {
     fs::read_to_string(folder.path("a.html")).unwrap()
 }
 
-/// Leaves a page where the check in a browser finds it.
+/// Stores a page for the test in a browser.
 fn keep(name: &str, page: &str) {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{name}.html"));
     fs::write(path, page).unwrap();
 }
 
-/// What is between two texts, each time.
+/// Returns the texts between `start` and `end`.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     let parts = text.split(start).skip(1);
     parts.map(|part| part.split(end).next().unwrap()).collect()
@@ -119,7 +119,7 @@ fn sha256(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The text of a page, as a reader sees it.
+/// Returns the visible text of a page.
 fn text_of(page: &str) -> String {
     let body = page.split("<body>").nth(1).unwrap();
     let body = body.split("<script").next().unwrap();
@@ -322,7 +322,7 @@ fn a_page_shows_evidence_findings_and_charts_without_its_script() {
         "the numbers of this snapshot agree"
     );
     assert!(!text.contains("This snapshot is incomplete"));
-    // 90 users are suspended and in `team`, and 13 of them in `Admins` too.
+    // 90 users are suspended and in `team`, and 13 of them are also in `Admins`.
     let section = between(
         &page,
         "<span class=\"label\">suspended-member ",
@@ -373,7 +373,7 @@ fn changes_since_an_older_snapshot_are_counted_and_another_org_is_refused() {
     let text = text_of(&page);
     for part in [
         "users added 1, users removed 0, users changed 0",
-        // Those of Everyone too.
+        // Those of Everyone are included.
         "memberships added 3, memberships removed 0",
         "Older snapshot File old.db",
         "new-privileged-member OC601 A membership of a privileged group that the older snapshot does not have. 1 row",
@@ -447,7 +447,7 @@ fn a_page_that_is_too_large_leaves_memberships_out_and_says_so() {
     keep("without-memberships", &without.html);
 }
 
-/// Writes a snapshot of as many users with long random logins, in one group.
+/// Writes a snapshot of users with long random logins in one group.
 fn write_incompressible(path: &Path, users: usize) {
     let mut random = fastrand::Rng::with_seed(1);
     let run = Run {

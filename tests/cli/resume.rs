@@ -1,5 +1,5 @@
-//! An interrupted run is gone on with: nothing that was read whole is asked for again, and the file is the one that an
-//! undisturbed run would have written.
+//! Tests that an interrupted run is resumed: completed pages are not requested again, and the file equals that of an
+//! uninterrupted run.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ const DOMAINS: &[&str] = &["example.com", "example.org"];
 const NOW: &[&str] = &["--now", "2026-01-31T12:00:00Z"];
 const STATE: &str = ".sync.c1z.checkpoint";
 
-/// Several pages of users, of groups, of one group's members and of one user's groups.
+/// Returns an org with several pages of users, of groups, of one group's members and of one user's groups.
 fn org() -> Org {
     Org::generated(&Shape {
         users: 1_300,
@@ -33,7 +33,7 @@ fn org() -> Org {
     })
 }
 
-/// All that must be equal in equal runs: every row but how the run was taken.
+/// Returns all rows that must be equal in equal runs, without those about the run.
 fn content(path: &Path) -> Vec<String> {
     let db = open(path);
     let tables = [
@@ -49,7 +49,7 @@ fn content(path: &Path) -> Vec<String> {
     tables.iter().flat_map(|query| rows(&db, query)).collect()
 }
 
-/// What an undisturbed run of the same org writes, and how many requests it takes.
+/// Returns the content that an uninterrupted run of the same org writes, and its number of requests.
 fn undisturbed(okta: &Okta, arguments: &[&str]) -> (Vec<String>, u64) {
     let folder = Folder::new();
     let before = okta.count();
@@ -59,7 +59,8 @@ fn undisturbed(okta: &Okta, arguments: &[&str]) -> (Vec<String>, u64) {
     (content(&folder.path("sync.c1z")), requests)
 }
 
-/// Waits until the server has so many requests of a kind, and until what came before them has been stored.
+/// Waits until the server has received `count` requests of a kind, and until the responses to earlier requests were
+/// stored.
 fn wait_for(running: &Running, okta: &Okta, endpoint: Endpoint, count: usize) {
     let begun = Instant::now();
     let arrived = || {
@@ -74,8 +75,8 @@ fn wait_for(running: &Running, okta: &Okta, endpoint: Endpoint, count: usize) {
     running.settle();
 }
 
-/// Ends a run at the `nth` request of a kind, which hangs, and runs it again. Nothing that was answered is asked again,
-/// all is asked in the end, and the content is the truth.
+/// Ends a run at the `nth` request of a kind, which has no response, and runs it again. No completed request is
+/// repeated, all requests are sent in the end, and the content is correct.
 fn end_and_go_on(
     okta: &Okta,
     (truth, requests): &(Vec<String>, u64),
@@ -94,14 +95,14 @@ fn end_and_go_on(
     running.signal(signal);
     running.end();
     let address = |one: &Request| format!("{}?{}", one.path, one.query);
-    // What hangs has no status yet.
+    // A request without a response has no status yet.
     let answered: Vec<String> = okta
         .requests()
         .iter()
         .filter(|one| one.status != 0 && one.status != 403)
         .map(address)
         .collect();
-    // A refused read is retried, and again by the run that resumes.
+    // Refused reads are retried, also by the run that resumes.
     let refused = okta
         .requests()
         .iter()
@@ -113,7 +114,7 @@ fn end_and_go_on(
     let went_on = ran.stderr.contains("resuming the run");
     assert!(answered.is_empty() || went_on, "{case}: {}", ran.stderr);
     let asked: Vec<String> = okta.requests().iter().map(address).collect();
-    // The list of deprovisioned users is read twice on purpose.
+    // The list of deprovisioned users is deliberately read twice.
     let is_twice = |one: &&String| answered.contains(one) && !one.contains("DEPROVISIONED");
     let again: Vec<&String> = asked.iter().filter(is_twice).collect();
     assert!(again.is_empty(), "{case}: {again:?}");
@@ -156,7 +157,7 @@ fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
 #[test]
 #[ignore = "long"]
 fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
-    // One that has to be read from the plain lists, one that may not see the members of some groups.
+    // In one org, the plain lists must be read; in another one, the members of some groups are hidden.
     let mut secretive = org();
     let some: Vec<String> = secretive
         .groups()
@@ -186,7 +187,7 @@ fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
         "--allow-empty",
     ];
     for (okta, arguments, stages) in [
-        // The search that is refused, then seven pages of the first list, and one of the second.
+        // The refused search, then seven pages of the first list and one of the second.
         (
             &no_search,
             &by_group[..],
@@ -258,7 +259,7 @@ fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
     );
     assert!(cell(&db, "select started_at from snapshot").starts_with(&begun));
     let requests: u64 = cell(&db, "select requests from snapshot").parse().unwrap();
-    // Those of all parts; what was under way when a signal came may be missing.
+    // The requests of all parts; current requests may be missing after a signal.
     assert!(
         requests.abs_diff(okta.count()) <= 32,
         "{requests} of {}",
@@ -267,7 +268,7 @@ fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
     assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
 }
 
-/// Leaves the state of a run that ended in the middle of the memberships.
+/// Leaves the checkpoint of a run that ended in the middle of the memberships.
 fn interrupted(okta: &Okta, folder: &Folder) {
     let slow = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(Endpoint::Members, slow).from(20));
@@ -351,7 +352,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
         let folder = Folder::new();
         interrupted(&okta, &folder);
         spoil(&folder);
-        // Ends before it is whole, so that what was set aside can be seen.
+        // The run ends early, so that the old checkpoint is still there.
         okta.fault(Fault::on(Endpoint::Groups, Action::okta(400, "E0000003")));
         let arguments = [NOW, &arguments].concat();
         let ran = folder.sync(&okta, &arguments).end();
@@ -375,7 +376,8 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
 fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
     let okta = Okta::with(org());
     let folder = Folder::new();
-    // Ended by a kill after the file was in its place and before the state was removed: put back as it was.
+    // The run was killed after the file was published and before the checkpoint was removed, which is simulated by
+    // restoring the checkpoint.
     let running = folder.sync(&okta, &[]).start();
     wait_for_file(&folder.path(".sync.c1z.tmp-db"));
     let names = [STATE, ".sync.c1z.checkpoint-wal"];
@@ -411,14 +413,14 @@ fn sql(folder: &Folder, statement: &str) {
 }
 
 fn overwrite(folder: &Folder, text: &str) {
-    // The log first: it would heal the database.
+    // The log is removed first, since it would repair the database.
     std::fs::remove_file(folder.path(".sync.c1z.checkpoint-wal")).unwrap();
     std::fs::write(folder.path(STATE), text).unwrap();
 }
 
-/// Takes the end of the database away.
+/// Truncates the database.
 fn cut(folder: &Folder) {
-    // Opened and closed, so that the log is played into it.
+    // Opening and closing the database applies the log.
     sql(folder, "pragma user_version");
     let file = std::fs::OpenOptions::new()
         .write(true)
@@ -536,12 +538,13 @@ fn a_list_too_short_for_two_cursors_is_resumed_by_one() {
     let db = open(&folder.path("sync.c1z"));
     let listed = "select users_listed_by || ' ' || users_seen from snapshot";
     assert_eq!(cell(&db, listed), "search 14000");
-    // Where windows are cut depends on who is idle when; eight requests were under way at the kill.
+    // Where date windows are split depends on which workers are idle. Eight requests were in flight when the run was
+    // killed.
     let asked = okta.count() - requests;
     assert!(asked <= requests + 40, "{asked} of {requests}");
 }
 
-/// The promise under attack: random faults in a fifth of all requests, and a kill -9 at random, fifty times.
+/// Random faults in a fifth of all requests, and kill -9 at random, fifty times.
 #[test]
 #[ignore = "long"]
 fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
@@ -581,7 +584,7 @@ fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
         let before = okta.count();
         let running = folder.sync(&okta, &arguments).start();
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        // Some of them before the first request.
+        // Some runs are killed before the first request.
         while okta.count() < before + u64::from(random >> 28) {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -597,8 +600,8 @@ fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
     let log = okta.requests();
     let faulty = log.iter().filter(|request| request.faulty).count() as u64;
     let whole = log.len() as u64 - faulty;
-    // Of the whole answers, those that a kill overtook were asked for again: at most what two workers had under way,
-    // and what came in the blink before.
+    // A completed response is requested again only if the kill came before it was stored: at most the responses of two
+    // workers, and those that had just arrived.
     assert!(
         whole <= requests + u64::from(KILLS) * 6,
         "{whole} of {requests}"
@@ -609,6 +612,6 @@ fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
         log.len()
     );
     let interruptions = ran.json()["interruptions"].as_u64().unwrap();
-    // A run that is killed before its first commit leaves no trace.
+    // A run that is killed before its first commit is not recorded.
     assert!(interruptions >= 10, "{interruptions}");
 }

@@ -1,4 +1,4 @@
-//! An access review, from the sheet to the package with the evidence.
+//! Tests an access review, from the sheet to the package with the evidence.
 
 use std::path::Path;
 use std::process::Command;
@@ -36,7 +36,7 @@ impl Sheet {
         Self(rows.collect())
     }
 
-    /// Writes it as a spreadsheet of a country with decimal commas does, sorted the other way round.
+    /// Writes the sheet as a spreadsheet with decimal commas does, in reverse order.
     fn write(&self, path: &Path) {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(b';')
@@ -67,7 +67,7 @@ impl Sheet {
         self.set(row, "reviewer", REVIEWER);
     }
 
-    /// The rows of groups that Okta lets edit.
+    /// Returns the rows of groups that can be edited in Okta.
     fn editable(&self) -> Vec<usize> {
         let rows = 1..self.0.len();
         rows.filter(|row| self.cell(*row, "group_type") == "OKTA_GROUP")
@@ -80,7 +80,7 @@ impl Sheet {
     }
 }
 
-/// A snapshot of the sample org, and its sheet.
+/// Writes a snapshot of the sample org and its sheet, and returns the sheet.
 fn started(okta: &Okta, folder: &Folder) -> Sheet {
     with_org(folder, okta, &["sync", "-f", "before.c1z"]).ok();
     let start = [
@@ -195,7 +195,7 @@ fn a_review_goes_from_the_sheet_to_a_package_that_proves_it() {
         .filter(|line| line.starts_with("removed,"))
         .collect();
     assert_eq!(removed.len(), 3);
-    // The request id of Okta, from the audit log.
+    // Okta's request id, from the audit log.
     assert!(
         removed
             .iter()
@@ -223,7 +223,7 @@ fn a_review_goes_from_the_sheet_to_a_package_that_proves_it() {
     }
     let page = std::fs::read_to_string(folder.path("evidence/report.html")).unwrap();
     assert!(page.contains("Access after the review"));
-    // The sheet that was decided is part of the evidence.
+    // The evidence contains the completed sheet.
     assert_eq!(
         std::fs::read(folder.path("evidence/sheet-decided.csv")).unwrap(),
         std::fs::read(folder.path("decided.csv")).unwrap()
@@ -266,7 +266,7 @@ fn what_was_not_done_and_what_nobody_decided_keeps_the_review_open() {
     refused.end().code(4).says("1 row has no final decision");
     let (group, user) = sheet.ids(vanished);
     assert!(okta.org_mut().leave(&group, &user));
-    // Somebody in scope who is not in the group of the row that nobody followed.
+    // A user in scope who is not in the group of the row that was not remediated.
     let (group, _) = sheet.ids(ignored);
     let members: Vec<String> = (1..sheet.0.len())
         .map(|row| sheet.ids(row))
@@ -293,7 +293,7 @@ fn what_was_not_done_and_what_nobody_decided_keeps_the_review_open() {
     let manifest = std::fs::read(folder.path("evidence/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["status"], "draft");
-    // Findings read the same sheet.
+    // `findings` reads the same sheet.
     let findings = [
         "findings",
         "-f",
@@ -321,7 +321,7 @@ fn an_altered_sheet_an_old_one_and_one_of_another_org_change_nothing() {
         let arguments = [&["revoke", "--from", name, "--yes"], more].concat();
         with_org(&folder, &okta, &arguments)
     };
-    // One column sorted alone: the decision is next to another person.
+    // A single column is sorted, so that decisions are next to other people.
     let mut sorted = Sheet(sheet.0.clone());
     for column in ["user_login", "user_name", "user_email"] {
         let (one, other) = (sheet.cell(first, column), sheet.cell(second, column));
@@ -378,7 +378,7 @@ fn an_altered_sheet_an_old_one_and_one_of_another_org_change_nothing() {
         &["--max-sheet-age", "36500", "--dry-run", "--output", "json"],
     );
     assert_eq!(preview.ok().json()["rows"][0]["result"], "planned");
-    // Until here, nothing was sent.
+    // Nothing was sent until now.
     revoke("good.csv", &[]).ok();
     assert!(!folder.names().contains("evidence"));
     revoke("good.csv", &["--max-sheet-age", "x"])
@@ -444,11 +444,11 @@ fn a_review_in_several_files_is_closed_with_all_of_them() {
         .end()
         .code(2)
         .says("1 sheet of the review not given");
-    // One file is complete in itself.
+    // A single file is complete in itself.
     folder.run(&["review", "status", names[0]]).ok();
     let closed = close(&folder, &names).ok().json();
     assert_eq!(verdict(&closed, "kept"), rows as u64);
-    // The next review shows what this one decided.
+    // The next review shows the decisions of this one.
     let again = [
         "review",
         "start",
@@ -625,7 +625,7 @@ fn sheets_that_prove_nothing_or_contradict_each_other_close_no_review() {
         .code(2)
         .says("changes.jsonl is not an audit log");
     assert!(!folder.names().iter().any(|name| name.contains("evidence")));
-    // A name that a list of check sums would have to escape, and a folder behind a link.
+    // A file name that a list of check sums would have to escape, and a folder behind a link.
     std::fs::write(folder.path("changes.jsonl"), "").unwrap();
     let odd = "line\nbreak\\.csv";
     std::fs::copy(folder.path("decided.csv"), folder.path(odd)).unwrap();
@@ -742,7 +742,7 @@ fn only_changes_between_the_snapshots_are_evidence_and_each_is_there_once() {
     let changes = std::fs::read_to_string(folder.path("evidence/changes.csv")).unwrap();
     assert_eq!(changes.lines().count(), 2, "{changes}");
     assert!(changes.contains(&sheet.ids(early).1));
-    // A deleted row has no decision either.
+    // A deleted row counts as undecided.
     sheet.0.remove(late);
     sheet.write(&folder.path("fewer.csv"));
     let strict = [
@@ -783,7 +783,7 @@ fn a_sheet_without_its_technical_columns_is_not_a_list_of_changes() {
     sheet.write(&folder.path("bare.csv"));
     let revoke = with_org(&folder, &okta, &["revoke", "--from", "bare.csv", "--yes"]);
     revoke.end().code(2).says("lacks the column review_id");
-    // Options about sheets have no effect on a plain list, so they are refused with one.
+    // Options about sheets have no effect on a plain list, so they are refused.
     std::fs::write(folder.path("list.csv"), "user,group\na,b\n").unwrap();
     for option in [&["--require-decisions"][..], &["--max-sheet-age", "1"]] {
         let arguments = [&["revoke", "--from", "list.csv", "--yes"], option].concat();
@@ -796,7 +796,7 @@ fn a_sheet_without_its_technical_columns_is_not_a_list_of_changes() {
     }
 }
 
-/// The blocks of a page, each with the language that it is marked with.
+/// Returns the code blocks of a page with their languages.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut is_open = false;

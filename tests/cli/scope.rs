@@ -1,10 +1,10 @@
-//! Who is in scope: domains in their spellings, addresses as people write them, and a domain that nobody is in.
+//! Tests the scope: spellings of domains and addresses, and a domain without users.
 
 use okta_fake::{Options, Org, PageCap, User};
 
 use crate::support::{Folder, Okta, open, rows, unlimited};
 
-/// Fillers in no domain of any test, so that the listing has several pages, and one user for each address.
+/// Returns an org with one user for each address, and users outside all domains, so that the listing has several pages.
 fn org(addresses: &[&str]) -> Org {
     let mut org = Org::demo();
     for (number, address) in addresses.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `sync -f okta-%Y-%m-%d.c1z --keep N`: one file for each day, and only what is surplus goes.
+//! Tests `sync -f okta-%Y-%m-%d.c1z --keep N`, which writes one file per day and removes only surplus files.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let foreign = [
-        // Of the pattern, but no snapshot.
+        // The name matches the pattern, but the file is not a snapshot.
         "okta-2020-01-01.c1z",
         "okta-2020-1-1.c1z",
         "okta-2020-01-02.c1z.bak",
@@ -41,14 +41,14 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
         )
         .unwrap();
     }
-    // The names are in UTC, where half past eleven in the evening is the next day.
+    // The dates are in UTC; in this case, it is the next day there.
     let mut expected = set(&foreign);
     expected.extend(set(&[
         "okta-2026-02-01.c1z",
         "okta-2026-02-02.c1z",
         "m-2026-02-01.json",
         "m-2026-02-02.json",
-        // Written again after its snapshot went.
+        // Written again after its snapshot was removed.
         "okta-2026-01-31.c1z.partial",
     ]));
     assert_eq!(folder.names(), expected);
@@ -57,13 +57,13 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
         cell(&db, "select substr(started_at, 1, 10) from snapshot"),
         "2026-02-02"
     );
-    // The same day again replaces its file; without --keep, all stay.
+    // A second run on the same day replaces the file; without --keep, all files stay.
     on_day(&folder, &okta, "2026-02-01", &keep).ok();
     assert_eq!(folder.names(), expected);
     on_day(&folder, &okta, "2026-02-02", &keep[..2]).ok();
     expected.extend(set(&["okta-2026-02-03.c1z", "m-2026-02-03.json"]));
     assert_eq!(folder.names(), expected);
-    // A clock that was set back: the file of the run is among those that stay.
+    // After the clock was set back, the file of the run is kept too.
     on_day(
         &folder,
         &okta,
@@ -129,7 +129,7 @@ fn a_run_that_fails_or_is_incomplete_removes_nothing_and_a_drop_is_seen_from_the
         .code(3);
     expected.insert("okta-2026-02-02.c1z.partial".to_owned());
     assert_eq!(folder.names(), expected);
-    // Accepted, but incomplete: the last complete one stays.
+    // The snapshot is accepted but incomplete, so the last complete one is kept.
     let arguments = [&arguments[..], &["--allow-partial"]].concat();
     on_day(&folder, &okta, "2026-02-02", &arguments).ok();
     assert!(
@@ -188,7 +188,7 @@ fn only_snapshots_of_the_same_org_and_their_manifests_are_removed() {
     std::fs::write(folder.path("okta-2020-01-04.c1z"), b"C1ZF\0damaged").unwrap();
     let keep = ["-f", "okta-%Y-%m-%d.c1z", "--keep", "1"];
     on_day(&folder, &okta, "2026-01-30", &keep).ok();
-    // A file of the manifest's name that is not one.
+    // A file with the name of a manifest that is not a manifest.
     std::fs::write(folder.path("m-2026-01-31.json"), "{\"mine\": true}").unwrap();
     let ran = on_day(&folder, &okta, "2026-01-31", &keep).ok();
     for reason in ["is from http://127.0.0.1", "not a snapshot of okta-ciam"] {

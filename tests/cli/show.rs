@@ -1,4 +1,4 @@
-//! `show`, on our own files and on those of others.
+//! Tests `show` with snapshots of okta-ciam and of other programs.
 
 use okta_fake::{Group, Org, User};
 
@@ -175,7 +175,7 @@ fn a_snapshot_that_is_older_than_the_maximum_is_refused_and_nothing_is_shown() {
     let shown = folder.run(&["show"]).ok().stdout;
     let ran = folder.run(&["show", "--max-age", "28h"]).ok();
     assert_eq!(ran.stdout, shown);
-    // A clock that was ahead makes no snapshot too old.
+    // A snapshot with a time in the future is not too old.
     folder.sync(&okta, &["--now", &hours_ago(-5)]).ok();
     folder.run(&["show", "--max-age", "1s"]).ok();
     for wrong in ["0", "1d", "", "soon"] {

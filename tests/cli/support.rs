@@ -1,4 +1,4 @@
-//! What every test needs: a folder of its own, the binary with an empty environment, a strict server.
+//! The tools of all tests: a folder per test, the binary with an empty environment, and a strict server.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use okta_fake::{Action, Limits, Options, Org, Server, Truth};
 use rusqlite::Connection;
 use serde_json::Value;
 
-/// A server without rate limits: a test that is not about them must not wait for them.
+/// Returns options without rate limits, so that tests about other things do not wait for them.
 pub fn unlimited() -> Options {
     Options {
         limits: Limits::all(None),
@@ -20,7 +20,7 @@ pub fn unlimited() -> Options {
     }
 }
 
-/// A server that fails the test on a request that no real client would send, and if nobody ever asked it.
+/// A server that fails the test if it receives a request that no real client would send, or no request at all.
 pub struct Okta {
     server: Server,
     must_be_asked: bool,
@@ -38,14 +38,14 @@ impl Okta {
         }
     }
 
-    /// A server that must not be asked.
+    /// Starts a server that must not receive any requests.
     pub fn unasked() -> Self {
         let mut okta = Self::with(Org::demo());
         okta.must_be_asked = false;
         okta
     }
 
-    /// Requests to a path, in order: the whole address as sent.
+    /// Returns the requests to a path in order, each as the address that was sent.
     pub fn asked(&self, path: &str) -> Vec<String> {
         let requests = self.server.requests();
         let there = requests.iter().filter(|request| request.path == path);
@@ -81,7 +81,7 @@ impl Drop for Okta {
     }
 }
 
-/// A folder of the test's own.
+/// A temporary folder for a test.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -93,7 +93,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// The names in it, hidden ones too.
+    /// Returns the names in the folder, including hidden ones.
     pub fn names(&self) -> BTreeSet<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
         entries
@@ -101,7 +101,7 @@ impl Folder {
             .collect()
     }
 
-    /// The binary in this folder, with nothing in its environment.
+    /// Returns a run of the binary in this folder, with an empty environment.
     pub fn run(&self, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_okta-ciam"));
         command
@@ -114,8 +114,8 @@ impl Folder {
         }
     }
 
-    /// The same, in bounds that nothing but a mistake comes near: 512 MiB of address space, 20 s of processor time, 512
-    /// MiB for each file. Temporary files go to a folder of their own, `tmp`.
+    /// Returns a run with limits that only a bug can reach: 512 MiB of address space, 20 s of processor time, and 512
+    /// MiB for each file. Temporary files go to the folder `tmp`.
     pub fn bounded(&self, arguments: &[&str]) -> Run {
         let temporary = self.path("tmp");
         std::fs::create_dir_all(&temporary).unwrap();
@@ -134,7 +134,7 @@ impl Folder {
         }
     }
 
-    /// A sync of a server's org.
+    /// Returns a sync of a server's org.
     pub fn sync(&self, okta: &Okta, arguments: &[&str]) -> Run {
         self.run(&[&["sync"], arguments].concat())
             .env("BATON_DOMAIN", &okta.origin())
@@ -143,7 +143,7 @@ impl Folder {
     }
 }
 
-/// An answer that waits until the other half is dropped.
+/// Returns a fault that delays a response until the sender is dropped.
 pub fn gate() -> (std::sync::mpsc::Sender<()>, Action) {
     let (open, closed) = std::sync::mpsc::channel();
     let closed = std::sync::Mutex::new(closed);
@@ -153,7 +153,7 @@ pub fn gate() -> (std::sync::mpsc::Sender<()>, Action) {
     (open, Action::run(wait))
 }
 
-/// Waits until a run makes a file.
+/// Waits until a run creates a file.
 pub fn wait_for_file(path: &Path) {
     let begun = Instant::now();
     while !path.exists() {
@@ -162,18 +162,18 @@ pub fn wait_for_file(path: &Path) {
     }
 }
 
-/// A run to be.
+/// A run that was not started yet.
 #[must_use]
 pub struct Run {
     pub command: Command,
     stdin: Option<Vec<u8>>,
 }
 
-/// What takes this long hangs. No test asks for less: machines are slow, and busy with other things.
+/// The time after which a run is considered to hang. It is long, since machines may be slow and busy.
 pub const LONGEST: Duration = Duration::from_secs(900);
 
 impl Run {
-    /// Sets a variable; an empty one is set to nothing.
+    /// Sets a variable, which may be empty.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
@@ -184,7 +184,7 @@ impl Run {
         self
     }
 
-    /// Runs it in a shell that did this first: set a limit, close a file.
+    /// Runs the binary in a shell after these commands, for example to set a limit or close a file.
     pub fn under(mut self, first: &str) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell
@@ -192,7 +192,7 @@ impl Run {
             .arg(self.command.get_program())
             .args(self.command.get_args())
             .env_clear()
-            // For `unshare` and `mount`.
+            // The folders of `unshare` and `mount`.
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         for (name, value) in self.command.get_envs() {
             shell.env(name, value.unwrap_or_default());
@@ -209,7 +209,7 @@ impl Run {
         self
     }
 
-    /// Starts it; for tests that do something meanwhile.
+    /// Starts the run without waiting for its end.
     pub fn start(mut self) -> Running {
         let input = if self.stdin.is_some() {
             Stdio::piped()
@@ -245,18 +245,18 @@ impl Run {
         }
     }
 
-    /// Runs it to its end.
+    /// Runs the binary to its end.
     pub fn end(self) -> Ran {
         self.start().end()
     }
 
-    /// Runs it to its end, which must be a good one.
+    /// Runs the binary to its end and checks that it succeeded.
     pub fn ok(self) -> Ran {
         self.end().code(0)
     }
 }
 
-/// A run under way.
+/// A run that was started.
 pub struct Running {
     child: Child,
     stdout: std::thread::JoinHandle<String>,
@@ -273,7 +273,7 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
-    /// The largest part of memory that it had so far, in KiB (VmHWM of proc_pid_status(5)); 0 once it has ended.
+    /// Returns the peak of the memory use so far, in KiB (VmHWM of proc_pid_status(5)); 0 after the end.
     pub fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.unwrap_or_default();
@@ -282,20 +282,21 @@ impl Running {
         kib.and_then(|kib| kib.parse().ok()).unwrap_or(0)
     }
 
-    /// Whether it ended by itself.
+    /// Returns true if the run has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits until it does nothing but wait: each of its threads sleeps, however often one looks. Between two looks every
-    /// timer of the program has run out, and a thread that has something to do and gets no time does not sleep; so what it
-    /// was sent has been stored.
+    /// Waits until the program only waits, which means that all of its threads sleep each time that this is checked.
+    /// Between two checks, all timers of the program expire, and a thread that is ready but gets no processor time does
+    /// not count as sleeping. Therefore, everything that the program has received is stored by then.
     pub fn settle(&self) {
         const LOOKS: u32 = 4;
         const BETWEEN: Duration = Duration::from_millis(150);
         let tasks = format!("/proc/{}/task", self.child.id());
         let sleeps = |task: std::fs::DirEntry| {
-            // After the name in parentheses comes the state (proc_pid_stat(5)). A thread that is gone sleeps.
+            // The state follows the name in parentheses (proc_pid_stat(5)). A thread that no longer exists counts as
+            // sleeping.
             let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
             let state = stat.rsplit(") ").next().unwrap_or_default();
             state.is_empty() || state.starts_with('S')
@@ -334,7 +335,7 @@ impl Running {
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
@@ -344,7 +345,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The run must have ended with this code.
+    /// Checks the exit code.
     #[track_caller]
     pub fn code(self, code: i32) -> Self {
         assert_eq!(
@@ -358,7 +359,7 @@ impl Ran {
         self
     }
 
-    /// stderr must hold this text.
+    /// Checks that stderr contains this text.
     #[track_caller]
     pub fn says(self, part: &str) -> Self {
         assert!(
@@ -370,7 +371,7 @@ impl Ran {
         self
     }
 
-    /// The one line of the error.
+    /// Returns the line with the error.
     #[track_caller]
     pub fn error(&self) -> &str {
         let errors: Vec<&str> = self
@@ -388,7 +389,7 @@ impl Ran {
     }
 }
 
-/// A snapshot opened as SQL tools would, not with the project's reader.
+/// Opens a snapshot with SQLite alone, as other tools would.
 pub fn open(path: &Path) -> Connection {
     let bytes = std::fs::read(path).unwrap();
     let database = match bytes.strip_prefix(b"C1ZF\0") {
@@ -406,7 +407,7 @@ pub fn open(path: &Path) -> Connection {
     db
 }
 
-/// The rows of a query as text, a row a line, columns joined by `|`.
+/// Returns the rows of a query as text, with columns joined by `|`.
 pub fn rows(db: &Connection, query: &str) -> Vec<String> {
     let mut select = db.prepare(query).unwrap();
     let columns = select.column_count();
@@ -429,7 +430,7 @@ pub fn rows(db: &Connection, query: &str) -> Vec<String> {
         .collect()
 }
 
-/// The only cell of a query.
+/// Returns the only cell of a query.
 pub fn cell(db: &Connection, query: &str) -> String {
     let rows = rows(db, query);
     assert_eq!(rows.len(), 1, "{query}: {rows:?}");
@@ -448,7 +449,7 @@ pub fn scope(domains: &[&str], name: Option<&str>) -> Scope {
     )
 }
 
-/// What a sync with this scope must find.
+/// Returns what a sync with this scope must find.
 pub fn truth(org: &Org, scope: &Scope) -> Truth {
     org.truth(
         |attributes| {
@@ -464,7 +465,7 @@ pub fn truth(org: &Org, scope: &Scope) -> Truth {
     )
 }
 
-/// The snapshot holds what is in scope and nothing else, in the plain tables and in Baton's.
+/// Checks that the snapshot contains exactly what is in scope, both in okta-ciam's tables and in Baton's.
 pub fn assert_holds_the_truth(path: &Path, okta: &Okta, scope: &Scope) {
     let truth = truth(&okta.org(), scope);
     let db = open(path);

@@ -1,4 +1,4 @@
-//! The main job: what is in the file, whatever the org looks like.
+//! Tests the contents of the file for various orgs.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -300,7 +300,7 @@ fn the_newer_of_two_copies_of_a_user_wins() {
         org.join("00g1", user);
     }
     let okta = Okta::with(org);
-    // The listing is read, then two users change, then the members are read.
+    // Two users change after the listing was read and before the members are read.
     okta.fault(
         okta_fake::Fault::on(
             okta_fake::Endpoint::Members,
@@ -534,7 +534,7 @@ fn a_group_renamed_between_two_pages_counts_by_its_newer_copy() {
 
 #[test]
 fn what_a_listing_holds_out_of_scope_is_asked_again_when_an_older_copy_is_in_scope() {
-    // A user's copy among the members is older than the listing's, which is out of scope.
+    // The copy of a user among the members is older than the one in the listing, which is out of scope.
     for first in ["listing", "members"] {
         let mut org = Org::new();
         for number in 0..250 {

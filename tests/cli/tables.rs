@@ -1,4 +1,4 @@
-//! `show users`, `show groups` and `show memberships`.
+//! Tests `show users`, `show groups` and `show memberships`.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn fixture(name: &str) -> String {
     path.display().to_string()
 }
 
-/// A folder with a snapshot of the sample org as `a.c1z` and as `a.db`.
+/// Returns a folder with a snapshot of the sample org as `a.c1z` and as `a.db`.
 fn sample() -> Folder {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     for file in ["a.c1z", "a.db"] {
@@ -33,7 +33,7 @@ fn show(folder: &Folder, file: &str, arguments: &[&str]) -> Ran {
         .end()
 }
 
-/// The rows of CSV, without the header.
+/// Returns the rows of CSV, without the header.
 fn csv(ran: &Ran) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
     let records = reader.records().map(|record| {
@@ -352,7 +352,8 @@ fn a_closed_stdout_ends_a_listing_without_an_error() {
     }
 }
 
-/// Ours and the Go connector's, which do not change. `UPDATE_FIXTURES=1 cargo test tables::` records the results again.
+/// Uses snapshots of okta-ciam and of the Go connector that do not change. `UPDATE_FIXTURES=1 cargo test tables::`
+/// updates the results.
 #[test]
 fn every_format_of_fixed_snapshots_is_the_recorded_one() {
     let folder = Folder::new();
@@ -388,7 +389,7 @@ fn golden(file: &Path, text: &str) {
     assert_eq!(text, recorded, "{}", file.display());
 }
 
-/// The cells of a workbook and of a database, as text: the bytes depend on the libraries that write them.
+/// Compares cells as text, since the bytes depend on the libraries that write them.
 #[test]
 fn the_cells_of_workbooks_and_databases_of_fixed_snapshots_are_the_recorded_ones() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! What a person at a terminal sees and types. The terminal is a real one, a pseudo-terminal.
+//! Tests output and input on a terminal, using a pseudo-terminal.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::support::{Folder, LONGEST, Okta, Run};
 
-/// A run on a terminal of its own, which is its controlling terminal: Ctrl-C sends a signal.
+/// A run whose controlling terminal is a new pseudo-terminal, so that Ctrl-C sends a signal.
 pub struct Terminal {
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
@@ -23,7 +23,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a run on a terminal of this width.
+    /// Starts a run on a terminal with this number of columns.
     pub fn start(run: Run, columns: u16) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
@@ -48,14 +48,14 @@ impl Terminal {
             .command;
         command.stdin(stdio()).stdout(stdio()).stderr(stdio());
         let child = command.spawn().unwrap();
-        // Otherwise this process would keep the terminal open, and reading it would not end.
+        // Otherwise this process would keep the terminal open, and reading from it would not end.
         drop((command, screen));
         let keyboard = File::from(keyboard);
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (mut output, text) = (keyboard.try_clone().unwrap(), Arc::clone(&shown));
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // EIO once the last program has closed it.
+            // Reading fails with EIO after the last program has closed the terminal.
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 text.lock().unwrap().extend_from_slice(&bytes[..count]);
             }
@@ -86,11 +86,11 @@ impl Terminal {
     }
 
     pub fn type_keys(&mut self, keys: &str) {
-        // A program that has just ended reads nothing.
+        // Writing fails if the program has just ended.
         let _ = self.keyboard.write_all(keys.as_bytes());
     }
 
-    /// Waits for the end; returns the exit code and all that was shown.
+    /// Waits for the end of the run, and returns the exit code and everything that was shown.
     pub fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         self.reader.join().unwrap();
@@ -146,7 +146,7 @@ fn only_yes_lets_a_revoke_be_sent() {
 fn a_second_ctrl_c_ends_a_run_that_the_first_lets_finish() {
     let folder = Folder::new();
     let okta = Okta::with(org_of_one_membership());
-    // After a signal, a change that is under way is awaited for seconds.
+    // After a signal, the program waits some seconds for a change in flight.
     okta.fault(Fault::on(
         Endpoint::Member,
         Action::Delay(Duration::from_secs(3_600)),
@@ -161,7 +161,7 @@ fn a_second_ctrl_c_ends_a_run_that_the_first_lets_finish() {
     {
         std::thread::sleep(Duration::from_millis(5));
     }
-    // Two signals that arrive at once are one, so the key is pressed until it is heard twice.
+    // Two signals that arrive at the same time count as one, so the key is pressed until the program has received two.
     while terminal.child.try_wait().unwrap().is_none() {
         terminal.type_keys(CTRL_C);
         std::thread::sleep(Duration::from_millis(20));

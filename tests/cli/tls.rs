@@ -1,4 +1,4 @@
-//! The token is sent over TLS to a server that proves who it is, and to no other.
+//! Tests that the token is sent over TLS only to a server with a trusted certificate.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,10 +12,10 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{Folder, Okta, assert_holds_the_truth, scope};
 
-/// TLS in front of a server: what comes through is handed on, and its bytes are counted.
+/// A TLS proxy in front of a server, which counts the bytes that it forwards.
 struct Front {
     port: u16,
-    /// The authority that signed the certificate, as PEM.
+    /// The certificate of the authority that signed the server's certificate, as PEM.
     authority: String,
     bytes: Arc<AtomicUsize>,
 }
@@ -70,8 +70,7 @@ impl Front {
     }
 }
 
-/// One request after another, which have no bodies: what is read up to the empty line is a request, and its answer has
-/// a length.
+/// Forwards requests one after the other. A request has no body and ends with the empty line; a response has a length.
 fn hand_on(
     mut client: StreamOwned<ServerConnection, TcpStream>,
     behind: &str,

@@ -1,4 +1,4 @@
-//! Files that somebody else may have made, and files that others use: nothing of theirs is read, followed or harmed.
+//! Tests files that another user may have created, and files that are in use: they are not read, followed or damaged.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
@@ -12,10 +12,11 @@ use crate::support::{Folder, Okta, assert_holds_the_truth, gate, scope, unlimite
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const STATE: &str = ".sync.c1z.checkpoint";
-/// Somebody else.
+/// The id of another user.
 const OTHER: u32 = 54_321;
 
-/// Whether files can be given away, which root may. The tests that need it end without it, and say so.
+/// Returns true if this test can change the owner of files, as root can. Otherwise, tests that need it print this and
+/// end.
 #[expect(
     clippy::print_stderr,
     reason = "the person who runs the tests should see what was skipped"
@@ -230,8 +231,8 @@ fn a_link_of_somebody_else_is_refused_and_what_it_points_to_stays() {
     }
 }
 
-/// As in a folder like `/tmp`, where only the owner of a file can remove it; root, which runs the tests, always can, so the
-/// program runs as somebody else.
+/// In a folder such as `/tmp`, only the owner of a file can remove it. Tests run as root, who can always remove files,
+/// so the program runs as another user.
 #[test]
 fn a_name_that_somebody_else_took_is_refused_before_anything_is_asked() {
     if !may_give_away("a folder like /tmp") {
@@ -463,7 +464,7 @@ fn a_database_that_another_program_changes_at_the_end_is_not_replaced() {
             .query_row("select a from yours", [], |row| row.get(0))
             .unwrap();
         assert_eq!(there, 7);
-        // Refused before the first request, too.
+        // It is also refused before the first request.
         old.execute_batch(statement).unwrap();
         let asked = okta.count();
         let ran = folder.sync(&okta, &["-f", "sync.db"]).end().code(2);
@@ -471,7 +472,7 @@ fn a_database_that_another_program_changes_at_the_end_is_not_replaced() {
         assert_eq!(okta.count(), asked);
         old.execute_batch("rollback").unwrap();
         drop(old);
-        // What was read is not lost.
+        // The pages that were read are not lost.
         folder.sync(&okta, &["-f", "sync.db"]).ok();
         assert_eq!(okta.count(), asked);
         assert_holds_the_truth(&path, &okta, &scope(DOMAINS, None));
@@ -611,7 +612,7 @@ fn a_mode_that_is_asked_for_holds_for_new_and_replaced_files_but_not_for_a_refus
             assert_eq!(mode(file), expected, "{}", file.display());
         }
     }
-    // Without the option, a file keeps what it has.
+    // Without the option, a file keeps its permissions.
     folder.sync(&okta, &["-f", "a.c1z"]).ok();
     assert_eq!(mode(&files[0]), 0o664);
     okta.fault(Fault::on(

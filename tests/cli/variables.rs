@@ -1,4 +1,4 @@
-//! Each command reads the variables that the page of options lists for it, and no other.
+//! Tests that each command reads the variables that the page of options lists for it, and no others.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use okta_fake::Org;
 
 use crate::support::{Folder, Okta};
 
-/// What makes each command run to its end, but for the settings.
+/// Arguments with which each command succeeds, apart from settings.
 const RUNS: [&[&str]; 12] = [
     &["sync"],
     &["grant", "--user", "a", "--group", "b"],
@@ -25,7 +25,7 @@ const RUNS: [&[&str]; 12] = [
     &["demo"],
 ];
 
-/// A value that every setting refuses: a control character, or for a token a space.
+/// Returns a value that every setting refuses: a control character, or for a token a space.
 fn refused(name: &str) -> &'static str {
     match name {
         "BATON_API_TOKEN" => "a b",
@@ -72,7 +72,7 @@ fn a_command_reads_the_listed_variables_and_no_other() {
                 run = run
                     .env("BATON_DOMAIN", &okta.origin())
                     .env("BATON_EMAIL_DOMAINS", "example.com");
-                // The other form of the token would be one too many.
+                // The other option for the token would conflict with this one.
                 if !name.starts_with("BATON_API_TOKEN") {
                     run = run.env("BATON_API_TOKEN", okta.token());
                 }

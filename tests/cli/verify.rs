@@ -1,4 +1,4 @@
-//! `verify`, and what a snapshot says about itself.
+//! Tests `verify`, and the metadata in a snapshot.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A folder with a snapshot of the sample org and its manifest.
+/// Returns a folder with a snapshot of the sample org and its manifest.
 fn synced() -> Folder {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
@@ -24,7 +24,7 @@ fn synced() -> Folder {
     folder
 }
 
-/// The state and the message of a check.
+/// Returns the state and the message of a check.
 fn check<'a>(result: &'a Value, name: &str) -> (&'a str, &'a str) {
     let checks = result["checks"].as_array().unwrap();
     let found = checks.iter().find(|check| check["name"] == name).unwrap();
@@ -32,7 +32,7 @@ fn check<'a>(result: &'a Value, name: &str) -> (&'a str, &'a str) {
     (text("state"), text("message"))
 }
 
-/// The names of the checks that failed.
+/// Returns the names of the checks that failed.
 fn failed(result: &Value) -> Vec<&str> {
     let checks = result["checks"].as_array().unwrap();
     let failures = checks.iter().filter(|check| check["state"] == "failure");
@@ -46,7 +46,7 @@ fn unpack(file: &Path) -> Vec<u8> {
     zstd::decode_all(bytes.strip_prefix(b"C1ZF\0").unwrap()).unwrap()
 }
 
-/// Changes a snapshot as a forger would: in SQLite, and packed again.
+/// Changes a snapshot as a forger would: with SQLite, and packs it again.
 fn edit(folder: &Folder, change: &str) {
     let (file, plain) = (folder.path("sync.c1z"), folder.path("edit.db"));
     std::fs::write(&plain, unpack(&file)).unwrap();
@@ -84,7 +84,7 @@ fn a_snapshot_that_nobody_changed_passes_every_check() {
     let hashes = &result["content_sha256"];
     assert_eq!(hashes["recorded"], hashes["computed"]);
     assert_eq!(check(&result, "manifest").0, "skipped");
-    // The variables stand for the arguments.
+    // The variables have the same effect as the arguments.
     let by_variable = folder
         .run(&["verify", "--output", "json"])
         .env("BATON_FILE", "sync.c1z")
@@ -174,7 +174,7 @@ fn rows_that_were_changed_are_found_and_the_manifest_tells_of_another_file() {
 #[test]
 fn a_damaged_index_is_found_by_sqlites_own_check() {
     let folder = synced();
-    // The index is hidden while a row changes, so that it does not learn of it.
+    // The index is hidden while the row changes, so that it does not match the row afterwards.
     edit(
         &folder,
         "create temp table hidden as select * from sqlite_schema where name = 'idx_grants_principal_id_v1';
@@ -284,7 +284,7 @@ fn the_files_of_the_go_connector_are_verified_as_far_as_they_go() {
         result["content_sha256"]["computed"].as_str().unwrap().len(),
         64
     );
-    // Its connector wrote a grant whose resource it did not write.
+    // The Go connector wrote a grant without its resource.
     let ran = folder
         .run(&["verify", &fixture("go-connector-customrole.c1z")])
         .end()
@@ -321,7 +321,7 @@ fn a_snapshot_of_the_version_before_is_shown_and_verified_without_what_it_lacks(
         !text.contains("run by") && !text.contains("content"),
         "{text}"
     );
-    // The same org, read by this version, has the same content but for the columns that came later.
+    // This version, reading the same org, gives the same content except for the columns that came later.
     let okta = Okta::with(Org::demo());
     folder
         .sync(&okta, &[&NOW[..], &["-f", "now.db"]].concat())
@@ -351,7 +351,7 @@ fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
     }
 }
 
-/// The hash as docs/c1z-format.md defines it, computed over the tables by SQL alone.
+/// Computes the hash as docs/c1z-format.md defines it, with SQL only.
 fn hash_by_definition(db: &Connection) -> String {
     let mut all = Sha256::new();
     all.update(b"okta-ciam content 1\n");
@@ -496,7 +496,7 @@ fn a_snapshot_says_who_took_it_where_how_and_why() {
     ] {
         assert!(text.contains(&part), "{part}: {text}");
     }
-    // An option hides the CI system's own name for the run, and bad ones are refused before anything is asked.
+    // An option overrides the id from the CI system, and invalid ids are refused before the first request.
     let ran = folder
         .sync(&okta, &["--run-id", "mine", "--output", "json"])
         .env("CI_JOB_ID", "789");

@@ -1,5 +1,5 @@
-//! The faults at the one request that changes something: the membership ends as wanted or the code says why not, and the
-//! log has one line before and one true line after.
+//! Tests faults of the only request that changes something. The membership is as requested or the exit code reports the
+//! reason, and the audit log contains one line before the change and one true line after it.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use serde_json::Value;
 use super::{Cell, LAST_GROUP, all, headers, in_an_hour, options, shape, small};
 use crate::support::{Folder, Okta};
 
-/// How it ends.
+/// The end of a run.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// As wanted, after so many requests, with this in the log.
+    /// The membership is as requested after this number of requests, with this outcome in the log.
     Done(&'static str, usize),
-    /// With this code and this in the error, after so many requests, with this in the log (or nothing, where nobody
-    /// knows), and the membership as it was.
+    /// The run fails with this exit code and this text in the error after this number of requests, with this outcome in
+    /// the log (`None` if it is unknown), and the membership is unchanged.
     Code(i32, &'static str, usize, Option<&'static str>),
 }
 
 use End::{Code, Done};
 
-/// Answered, at once or after what Okta says that it did not do.
+/// Okta responded, at once or after responses that the change was not made.
 const ONCE: End = Done("done", 1);
 const TWICE: End = Done("done", 2);
-/// Made, and seen to be.
+/// The response was lost, and the change was found.
 const LOST: End = Done("done, response lost", 1);
 
 struct Case {
@@ -226,7 +226,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             forever: true,
-            // Ten seconds of reads are between two of them.
+            // There are ten seconds of reads between two requests.
             arguments: &["--deadline", "60s"],
             ..case(
                 "503 for ever",
@@ -311,7 +311,7 @@ fn check(case: &Case, action: &str) {
         }
     };
     assert_eq!(is_member, member, "{log:#?}");
-    // How often a change is sent before a deadline is for the machine to say, but there is a most.
+    // The number of requests before a deadline depends on the machine, but has an upper limit.
     if case.forever && ran_out {
         assert!((1..=expected).contains(&sent), "{sent} requests; {log:#?}");
     } else {
@@ -337,7 +337,7 @@ fn every_fault_of_a_change_ends_in_one_true_record() {
             cells.push((name, Box::new(move || check(case, action))));
         }
     }
-    // Many at once: a change that was not made is looked for as long as reads may lag.
+    // Many tests run in parallel, since a change that was not made is checked for the entire read lag.
     let count = all(cells, 48);
     assert!(count >= 96, "{count} cells are left");
 }
