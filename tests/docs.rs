@@ -8,7 +8,7 @@ use okta_ciam::testing::snapshot::{Column, TABLES};
 
 /// Checks that every test that the threat model refers to exists.
 #[test]
-fn the_threat_model_names_tests_that_are_there() {
+fn the_tests_in_the_threat_model_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("docs/threat-model.md")).unwrap();
     let table = text.lines().filter(|line| line.starts_with("| "));
@@ -44,7 +44,7 @@ fn described(document: &str, table: &str) -> String {
 }
 
 #[test]
-fn the_page_about_the_file_has_the_columns_of_every_table() {
+fn the_page_about_the_file_format_lists_the_columns_of_every_table() {
     for (table, columns) in TABLES {
         let definitions: Vec<String> = columns.iter().map(Column::to_string).collect();
         assert_eq!(
@@ -56,7 +56,7 @@ fn the_page_about_the_file_has_the_columns_of_every_table() {
 
 /// Checks that the page of findings lists the catalogue, row by row.
 #[test]
-fn the_page_of_findings_has_the_catalogue() {
+fn the_page_of_findings_lists_the_catalogue() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md");
     let text = std::fs::read_to_string(page).unwrap();
     let written: Vec<&str> = text
@@ -163,7 +163,7 @@ fn all_options() -> String {
 
 /// Checks that the page of options is complete. `UPDATE_FIXTURES=1 cargo test --test docs` updates it.
 #[test]
-fn the_page_of_options_has_every_option_with_its_variable_and_default() {
+fn the_page_of_options_lists_every_option_with_its_variable_and_default() {
     const START: &str =
         "<!-- From here on, UPDATE_FIXTURES=1 cargo test --test docs writes the page. -->\n";
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/options.md");

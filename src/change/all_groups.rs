@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_group_in_scope_gets_a_row_and_only_editable_ones_without_a_rule_a_change() {
+    fn every_group_in_scope_has_a_row_and_only_editable_ones_without_a_rule_are_changed() {
         let ada = user("00uada", "ada@example.com");
         let groups = Ok(vec![
             group("00g4", "vpn users", "OKTA_GROUP"),

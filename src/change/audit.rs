@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_an_earlier_version_is_read_and_what_was_not_sent_is_no_open_change() {
+    fn a_log_of_an_earlier_version_is_read_and_unsent_rows_are_not_pending_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let old = "{\"time\":\"2026-01-31T12:00:00.000Z\",\"record\":\"sending\",\"tool\":\"okta-ciam 0.1.0\",\"change_id\":\"one\",\"action\":\"grant\",\"origin\":\"https://company.okta.com\",\"user_id\":\"00u1\",\"user\":\"ada@example.com\",\"group_id\":\"00g1\",\"group\":null,\"line\":2}\n";
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_without_a_result_is_found_by_the_next_run_also_behind_a_torn_line() {
+    fn a_change_without_a_result_is_found_by_the_next_run_even_after_an_incomplete_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let (mut audit, past) = Audit::open(&path).unwrap();

@@ -422,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_of_the_past_and_of_the_future_are_waited_for_ten_seconds_at_most_a_run() {
+    fn a_run_waits_at_most_ten_seconds_for_past_and_future_records() {
         let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
         for (sent, read_for, left) in [
             ("2026-01-31T11:59:57Z", 0, 7),

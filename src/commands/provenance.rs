@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_recorded_has_no_line_and_nothing_hides_in_one() {
+    fn facts_that_were_not_recorded_have_no_line_and_hidden_characters_are_visible() {
         let metadata = RunMetadata {
             tool_commit: None,
             ..RunMetadata::default()

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_is_recorded_and_an_option_hides_its_variable() {
+    fn given_options_and_variables_are_recorded_and_options_override_variables() {
         let environment = Environment::from([
             ("BATON_DOMAIN", "company.okta.com"),
             ("BATON_API_TOKEN", TOKEN),

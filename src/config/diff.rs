@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_named_after_a_number_sign_unless_a_file_has_that_name() {
+    fn a_run_id_follows_a_number_sign_unless_a_file_has_that_name() {
         let folder = tempfile::tempdir().unwrap();
         let odd = folder.path().join("a#b.c1z");
         std::fs::write(&odd, "").unwrap();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_no_option_knows_are_refused_with_those_that_it_does() {
+    fn unknown_words_are_refused_with_the_valid_ones() {
         let with = |change: fn(&mut cli::Diff)| {
             let mut typed = cli::Diff::default();
             change(&mut typed);

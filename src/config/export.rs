@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_a_file_if_it_ends_like_one() {
+    fn a_path_is_a_file_if_it_has_a_matching_extension() {
         let folder = tempfile::tempdir().unwrap();
         let odd = folder.path().join("a.xlsx");
         std::fs::create_dir(&odd).unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_do_not_fit_are_refused_with_what_to_write_instead() {
+    fn conflicting_options_are_refused_with_what_to_write_instead() {
         for (arguments, part) in [
             (&[("out", "a")][..], "--format is required"),
             (&[("format", "csv")], "-o is required"),

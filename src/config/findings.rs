@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_no_option_knows_are_refused_with_what_to_write_instead() {
+    fn unknown_words_are_refused_with_what_to_write_instead() {
         let error = |change: fn(&mut cli::Findings)| {
             let mut typed = cli::Findings::default();
             change(&mut typed);

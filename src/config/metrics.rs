@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_label_is_the_host_however_the_domain_is_written() {
+    fn the_label_is_the_host_for_all_spellings_of_the_domain() {
         for typed in [
             "company.okta.com",
             " Company.okta.com",

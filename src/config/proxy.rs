@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_names_a_proxy_or_is_refused_by_its_name() {
+    fn an_invalid_proxy_variable_is_refused_by_name() {
         for (name, value, expected) in [
             (
                 "HTTPS_PROXY",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_are_read_in_every_customary_form() {
+    fn exceptions_are_parsed_in_every_usual_form() {
         let is = |list: &str, origin: &str| is_excepted(list, &Url::parse(origin).unwrap());
         let company = "https://company.okta.com";
         for (list, origin, expected) in [
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_on_this_machine_goes_through_no_proxy() {
+    fn connections_to_this_machine_use_no_proxy() {
         let origin = Url::parse("http://127.0.0.1:8080").unwrap();
         let environment = Environment::of_pairs(&[("HTTPS_PROXY", "nonsense://")]);
         assert!(proxy(&environment, &origin).unwrap().is_none());

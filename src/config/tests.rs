@@ -55,7 +55,7 @@ fn three_variables_are_enough() {
 }
 
 #[test]
-fn the_token_is_in_no_debug_text() {
+fn debug_texts_do_not_contain_the_token() {
     let sync = Sync::new(&cli::Sync::default(), &WHOLE.into()).unwrap();
     assert!(!format!("{sync:?}").contains("00token"));
 }
@@ -82,7 +82,7 @@ fn a_domain_is_read_with_or_without_scheme_slash_and_port() {
 }
 
 #[test]
-fn every_bad_value_is_refused_with_its_name_and_a_way_out() {
+fn every_invalid_value_is_refused_with_its_name_and_a_next_step() {
     for (name, value, part) in [
         ("BATON_DOMAIN", "", "--domain or BATON_DOMAIN is required"),
         ("BATON_DOMAIN", "http://company.okta.com", "in the clear"),
@@ -204,7 +204,7 @@ fn every_bad_value_is_refused_with_its_name_and_a_way_out() {
 }
 
 #[test]
-fn a_flag_beats_a_variable_even_a_bad_one() {
+fn an_option_overrides_its_variable_even_an_invalid_one() {
     let typed = cli::Sync {
         connection: cli::Connection {
             domain: Some("other.okta.com".to_owned()),
@@ -236,7 +236,7 @@ fn a_token_file_may_end_with_a_line_break() {
 }
 
 #[test]
-fn lists_are_split_and_trimmed_and_switches_read() {
+fn lists_are_split_and_trimmed_and_booleans_are_parsed() {
     let mut environment = with(
         "BATON_EMAIL_DOMAINS",
         " Example.com , @example.org,*.example.net",
@@ -256,7 +256,7 @@ fn lists_are_split_and_trimmed_and_switches_read() {
 }
 
 #[test]
-fn changes_are_off_unless_they_are_switched_on() {
+fn changes_are_off_by_default() {
     let read = |flag: Option<&str>, variable: &str| {
         let typed = cli::Check {
             provisioning: cli::Provisioning {

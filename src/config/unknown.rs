@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_no_command_reads_is_named_with_the_nearest_that_one_does() {
+    fn an_unknown_variable_is_reported_with_the_nearest_known_one() {
         for (name, expected) in [
             ("BATON_EMAIL_DOMAIN", Some("BATON_EMAIL_DOMAINS")),
             ("BATON_APITOKEN", Some("BATON_API_TOKEN")),

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_argument_hides_its_variable_and_without_both_there_is_a_default() {
+    fn an_argument_overrides_its_variable_and_there_is_a_default() {
         let given = cli::Verify {
             file: Some("a.db".to_owned()),
             manifest: None,

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_a_float_cannot_keep_is_none() {
+    fn a_number_that_a_float_cannot_represent_is_none() {
         for (text, number) in [
             ("7", Some(7.0)),
             ("-2.5", Some(-2.5)),

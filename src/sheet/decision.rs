@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_has_several_words_in_any_case_and_nothing_else_is_one() {
+    fn decisions_have_several_words_and_ignore_case() {
         for (word, decision) in [
             ("Approve", Some(Decision::Approve)),
             (" KEEP ", Some(Decision::Approve)),

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_spreadsheets_do_to_texts_does_not_matter() {
+    fn changes_of_texts_by_spreadsheets_do_not_matter() {
         let check = checked().row_check(POSITION);
         for name in [
             " VPN users ",
@@ -282,7 +282,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_check_panic(text in "\\PC{0,40}") {
+        fn no_text_causes_a_panic(text in "\\PC{0,40}") {
             prop_assert!(checked().verify(&text).is_none());
         }
     }

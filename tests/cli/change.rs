@@ -126,7 +126,7 @@ fn records(folder: &Folder, name: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_grant_and_a_revoke_send_one_change_each_and_nothing_when_it_is_so_already() {
+fn a_grant_and_a_revoke_send_one_change_each_and_nothing_if_it_is_already_made() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     for (user, group) in [
@@ -239,7 +239,7 @@ fn every_refusal_sends_nothing() {
 }
 
 #[test]
-fn without_provisioning_nothing_is_even_asked() {
+fn without_provisioning_no_request_is_sent() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     for value in ["", "false", "0"] {
@@ -254,7 +254,7 @@ fn without_provisioning_nothing_is_even_asked() {
 }
 
 #[test]
-fn bad_arguments_and_bad_lists_are_told_before_anything_is_asked() {
+fn invalid_arguments_and_lists_are_reported_before_any_request() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     std::fs::write(folder.path("bad.csv"), "user,group\na@example.com\n").unwrap();
@@ -336,7 +336,7 @@ fn a_dry_run_shows_the_plan_and_sends_no_change() {
 }
 
 #[test]
-fn rules_and_admin_roles_are_said_and_confirmed() {
+fn rules_and_admin_roles_are_printed_and_confirmed() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     revoke(&folder, &okta, ADA, "ruled")
@@ -365,7 +365,7 @@ fn rules_and_admin_roles_are_said_and_confirmed() {
 }
 
 #[test]
-fn a_group_is_found_by_name_where_okta_will_not_search() {
+fn a_group_is_found_by_name_if_okta_refuses_the_search() {
     let okta = Okta::with(org());
     okta.fault(Fault::on(Endpoint::Groups, Action::okta(400, "E0000031")).query("search="));
     let folder = Folder::new();
@@ -375,7 +375,7 @@ fn a_group_is_found_by_name_where_okta_will_not_search() {
 }
 
 #[test]
-fn a_user_is_found_whatever_the_login_holds_and_whatever_okta_will_not_search() {
+fn a_user_is_found_with_any_login_and_if_okta_refuses_a_search() {
     let mut org = org();
     org.add_user(User::new(
         "00uslash",
@@ -441,7 +441,7 @@ fn a_deprovisioned_user_can_be_revoked() {
 }
 
 #[test]
-fn a_list_is_done_row_by_row_and_a_second_run_changes_nothing() {
+fn a_list_is_processed_row_by_row_and_a_second_run_changes_nothing() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     let list = format!(
@@ -511,7 +511,7 @@ nobody@example.com,team
 }
 
 #[test]
-fn a_review_sheet_revokes_what_it_says() {
+fn a_review_sheet_revokes_the_rows_with_that_decision() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     std::fs::write(
@@ -556,7 +556,7 @@ fn a_thousand_rows_look_each_user_and_group_up_once() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_for_as_long_as_reads_may_lag_and_not_sent_again() {
+fn a_change_whose_response_was_lost_is_checked_for_the_read_lag_and_not_sent_again() {
     let options = Options {
         read_lag: Duration::from_secs(6),
         ..unlimited()
@@ -570,7 +570,7 @@ fn a_lost_answer_is_looked_for_as_long_as_reads_may_lag_and_not_sent_again() {
 }
 
 #[test]
-fn a_refusal_after_a_lost_answer_is_not_taken_for_the_truth() {
+fn a_refusal_after_a_lost_response_is_verified() {
     let options = Options {
         read_lag: Duration::from_secs(14),
         ..unlimited()
@@ -585,7 +585,7 @@ fn a_refusal_after_a_lost_answer_is_not_taken_for_the_truth() {
 }
 
 #[test]
-fn a_second_run_right_after_the_first_sends_nothing_again_where_reads_lag() {
+fn a_second_run_right_after_the_first_sends_nothing_again_if_reads_lag() {
     let options = Options {
         read_lag: Duration::from_secs(5),
         ..unlimited()
@@ -603,7 +603,7 @@ fn a_second_run_right_after_the_first_sends_nothing_again_where_reads_lag() {
 }
 
 #[test]
-fn one_row_that_okta_will_not_let_be_read_or_changed_stops_no_other() {
+fn a_row_that_okta_refuses_does_not_stop_the_others() {
     let okta = Okta::with(org());
     okta.fault(Fault::path(
         "/api/v1/users/00uada",
@@ -626,7 +626,7 @@ fn one_row_that_okta_will_not_let_be_read_or_changed_stops_no_other() {
 }
 
 #[test]
-fn a_row_to_keep_protects_a_membership_however_it_is_spelled() {
+fn a_row_to_keep_protects_a_membership_in_any_spelling() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     let sheet =
@@ -644,7 +644,7 @@ fn a_row_to_keep_protects_a_membership_however_it_is_spelled() {
 }
 
 #[test]
-fn a_space_in_a_groups_name_counts() {
+fn spaces_in_group_names_matter() {
     let mut org = org();
     org.add_group(Group::new("00gspace", " team"));
     let okta = Okta::with(org);
@@ -660,7 +660,7 @@ fn a_space_in_a_groups_name_counts() {
 }
 
 #[test]
-fn an_audit_log_that_is_no_file_is_refused_at_once() {
+fn an_audit_log_that_is_not_a_regular_file_is_refused_at_once() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     for path in ["/dev/full", "/dev/zero", "."] {
@@ -749,7 +749,7 @@ fn a_proxy_that_refuses_a_change_stops_the_run_after_the_membership_was_read() {
 }
 
 #[test]
-fn a_404_to_a_revoke_is_success_where_the_group_is_still_there() {
+fn a_404_to_a_revoke_is_success_if_the_group_still_exists() {
     let okta = Okta::with(org());
     okta.fault(Fault::on(
         Endpoint::Member,
@@ -771,7 +771,7 @@ fn a_404_to_a_revoke_is_success_where_the_group_is_still_there() {
 }
 
 #[test]
-fn reads_that_lag_are_waited_for_and_a_change_that_is_never_seen_ends_with_7() {
+fn a_run_waits_for_the_read_lag_and_a_change_that_is_never_visible_ends_with_7() {
     let okta = Okta::with_options(
         org(),
         Options {
@@ -789,7 +789,7 @@ fn reads_that_lag_are_waited_for_and_a_change_that_is_never_seen_ends_with_7() {
 }
 
 #[test]
-fn a_change_without_a_result_is_found_out_about_by_the_next_run() {
+fn a_change_without_a_result_is_resolved_by_the_next_run() {
     for (applied, found) in [(true, "found done"), (false, "found not done")] {
         let okta = Okta::with(org());
         let folder = Folder::new();
@@ -919,7 +919,7 @@ fn a_list_that_is_interrupted_anywhere_can_be_run_again() {
 }
 
 #[test]
-fn nothing_secret_is_in_the_log_or_in_any_line() {
+fn the_log_and_the_output_contain_no_secrets() {
     let okta = Okta::with(org());
     okta.fault(Fault::on(Endpoint::Member, Action::ApplyThenClose).nth(1));
     let folder = Folder::new();

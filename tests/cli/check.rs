@@ -61,7 +61,7 @@ fn as_json(folder: &Folder, okta: &Okta, arguments: &[&str], code: i32) -> Value
 }
 
 #[test]
-fn a_super_admins_token_does_for_everything() {
+fn a_super_admins_token_is_sufficient_for_everything() {
     let okta = Okta::with_options(Org::demo(), Options::default());
     let folder = Folder::new();
     let ran = check(&folder, &okta, &[]).ok();
@@ -91,7 +91,7 @@ fn a_super_admins_token_does_for_everything() {
 }
 
 #[test]
-fn a_program_reads_the_same_as_json() {
+fn the_json_output_has_the_same_findings() {
     let okta = Okta::with_options(Org::demo(), Options::default());
     let folder = Folder::new();
     let report = as_json(&folder, &okta, &["--provisioning"], 0);
@@ -139,7 +139,7 @@ fn a_program_reads_the_same_as_json() {
 }
 
 #[test]
-fn the_most_that_is_ever_asked_is_eleven_requests() {
+fn a_check_sends_at_most_eleven_requests() {
     let mut org = Org::demo();
     for number in 0..5 {
         // The ids sort first, so that Everyone is not on the first page.
@@ -204,7 +204,7 @@ fn a_wrong_token_ends_with_5_after_one_request() {
 }
 
 #[test]
-fn a_token_that_sees_nobody_ends_with_5() {
+fn a_token_that_sees_no_users_ends_with_5() {
     // The owner has no admin role: a look-up by id finds the owner, but lists are empty.
     let mut org = Org::new();
     let mut owner = User::with_email("00u1", "mira@example.com");
@@ -227,7 +227,7 @@ fn a_token_that_sees_nobody_ends_with_5() {
 }
 
 #[test]
-fn each_missing_permission_is_told_apart() {
+fn each_missing_permission_has_its_own_finding() {
     let forbidden = || Action::okta(403, "E0000006");
     let fault = |endpoint| Fault::on(endpoint, forbidden());
     for (fault, name, state, code) in [
@@ -282,7 +282,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
 }
 
 #[test]
-fn groups_with_an_admin_role_are_warned_of_by_whether_they_are_in_scope() {
+fn warnings_about_groups_with_an_admin_role_depend_on_the_scope() {
     let okta = Okta::with(Org::demo());
     // Each request is retried twice.
     for nth in [2, 3, 4, 6, 7, 8] {
@@ -306,7 +306,7 @@ fn groups_with_an_admin_role_are_warned_of_by_whether_they_are_in_scope() {
 }
 
 #[test]
-fn roles_decide_whether_changes_are_possible_where_they_are_switched_on() {
+fn roles_decide_if_changes_are_possible_when_they_are_enabled() {
     for (kind, state, code) in [
         ("SUPER_ADMIN", "ok", 0),
         ("GROUP_MEMBERSHIP_ADMIN", "ok", 0),
@@ -337,7 +337,7 @@ fn roles_decide_whether_changes_are_possible_where_they_are_switched_on() {
 }
 
 #[test]
-fn a_scope_that_keeps_nothing_fails_only_where_the_page_is_all_there_is() {
+fn an_empty_scope_fails_only_if_the_first_page_is_the_entire_list() {
     let folder = Folder::new();
     for (variable, value, name) in [
         ("BATON_EMAIL_DOMAINS", "nobody.example", "users"),
@@ -363,7 +363,7 @@ fn a_scope_that_keeps_nothing_fails_only_where_the_page_is_all_there_is() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_a_warning() {
+fn a_wrong_clock_is_a_warning() {
     let options = Options {
         clock_offset_seconds: 300,
         ..unlimited()
@@ -398,7 +398,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
 }
 
 #[test]
-fn a_host_that_is_not_there_ends_with_6() {
+fn an_unreachable_host_ends_with_6() {
     // Binding a port and closing it gives a port on which no process listens.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -420,7 +420,7 @@ fn a_host_that_is_not_there_ends_with_6() {
 }
 
 #[test]
-fn an_okta_that_stops_answering_ends_with_6_and_keeps_what_was_found() {
+fn if_okta_stops_responding_check_ends_with_6_and_keeps_its_findings() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(
         Endpoint::Groups,
@@ -432,7 +432,7 @@ fn an_okta_that_stops_answering_ends_with_6_and_keeps_what_was_found() {
 }
 
 #[test]
-fn a_rate_limit_is_waited_for_and_said() {
+fn a_wait_for_a_rate_limit_is_reported() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Users, Action::RateLimited(2)).first(1));
     let ran = check(&Folder::new(), &okta, &[])
@@ -444,7 +444,7 @@ fn a_rate_limit_is_waited_for_and_said() {
 }
 
 #[test]
-fn an_okta_that_is_out_of_order_is_an_okta() {
+fn an_unavailable_okta_is_recognized_as_okta() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Me, Action::okta(503, "E0000010")));
     let report = as_json(&Folder::new(), &okta, &["--deadline", "10s"], 6);
@@ -458,7 +458,7 @@ fn an_okta_that_is_out_of_order_is_an_okta() {
 }
 
 #[test]
-fn what_is_no_okta_org_ends_with_2() {
+fn a_server_that_is_not_an_okta_org_ends_with_2() {
     let folder = Folder::new();
     let okta = Okta::with(Org::demo());
     let elsewhere = format!("{}/login", Okta::unasked().origin());
@@ -486,7 +486,7 @@ fn what_is_no_okta_org_ends_with_2() {
 }
 
 #[test]
-fn the_token_is_never_said_and_quiet_means_silent() {
+fn the_token_is_never_printed_and_quiet_prints_nothing() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     for output in ["text", "json"] {

@@ -36,7 +36,7 @@ fn from_both_ends(folder: &Folder, okta: &Okta, arguments: &[&str]) -> Running {
 }
 
 #[test]
-fn a_search_that_answers_with_nothing_is_not_believed() {
+fn an_empty_result_of_a_search_is_verified() {
     let plain = Options {
         refuse_search: Some(RefuseSearch::new(Refused::All)),
         ..unlimited()
@@ -99,7 +99,7 @@ fn a_user_whose_status_changes_between_the_plain_lists_is_in_one_of_them() {
 }
 
 #[test]
-fn a_group_that_okta_counts_as_empty_is_listed_once_somebody_was_seen_in_it() {
+fn a_group_that_okta_counts_as_empty_is_listed_if_a_member_was_found() {
     let mut org = Org::demo();
     let gone = org
         .users()
@@ -122,7 +122,7 @@ fn a_group_that_okta_counts_as_empty_is_listed_once_somebody_was_seen_in_it() {
 }
 
 #[test]
-fn a_listing_that_ends_early_makes_no_complete_snapshot() {
+fn a_listing_that_ends_early_gives_no_complete_snapshot() {
     // From now on, the token can see 40 of 60 users.
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
@@ -148,7 +148,7 @@ fn a_listing_that_ends_early_makes_no_complete_snapshot() {
 }
 
 #[test]
-fn a_link_that_cannot_be_read_is_no_last_page() {
+fn a_page_with_an_invalid_link_is_not_the_last_one() {
     for link in [
         "</api/v1/users?after=1&limit=200; rel=\"next\"",
         "<https://company.okta.com/api/v1/users?after=\u{e9}>; rel=\"next\"",
@@ -173,7 +173,7 @@ fn a_link_that_cannot_be_read_is_no_last_page() {
 }
 
 #[test]
-fn a_long_list_that_is_read_from_both_ends_holds_everybody_and_is_resumed_from_both() {
+fn a_long_list_that_is_read_from_both_ends_is_complete_and_is_resumed_at_both() {
     let okta = Okta::with(long_list());
     let by_user = ["--memberships-by", "user", "--email-domains", "example.com"];
     let truth = scope(&["example.com"], None);

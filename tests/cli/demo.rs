@@ -3,7 +3,7 @@
 use crate::support::Folder;
 
 #[test]
-fn the_demo_ends_with_a_file_and_a_summary_whatever_is_exported() {
+fn the_demo_writes_a_file_and_a_summary_whatever_variables_are_set() {
     let folder = Folder::new();
     let ran = folder
         .run(&["demo"])
@@ -28,7 +28,7 @@ fn the_demo_ends_with_a_file_and_a_summary_whatever_is_exported() {
 }
 
 #[test]
-fn the_demo_replaces_only_what_a_demo_made() {
+fn the_demo_replaces_only_files_of_a_demo() {
     let folder = Folder::new();
     folder.run(&["demo"]).ok();
     folder.run(&["demo"]).ok();

@@ -197,7 +197,7 @@ fn every_yaml_file_parses_and_every_variable_in_it_is_known() {
 }
 
 #[test]
-fn the_job_of_kubernetes_tries_again_exactly_what_may_end_in_another_way() {
+fn the_job_of_kubernetes_retries_exactly_the_temporary_failures() {
     let (last, again) = codes();
     for job in jobs() {
         let spec = &job["spec"]["jobTemplate"]["spec"];
@@ -415,7 +415,7 @@ fn unit<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_service_takes_a_snapshot_and_restarts_after_what_may_end_in_another_way() {
+fn the_service_takes_a_snapshot_and_restarts_after_temporary_failures() {
     let service = text("deploy/systemd/okta-ciam.service");
     let (last, _) = codes();
     let prevented = unit(&service, "RestartPreventExitStatus")[0].split(' ');
@@ -490,7 +490,7 @@ fn step<'a>(workflow: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_what_there_is() {
+fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_the_files() {
     let workflow = yaml("deploy/github/okta-evidence.yml");
     assert_cron(workflow["on"]["schedule"][0]["cron"].as_str().unwrap());
     let take = step(&workflow, "Take a snapshot");
@@ -618,7 +618,7 @@ fn the_job_of_gitlab_takes_a_snapshot_and_hands_it_to_the_next() {
 }
 
 #[test]
-fn every_action_is_pinned_to_a_commit_with_its_version_beside_it() {
+fn every_action_is_pinned_to_a_commit_with_its_version_as_a_comment() {
     let mut pinned = 0;
     for path in files(&["deploy/github", ".github"]) {
         for line in std::fs::read_to_string(&path).unwrap().lines() {
@@ -726,7 +726,7 @@ fn commands_of(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_commands_of_the_pages_about_deploying_work_as_they_stand() {
+fn the_commands_in_the_pages_about_deploying_work_as_printed() {
     let mut ran = 0;
     for page in ["docs/deploy.md", "docs/from-the-go-connector.md"] {
         let okta = Okta::with(Org::demo());
@@ -762,7 +762,7 @@ fn the_commands_of_the_pages_about_deploying_work_as_they_stand() {
 
 /// Checks that all files of the repository and all options in a page exist.
 #[test]
-fn the_pages_about_deploying_name_files_options_and_metrics_that_there_are() {
+fn the_files_options_and_metrics_in_the_pages_about_deploying_exist() {
     use clap::CommandFactory as _;
     fn options(command: &clap::Command, all: &mut BTreeSet<String>) {
         let own = command.get_arguments().filter_map(clap::Arg::get_long);

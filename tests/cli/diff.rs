@@ -125,7 +125,7 @@ fn steady(text: &str, pair: &Pair) -> String {
 }
 
 #[test]
-fn every_format_shows_what_differs_in_a_fixed_order() {
+fn every_format_shows_the_differences_in_a_fixed_order() {
     let pair = Pair::new(org(), changed);
     for (name, arguments) in [
         ("text.txt", [].as_slice()),
@@ -178,7 +178,7 @@ fn files_of_the_go_connectors_are_compared_and_one_run_of_a_file_is_chosen_by_it
 }
 
 #[test]
-fn filters_and_limits_leave_out_what_was_not_asked_for() {
+fn filters_and_limits_exclude_rows() {
     let pair = Pair::new(org(), changed);
     let rows = |arguments: &[&str]| {
         let ran = pair.diff(&[arguments, &["--format", "csv"]].concat());
@@ -235,7 +235,7 @@ fn filters_and_limits_leave_out_what_was_not_asked_for() {
 }
 
 #[test]
-fn times_of_use_count_only_if_asked_for() {
+fn times_of_use_are_compared_only_on_request() {
     let pair = Pair::new(org(), |org| {
         org.edit_user("00ubob", |user| user.last_login = Some(1_700_000_000_000));
     });

@@ -45,7 +45,7 @@ fn assert_one_line(ran: &Ran, part: &str, secrets: &[&str]) {
 }
 
 #[test]
-fn bad_input_ends_with_2_before_anything_is_asked() {
+fn invalid_input_ends_with_2_before_any_request() {
     let okta = Okta::unasked();
     let folder = with_previous();
     for (flag, variable, value, part) in [
@@ -188,7 +188,7 @@ fn bad_input_ends_with_2_before_anything_is_asked() {
 }
 
 #[test]
-fn a_folder_or_a_device_is_no_target() {
+fn a_folder_or_a_device_is_not_a_target() {
     let okta = Okta::unasked();
     let folder = with_previous();
     std::fs::create_dir(folder.path("folder.c1z")).unwrap();
@@ -236,7 +236,7 @@ fn a_missing_permission_ends_with_5_and_names_the_request() {
 }
 
 #[test]
-fn an_org_that_shows_nobody_ends_with_5() {
+fn an_org_without_visible_users_ends_with_5() {
     let okta = Okta::with(Org::new());
     let folder = with_previous();
     for arguments in [vec![], vec!["--allow-empty"], vec!["--plan"]] {
@@ -247,7 +247,7 @@ fn an_org_that_shows_nobody_ends_with_5() {
 }
 
 #[test]
-fn retries_that_are_used_up_end_with_6() {
+fn exhausted_retries_end_with_6() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Users, Action::okta(503, "E0000010")));
     let folder = with_previous();
@@ -295,7 +295,7 @@ fn an_attempt_that_hangs_ends_at_the_deadline() {
 }
 
 #[test]
-fn a_host_that_is_not_there_ends_with_6() {
+fn an_unreachable_host_ends_with_6() {
     let folder = with_previous();
     // Binding a port and closing it gives a port on which no process listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -314,7 +314,7 @@ fn a_host_that_is_not_there_ends_with_6() {
 }
 
 #[test]
-fn nobody_in_scope_ends_with_8_unless_that_is_allowed() {
+fn no_user_in_scope_ends_with_8_unless_allowed() {
     let okta = Okta::with(Org::demo());
     let folder = with_previous();
     let ran = folder

@@ -294,7 +294,7 @@ fn files_of_the_go_connector_are_exported() {
 }
 
 #[test]
-fn bad_input_is_one_line_and_what_was_there_stays() {
+fn invalid_input_is_one_line_and_existing_files_stay() {
     let folder = sample();
     std::fs::write(folder.path("text"), "text").unwrap();
     for (arguments, part) in [
@@ -349,7 +349,7 @@ fn bad_input_is_one_line_and_what_was_there_stays() {
 }
 
 #[test]
-fn a_full_disk_leaves_the_export_before_it_untouched() {
+fn a_full_disk_leaves_the_previous_export_unchanged() {
     let folder = sample();
     for format in ["csv", "jsonl", "xlsx", "sqlite"] {
         export(&folder, &["--format", format, "-o", format]).code(0);

@@ -24,7 +24,7 @@ fn org() -> Org {
 }
 
 #[test]
-fn a_page_that_times_out_is_asked_for_again_at_half_the_size() {
+fn a_page_that_times_out_is_requested_again_with_half_the_size() {
     let okta = Okta::with(org());
     okta.fault(Fault::on(Endpoint::Users, Action::okta(504, "E0000009")).first(2));
     let folder = Folder::new();
@@ -58,7 +58,7 @@ fn a_lost_cursor_restarts_the_listing_once() {
 }
 
 #[test]
-fn a_body_above_64_mib_is_asked_for_again_at_half_the_size() {
+fn a_page_above_64_mib_is_requested_again_with_half_the_size() {
     let okta = Okta::with(org());
     okta.fault(Fault::on(Endpoint::Users, Action::Endless(Duration::ZERO)).nth(1));
     let folder = Folder::new();
@@ -70,7 +70,7 @@ fn a_body_above_64_mib_is_asked_for_again_at_half_the_size() {
 }
 
 #[test]
-fn what_is_refused_is_not_asked_again() {
+fn refused_requests_are_not_repeated() {
     for (status, code) in [(400, "E0000003"), (404, "E0000008"), (501, "E0000060")] {
         let okta = Okta::with(org());
         okta.fault(Fault::on(
@@ -131,7 +131,7 @@ fn a_run_stays_within_its_share_of_a_window_and_never_meets_a_429() {
 }
 
 #[test]
-fn too_many_at_once_lowers_the_number_of_requests_in_flight() {
+fn a_concurrency_limit_lowers_the_number_of_requests_in_flight() {
     let options = Options {
         concurrency_limit: Some(3),
         latency: Duration::from_millis(5),
@@ -154,7 +154,7 @@ fn too_many_at_once_lowers_the_number_of_requests_in_flight() {
 }
 
 #[test]
-fn a_clock_two_hours_off_is_told_and_harms_nothing() {
+fn a_clock_that_is_two_hours_off_is_reported_and_has_no_effect() {
     let options = Options {
         clock_offset_seconds: 7200,
         limits: Limits {

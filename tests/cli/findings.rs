@@ -226,7 +226,7 @@ fn each_finding_has_the_rows_that_sql_finds_in_a_large_org() {
 }
 
 #[test]
-fn every_sarif_result_is_located_and_has_a_fingerprint_of_its_own() {
+fn every_sarif_result_has_a_location_and_a_unique_fingerprint() {
     let (_okta, folder) = synced(org(2_000));
     let sarif = findings(&folder, &["--privileged", "admin", "--format", "sarif"])
         .code(0)
@@ -384,7 +384,7 @@ fn an_older_snapshot_and_a_review_are_read() {
 }
 
 #[test]
-fn bad_input_is_one_line_and_the_go_connectors_file_is_read() {
+fn invalid_input_is_one_line_and_the_go_connectors_file_is_read() {
     let (_okta, folder) = synced(org(20));
     std::fs::write(folder.path("bad.csv"), "finding,user\n").unwrap();
     for (arguments, part) in [

@@ -71,7 +71,7 @@ fn a_group_whose_members_are_forbidden_makes_the_snapshot_partial() {
 }
 
 #[test]
-fn a_partial_snapshot_is_written_where_that_is_allowed_and_is_marked() {
+fn a_partial_snapshot_is_written_if_allowed_and_is_marked() {
     let (okta, _) = with_a_forbidden_group();
     let folder = Folder::new();
     let ran = folder
@@ -173,7 +173,7 @@ fn a_token_that_does_not_see_everyone_gives_a_partial_snapshot() {
 }
 
 #[test]
-fn what_is_deleted_during_the_run_is_left_out_with_all_its_rows_and_counted() {
+fn objects_that_are_deleted_during_the_run_are_left_out_and_counted() {
     for (by, endpoint) in [("group", Endpoint::Members), ("user", Endpoint::UserGroups)] {
         let org = Org::demo();
         let group = org.find_group("Engineering").map_or_else(
@@ -226,7 +226,7 @@ fn what_is_deleted_during_the_run_is_left_out_with_all_its_rows_and_counted() {
 }
 
 #[test]
-fn a_refused_search_falls_back_to_the_plain_lists_and_loses_nobody() {
+fn a_refused_search_falls_back_to_the_plain_lists_and_misses_no_user() {
     for (status, code) in [(400, "E0000031"), (409, "E0000145")] {
         let refuse = RefuseSearch {
             what: Refused::All,
@@ -269,7 +269,7 @@ fn a_refused_search_falls_back_to_the_plain_lists_and_loses_nobody() {
 }
 
 #[test]
-fn a_404_that_is_not_oktas_word_for_gone_is_no_deletion() {
+fn a_404_without_oktas_error_code_is_not_a_deletion() {
     for (action, part) in [
         (Action::okta(404, "E0000008"), "E0000008"),
         (Action::html(404), "Okta answered 404"),
@@ -327,7 +327,7 @@ fn equal_partial_runs_give_equal_bytes() {
 }
 
 #[test]
-fn a_snapshot_that_lost_more_than_is_allowed_goes_beside_the_old_one() {
+fn a_snapshot_that_shrank_too_much_is_written_next_to_the_old_one() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     for file in ["sync.c1z", "sync.db"] {
@@ -391,7 +391,7 @@ fn a_snapshot_that_lost_more_than_is_allowed_goes_beside_the_old_one() {
 }
 
 #[test]
-fn a_snapshot_of_another_scope_is_not_compared_with() {
+fn a_snapshot_with_another_scope_is_not_compared() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     folder.sync(&okta, &[]).ok();
@@ -420,7 +420,7 @@ fn a_snapshot_of_another_scope_is_not_compared_with() {
 }
 
 #[test]
-fn a_file_that_cannot_be_compared_with_is_told_before_anything_is_asked() {
+fn a_file_that_cannot_be_compared_is_refused_before_any_request() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     std::fs::write(folder.path("sync.c1z"), "no snapshot").unwrap();
@@ -438,7 +438,7 @@ fn a_file_that_cannot_be_compared_with_is_told_before_anything_is_asked() {
 }
 
 #[test]
-fn the_drop_guard_reads_what_the_go_connector_wrote() {
+fn the_drop_guard_reads_files_of_the_go_connector() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let fixture = concat!(

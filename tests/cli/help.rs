@@ -43,7 +43,7 @@ fn help(command: &str) -> String {
 }
 
 #[test]
-fn every_help_text_is_the_recorded_one() {
+fn every_help_text_matches_its_fixture() {
     let recorded = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/help");
     for command in COMMANDS {
         let name = if command.is_empty() {
@@ -74,7 +74,7 @@ fn no_line_of_an_example_is_longer_than_80_columns() {
 
 /// Runs each example in a shell, in order, against the sample org instead of company.okta.com.
 #[test]
-fn every_example_of_the_help_works_as_it_stands() {
+fn every_example_in_the_help_works_as_printed() {
     for command in COMMANDS {
         let text = help(command);
         let examples = text.lines().skip_while(|line| *line != "Examples:");

@@ -128,7 +128,7 @@ fn survived(folder: &Folder, file: &str) {
 }
 
 #[test]
-fn a_bomb_ends_soon_in_little_memory_and_on_little_disk() {
+fn a_decompression_bomb_fails_fast_with_little_memory_and_disk() {
     let folder = Folder::new();
     // 20 GiB of zeros, in frames of 1 GiB that begin like a database.
     let mut head = database_of("go-connector.c1z");
@@ -155,7 +155,7 @@ fn a_bomb_ends_soon_in_little_memory_and_on_little_disk() {
 }
 
 #[test]
-fn an_unpacked_copy_has_no_name_that_a_killed_run_could_leave() {
+fn an_unpacked_copy_is_unnamed_so_that_a_killed_run_leaves_none() {
     let folder = Folder::new();
     let mut database = database_of("go-connector.c1z");
     database.resize(48 << 20, 0);
@@ -185,7 +185,7 @@ fn an_unpacked_copy_has_no_name_that_a_killed_run_could_leave() {
 }
 
 #[test]
-fn a_file_that_is_no_file_of_bytes_is_refused_at_once() {
+fn a_path_that_is_not_a_regular_file_is_refused_at_once() {
     let folder = Folder::new();
     fs::write(folder.path("empty.c1z"), "").unwrap();
     refused(&folder, "empty.c1z", "no finished run");
@@ -221,7 +221,7 @@ fn a_file_that_is_no_file_of_bytes_is_refused_at_once() {
 }
 
 #[test]
-fn a_fifo_where_a_journal_would_be_holds_nothing_up() {
+fn a_fifo_in_place_of_a_journal_does_not_block() {
     let folder = Folder::new();
     gos(&folder, "a.db", "");
     for beside in ["a.db-journal", "a.db-wal"] {
@@ -238,7 +238,7 @@ fn a_fifo_where_a_journal_would_be_holds_nothing_up() {
 }
 
 #[test]
-fn a_file_of_a_tebibyte_that_is_mostly_hole_is_answered_soon() {
+fn a_sparse_file_of_a_tebibyte_is_handled_fast() {
     let folder = Folder::new();
     let sparse = |name: &str, head: &[u8]| {
         let mut file = File::create_new(folder.path(name)).unwrap();
@@ -306,7 +306,7 @@ fn newer_tables_are_refused_with_both_numbers() {
 }
 
 #[test]
-fn a_file_cut_at_any_512th_byte_is_whole_or_damaged() {
+fn a_file_truncated_at_any_512th_byte_is_complete_or_damaged() {
     let folder = Folder::new();
     ours(&folder, "our.db", "");
     for name in ["our.c1z", "our.db"] {
@@ -333,7 +333,7 @@ fn a_file_cut_at_any_512th_byte_is_whole_or_damaged() {
 }
 
 #[test]
-fn what_is_marked_as_wal_without_one_is_read() {
+fn a_file_marked_as_wal_without_a_log_is_read() {
     let folder = Folder::new();
     let mut bytes = database_of("go-connector.c1z");
     bytes[18..20].fill(2);
@@ -356,7 +356,7 @@ const NASTY: &str =
     "'; drop table v1_grants; --\u{1b}[2J\u{1b}]0;x\u{7}\r\n\u{202e}\u{200b}\u{9b}31m%s{}";
 
 #[test]
-fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
+fn control_characters_in_a_file_do_not_reach_the_terminal() {
     let folder = Folder::new();
     let hex: String = NASTY.bytes().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("cast(x'{hex}' as text)");
@@ -450,7 +450,7 @@ fn sql_in_names_changes_nothing() {
 }
 
 #[test]
-fn what_points_nowhere_or_in_circles_is_counted_and_no_more() {
+fn dangling_and_circular_references_are_only_counted() {
     let folder = Folder::new();
     gos(
         &folder,
@@ -481,7 +481,7 @@ fn what_points_nowhere_or_in_circles_is_counted_and_no_more() {
 }
 
 #[test]
-fn messages_that_lie_about_their_lengths_are_damage() {
+fn messages_with_wrong_lengths_are_damage() {
     let folder = Folder::new();
     let blobs = [
         "ff",
@@ -720,7 +720,7 @@ fn a_schema_that_would_run_something_is_refused_or_left_alone() {
 }
 
 #[test]
-fn what_is_too_long_is_said_with_its_limit() {
+fn values_over_a_limit_are_reported_with_the_limit() {
     let folder = Folder::new();
     for (sql, limit) in [
         (
@@ -868,7 +868,7 @@ impl Pages {
 }
 
 #[test]
-fn a_tree_that_leads_to_one_page_a_billion_times_is_damage() {
+fn a_tree_with_a_billion_references_to_one_page_is_damage() {
     let folder = Folder::new();
     for table in [
         "v1_sync_runs",

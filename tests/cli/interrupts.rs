@@ -41,7 +41,7 @@ fn a_signal_ends_the_run_and_leaves_the_previous_file() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_no_obstacle() {
+fn files_of_a_killed_run_do_not_prevent_the_next_run() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Members, Action::Delay(Duration::from_secs(2))).first(3));
     let folder = Folder::new();
@@ -66,7 +66,7 @@ fn what_a_killed_run_left_is_no_obstacle() {
 
 #[test]
 #[ignore = "long"]
-fn a_signal_is_heard_while_the_file_is_written() {
+fn a_signal_ends_a_run_that_is_writing_the_file() {
     let shape = Shape {
         users: 3_000,
         in_scope: 3_000,

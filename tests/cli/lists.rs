@@ -65,7 +65,7 @@ fn a_list_that_could_swallow_rows_is_an_error_with_its_line_and_sends_nothing() 
 }
 
 #[test]
-fn a_list_as_a_spreadsheet_saves_it_changes_what_its_rows_say() {
+fn a_list_from_a_spreadsheet_changes_the_memberships_in_its_rows() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     let wide = "\u{feff}Email\tGroup_Name\tNote\r\np4@example.com\tteam\r\n\t\t\r\n";
@@ -85,7 +85,7 @@ fn a_list_as_a_spreadsheet_saves_it_changes_what_its_rows_say() {
 }
 
 #[test]
-fn a_row_to_keep_that_is_not_understood_is_shown_and_stops_what_it_may_mean() {
+fn an_unresolved_row_to_keep_is_shown_and_prevents_changes_it_may_refer_to() {
     let mut org = org();
     org.add_group(Group::new("00gsame", "team"));
     org.add_group(Group::new("00gother", "other"));
@@ -118,7 +118,7 @@ fn log_of_the_future() -> String {
 }
 
 #[test]
-fn after_a_clock_was_set_back_a_list_waits_once_and_not_for_each_row() {
+fn after_the_clock_was_set_back_a_list_waits_once_and_not_for_each_row() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     std::fs::write(folder.path("log"), log_of_the_future()).unwrap();
@@ -143,7 +143,7 @@ fn after_a_clock_was_set_back_a_list_waits_once_and_not_for_each_row() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_says_that_the_change_was_made() {
+fn if_the_report_cannot_be_written_the_change_is_reported_on_stderr() {
     let closed = "mkfifo pipe && exec 3<>pipe >pipe && exec 3<&-";
     for (stdout, reason) in [
         ("exec >/dev/full", "No space left on device"),
@@ -216,7 +216,7 @@ fn a_failing_list_prints_its_summary_once() {
 }
 
 #[test]
-fn the_audit_log_says_who_and_has_a_record_of_every_row() {
+fn the_audit_log_records_the_user_and_every_row() {
     let mut org = org();
     org.add_user(User::with_email("00uowner", "owner@elsewhere.example"));
     org.owner = Some("00uowner".into());
@@ -316,7 +316,7 @@ fn many(count: usize, folder: &Folder) -> Org {
 }
 
 #[test]
-fn three_hundred_users_of_one_group_cost_one_list_of_it_and_not_a_request_each() {
+fn three_hundred_users_of_one_group_are_read_with_one_list_of_its_members() {
     let folder = Folder::new();
     let okta = Okta::with(many(300, &folder));
     let count = |part: &str, method: &str| {

@@ -32,7 +32,7 @@ fn assert_whole(folder: &Folder, okta: &Okta) {
 /// A limit on the size of files simulates a full disk.
 #[test]
 #[ignore = "long"]
-fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
+fn a_full_disk_at_any_write_loses_no_pages_and_damages_no_file() {
     let okta = Okta::with(org());
     Folder::new().sync(&okta, &[]).ok();
     let undisturbed = okta.count();
@@ -90,7 +90,7 @@ fn a_disk_that_is_full_at_any_write_loses_nothing_and_harms_nothing() {
 /// On a file system that is really full, SQLite rolls back the entire transaction by itself.
 #[test]
 #[ignore = "long"]
-fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
+fn a_full_file_system_leaves_a_consistent_checkpoint() {
     if !may_mount() {
         return;
     }
@@ -135,7 +135,7 @@ fn a_full_file_system_leaves_no_state_that_says_more_than_its_pages() {
 }
 
 #[test]
-fn a_target_that_cannot_be_written_is_refused_before_anything_is_asked() {
+fn a_target_that_cannot_be_written_is_refused_before_any_request() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     fs::create_dir(folder.path("sub")).unwrap();
@@ -162,7 +162,7 @@ fn a_target_that_cannot_be_written_is_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn a_link_to_a_file_in_another_folder_stays_and_its_state_is_beside_the_file() {
+fn a_link_to_a_file_in_another_folder_stays_and_the_checkpoint_is_next_to_the_file() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     fs::create_dir(folder.path("data")).unwrap();
@@ -198,7 +198,7 @@ fn may_mount() -> bool {
 }
 
 #[test]
-fn a_file_that_is_mounted_by_itself_is_refused_before_anything_is_asked() {
+fn a_mounted_file_is_refused_before_any_request() {
     if !may_mount() {
         return;
     }
@@ -223,7 +223,7 @@ fn a_file_that_is_mounted_by_itself_is_refused_before_anything_is_asked() {
 
 #[test]
 #[ignore = "long"]
-fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
+fn a_machine_with_only_one_writable_folder_is_sufficient() {
     if !may_mount() {
         return;
     }
@@ -252,7 +252,7 @@ fn a_machine_on_which_only_the_targets_folder_can_be_written_suffices() {
 }
 
 #[test]
-fn sixty_four_open_files_suffice() {
+fn sixty_four_open_files_are_sufficient() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     folder
@@ -263,7 +263,7 @@ fn sixty_four_open_files_suffice() {
 }
 
 #[test]
-fn closed_streams_fail_no_sync() {
+fn closed_streams_do_not_fail_a_sync() {
     let okta = Okta::with(org());
     for closed in ["exec <&-", "exec >&-", "exec 2>&-", "exec <&- >&- 2>&-"] {
         let folder = Folder::new();
@@ -296,7 +296,7 @@ fn modes(folder: &Folder) -> Vec<(String, u32)> {
 }
 
 #[test]
-fn every_file_of_a_run_is_for_the_owner_only_and_holds_no_token() {
+fn every_file_of_a_run_is_private_and_contains_no_token() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     let mut seen = std::collections::BTreeSet::new();
@@ -331,7 +331,7 @@ fn every_file_of_a_run_is_for_the_owner_only_and_holds_no_token() {
 }
 
 #[test]
-fn no_name_of_oktas_moves_the_cursor_or_colors_a_terminal() {
+fn names_from_okta_do_not_control_the_terminal() {
     let evil = "\u{1b}[31mred\u{1b}[2J\u{7}\u{202e}\r\nerror: forged";
     let mut org = Org::demo();
     let group = org.find_group("Engineering").unwrap().id.to_string();
@@ -370,7 +370,7 @@ fn no_name_of_oktas_moves_the_cursor_or_colors_a_terminal() {
 }
 
 #[test]
-fn an_answer_that_unpacks_to_a_gibibyte_takes_neither_memory_nor_the_run() {
+fn a_response_that_unpacks_to_a_gibibyte_is_refused_with_little_memory() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut left = 1_usize << 30;
     while left > 0 {

@@ -427,7 +427,7 @@ fn check(case: &Case, spot: &Spot, forever: bool) {
     }
     let end = match (forever, spot.page) {
         (true, page) => (case.forever)(page),
-        // If a page links to itself once, it is read twice, and then the listing continues to its end.
+        // If a page links to itself once, it is read twice, and then the listing ends.
         (false, Page::Only) if (case.once)(Page::Only) == CIRCLE => Truth,
         (false, page) => (case.once)(page),
     };
@@ -535,7 +535,7 @@ fn cells_of<'a>(cases: &'a [Case], spots: &'a [Spot], forever: bool) -> Vec<Cell
 
 #[test]
 #[ignore = "long"]
-fn every_fault_that_strikes_once_ends_as_the_table_says() {
+fn every_fault_that_occurs_once_ends_as_in_the_table() {
     let (cases, spots) = (cases(), spots());
     let count = all(cells_of(&cases, &spots, false), THREADS);
     assert!(count >= 990, "{count} cells are left");
@@ -543,7 +543,7 @@ fn every_fault_that_strikes_once_ends_as_the_table_says() {
 
 #[test]
 #[ignore = "long"]
-fn every_fault_that_stays_ends_as_the_table_says() {
+fn every_permanent_fault_ends_as_in_the_table() {
     let (cases, spots) = (cases(), spots());
     let count = all(cells_of(&cases, &spots, true), THREADS);
     assert!(count >= 450, "{count} cells are left");

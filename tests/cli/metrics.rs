@@ -155,7 +155,7 @@ fn the_log_has_a_record_when_a_run_starts_and_one_when_it_ends() {
 }
 
 #[test]
-fn a_run_that_a_signal_ends_and_one_that_finds_the_file_locked_have_their_metrics() {
+fn interrupted_runs_and_runs_on_a_locked_file_write_metrics() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(
         Endpoint::Users,

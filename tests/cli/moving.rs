@@ -383,7 +383,7 @@ fn run_all(seeds: u64, run: impl Fn(u64) -> Met + Sync) -> Met {
 }
 
 #[test]
-fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
+fn an_org_that_changes_during_the_run_gives_a_consistent_snapshot() {
     let org = org();
     let met = run_all(150, |seed| run_once(seed, &org, 50, options()));
     // With fewer edits, this would test little.
@@ -398,7 +398,7 @@ fn an_org_that_changes_under_the_run_gives_a_sound_snapshot() {
 
 #[test]
 #[ignore = "long"]
-fn a_larger_org_that_changes_under_the_run_gives_a_sound_snapshot() {
+fn a_larger_org_that_changes_during_the_run_gives_a_consistent_snapshot() {
     let org = Org::generated(&Shape {
         users: 45_000,
         in_scope: 300,
@@ -419,7 +419,7 @@ const USERS_FIRST: &[&str] = &["--memberships-by", "group", "--concurrency", "1"
 /// A user who is listed as out of scope and then appears in scope as a member is fetched by id, since it is unknown
 /// which copy is older. The run is killed in between.
 #[test]
-fn a_user_in_doubt_is_asked_for_also_by_the_run_that_goes_on() {
+fn a_user_to_fetch_again_is_also_fetched_by_the_run_that_resumes() {
     let id = "00udoubt";
     let email = |email: &str, updated: i64| {
         let profile = User::with_email("", email).profile;
@@ -465,7 +465,7 @@ fn a_user_in_doubt_is_asked_for_also_by_the_run_that_goes_on() {
 }
 
 #[test]
-fn a_user_in_doubt_who_is_gone_is_counted_as_vanished_and_nowhere_else() {
+fn a_user_to_fetch_again_who_was_deleted_is_counted_only_as_vanished() {
     let id = "00udoubt";
     let mut org = Org::demo();
     let group = org.find_group("Engineering").unwrap().id.to_string();

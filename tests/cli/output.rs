@@ -5,7 +5,7 @@ use okta_fake::{Action, Endpoint, Fault, Org};
 use crate::support::{Folder, Okta};
 
 #[test]
-fn quiet_means_silent() {
+fn quiet_prints_nothing_but_errors() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let ran = folder.sync(&okta, &["-q"]).ok();
@@ -22,7 +22,7 @@ fn quiet_means_silent() {
 }
 
 #[test]
-fn the_token_is_never_said() {
+fn the_token_is_never_printed() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Users, Action::okta(503, "E0000010")).first(1));
     let folder = Folder::new();
@@ -44,7 +44,7 @@ fn the_token_is_never_said() {
 }
 
 #[test]
-fn every_log_line_is_json_when_that_is_asked_for() {
+fn every_log_line_is_json_with_log_format_json() {
     let okta = Okta::with(Org::demo());
     okta.fault(Fault::on(Endpoint::Users, Action::okta(503, "E0000010")).first(1));
     let folder = Folder::new();
@@ -87,7 +87,7 @@ fn the_token_may_come_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn a_proxy_never_sees_what_stays_on_this_machine() {
+fn a_proxy_gets_no_requests_to_this_machine() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     folder
@@ -118,7 +118,7 @@ fn help_has_examples_and_the_exit_codes() {
 }
 
 #[test]
-fn a_closed_stdout_fails_nobody() {
+fn a_closed_stdout_is_not_an_error() {
     use std::process::{Command, Stdio};
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();

@@ -29,7 +29,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 #[test]
-fn a_token_that_an_answer_repeats_is_masked_everywhere() {
+fn a_token_in_a_response_is_masked_everywhere() {
     let okta = Okta::with(Org::demo());
     let token = okta.token().to_owned();
     let summary = format!("no permission for Authorization: SSWS {token}");
@@ -154,7 +154,7 @@ fn gzipped(body: &[u8]) -> Reply {
 
 #[test]
 #[ignore = "long"]
-fn no_answer_takes_more_than_300_mb_of_memory() {
+fn no_response_takes_more_than_300_mb_of_memory() {
     const SIZE: usize = 60 << 20;
     let filled = |before: &str, part: &str, after: &str| {
         let mut body = before.to_owned();
@@ -261,7 +261,7 @@ fn proxy(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 #[test]
-fn a_proxy_that_refuses_is_named_with_its_status_and_gets_no_token() {
+fn a_refusal_by_a_proxy_is_reported_and_the_proxy_gets_no_token() {
     let folder = Folder::new();
     let token = "00aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789abcd";
     let run = |address: &str, name: &str, extra: &[&str]| {
@@ -328,7 +328,7 @@ fn a_proxy_that_refuses_is_named_with_its_status_and_gets_no_token() {
 }
 
 #[test]
-fn a_domain_that_was_never_filled_in_is_an_error_at_once() {
+fn a_placeholder_as_domain_is_an_error_at_once() {
     let folder = Folder::new();
     for domain in [
         "${OKTA_DOMAIN}",
@@ -357,7 +357,7 @@ fn a_domain_that_was_never_filled_in_is_an_error_at_once() {
 }
 
 #[test]
-fn whoever_set_it_up_for_another_program_is_told_what_differs() {
+fn variables_of_another_program_are_reported() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     folder
@@ -394,7 +394,7 @@ fn whoever_set_it_up_for_another_program_is_told_what_differs() {
 }
 
 #[test]
-fn values_as_files_and_shells_leave_them_are_taken_or_refused_before_anything_is_sent() {
+fn values_with_quotes_and_line_ends_are_accepted_or_refused_before_any_request() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let token = okta.token().to_owned();

@@ -38,7 +38,7 @@ fn shown(roff: &str) -> String {
 }
 
 #[test]
-fn the_script_of_each_shell_knows_every_command_and_option() {
+fn the_script_of_each_shell_contains_every_command_and_option() {
     let folder = Folder::new();
     for shell in SHELLS {
         let script = folder.run(&["completions", shell]).ok().stdout;
@@ -110,7 +110,7 @@ fn message(ran: &Ran) -> &str {
 }
 
 #[test]
-fn an_unknown_shell_or_command_is_refused_with_what_there_is() {
+fn an_unknown_shell_or_command_is_refused_with_the_valid_ones() {
     let folder = Folder::new();
     let ran = folder.run(&["completions", "tcsh"]).end().code(2);
     assert_eq!(

@@ -245,7 +245,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn names_that_are_nearly_right_get_a_suggestion_with_one_request_each() {
+fn misspelled_names_get_a_suggestion_with_one_request_each() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     for (user, group, hint) in [
         (

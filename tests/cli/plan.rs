@@ -38,7 +38,7 @@ fn only_example_com(run: Run) -> Run {
 }
 
 #[test]
-fn a_sync_makes_exactly_the_requests_of_its_plan_and_the_least_of_both_ways() {
+fn a_sync_makes_exactly_the_requests_of_its_plan_with_the_cheaper_strategy() {
     for (org, cheaper) in [(many_groups(), "user"), (few_groups(), "group")] {
         let okta = Okta::with(org);
         let folder = Folder::new();
@@ -100,7 +100,7 @@ fn sizes_that_okta_does_not_give_count_as_one_page() {
 }
 
 #[test]
-fn reading_by_group_on_request_trusts_no_count() {
+fn reading_by_group_on_request_ignores_counts() {
     let mut org = Org::demo();
     org.add_group(Group::new("00gsaidempty", "said to be empty").size(Size::Says(0)));
     let okta = Okta::with(org);
@@ -147,7 +147,7 @@ fn the_requests_are_the_documented_ones() {
 }
 
 #[test]
-fn without_secondary_emails_only_possible_matches_are_asked_for() {
+fn without_secondary_emails_only_possible_matches_are_requested() {
     let okta = Okta::with(many_groups());
     let folder = Folder::new();
     let ran =
@@ -193,7 +193,7 @@ fn a_refused_prefilter_falls_back_to_all_users() {
 }
 
 #[test]
-fn an_empty_prefilter_is_told_from_an_org_that_shows_nobody() {
+fn an_empty_prefilter_is_distinguished_from_an_org_without_visible_users() {
     let folder = Folder::new();
     let okta = Okta::with(many_groups());
     let run = folder

@@ -197,7 +197,7 @@ fn a_page_loads_nothing_and_allows_only_its_own_script_and_style() {
 }
 
 #[test]
-fn hostile_names_stay_text_and_what_hides_text_is_made_visible() {
+fn hostile_names_stay_text_and_hidden_characters_are_visible() {
     let (_okta, folder) = synced(hostile());
     let title = HOSTILE.replace('\0', "");
     let page = page(&folder, &["--privileged", "img", "--title", &title]);
@@ -216,7 +216,7 @@ fn hostile_names_stay_text_and_what_hides_text_is_made_visible() {
 }
 
 #[test]
-fn the_data_of_a_page_is_what_the_snapshot_contains() {
+fn the_data_of_a_page_equals_the_snapshot() {
     let (_okta, folder) = synced(hostile());
     let page = page(&folder, &["--privileged", "admin"]);
     let data = data(&page);
@@ -338,7 +338,7 @@ fn a_page_shows_evidence_findings_and_charts_without_its_script() {
 }
 
 #[test]
-fn a_partial_snapshot_says_so_and_lists_what_could_not_be_read() {
+fn the_page_of_a_partial_snapshot_lists_what_could_not_be_read() {
     let okta = Okta::with(org(20));
     okta.fault(Fault::path(
         "/api/v1/groups/00gteam/users",
@@ -423,7 +423,7 @@ fn exceptions_hide_rows_and_are_counted() {
 }
 
 #[test]
-fn a_page_that_is_too_large_leaves_memberships_out_and_says_so() {
+fn a_page_that_is_too_large_has_a_note_instead_of_memberships() {
     let (_okta, folder) = synced(org(450));
     let reader = Reader::open(&folder.path("a.db")).unwrap();
     let file = File {

@@ -129,7 +129,7 @@ fn end_and_go_on(
 
 #[test]
 #[ignore = "long"]
-fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
+fn a_killed_run_is_resumed_without_repeating_completed_pages() {
     let stages = [
         ("group", Endpoint::Users, 1),
         ("group", Endpoint::Users, 3),
@@ -156,7 +156,7 @@ fn a_run_killed_anywhere_goes_on_and_asks_for_no_whole_page_again() {
 
 #[test]
 #[ignore = "long"]
-fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
+fn a_run_with_refused_requests_is_resumed_with_its_results() {
     // In one org, the plain lists must be read; in another one, the members of some groups are hidden.
     let mut secretive = org();
     let some: Vec<String> = secretive
@@ -230,7 +230,7 @@ fn a_run_that_okta_refused_something_goes_on_with_what_it_found_out() {
 }
 
 #[test]
-fn a_snapshot_says_that_its_run_was_interrupted_and_when_it_began() {
+fn a_snapshot_records_that_its_run_was_interrupted_and_when_it_began() {
     let okta = Okta::with(org());
     let slow = Action::Delay(Duration::from_secs(3_600));
     okta.fault(Fault::on(Endpoint::Members, slow).from(20));
@@ -282,7 +282,7 @@ fn interrupted(okta: &Okta, folder: &Folder) {
 }
 
 #[test]
-fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
+fn a_checkpoint_that_cannot_be_resumed_is_set_aside_with_a_reason() {
     type Spoil = fn(&Folder);
     let nothing: Spoil = |_| {};
     let cases: Vec<(&str, Vec<&str>, Spoil, &str)> = vec![
@@ -373,7 +373,7 @@ fn a_state_that_may_not_be_gone_on_with_is_set_aside_with_a_reason() {
 }
 
 #[test]
-fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
+fn the_checkpoint_of_a_published_run_is_not_resumed() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     // The run was killed after the file was published and before the checkpoint was removed, which is simulated by
@@ -398,7 +398,7 @@ fn the_state_of_a_run_that_was_whole_is_no_run_to_go_on_with() {
 }
 
 #[test]
-fn a_state_that_was_never_begun_is_nothing_to_speak_of() {
+fn an_empty_checkpoint_is_ignored_silently() {
     let okta = Okta::with(org());
     let folder = Folder::new();
     std::fs::write(folder.path(STATE), "").unwrap();
@@ -431,7 +431,7 @@ fn cut(folder: &Folder) {
 }
 
 #[test]
-fn a_log_whose_end_a_power_cut_took_is_gone_on_with_from_what_is_left() {
+fn a_checkpoint_whose_log_was_truncated_is_resumed_from_the_rest() {
     let okta = Okta::with(org());
     let (content_of_truth, _) = undisturbed(&okta, &[]);
     let log = ".sync.c1z.checkpoint-wal";
@@ -463,7 +463,7 @@ fn a_log_whose_end_a_power_cut_took_is_gone_on_with_from_what_is_left() {
 }
 
 #[test]
-fn a_run_that_was_killed_while_the_file_was_written_asks_for_nothing_again() {
+fn a_run_that_was_killed_while_writing_the_file_repeats_no_request() {
     let shape = Shape {
         users: 3_000,
         in_scope: 3_000,
@@ -486,7 +486,7 @@ fn a_run_that_was_killed_while_the_file_was_written_asks_for_nothing_again() {
 }
 
 #[test]
-fn a_cursor_that_okta_forgot_meanwhile_restarts_its_listing_only() {
+fn a_cursor_that_okta_lost_restarts_only_its_listing() {
     let okta = Okta::with(org());
     let (content_of_truth, _) = undisturbed(&okta, &[]);
     let folder = Folder::new();
@@ -547,7 +547,7 @@ fn a_list_too_short_for_two_cursors_is_resumed_by_one() {
 /// Random faults in a fifth of all requests, and kill -9 at random, fifty times.
 #[test]
 #[ignore = "long"]
-fn a_sync_that_is_killed_fifty_times_among_faults_ends_as_an_undisturbed_one() {
+fn a_sync_with_faults_that_is_killed_fifty_times_ends_as_an_uninterrupted_one() {
     const KILLS: u32 = 50;
     let okta = Okta::with(Org::generated(&Shape {
         users: 2_600,

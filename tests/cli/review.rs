@@ -235,7 +235,7 @@ fn a_review_goes_from_the_sheet_to_a_package_that_proves_it() {
 }
 
 #[test]
-fn what_was_not_done_and_what_nobody_decided_keeps_the_review_open() {
+fn unremediated_and_undecided_rows_keep_the_review_open() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     let mut sheet = started(&okta, &folder);
     for row in 1..sheet.0.len() {
@@ -309,7 +309,7 @@ fn what_was_not_done_and_what_nobody_decided_keeps_the_review_open() {
 }
 
 #[test]
-fn an_altered_sheet_an_old_one_and_one_of_another_org_change_nothing() {
+fn altered_old_and_foreign_sheets_change_nothing() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     let mut sheet = started(&okta, &folder);
     let [first, second] = sheet.editable()[..2] else {
@@ -561,7 +561,7 @@ fn a_sheet_has_the_columns_of_the_contract_and_never_replaces_a_file() {
 }
 
 #[test]
-fn sheets_that_prove_nothing_or_contradict_each_other_close_no_review() {
+fn incomparable_or_contradictory_sheets_cannot_close_a_review() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     let mut sheet = started(&okta, &folder);
     for row in 1..sheet.0.len() {
@@ -641,7 +641,7 @@ fn sheets_that_prove_nothing_or_contradict_each_other_close_no_review() {
 }
 
 #[test]
-fn of_two_runs_that_write_the_same_one_wins_and_what_it_wrote_is_complete() {
+fn if_two_runs_write_the_same_package_one_succeeds_and_its_package_is_complete() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     let mut sheet = started(&okta, &folder);
     for row in 1..sheet.0.len() {
@@ -695,7 +695,7 @@ fn of_two_runs_that_write_the_same_one_wins_and_what_it_wrote_is_complete() {
 }
 
 #[test]
-fn only_changes_between_the_snapshots_are_evidence_and_each_is_there_once() {
+fn the_evidence_contains_each_change_between_the_snapshots_once() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     let mut sheet = started(&okta, &folder);
     let [early, late] = sheet.editable()[..2] else {
@@ -816,7 +816,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_walk_through_of_the_documentation_works_as_it_stands() {
+fn the_tutorial_in_the_documentation_works_as_printed() {
     let (okta, folder) = (Okta::with(Org::demo()), Folder::new());
     let tool = Path::new(env!("CARGO_BIN_EXE_okta-ciam"));
     let path = format!("{}:/usr/bin:/bin", tool.parent().unwrap().display());

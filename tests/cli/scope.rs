@@ -39,7 +39,7 @@ fn a_domain_is_the_same_in_unicode_and_in_ascii_with_and_without_a_search() {
 }
 
 #[test]
-fn an_address_counts_as_people_write_it() {
+fn an_address_matches_in_every_spelling() {
     let addresses = [
         "a@scope.example.",
         "a@scope.example ",
@@ -55,7 +55,7 @@ fn an_address_counts_as_people_write_it() {
 }
 
 #[test]
-fn a_domain_that_nobody_is_in_is_a_warning_and_the_others_are_counted() {
+fn a_domain_without_users_is_a_warning_and_the_others_are_counted() {
     let options = Options {
         page_cap: PageCap {
             users: 7,

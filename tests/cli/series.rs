@@ -83,7 +83,7 @@ fn each_day_has_a_file_and_the_newest_are_kept_with_their_manifests() {
 }
 
 #[test]
-fn a_run_that_fails_or_is_incomplete_removes_nothing_and_a_drop_is_seen_from_the_last_day() {
+fn a_failed_or_incomplete_run_removes_nothing_and_a_drop_is_relative_to_the_last_day() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let keep = ["-f", "okta-%F.c1z", "--keep", "1", "--max-drop", "10"];
@@ -141,7 +141,7 @@ fn a_run_that_fails_or_is_incomplete_removes_nothing_and_a_drop_is_seen_from_the
 }
 
 #[test]
-fn names_that_do_not_tell_days_apart_are_refused_before_anything_is_asked() {
+fn ambiguous_date_patterns_are_refused_before_any_request() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     for (arguments, expected) in [

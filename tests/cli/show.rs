@@ -9,7 +9,7 @@ fn fixture(name: &str) -> String {
 }
 
 #[test]
-fn a_snapshot_is_shown_in_numbers() {
+fn the_summary_of_a_snapshot_is_shown() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let synced = folder
@@ -135,7 +135,7 @@ fn files_of_the_go_connector_are_shown() {
 }
 
 #[test]
-fn what_is_no_snapshot_is_refused_in_one_line() {
+fn files_other_than_snapshots_are_refused_in_one_line() {
     let folder = Folder::new();
     std::fs::write(folder.path("text.c1z"), "hello").unwrap();
     std::fs::write(folder.path("empty.c1z"), "").unwrap();

@@ -28,7 +28,7 @@ fn shape(
 }
 
 #[test]
-fn the_file_holds_what_is_in_scope_and_nothing_else() {
+fn the_file_contains_exactly_what_is_in_scope() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     for (arguments, filter) in [
@@ -47,7 +47,7 @@ fn the_file_holds_what_is_in_scope_and_nothing_else() {
 }
 
 #[test]
-fn an_org_of_many_pages_is_read_whole_both_ways() {
+fn an_org_of_many_pages_is_read_completely_by_group_and_by_user() {
     let okta = Okta::with(Org::generated(&shape(2_345, 700, 260, 9_000, 2_100)));
     let folder = Folder::new();
     for by in ["group", "user"] {
@@ -197,7 +197,7 @@ fn the_tables_have_exactly_the_promised_columns() {
 }
 
 #[test]
-fn odd_profiles_are_kept_as_they_are() {
+fn unusual_profiles_are_stored_unchanged() {
     let mut org = Org::new();
     let odd = r#"{"login":"odd@example.com","email":["not","a","text"],"firstName":null,"secondEmail":7,
         "big":12345678901234567890,"exact":1.50,"huge":1e400,"nested":{"b":[null,{"a":1}]},"name":"Zoë \u202e日本","yes":true}"#;
@@ -261,7 +261,7 @@ fn odd_profiles_are_kept_as_they_are() {
 }
 
 #[test]
-fn a_user_seen_only_as_a_member_is_kept_and_counted() {
+fn a_user_found_only_as_a_member_is_stored_and_counted() {
     let mut org = Org::demo();
     let mut late = User::with_email("00u9late", "late@example.com");
     late.lagging = true;
@@ -352,7 +352,7 @@ fn the_newer_of_two_copies_of_a_user_wins() {
 }
 
 #[test]
-fn every_group_says_how_its_members_were_learned() {
+fn every_group_has_a_membership_source() {
     let mut org = Org::new();
     for number in 0..5 {
         org.add_user(User::with_email(
@@ -405,7 +405,7 @@ fn every_group_says_how_its_members_were_learned() {
 }
 
 #[test]
-fn duplicate_rows_over_pages_are_there_once() {
+fn duplicate_rows_on_several_pages_are_stored_once() {
     let okta = Okta::with(Org::generated(&shape(900, 900, 3, 1_500, 1_000)));
     for endpoint in [okta_fake::Endpoint::Users, okta_fake::Endpoint::Members] {
         okta.fault(okta_fake::Fault::on(
@@ -533,7 +533,7 @@ fn a_group_renamed_between_two_pages_counts_by_its_newer_copy() {
 }
 
 #[test]
-fn what_a_listing_holds_out_of_scope_is_asked_again_when_an_older_copy_is_in_scope() {
+fn a_user_listed_out_of_scope_is_fetched_again_if_an_older_copy_is_in_scope() {
     // The copy of a user among the members is older than the one in the listing, which is out of scope.
     for first in ["listing", "members"] {
         let mut org = Org::new();

@@ -166,7 +166,7 @@ fn csv_and_json_contain_every_column_of_the_file() {
 }
 
 #[test]
-fn a_limit_says_what_it_left_out_and_nothing_found_is_no_failure() {
+fn a_limit_reports_the_omitted_rows_and_an_empty_result_is_not_a_failure() {
     let folder = sample();
     let ran = show(&folder, "a.c1z", &["users", "--limit", "3"]).code(0);
     assert_eq!(ran.stdout.lines().count(), 4);
@@ -355,7 +355,7 @@ fn a_closed_stdout_ends_a_listing_without_an_error() {
 /// Uses snapshots of okta-ciam and of the Go connector that do not change. `UPDATE_FIXTURES=1 cargo test tables::`
 /// updates the results.
 #[test]
-fn every_format_of_fixed_snapshots_is_the_recorded_one() {
+fn every_format_of_fixed_snapshots_matches_its_fixture() {
     let folder = Folder::new();
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tables");
     for snapshot in ["go-connector", "okta-ciam-schema-1"] {
@@ -391,7 +391,7 @@ fn golden(file: &Path, text: &str) {
 
 /// Compares cells as text, since the bytes depend on the libraries that write them.
 #[test]
-fn the_cells_of_workbooks_and_databases_of_fixed_snapshots_are_the_recorded_ones() {
+fn the_cells_of_workbooks_and_databases_of_fixed_snapshots_match_the_fixtures() {
     let folder = Folder::new();
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tables");
     for snapshot in ["go-connector", "okta-ciam-schema-1"] {

@@ -121,7 +121,7 @@ fn revoke(folder: &Folder, okta: &Okta) -> Run {
 }
 
 #[test]
-fn only_yes_lets_a_revoke_be_sent() {
+fn a_revoke_is_sent_only_after_yes() {
     for (keys, code, changes) in [
         (format!("y{ENTER}"), 0, 1),
         (format!("Yes{ENTER}"), 0, 1),
@@ -143,7 +143,7 @@ fn only_yes_lets_a_revoke_be_sent() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_a_run_that_the_first_lets_finish() {
+fn a_second_ctrl_c_ends_a_run_that_is_finishing_after_the_first() {
     let folder = Folder::new();
     let okta = Okta::with(org_of_one_membership());
     // After a signal, the program waits some seconds for a change in flight.
@@ -173,7 +173,7 @@ fn a_second_ctrl_c_ends_a_run_that_the_first_lets_finish() {
 }
 
 #[test]
-fn a_sync_draws_progress_bars_on_a_terminal_and_nowhere_else() {
+fn a_sync_draws_progress_bars_only_on_a_terminal() {
     let folder = Folder::new();
     let okta = Okta::with(Org::demo());
     okta.change_options(|options| options.latency = Duration::from_millis(150));

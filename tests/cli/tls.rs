@@ -112,7 +112,7 @@ fn hand_on(
 }
 
 #[test]
-fn a_server_with_a_certificate_of_an_unknown_authority_gets_no_byte_of_a_request() {
+fn a_server_with_an_untrusted_certificate_gets_no_byte_of_a_request() {
     let okta = Okta::unasked();
     let front = Front::start(&okta);
     let folder = Folder::new();
@@ -145,7 +145,7 @@ fn a_server_with_a_certificate_of_an_unknown_authority_gets_no_byte_of_a_request
 }
 
 #[test]
-fn a_server_whose_authority_is_named_is_synced_and_one_of_another_name_is_not() {
+fn a_server_with_a_trusted_certificate_is_synced_only_under_its_name() {
     let okta = Okta::with(Org::demo());
     let front = Front::start(&okta);
     let folder = Folder::new();

@@ -65,7 +65,7 @@ fn interrupted(okta: &Okta, folder: &Folder) {
 }
 
 #[test]
-fn whatever_stands_in_a_checkpoint_every_request_goes_to_the_configured_origin() {
+fn every_request_goes_to_the_configured_origin_whatever_the_checkpoint_contains() {
     let elsewhere = Okta::unasked();
     let evil = elsewhere.origin();
     let host = evil.strip_prefix("http://").unwrap();
@@ -177,7 +177,7 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
 }
 
 #[test]
-fn a_link_of_somebody_else_is_refused_and_what_it_points_to_stays() {
+fn a_link_of_another_user_is_refused_and_its_target_stays() {
     if !may_give_away("whose a link is") {
         return;
     }
@@ -234,7 +234,7 @@ fn a_link_of_somebody_else_is_refused_and_what_it_points_to_stays() {
 /// In a folder such as `/tmp`, only the owner of a file can remove it. Tests run as root, who can always remove files,
 /// so the program runs as another user.
 #[test]
-fn a_name_that_somebody_else_took_is_refused_before_anything_is_asked() {
+fn a_name_in_use_by_another_user_is_refused_before_any_request() {
     if !may_give_away("a folder like /tmp") {
         return;
     }
@@ -293,7 +293,7 @@ fn a_link_of_the_folders_owner_is_followed() {
 }
 
 #[test]
-fn a_pipe_where_a_lock_would_be_holds_nobody_up() {
+fn a_pipe_in_place_of_a_lock_does_not_block() {
     let okta = Okta::unasked();
     for (pipe, arguments) in [
         (".sync.c1z.lock", &["sync"][..]),
@@ -337,7 +337,7 @@ fn a_pipe_where_a_lock_would_be_holds_nobody_up() {
 }
 
 #[test]
-fn an_audit_log_is_written_only_where_such_a_log_is() {
+fn an_audit_log_is_appended_only_to_an_audit_log() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     folder.sync(&okta, &[]).ok();
@@ -388,7 +388,7 @@ fn an_audit_log_is_written_only_where_such_a_log_is() {
 }
 
 #[test]
-fn a_manifest_goes_to_no_name_that_sqlite_or_a_run_uses() {
+fn a_manifest_cannot_have_a_name_that_sqlite_or_a_run_uses() {
     let okta = Okta::unasked();
     let folder = Folder::new();
     for name in [
@@ -507,7 +507,7 @@ fn a_replaced_file_keeps_its_mode_and_its_group_and_a_new_one_is_the_owners() {
 }
 
 #[test]
-fn a_file_that_was_planted_hands_on_no_permissions() {
+fn the_permissions_of_a_planted_file_are_not_kept() {
     if !may_give_away("whose a file is") {
         return;
     }
@@ -522,7 +522,7 @@ fn a_file_that_was_planted_hands_on_no_permissions() {
 }
 
 #[test]
-fn a_complete_run_removes_what_earlier_ones_put_aside() {
+fn a_complete_run_removes_files_that_earlier_runs_set_aside() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     for name in ["sync.c1z.partial", "sync.c1z.rejected"] {
@@ -543,7 +543,7 @@ fn a_complete_run_removes_what_earlier_ones_put_aside() {
 }
 
 #[test]
-fn data_that_cannot_be_written_is_read_anew_once_it_is_mended() {
+fn data_that_could_not_be_written_is_read_again_after_the_problem_is_fixed() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let login = "x".repeat(5_000) + "@example.com";
@@ -569,7 +569,7 @@ fn data_that_cannot_be_written_is_read_anew_once_it_is_mended() {
 }
 
 #[test]
-fn a_file_that_lost_rows_is_not_called_complete() {
+fn a_file_that_lost_rows_is_not_marked_complete() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     folder.sync(&okta, &["-f", "sync.db"]).ok();
@@ -599,7 +599,7 @@ fn a_file_that_lost_rows_is_not_called_complete() {
 }
 
 #[test]
-fn a_mode_that_is_asked_for_holds_for_new_and_replaced_files_but_not_for_a_refused_snapshot() {
+fn a_requested_mode_applies_to_new_and_replaced_files_but_not_to_a_refused_snapshot() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let files = ["a.c1z", "a.db", "m.json"].map(|name| folder.path(name));

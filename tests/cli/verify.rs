@@ -61,7 +61,7 @@ fn edit(folder: &Folder, change: &str) {
 }
 
 #[test]
-fn a_snapshot_that_nobody_changed_passes_every_check() {
+fn an_unchanged_snapshot_passes_every_check() {
     let folder = synced();
     let ran = folder.run(&["verify", "--manifest", "m.json"]).ok();
     assert_eq!(ran.stderr, "");
@@ -106,7 +106,7 @@ fn a_plain_database_passes_too() {
 }
 
 #[test]
-fn rows_that_were_changed_are_found_and_the_manifest_tells_of_another_file() {
+fn changed_rows_are_detected_and_the_manifest_differs() {
     let user = "(select min(id) from users)";
     for (change, expected) in [
         (
@@ -224,7 +224,7 @@ fn a_file_that_cannot_be_opened_is_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn a_manifest_that_is_wrong_or_is_none_is_one_failed_check() {
+fn a_wrong_or_invalid_manifest_is_one_failed_check() {
     let folder = synced();
     let manifest = std::fs::read_to_string(folder.path("m.json")).unwrap();
     let mut other: Value = serde_json::from_str(&manifest).unwrap();
@@ -293,7 +293,7 @@ fn the_files_of_the_go_connector_are_verified_as_far_as_they_go() {
 }
 
 #[test]
-fn a_snapshot_of_the_version_before_is_shown_and_verified_without_what_it_lacks() {
+fn a_snapshot_of_the_previous_version_is_shown_and_verified_without_newer_fields() {
     let folder = Folder::new();
     let file = fixture("okta-ciam-schema-1.c1z");
     let result = folder
@@ -338,7 +338,7 @@ fn a_snapshot_of_the_version_before_is_shown_and_verified_without_what_it_lacks(
 }
 
 #[test]
-fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
+fn control_characters_in_a_file_do_not_reach_the_terminal() {
     let folder = synced();
     edit(
         &folder,
@@ -437,7 +437,7 @@ fn the_hash_is_as_defined_and_equal_for_every_snapshot_of_an_unchanged_org() {
 }
 
 #[test]
-fn a_snapshot_says_who_took_it_where_how_and_why() {
+fn a_snapshot_records_its_origin() {
     let okta = Okta::with(Org::demo());
     let folder = Folder::new();
     let summary = folder

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_starts_with_its_first_request_and_refuses_what_is_over_the_limit() {
+    fn a_window_starts_with_its_first_request_and_refuses_requests_over_the_limit() {
         let limits = Limits::all(Some(2));
         let mut buckets = Buckets::default();
         let mut count = |now| buckets.count(Bucket::Users, &limits, 2000, now);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_count_apart() {
+    fn buckets_count_separately() {
         let limits = Limits {
             groups: Some(1),
             ..Limits::all(None)

@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_demo_shows_what_it_promises() {
+    fn the_demo_contains_every_unusual_case() {
         let org = Org::demo();
         assert_eq!(org.users().count(), 60);
         assert_eq!(org.groups().count(), 12);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn one_person_is_in_the_domain_by_the_secondary_email_alone() {
+    fn one_user_is_in_the_domain_only_by_secondary_email() {
         let org = Org::demo();
         let by_second = org.users().filter(|user| {
             let attributes = user.attributes();

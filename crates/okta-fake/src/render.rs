@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_time_is_shown_as_jiff_shows_its_whole_second(millis in 0_i64..253_402_300_799_000) {
+        fn a_time_is_rendered_as_jiff_renders_its_full_second(millis in 0_i64..253_402_300_799_000) {
             let mut out = Vec::new();
             time(&mut out, Some(millis));
             let second = jiff::Timestamp::from_second(millis / 1000).unwrap().to_string();

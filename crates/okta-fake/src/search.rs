@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_finds_what_it_says() {
+    fn a_search_finds_the_matching_users() {
         let table = [
             ("status pr", "123"),
             ("profile.email co \"@EXAMPLE.com\"", "1"),
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_counts_case_and_knows_less() {
+    fn a_filter_is_case_sensitive_and_supports_less() {
         let active = User::with_email("1", "a@example.com");
         let filter = |text| Search::parse(text, Place::UserFilter);
         assert!(filter("status eq \"ACTIVE\"").unwrap().user(&active));
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_creation_times_of_a_search_are_known_only_where_all_parts_agree() {
+    fn a_search_limits_creation_times_only_if_all_alternatives_do() {
         let created = |text: &str| Search::parse(text, Place::UserSearch).unwrap().created();
         let window = "created ge \"1970-01-01T00:00:01Z\" and created lt \"1970-01-01T00:00:02Z\"";
         assert_eq!(created(window), Some((1000, 1999)));
@@ -422,12 +422,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused_without_a_panic(text in any::<String>()) {
+        fn any_text_is_parsed_or_refused_without_a_panic(text in any::<String>()) {
             let _ = Search::parse(&text, Place::UserSearch);
         }
 
         #[test]
-        fn a_quoted_text_comes_back_as_it_was(text in any::<String>()) {
+        fn a_quoted_text_is_parsed_back(text in any::<String>()) {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
             prop_assert_eq!(tokens(&format!("\"{escaped}\"")).unwrap(), [Token::Quoted(text)]);
         }

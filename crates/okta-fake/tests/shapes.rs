@@ -728,7 +728,7 @@ fn errors_have_the_shape_and_the_words_of_their_recordings() {
 }
 
 #[test]
-fn the_recordings_have_the_header_forms_that_the_sample_server_is_measured_by() {
+fn the_recordings_have_the_expected_header_forms() {
     for kind in ["user", "group", "rule", "role", "org", "error"] {
         for name in of_kind(kind) {
             let (_, response) = Response::fixture(name);

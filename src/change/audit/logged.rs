@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_has_its_result_and_what_is_no_change_is_left_out() {
+    fn changes_have_their_results_and_other_lines_are_ignored() {
         let sending = |id: &str, time: &str| {
             format!(
                 "{{\"time\":\"{time}\",\"record\":\"sending\",\"tool\":\"okta-ciam 0.1.0\",\"run_id\":\"r\",\"change_id\":\"{id}\",\"action\":\"revoke\",\"origin\":\"https://company.okta.com\",\"user_id\":\"00u1\",\"group_id\":\"00g1\"}}\n"

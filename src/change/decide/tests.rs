@@ -45,7 +45,7 @@ fn ids<T>(found: &Found<T>, id: impl Fn(&T) -> String) -> String {
 }
 
 #[test]
-fn a_user_counts_only_if_the_whole_id_login_or_email_is_meant() {
+fn a_user_matches_only_by_complete_id_login_or_email() {
     let ada = user("00u1", "ada@example.com", "Ada@Example.com", "ACTIVE");
     let other = user("00u2", "ada", "ada@example.com", "ACTIVE");
     let third = user("00u3", "ada3", "ADA@example.com", "ACTIVE");
@@ -76,7 +76,7 @@ fn a_user_counts_only_if_the_whole_id_login_or_email_is_meant() {
 }
 
 #[test]
-fn a_group_counts_only_if_the_whole_name_is_meant_byte_for_byte() {
+fn a_group_matches_only_by_its_complete_name_byte_for_byte() {
     let upper = group("00g1", "VPN", "OKTA_GROUP");
     let lower = group("00g2", "vpn", "OKTA_GROUP");
     let twin = group("00g3", "VPN", "APP_GROUP");
@@ -101,7 +101,7 @@ fn a_group_counts_only_if_the_whole_name_is_meant_byte_for_byte() {
 }
 
 #[test]
-fn every_refusal_is_made_before_memberships_matter() {
+fn every_refusal_precedes_the_comparison_with_memberships() {
     let users = [
         (
             "in",
@@ -285,7 +285,7 @@ fn every_refusal_is_made_before_memberships_matter() {
 }
 
 #[test]
-fn a_row_to_keep_that_may_mean_a_membership_stops_its_revoke() {
+fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
     let ada = user("00u1", "a@example.com", "", "ACTIVE");
     let bob = user("00u2", "b@example.com", "", "ACTIVE");
     let (team, other) = (
@@ -396,7 +396,7 @@ fn a_row_to_keep_that_may_mean_a_membership_stops_its_revoke() {
 }
 
 #[test]
-fn what_is_so_already_is_not_sent() {
+fn changes_that_are_already_made_are_not_sent() {
     let (ada, team) = (
         user("00u1", "a@example.com", "", "ACTIVE"),
         group("00g1", "team", "OKTA_GROUP"),
@@ -454,7 +454,7 @@ fn pairs(text: &str, sizes: &[Option<u64>]) -> Vec<Pair> {
 }
 
 #[test]
-fn memberships_are_read_in_the_way_that_takes_fewer_requests() {
+fn memberships_are_read_with_the_fewest_requests() {
     for (text, sizes, groups, users) in [
         ("", &[][..], "", ""),
         // For one user of a group, both strategies need one request, and the user's groups are listed.
@@ -496,7 +496,7 @@ fn memberships_are_read_in_the_way_that_takes_fewer_requests() {
 
 proptest::proptest! {
     #[test]
-    fn every_membership_is_learned_and_never_by_more_requests_than_one_a_user(
+    fn every_membership_is_read_with_at_most_one_request_per_user(
         rows in proptest::collection::vec((0..9_u8, 0..5_usize), 0..40),
         sizes in proptest::collection::vec(proptest::option::of(0..5_000_u64), 5),
     ) {
@@ -524,7 +524,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn rules_hold_up_a_revoke_and_admin_roles_a_grant() {
+fn rules_require_confirming_a_revoke_and_admin_roles_a_grant() {
     let rule = Rules::Known(vec!["by department".to_owned()]);
     let none = Rules::Known(Vec::new());
     for (action, admin, rules, notes, needs_yes) in [

@@ -93,7 +93,7 @@ fn what_spreadsheets_write_is_read() {
 }
 
 #[test]
-fn a_review_sheet_revokes_what_it_says() {
+fn a_review_sheet_revokes_the_rows_with_that_decision() {
     let sheet = "user,group,decision\na,g,revoke\nb,g,keep\nc,g,\nd,g,Approve\ne,g,REVOKE\n";
     let lines: Vec<u64> = pairs(sheet, Action::Revoke)
         .unwrap()
@@ -113,7 +113,7 @@ fn a_review_sheet_revokes_what_it_says() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_with_its_line() {
+fn a_problem_with_a_file_is_reported_with_its_line() {
     for (text, part) in [
         ("", "must contain the titles user and group"),
         ("name,team\na,b\n", "it is \"name | team\""),
@@ -231,7 +231,7 @@ fn written(text: &str, separator: char, always: bool) -> String {
 
 proptest! {
     #[test]
-    fn whatever_quoting_separator_and_encoding_the_rows_are_read_back(
+    fn rows_are_read_back_with_any_quoting_separator_and_encoding(
         rows in proptest::collection::vec(
             ("[a-z\"é@.;,\t]{1,8}", "[a-z\"é;, \t]{0,8}[a-z]", "[a-z\"é;, \t\r\n]{0,12}", any::<bool>()),
             1..8,
@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_that_another_library_wrote_is_read_as_it_was_written(
+    fn a_file_from_another_library_is_read_correctly(
         rows in proptest::collection::vec(("[ -~é]{0,6}[!-~]", "[ -~é]{0,6}[!-~]", "[ -~\n]{0,9}"), 1..9),
         separator in 0..3_usize,
     ) {
@@ -309,7 +309,7 @@ proptest! {
     }
 
     #[test]
-    fn every_row_of_any_bytes_after_a_header_has_a_user_a_group_and_a_line(
+    fn rows_from_arbitrary_bytes_have_a_user_a_group_and_a_line(
         bytes in proptest::collection::vec(any::<u8>(), 0..200), sheet in any::<bool>(),
     ) {
         let header: &[u8] = if sheet { b"user,group,decision\n" } else { b"user,group\n" };
@@ -322,12 +322,12 @@ proptest! {
     }
 
     #[test]
-    fn no_file_makes_the_reader_panic(bytes in any::<Vec<u8>>()) {
+    fn no_file_causes_a_panic(bytes in any::<Vec<u8>>()) {
         let _ = read(&bytes, Action::Revoke);
     }
 
     #[test]
-    fn no_text_after_a_header_makes_the_reader_panic(text in "[user,groupdecision\"\\n\\r a-z]{0,80}") {
+    fn no_text_after_a_header_causes_a_panic(text in "[user,groupdecision\"\\n\\r a-z]{0,80}") {
         let _ = read(format!("user,group,decision\n{text}").as_bytes(), Action::Revoke);
     }
 }

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_asked_of_the_group_that_tells_most() {
+    fn members_are_requested_of_the_most_useful_group() {
         let no = Some(false);
         let table: [(&[Group], Option<&str>); 8] = [
             (&[], None),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn of_groups_with_an_admin_role_one_in_scope_is_asked_first() {
+    fn a_group_in_scope_with_an_admin_role_is_preferred() {
         let yes = Some(true);
         let table: [(&[Group], Option<&str>); 4] = [
             (

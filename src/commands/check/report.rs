@@ -376,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_decides_the_exit_code_before_the_network_and_both_before_the_rest() {
+    fn token_failures_take_precedence_over_network_failures_and_both_over_others() {
         let (credentials, unavailable) = (Exit::Credentials, Exit::Unavailable);
         let table: [(&[Exit], Exit); 5] = [
             (&[], Exit::Done),

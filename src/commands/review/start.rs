@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_after_their_rows_and_no_two_are_the_same() {
+    fn file_names_come_from_the_rows_and_are_unique() {
         let mut taken = BTreeSet::new();
         let mut name = |key: &str| {
             let path = named(Path::new("out/sheet.csv"), key, &mut taken);

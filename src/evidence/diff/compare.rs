@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_use_count_only_if_asked_for_and_attributes_count_one_by_one() {
+    fn times_of_use_are_compared_only_on_request_and_attributes_one_by_one() {
         let old = user(
             "ACTIVE",
             1,
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_members_and_ways_of_reading_are_left_out() {
+    fn numbers_of_members_and_membership_sources_are_not_compared() {
         let mut old = GroupRow::empty("00g1");
         old.name = Some("team".to_owned());
         let mut new = old.clone();

@@ -227,7 +227,7 @@ fn two_memberships() -> Sample {
 }
 
 #[test]
-fn what_a_snapshot_lacks_is_unknown_only_if_it_warns_that_it_could_not_read_it() {
+fn missing_memberships_are_unknown_only_if_a_warning_says_that_they_were_not_read() {
     let whole = two_memberships();
     let none = Sample {
         memberships: BTreeSet::new(),
@@ -276,7 +276,7 @@ fn what_a_snapshot_lacks_is_unknown_only_if_it_warns_that_it_could_not_read_it()
 }
 
 #[test]
-fn a_name_that_several_have_is_recreated_by_none() {
+fn an_ambiguous_name_is_not_recreated() {
     let sample = |numbers: [u8; 2]| Sample {
         users: BTreeMap::new(),
         groups: numbers.map(|number| (number, "same".to_owned())).into(),

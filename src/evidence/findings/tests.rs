@@ -194,7 +194,7 @@ const CASES: [(&str, usize, Change); 38] = [
 ];
 
 #[test]
-fn each_finding_is_found_where_it_is_and_nowhere_else() {
+fn each_finding_is_reported_only_where_it_applies() {
     let mut found_once = BTreeSet::new();
     for (number, (id, rows, change)) in CASES.iter().enumerate() {
         let before = found(id, &org(), &Context::default());

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_are_as_long_as_their_numbers_and_never_longer_than_their_area() {
+    fn bars_are_proportional_and_fit_their_area() {
         let tallies = [("A", 1_000_000), ("B", 500_000), ("C", 1), ("D", 0)];
         let tallies = tallies.map(|(name, count)| (name.to_owned(), count));
         let chart = chart(("x", "X", "x"), "", tallies.into());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_of_nothing_and_of_huge_numbers_has_a_size() {
+    fn empty_charts_and_charts_of_huge_numbers_have_a_size() {
         assert_eq!(chart(("x", "X", "x"), "", Vec::new()).height, ROW);
         let huge = chart(("x", "X", "x"), "", vec![("A".to_owned(), u64::MAX)]);
         assert_eq!(huge.bars[0].width, LONGEST);

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn users_fall_into_one_class_of_age_each_and_deprovisioned_ones_into_none() {
+    fn each_user_is_in_one_age_class_unless_deprovisioned() {
         const DAY: i64 = 24 * 3600;
         let taken_at = Timestamp::from_second(1000 * DAY).unwrap();
         let mut org = Org {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_fall_into_one_class_of_size_each() {
+    fn each_group_is_in_one_size_class() {
         let sizes = [0, 1, 2, 9, 10, 99, 100, 999, 1000, 1_000_000];
         let known = group_sizes(sizes.into_iter().map(Some));
         assert_eq!(counted(&known), [1, 1, 2, 2, 2, 2]);

@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_shown_to_the_minute_however_exact_they_are() {
+    fn times_are_shown_to_the_minute() {
         for (text, shown) in [
             ("2026-11-23T15:04:11.883918632Z", "2026-11-23 15:04 UTC"),
             ("2026-01-31T12:00:00Z", "2026-01-31 12:00 UTC"),

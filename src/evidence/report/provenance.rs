@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_scope_hides_is_counted_or_said_to_be_unknown() {
+    fn the_number_of_hidden_objects_is_shown_or_unknown() {
         assert_eq!(
             hidden(Some(1_500), 1_200),
             "1,500 listed, 1,200 in scope, 300 hidden"

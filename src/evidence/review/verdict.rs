@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn memberships_without_a_row_are_reported_if_they_came_or_went() {
+    fn added_and_removed_memberships_without_a_row_are_reported() {
         let none = HashMap::new();
         let (before, after) = (
             access(&["00u1", "00u2"], false),

@@ -94,7 +94,7 @@ fn words(words: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_text_is_looked_for_in_ids_names_and_addresses_ignoring_case() {
+fn a_text_is_searched_in_ids_names_and_addresses_ignoring_case() {
     for (text, keeps_user, keeps_group) in [
         ("ADA@example", true, false),
         ("private.example", true, false),

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_does_not_join_fails() {
+    fn a_grant_without_its_objects_fails() {
         for (all, unjoined, state) in [
             (0, 0, CheckState::Ok),
             (5, 0, CheckState::Ok),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_compared_if_there_is_one_to_compare_with() {
+    fn the_hash_is_compared_if_one_was_recorded() {
         for (recorded, computed, state) in [
             (Some("a"), "a", CheckState::Ok),
             (Some("a"), "b", CheckState::Failure),
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_of_each_domain_are_counted_again() {
+    fn the_users_of_each_domain_are_recounted() {
         let metadata = RunMetadata {
             email_domains: "example.com,example.org".to_owned(),
             ..RunMetadata::default()

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_compared_and_named_where_it_differs() {
+    fn every_field_is_compared_and_differences_are_named() {
         assert_eq!(compare(&manifest()).0, CheckState::Ok);
         for pointer in [
             "/sha256",
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_manifest_is_refused() {
+    fn files_other_than_manifests_are_refused() {
         for (text, part) in [
             ("", "is not JSON"),
             ("{\"sha256\"", "is not JSON"),

@@ -128,7 +128,7 @@ fn each_format(table: &[Vec<String>]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_people_do_to_a_sheet_does_not_change_what_it_says() {
+fn sorting_and_editing_a_sheet_does_not_change_its_decisions() {
     type Edit = fn(&mut Vec<Vec<String>>);
     let edits: [(&str, Edit); 13] = [
         ("nothing", |_| {}),
@@ -209,7 +209,7 @@ fn what_people_do_to_a_sheet_does_not_change_what_it_says() {
 }
 
 #[test]
-fn what_may_revoke_the_wrong_access_makes_the_whole_sheet_invalid() {
+fn a_mistake_that_could_revoke_the_wrong_access_makes_the_sheet_invalid() {
     type Edit = fn(&mut Vec<Vec<String>>);
     let swap = |column: usize| {
         move |table: &mut Vec<Vec<String>>| {
@@ -288,7 +288,7 @@ fn what_may_revoke_the_wrong_access_makes_the_whole_sheet_invalid() {
 }
 
 #[test]
-fn rows_that_were_deleted_are_missed_and_a_missing_file_too() {
+fn deleted_rows_and_missing_files_are_noticed() {
     let mut table = sheet(&WORDS);
     table.remove(2);
     for bytes in each_format(&table) {
@@ -342,7 +342,7 @@ impl ReviewRow {
 }
 
 #[test]
-fn two_reviews_of_one_snapshot_are_not_mixed_and_never_contradict_each_other_unnoticed() {
+fn sheets_of_two_reviews_of_one_snapshot_are_not_mixed() {
     let row = |review_id: &str, row, rows, decision| ReviewRow {
         review_id: review_id.to_owned(),
         position: Position {
@@ -374,7 +374,7 @@ fn two_reviews_of_one_snapshot_are_not_mixed_and_never_contradict_each_other_unn
 }
 
 #[test]
-fn a_workbook_that_would_fill_the_memory_is_refused() {
+fn a_workbook_that_would_exhaust_memory_is_refused() {
     let bomb: Vec<Vec<String>> = (0..700)
         .map(|row| vec![format!("{row}{}", "x".repeat(30_000)); 1])
         .collect();
@@ -403,7 +403,7 @@ fn a_workbook_that_would_fill_the_memory_is_refused() {
 }
 
 #[test]
-fn people_who_review_themselves_are_noticed_by_every_name() {
+fn self_reviews_are_detected_by_every_name_of_the_user() {
     for (reviewer, is_self) in [
         ("", false),
         ("Ada@Example.com ", true),
@@ -420,7 +420,7 @@ fn people_who_review_themselves_are_noticed_by_every_name() {
 }
 
 #[test]
-fn a_damaged_workbook_is_an_error_in_one_line_and_nothing_else() {
+fn a_damaged_workbook_gives_an_error_in_one_line() {
     let bytes = workbook(&[("Review", &sheet(&WORDS))]);
     for length in (4..bytes.len()).step_by(97) {
         let error = read(bytes[..length].to_vec()).unwrap_err().to_string();

@@ -13,7 +13,7 @@ fn org() -> Org {
 }
 
 #[test]
-fn everyone_holds_all_but_the_deprovisioned_and_stores_none() {
+fn everyone_contains_all_but_deprovisioned_users_without_storing_them() {
     let mut org = org();
     let everyone = org.find_group("Everyone").unwrap().id.clone();
     assert_eq!(org.members(&everyone), ["00u1".into()]);
@@ -23,7 +23,7 @@ fn everyone_holds_all_but_the_deprovisioned_and_stores_none() {
 }
 
 #[test]
-fn what_is_removed_leaves_no_membership_behind() {
+fn removed_objects_leave_no_memberships() {
     let mut org = org();
     assert!(org.remove_user("00u1") && !org.remove_user("00u1"));
     assert_eq!(org.members("00g1"), ["00u2".into()]);
@@ -56,7 +56,7 @@ fn a_user_is_found_by_id_login_and_an_unambiguous_short_login() {
 }
 
 #[test]
-fn a_delayed_change_is_known_at_once_and_shown_when_it_is_due() {
+fn a_delayed_change_is_stored_at_once_and_shown_when_it_is_due() {
     let mut org = org();
     let now = Instant::now();
     org.set_later("00g1", "00u1", false, now + Duration::from_secs(5));
@@ -68,7 +68,7 @@ fn a_delayed_change_is_known_at_once_and_shown_when_it_is_due() {
 }
 
 #[test]
-fn a_raw_user_is_read_for_what_the_server_must_know() {
+fn the_server_reads_status_and_addresses_of_a_raw_user() {
     let mut org = Org::new();
     let text = r#"{"status":"NEW_ONE","profile":{"login":"x@example.com","email":7}}"#;
     org.add_user(User::with_raw("00u9", text));

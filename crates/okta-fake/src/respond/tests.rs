@@ -90,7 +90,7 @@ fn many(users: usize) -> Org {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn a_walk_gives_each_row_once_whatever_the_page_size(
+    fn a_listing_returns_each_row_once_for_any_page_size(
         users in 0_usize..60, limit in 1_usize..70, trailing in 0..2,
     ) {
         let mut org = many(users);
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn a_walk_misses_nothing_that_stays_and_repeats_nothing_when_rows_go(
+    fn a_listing_neither_misses_nor_repeats_rows_while_others_are_removed(
         limit in 1_usize..20, victims in proptest::collection::vec(0_usize..60, 0..30),
     ) {
         for listing in LISTINGS {
@@ -148,7 +148,7 @@ fn sorted_listings_come_in_their_order() {
 }
 
 #[test]
-fn links_are_whole_addresses_that_keep_every_parameter() {
+fn links_are_complete_addresses_with_every_parameter() {
     let org = many(9);
     let target = "/api/v1/users?search=profile.email%20co%20%22%40example.com%22&limit=4";
     let page = get(&org, &Options::default(), target);
@@ -202,7 +202,7 @@ fn code(answer: &Response) -> (u16, String) {
 }
 
 #[test]
-fn errors_are_oktas_and_what_no_client_of_ours_sends_is_noticed() {
+fn errors_are_those_of_okta_and_unexpected_requests_are_recorded() {
     let mut org = many(1);
     org.edit_group("g", |group| group.members_forbidden = true);
     org.edit_user("u000", |user| user.groups_forbidden = true);
@@ -301,7 +301,7 @@ fn refused_searches_are_refused_as_the_options_say() {
 }
 
 #[test]
-fn groups_are_found_by_prefix_search_and_kind_and_tell_their_size() {
+fn groups_are_found_by_prefix_search_and_type_and_include_their_size() {
     let mut org = many(3);
     org.add_group(Group::new("v", "VPN users"));
     org.edit_group("h000", |group| group.size = Size::Says(77));
@@ -445,7 +445,7 @@ fn a_membership_is_put_and_deleted() {
 }
 
 #[test]
-fn whom_a_rule_put_there_is_excluded_from_it_when_taken_out() {
+fn a_user_who_was_added_by_a_rule_is_excluded_from_it_when_removed() {
     let mut org = many(1);
     org.rules.push(Rule {
         id: "0pr1".to_owned(),

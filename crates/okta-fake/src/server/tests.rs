@@ -245,7 +245,7 @@ fn dropping_the_server_ends_answers_that_never_end() {
 }
 
 #[test]
-fn what_is_no_http_is_refused_and_noticed() {
+fn requests_that_are_not_http_are_refused_and_recorded() {
     let server = Server::start(small(), Options::default()).unwrap();
     let mut client = Client::new(&server);
     client.0.get_mut().write_all(b"HELLO\r\n\r\n").unwrap();

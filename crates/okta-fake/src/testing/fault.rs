@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_strikes_when_it_says() {
+    fn a_fault_affects_the_requests_that_it_matches() {
         let close = || Fault::on(Endpoint::Users, Action::Close);
         assert_eq!(struck(close(), 2), [true, true]);
         assert_eq!(struck(close().nth(2), 3), [false, true, false]);
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_links_are_spoiled_as_asked() {
+    fn rows_and_links_are_changed_by_faults() {
         let body = |action| String::from_utf8(spoiled(&action).response.body).unwrap();
         assert_eq!(
             body(Action::RepeatRows(1)),
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_headers_are_spoiled_as_asked() {
+    fn limit_headers_are_changed_by_faults() {
         let values = |action| {
             let limits = spoiled(&action).limits;
             limits

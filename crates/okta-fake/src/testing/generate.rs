@@ -363,7 +363,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn a_generated_org_has_exactly_the_shape_that_was_asked_for(
+        fn a_generated_org_has_exactly_the_requested_shape(
             users in 1_usize..400, groups in 1_usize..40, seed in 0_u64..9, some in 0.0..1.0_f64,
         ) {
             let part = |whole: usize| (whole as f64 * some) as usize;
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_shape_is_the_same_org_and_another_seed_is_another() {
+    fn the_same_shape_gives_the_same_org_and_another_seed_another_one() {
         let org = |seed| {
             Org::generated(&Shape {
                 seed,
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_generator_stores_is_what_storing_a_user_derives() {
+    fn the_generator_sets_the_same_keys_as_storing_a_user() {
         let org = Org::generated(&Shape {
             users: 50,
             ..Shape::default()
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn creation_times_spread_as_asked() {
+    fn creation_times_have_the_requested_distribution() {
         let share = |created| {
             let org = Org::generated(&Shape {
                 created,

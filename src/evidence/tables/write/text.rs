@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_fits_a_terminal_and_is_whole_in_a_pipe() {
+    fn a_table_fits_a_terminal_and_is_complete_in_a_pipe() {
         let rows = [["maximiliana.oberhuber@example.com", "DEPROVISIONED"]];
         let fitted = written(Some(30), &rows);
         assert_eq!(
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_visible_and_no_rows_are_no_output() {
+    fn control_characters_are_visible_and_a_table_without_rows_has_no_output() {
         assert!(written(Some(80), &[["\u{1b}[31m", "a\nb"]]).contains("\\u{1b}[31m  a\\u{a}b"));
         assert_eq!(written(Some(80), &[]), "");
     }
