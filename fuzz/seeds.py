@@ -1,4 +1,4 @@
-"""Makes the inputs that fuzzing starts from: small databases, links, scopes and lists. Needs Python 3 only."""
+"""Creates the initial inputs for fuzzing: small databases, links, scopes and lists. Needs only Python 3."""
 
 import os
 import sqlite3

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Takes a snapshot in a pipeline, and writes what a reviewer and an auditor need:
+# Takes a snapshot in a pipeline, and writes the files for a reviewer and an auditor:
 #   evidence.sh FOLDER [PREVIOUS]
-# PREVIOUS is the snapshot of the last run; without it, or if there is no such file, nothing is compared.
+# PREVIOUS is the snapshot of the last run. If it is not given or does not exist, there is no comparison.
 #
-# The connection, the token and the scope are variables, as for okta-ciam sync. FAIL_ON is what findings must not find
-# (default: critical). The exit code is that of the command that failed; 1 means that findings found something.
+# The connection, the token and the scope come from the variables of okta-ciam sync. FAIL_ON is the value of
+# `findings --fail-on` (default: critical). The exit code is that of the command that failed; 1 comes from `findings`.
 set -eu
 
 folder=${1:?usage: evidence.sh FOLDER [PREVIOUS]}
@@ -20,13 +20,13 @@ if [ -n "$previous" ] && [ -f "$previous" ]; then
 else
   echo "There is no earlier snapshot to compare with." > "$folder/changes.md"
 fi
-# GitHub shows this file on the page of the run.
+# GitHub shows the content of this file on the page of the run.
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then
   cat "$folder/changes.md" >> "$GITHUB_STEP_SUMMARY"
 fi
 
 okta-ciam report -f "$snapshot" -o "$folder/report.html"
 
-# Last, since its exit code is the result.
+# This is the last command, because its exit code is the result.
 okta-ciam findings -f "$snapshot" --out sarif="$folder/findings.sarif" --out junit="$folder/findings.xml" \
   --fail-on "${FAIL_ON:-critical}"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Lays out the files of the image, in FOLDER/root, and its empty folder for snapshots, FOLDER/data, which gets another owner:
+# Creates the files of the image in FOLDER/root, and its empty folder for snapshots, FOLDER/data, which gets another owner:
 #   rootfs.sh BINARY CERTIFICATES FOLDER
 set -eu
 
@@ -11,8 +11,8 @@ root=$out/root
 mkdir -p "$root/usr/local/bin" "$root/etc/ssl/certs" "$root/tmp" "$out/data"
 cp "$binary" "$root/usr/local/bin/okta-ciam"
 chmod 0755 "$root/usr/local/bin/okta-ciam"
-# Where the TLS library looks for root certificates; without them, no HTTPS works.
+# The TLS library reads root certificates from this path; HTTPS fails without them.
 cp "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"
 chmod 0644 "$root/etc/ssl/certs/ca-certificates.crt"
-# show, diff and export unpack snapshots into temporary files.
+# show, diff and export unpack snapshots to temporary files.
 chmod 1777 "$root/tmp"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Packs the archive of a release; the man pages and completions are made by the binary itself:
+# Packs the archive of a release, with man pages and completions from the binary itself:
 #   archive.sh BINARY TARGET FOLDER
 # Equal input gives equal bytes. SOURCE_DATE_EPOCH is the time of all files (default: 0).
 set -eu

@@ -227,7 +227,8 @@ impl Columns {
     }
 
     /// Returns true if a line inside a quoted cell may be a row that was swallowed because a closing quote is missing.
-    /// Comments contain lines and commas too, so the cells must look like a decision or, without decisions, like a user.
+    /// Comments contain lines and commas too, so the cells must look like a decision, or like a user if the list has no
+    /// decisions.
     fn looks_like_a_row(&self, line: &str, separator: char) -> bool {
         let cells: Vec<&str> = line
             .split(separator)

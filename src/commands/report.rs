@@ -24,7 +24,8 @@ use crate::text::{clean, hex, number};
 /// Runs `report`.
 ///
 /// # Errors
-/// Returns an error if a file cannot be read, if the older snapshot is of another org, or if the page cannot be written.
+/// Returns an error if a file cannot be read, if the older snapshot is of another org, or if the page cannot be
+/// written.
 pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
     let files = [Some(&config.file), config.since.as_ref()];
     let files = files.into_iter().flatten();

@@ -1,6 +1,6 @@
-// Opens the pages of `okta-ciam report` in a real browser: `node report.mjs FOLDER`, where FOLDER has the pages that
-// `cargo test --test cli report::` leaves in target/tmp. CHROMIUM is the browser, unless it is /usr/bin/chromium.
-// `node report.mjs --time PAGE` measures one page instead; `--pictures FOLDER` after either writes pictures.
+// Opens the pages of `okta-ciam report` in a real browser: `node report.mjs FOLDER`, where FOLDER contains the pages that
+// `cargo test --test cli report::` leaves in target/tmp. CHROMIUM is the path of the browser (default: /usr/bin/chromium).
+// `node report.mjs --time PAGE` measures one page instead; with `--pictures FOLDER`, both save screenshots.
 
 import assert from "node:assert/strict";
 import { mkdir, readFile, readdir } from "node:fs/promises";
@@ -20,7 +20,7 @@ const browser = await chromium.launch({
 
 const SIZES = { wide: { width: 1280, height: 900 }, narrow: { width: 360, height: 740 } };
 
-// Opens a page; everything that it logs, or that it tries to load, is a failure.
+// Opens a page. Any message in its console and any request is a failure.
 async function open(file, options = {}, fragment = "") {
   const { bypassCSP = false, javaScriptEnabled = true, colorScheme = "light", size = "wide", ...more } = options;
   const context = await browser.newContext({
@@ -65,7 +65,7 @@ async function picture(page, name) {
   await page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
 }
 
-// Every page, as everybody may see it.
+// Checks every page in all sizes, color schemes and media.
 async function looks(file) {
   const name = path.basename(file, ".html");
   const ways = {
@@ -88,7 +88,7 @@ async function looks(file) {
     await page.evaluate(open_all);
     await fits(page, `${name}, ${way}`);
     await close();
-    // axe is a script that the page's own policy would not allow.
+    // The page's policy would not allow the script of axe.
     const checked = await open(file, { ...options, bypassCSP: true });
     await checked.page.evaluate(open_all);
     await axe(checked.page, `${name}, ${way}`);
@@ -104,7 +104,7 @@ async function looks(file) {
   await close();
 }
 
-// What the script does, on a page of 451 users of whom one has a hostile name.
+// The functions of the script, on a page of 451 users, one of whom has a hostile name.
 async function works(file) {
   const { page, address, close } = await open(file);
   assert.match(await counted(page), /^451 of 451 users; rows 1 to 100$/);
@@ -153,7 +153,7 @@ async function works(file) {
   await page.getByRole("button", { name: "Clear filters" }).click();
   assert.match(await counted(page), /^451 of 451 users/);
 
-  // From a user to the groups, from a finding to its rows.
+  // Links from a user to the groups, and from a finding to its rows.
   await page.getByLabel("Search users").fill("user.7@example.com");
   await page.getByRole("link", { name: /Memberships of/ }).first().click();
   await page.waitForFunction(() => document.querySelector("[role=status][aria-live]").textContent.includes("memberships"));
@@ -171,7 +171,7 @@ async function works(file) {
   const groups = await firstCells(page, await columnOf(page, "Group"));
   assert.deepEqual([...new Set(groups)], ["Admins"]);
 
-  // A fragment that is no state changes nothing; a hostile one is text.
+  // A fragment that is not a state has no effect, and a hostile one is text.
   for (const hash of ["#findings", "#table=__proto__", "#table=users&sort=%3Cimg%3E&page=-1&status=%22%3E", "#%"]) {
     const odd = await open(file, {}, hash);
     assert.match(await counted(odd.page), /^(451|0) of 451 users/, hash);
@@ -181,7 +181,7 @@ async function works(file) {
   await close();
 }
 
-// Names that are markup stay text in the tables and in the download.
+// Names with markup stay text in the tables and in the download.
 async function staysText(file) {
   const { page, close } = await open(file, {}, "#table=users&q=bad");
   assert.match(await counted(page), /^1 of 451 users/);

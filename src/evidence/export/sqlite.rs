@@ -15,8 +15,8 @@ use crate::snapshot::{PRAGMAS, Reader};
 /// Writes the tables to an empty file, and returns the number of rows of each.
 ///
 /// # Errors
-/// Returns an error if the snapshot is damaged, if the file cannot be written, and the first error of `check`, which is called
-/// for every row.
+/// Returns an error if the snapshot is damaged, if the file cannot be written, and the first error of `check`, which is
+/// called for every row.
 pub fn sqlite(
     reader: &Reader,
     plans: &[Plan],

@@ -27,8 +27,8 @@ pub struct Written {
 /// Writes a workbook.
 ///
 /// # Errors
-/// Returns an error if a table has more rows than a sheet has room for, if the snapshot is damaged, if the output fails, and
-/// the first error of `check`, which is called for every row.
+/// Returns an error if a table has more rows than a sheet has room for, if the snapshot is damaged, if the output fails,
+/// and the first error of `check`, which is called for every row.
 pub fn xlsx(
     reader: &Reader,
     plans: &[Plan],
