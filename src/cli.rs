@@ -4,6 +4,11 @@
 //! Help texts start with a verb. A command's own options come first, the others under headings. Only options that other
 //! tools abbreviate too have a letter.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts contain [required], which is not a link"
+)]
+
 mod diff;
 mod export;
 mod findings;

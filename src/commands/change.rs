@@ -1,6 +1,6 @@
 //! `grant` and `revoke`: resolve names, plan, show, confirm, send, read back.
 //!
-//! Only GET requests are sent before [`Plan::confirm`] succeeds. After it, changes are sent one at a time. The report
+//! Only GET requests are sent before `Plan::confirm` succeeds. After it, changes are sent one at a time. The report
 //! contains every row, including those that a stopped run did not reach.
 
 mod plan;

@@ -2,7 +2,7 @@
 //!
 //! - [`plan`] and [`ends`] decide what costs the fewest requests, [`drop_guard`] whether a snapshot lost too much; all
 //!   three are pure.
-//! - [`engine`] passes what the threads of [`worker`] read to the [`phases`], which store it in the [`checkpoint`] and
+//! - [`engine`] passes what the threads of `worker` read to the `phases`, which store it in the [`checkpoint`] and
 //!   start what follows.
 //! - [`assemble`] writes the snapshot from the checkpoint, sorted; [`pipeline`] packs and publishes it.
 

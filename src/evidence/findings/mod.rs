@@ -1,6 +1,6 @@
 //! Finds risky or unusual users, groups and memberships in a snapshot.
 //!
-//! - [`catalogue`] lists every finding; [`checks`] has one pure function for each.
+//! - [`catalogue`] lists every finding; `checks` has one pure function for each.
 //! - Ages are relative to the end of the run, not to the clock, so that a snapshot always has the same findings.
 //! - Memberships of Everyone that Okta does not list (`implied`) are ignored, since every user has one.
 //! - A check that lacks data is skipped with a reason. It never passes.

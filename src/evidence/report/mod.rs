@@ -1,9 +1,9 @@
 //! Renders a snapshot as one HTML page for people.
 //!
 //! - Most of the page is static: the origin of the snapshot, numbers, findings and charts are HTML and SVG. Scripts
-//!   only add the tables of users, groups and memberships, whose rows are packed into the page ([`data`]).
+//!   only add the tables of users, groups and memberships, whose rows are packed into the page (`data`).
 //! - The page loads nothing. Its content security policy allows only the script and the style that are compiled in
-//!   ([`page`]).
+//!   (`page`).
 //! - The template escapes text from Okta, after invisible and direction-changing characters were made visible. The
 //!   script inserts text only as text nodes.
 //! - Nothing in the page depends on the clock or the machine, so that equal snapshots give equal pages.

@@ -3,7 +3,7 @@
 //! - [`columns`] defines the columns and their values; [`filter`] selects rows. Both are pure.
 //! - [`rows`] reads the rows one at a time, sorted by id. For memberships, the chosen columns of users and groups are
 //!   kept in memory, but the memberships are not.
-//! - [`write`] writes rows as an aligned table, CSV or JSON.
+//! - [`mod@write`] writes rows as an aligned table, CSV or JSON.
 
 pub mod columns;
 pub mod filter;
