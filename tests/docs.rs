@@ -24,7 +24,10 @@ fn the_tests_in_the_threat_model_exist() {
         };
         let code = std::fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("{name}: {}: {error}", file.display()));
-        assert!(code.contains(&format!("fn {test}(")), "{name} is not there");
+        assert!(
+            code.contains(&format!("fn {test}(")),
+            "the test {name} does not exist"
+        );
         named += 1;
     }
     assert!(named > 100, "{named}");

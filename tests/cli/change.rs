@@ -162,7 +162,7 @@ fn a_grant_and_a_revoke_send_one_change_each_and_nothing_if_it_is_already_made()
     assert_eq!(result(&ran), "unchanged");
     assert!(
         ran.took > Duration::from_secs(3),
-        "absent is said after two reads three seconds apart"
+        "an absent membership is read twice, three seconds apart"
     );
     assert_eq!(changes_sent(&okta), 4);
 }
@@ -898,7 +898,7 @@ fn a_list_that_is_interrupted_anywhere_can_be_run_again() {
     for change in &seen {
         assert!(
             sent.contains(&change.user.as_str()),
-            "{} is not on record",
+            "{} is not in the audit log",
             change.user
         );
     }

@@ -93,7 +93,7 @@ fn a_user_whose_status_changes_between_the_plain_lists_is_in_one_of_them() {
         assert_eq!(
             okta.asked("/api/v1/users").len(),
             4,
-            "a search and three lists"
+            "one search and three lists are sent"
         );
     }
 }

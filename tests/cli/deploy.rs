@@ -542,7 +542,7 @@ fn the_workflow_of_github_takes_a_snapshot_compares_it_and_uploads_the_files() {
     assert_eq!(
         ran.status.code(),
         Some(1),
-        "findings of the lowest severity are there"
+        "there are findings of the lowest severity"
     );
     assert_eq!(names_in(&folder, "evidence"), evidence_files());
     let summary = std::fs::read_to_string(folder.path("summary.md")).unwrap();

@@ -21,7 +21,7 @@ fn assert_untouched(folder: &Folder) {
     assert_eq!(
         folder.names(),
         ["sync.c1z".to_owned()].into(),
-        "nothing is left behind"
+        "no file is left"
     );
 }
 
@@ -217,7 +217,7 @@ fn a_wrong_token_ends_with_5_and_is_not_repeated() {
         .code(5);
     assert_one_line(&ran, "E0000011", &["00wrongtoken"]);
     assert_untouched(&folder);
-    assert!(okta.count() <= 2, "401 is not tried again");
+    assert!(okta.count() <= 2, "401 is not retried");
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn assert_equals_the_oracle(users: u32) {
         "OC101", "OC102", "OC103", "OC105", "OC107", "OC201", "OC202", "OC203", "OC206", "OC301",
         "OC302", "OC304", "OC305",
     ] {
-        assert!(!found[id].is_empty(), "{id} was not tried");
+        assert!(!found[id].is_empty(), "{id} was not tested");
     }
 }
 

@@ -474,7 +474,7 @@ fn dangling_and_circular_references_are_only_counted() {
         .json();
     assert_eq!(
         shown_as_json["counts"]["memberships"], 11,
-        "the two of empty ids are in the file"
+        "the two rows with empty ids are in the file"
     );
     assert_eq!(shown_as_json["counts"]["dangling"], 2);
     survived(&folder, "a.db");

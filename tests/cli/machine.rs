@@ -189,10 +189,10 @@ fn may_mount() -> bool {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
         assert!(
             std::env::var_os("REQUIRE_MOUNT").is_none(),
-            "{name} may not mount"
+            "{name} cannot mount"
         );
         // The test harness captures what macros print, but not this.
-        let _ = writeln!(std::io::stderr(), "skipped {name}: it may not mount");
+        let _ = writeln!(std::io::stderr(), "skipped {name}: it cannot mount");
     }
     may
 }

@@ -292,7 +292,7 @@ fn a_refusal_by_a_proxy_is_reported_and_the_proxy_gets_no_token() {
     );
     assert!(!ran.stderr.contains("secret-word"), "{}", ran.stderr);
     let heads = asked.lock().unwrap().clone();
-    assert_eq!(heads.len(), 1, "asked once: {heads:?}");
+    assert_eq!(heads.len(), 1, "the proxy got one request: {heads:?}");
     assert!(
         heads[0].starts_with("CONNECT company.okta.com:443 "),
         "{heads:?}"

@@ -144,7 +144,7 @@ fn a_page_loads_nothing_and_allows_only_its_own_script_and_style() {
     assert_eq!(
         page.matches("<script").count(),
         2,
-        "one script, and the data"
+        "there are one script and the data"
     );
     let policy = between(
         &page,
@@ -211,7 +211,7 @@ fn hostile_names_stay_text_and_hidden_characters_are_visible() {
     let names = data["users"]["name"].as_array().unwrap();
     assert!(
         names.iter().any(|name| name == HOSTILE),
-        "the data has names as they are"
+        "names in the data are unchanged"
     );
 }
 

@@ -121,7 +121,7 @@ fn end_and_go_on(
     let sent = (answered.len() + asked.len()) as u64;
     assert!(
         sent <= *requests && sent + refused >= *requests,
-        "{case}: {sent} and {refused} refused, not {requests}"
+        "{case}: {sent} requests and {refused} refused ones instead of {requests}"
     );
     assert!(content(&folder.path("sync.c1z")) == *truth, "{case}");
     assert_eq!(folder.names(), ["sync.c1z".to_owned()].into(), "{case}");
@@ -503,7 +503,7 @@ fn a_cursor_that_okta_lost_restarts_only_its_listing() {
     assert_eq!(
         okta.asked("/api/v1/users").len(),
         8,
-        "refused, and all seven"
+        "one refused request and seven pages"
     );
     assert!(okta.asked("/api/v1/groups").is_empty());
     assert!(content(&folder.path("sync.c1z")) == content_of_truth);
@@ -589,7 +589,7 @@ fn a_sync_with_faults_that_is_killed_fifty_times_ends_as_an_uninterrupted_one() 
             std::thread::sleep(Duration::from_millis(1));
         }
         running.signal("KILL");
-        assert_eq!(running.end().code, None, "kill {kill} came too late");
+        assert_eq!(running.end().code, None, "the run ended before kill {kill}");
         assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), b"previous");
     }
     okta.change_options(|options| options.latency = Duration::ZERO);

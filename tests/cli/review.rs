@@ -462,7 +462,10 @@ fn a_review_in_several_files_is_closed_with_all_of_them() {
         "before.c1z",
     ];
     folder.run(&again).ok().says("there is nothing to review");
-    assert!(!folder.names().contains("next.csv"), "nothing is new");
+    assert!(
+        !folder.names().contains("next.csv"),
+        "there are no new memberships"
+    );
     let swapped = [
         "review",
         "start",

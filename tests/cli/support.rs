@@ -71,12 +71,12 @@ impl Drop for Okta {
         let unexpected = self.server.unexpected();
         assert!(
             unexpected.is_empty(),
-            "no client should ask this: {unexpected:#?}"
+            "no client should send these requests: {unexpected:#?}"
         );
         assert_eq!(
             self.server.count() > 0,
             self.must_be_asked,
-            "was the server asked?"
+            "a server must get requests, unless none are allowed"
         );
     }
 }
@@ -157,7 +157,11 @@ pub fn gate() -> (std::sync::mpsc::Sender<()>, Action) {
 pub fn wait_for_file(path: &Path) {
     let begun = Instant::now();
     while !path.exists() {
-        assert!(begun.elapsed() < LONGEST, "{} never came", path.display());
+        assert!(
+            begun.elapsed() < LONGEST,
+            "{} was never created",
+            path.display()
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -306,7 +310,7 @@ impl Running {
             while !std::fs::read_dir(&tasks).unwrap().flatten().all(sleeps) {
                 assert!(
                     self.begun.elapsed() < LONGEST,
-                    "{} did not settle",
+                    "{} never settled",
                     self.call
                 );
                 std::thread::sleep(Duration::from_millis(1));

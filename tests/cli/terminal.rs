@@ -78,7 +78,7 @@ impl Terminal {
         while !self.text().contains(part) {
             assert!(
                 begun.elapsed() < LONGEST,
-                "{part:?} never came: {}",
+                "{part:?} was never shown: {}",
                 self.text()
             );
             std::thread::sleep(Duration::from_millis(5));
@@ -168,7 +168,10 @@ fn a_second_ctrl_c_ends_a_run_that_is_finishing_after_the_first() {
     }
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(130), "{shown}");
-    assert!(!shown.contains("error:"), "it ended by itself: {shown}");
+    assert!(
+        !shown.contains("error:"),
+        "the run ended by itself: {shown}"
+    );
     okta.change_options(|options| *options = crate::support::unlimited());
 }
 

@@ -26,7 +26,7 @@ fn may_give_away(test: &str) -> bool {
     fs::write(folder.path("file"), "").unwrap();
     let may = chown(folder.path("file"), Some(OTHER), None).is_ok();
     if !may {
-        eprintln!("{test} is skipped: it takes root");
+        eprintln!("{test} is skipped: it needs root");
     }
     may
 }
@@ -91,7 +91,7 @@ fn every_request_goes_to_the_configured_origin_whatever_the_checkpoint_contains(
                 [&position],
             )
             .unwrap();
-        assert!(changed > 0, "nothing was open");
+        assert!(changed > 0, "no listing was open");
         drop(state);
         folder.sync(&okta, &[]).ok().says("resuming the run");
         assert_holds_the_truth(&folder.path("sync.c1z"), &okta, &scope(DOMAINS, None));
@@ -534,7 +534,7 @@ fn a_complete_run_removes_files_that_earlier_runs_set_aside() {
     folder.sync(&okta, &["--allow-partial"]).ok();
     assert!(
         folder.path("sync.c1z.partial").exists(),
-        "it is not complete"
+        "an incomplete snapshot keeps the partial file"
     );
     okta.org_mut()
         .edit_group(&group, |group| group.members_forbidden = false);
@@ -558,7 +558,7 @@ fn data_that_could_not_be_written_is_read_again_after_the_problem_is_fixed() {
             ran.stderr
         );
         assert!(ran.error().contains("--fresh"), "{}", ran.stderr);
-        assert!(okta.count() > asked, "it asks again");
+        assert!(okta.count() > asked, "the run sends requests again");
         assert!(!folder.path(STATE).exists());
         assert!(folder.path(".sync.c1z.checkpoint-old").exists());
     }

@@ -588,7 +588,7 @@ fn every_endpoint_has_the_shape_of_its_recordings() {
         .iter()
         .map(|(kind, at, ..)| (*kind, *at))
         .collect();
-    assert_eq!(used, all, "an exception is not needed any more");
+    assert_eq!(used, all, "an exception is no longer needed");
     assert_eq!(server.unexpected(), [""; 0]);
 }
 

@@ -159,7 +159,7 @@ fn links_are_complete_addresses_with_every_parameter() {
     let next = format!("{BASE}/api/v1/users?{search}&after={cursor}&limit=4");
     assert_eq!(page.next, Some(next));
     let exact = get(&org, &Options::default(), "/api/v1/users?limit=9");
-    assert_eq!(exact.next, None, "a full last page is the last");
+    assert_eq!(exact.next, None, "there is no page after a full last page");
     let large = get(&org, &Options::default(), "/api/v1/users?limit=5000");
     assert!(large.this.unwrap().ends_with("limit=200"));
     let forged = get(&org, &Options::default(), "/api/v1/users?after=u003");
