@@ -157,7 +157,7 @@ impl Error {
             Some(ErrorCode::TooBig) => Self::value_above(path, limit),
             Some(ErrorCode::OperationInterrupted) => Self::damaged(
                 path,
-                "its pages lead in circles: reading it takes longer than any file of its size can need",
+                "reading it takes longer than any file of its size can need, so its pages may lead in circles",
             ),
             Some(
                 ErrorCode::SystemIoFailure

@@ -39,6 +39,12 @@ pub(super) fn least_container(database: u64) -> u64 {
     }
 }
 
+/// Returns the largest number of bytes that one query may return from a database of so many bytes. An honest file contains
+/// each value once, and a text is at most half as long again in UTF-8; in a harmful one, many rows share a long value.
+pub(super) fn longest_result(database: u64) -> u64 {
+    (1 << 20) + 2 * database
+}
+
 /// Returns whether a profile's JSON contains few enough values. Each but the first follows one of these characters;
 /// they are counted before any value takes memory.
 pub(super) fn has_few_elements(json: &str) -> bool {

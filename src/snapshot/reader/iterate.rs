@@ -34,7 +34,7 @@ impl<T: SortedRow> SortedQuery<'_, T> {
     /// Returns an error if the file is damaged.
     pub fn rows(&mut self) -> Result<SortedRows<'_, T>, Error> {
         let reader = self.reader;
-        reader.allowance.renew();
+        reader.start();
         let rows = self.statement.query(params_from_iter(&self.parameters));
         Ok(SortedRows {
             reader,
@@ -100,7 +100,7 @@ impl<T: SortedRow> Iterator for SortedRows<'_, T> {
         }
         // The time that the caller took is not the file's fault.
         if let Some(left) = self.left {
-            self.reader.allowance.extend(left.elapsed());
+            self.reader.time.extend(left.elapsed());
         }
         let next = self.advance().transpose();
         self.ended = !matches!(next, Some(Ok(_)));
@@ -312,11 +312,7 @@ impl Reader {
         if columns <= FIRST {
             return Ok(None);
         }
-        let is_allowed = self.allowance.take(row, columns);
-        if !is_allowed.map_err(|error| self.reading(error))? {
-            let why = "its rows contain more bytes than the entire file";
-            return Err(Error::damaged(&self.path, why));
-        }
+        self.check_length(row)?;
         let id = self.text(row, 0)?;
         let read = T::from_row(row, FIRST);
         read.map(Some)

@@ -2,12 +2,12 @@
 //!
 //! A file may be harmful: its trees may lead to one page over and over, and many rows may share one long value, so that
 //! what SQLite finds in it does not limit its size. Hence:
-//! - Every query has an [`Allowance`] of steps, bytes and time that grows with the file.
+//! - Every query has a [`TimeLimit`], and its result a greatest length ([`longest_result`]). Both grow with the file. The
+//!   time alone would not do: in a second, SQLite returns more than fits in memory.
 //! - What is sorted, compared or collected is short ([`Of::Ids`]): SQLite never spills a long value to disk. Long values
 //!   are fetched row by row afterwards ([`Of::Values`]).
 //! - Lists of users and groups hold their names, not their profiles.
 
-mod allowance;
 mod counts;
 mod find;
 mod iterate;
@@ -15,18 +15,20 @@ mod open;
 mod rows;
 mod run;
 mod schema;
+mod time_limit;
 mod verify;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Row};
 
-use self::allowance::Allowance;
-use self::schema::{columns, has, names};
+use self::schema::{has, names};
+use self::time_limit::TimeLimit;
 pub use self::verify::{Grants, Recount};
 use crate::snapshot::columns::{BadValue, Table};
-use crate::snapshot::limits::{MAX_ID, MAX_VALUE};
+use crate::snapshot::limits::{MAX_ID, MAX_VALUE, longest_result};
 use crate::snapshot::{DomainUsers, Error, FileInfo, Warning};
 
 /// The condition of rows that are users; the id begins at the sixth character.
@@ -62,7 +64,9 @@ impl Of {
 pub struct Reader {
     path: PathBuf,
     db: Connection,
-    allowance: Allowance,
+    time: TimeLimit,
+    /// The number of bytes that the query may still return.
+    result_left: Cell<u64>,
     info: FileInfo,
     /// Reads a user, and a group, from a row of `v1_resources`: its id, the message unless a plain table has the object,
     /// and the columns of that table if it does.
@@ -99,7 +103,7 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn domains(&self) -> Result<Vec<DomainUsers>, Error> {
-        let known = columns(&self.path, &self.db, DomainUsers::NAME)?;
+        let known = self.columns(DomainUsers::NAME)?;
         let (true, Some(known)) = (self.info.is_ours(), known) else {
             return Ok(Vec::new());
         };
@@ -110,6 +114,18 @@ impl Reader {
             names::<DomainUsers>(),
         )?;
         self.table(Of::Ids, "domain")
+    }
+
+    /// Restores the time and the length of the result, for another query.
+    fn start(&self) {
+        self.time.start();
+        self.result_left.set(longest_result(self.time.size()));
+    }
+
+    /// Returns the columns of a table; none if there is no such table.
+    fn columns(&self, table: &str) -> Result<Option<Vec<String>>, Error> {
+        self.start();
+        schema::columns(&self.path, &self.db, table)
     }
 
     /// Reads all rows of a small plain table.

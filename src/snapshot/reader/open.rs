@@ -1,5 +1,6 @@
 //! Opens a snapshot without trusting it: takes no locks, creates nothing next to it, and runs none of its own SQL.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -10,9 +11,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::allowance::Allowance;
 use super::run;
 use super::schema::{MAX_SCHEMA, columns, has, plain_columns};
+use super::time_limit::TimeLimit;
 use super::{PLAIN_GROUPS, PLAIN_USERS, Reader, limit};
 use crate::snapshot::c1z::{self, Form};
 use crate::snapshot::{Error, FileFormat, GroupRow, UserRow};
@@ -79,8 +80,8 @@ impl Reader {
                 let (mut copy, name, folder) = nameless().map_err(failed)?;
                 // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there
                 // is anything that a killed run could leave behind.
-                let mut allowance = Allowance::new(0);
-                let db = connect(path, &name, OURS, &allowance)?;
+                let mut time = TimeLimit::new(0);
+                let db = connect(path, &name, OURS, &time)?;
                 std::fs::remove_file(&name)
                     .and_then(|()| folder.close())
                     .map_err(Error::io(path, "remove the temporary copy of it"))?;
@@ -91,13 +92,13 @@ impl Reader {
                         newest_unfinished: None,
                     });
                 }
-                allowance.grow(size);
-                Self::new(path, db, allowance, FileFormat::C1z, sync_id)
+                time.set_size(size);
+                Self::new(path, db, time, FileFormat::C1z, sync_id)
             }
             Form::Sqlite => {
-                let allowance = Allowance::new(at_rest(path)?);
-                let db = connect(path, path, THEIRS, &allowance)?;
-                Self::new(path, db, allowance, FileFormat::Sqlite, sync_id)
+                let time = TimeLimit::new(at_rest(path)?);
+                let db = connect(path, path, THEIRS, &time)?;
+                Self::new(path, db, time, FileFormat::Sqlite, sync_id)
             }
         }
     }
@@ -105,7 +106,7 @@ impl Reader {
     fn new(
         path: &Path,
         db: Connection,
-        allowance: Allowance,
+        time: TimeLimit,
         format: FileFormat,
         sync_id: Option<&str>,
     ) -> Result<Self, Error> {
@@ -137,7 +138,8 @@ impl Reader {
         Ok(Self {
             path: path.to_owned(),
             db,
-            allowance,
+            time,
+            result_left: Cell::default(),
             info,
             user_query,
             group_query,
@@ -218,12 +220,7 @@ fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
 
 /// Opens a database that no one changes, without locks and without creating files, and runs no SQL yet. `path` is its
 /// name in messages.
-fn connect(
-    path: &Path,
-    database: &Path,
-    how: &str,
-    allowance: &Allowance,
-) -> Result<Connection, Error> {
+fn connect(path: &Path, database: &Path, how: &str, time: &TimeLimit) -> Result<Connection, Error> {
     let mut uri = "file:".to_owned();
     let absolute = std::path::absolute(database).map_err(Error::io(path, "open it"))?;
     for byte in absolute.as_os_str().as_bytes() {
@@ -239,7 +236,7 @@ fn connect(
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
         let mut db = Connection::open_with_flags(&uri, flags)?;
-        db.progress_handler(Allowance::EVERY, Some(allowance.counter()))?;
+        db.progress_handler(TimeLimit::EVERY, Some(time.watch()))?;
         db.set_limit(Limit::SQLITE_LIMIT_SCHEMA, MAX_SCHEMA.0)?;
         limit(&db, MAX_SCHEMA.1)?;
         db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;

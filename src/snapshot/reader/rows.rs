@@ -1,6 +1,7 @@
-//! Runs a query within its allowance, and reads objects and values from its rows.
+//! Runs a query within its time limit, and reads objects and values from its rows.
 
 use prost::Message;
+use rusqlite::types::ValueRef;
 use rusqlite::{Params, Row};
 use serde_json::Value;
 
@@ -47,7 +48,7 @@ impl Reader {
         of_message(id, resource)
     }
 
-    /// Reads a row that another query found, within the allowance of that query.
+    /// Reads a row that another query found, within the time of that query.
     fn one<T>(
         &self,
         sql: &str,
@@ -129,7 +130,7 @@ impl Reader {
         })
     }
 
-    /// Calls `f` with every row of a query that has an allowance of its own.
+    /// Calls `f` with every row of a query that has a time limit of its own.
     pub(super) fn rows<E: From<Error>>(
         &self,
         of: Of,
@@ -137,11 +138,11 @@ impl Reader {
         params: impl Params,
         f: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.allowance.renew();
+        self.start();
         self.more(of, sql, params, f)
     }
 
-    /// Calls `f` with every row, within the allowance that is left.
+    /// Calls `f` with every row, within the time that is left.
     pub(super) fn more<E: From<Error>>(
         &self,
         of: Of,
@@ -151,7 +152,6 @@ impl Reader {
     ) -> Result<(), E> {
         let failed = |error| E::from(Error::reading(&self.path, of.limit(), error));
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
-        let columns = statement.column_count();
         let mut rows = statement.query(params).map_err(failed)?;
         loop {
             // Before every row: the callback may have set another limit.
@@ -159,12 +159,24 @@ impl Reader {
             let Some(row) = rows.next().map_err(failed)? else {
                 return Ok(());
             };
-            if !self.allowance.take(row, columns).map_err(failed)? {
-                let why = "its rows contain more bytes than the entire file";
-                return Err(Error::damaged(&self.path, why).into());
-            }
+            self.check_length(row)?;
             f(row)?;
         }
+    }
+
+    /// Subtracts a row from the length that the result may have. Returns an error if it is too long.
+    pub(super) fn check_length(&self, row: &Row<'_>) -> Result<(), Error> {
+        let mut left = Some(self.result_left.get());
+        for column in 0..row.as_ref().column_count() {
+            let value = row.get_ref(column).map_err(|error| self.reading(error))?;
+            if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = value {
+                left = left.and_then(|left| left.checked_sub(bytes.len() as u64));
+            }
+        }
+        let why = "its rows contain more bytes than the entire file";
+        let left = left.ok_or_else(|| Error::damaged(&self.path, why))?;
+        self.result_left.set(left);
+        Ok(())
     }
 
     pub(super) fn reading(&self, error: rusqlite::Error) -> Error {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::params_from_iter;
 
-use super::{Of, Reader, columns, unsigned};
+use super::{Of, Reader, unsigned};
 use crate::snapshot::Error;
 
 /// A number of rows that the run recorded, and the number that is there.
@@ -122,7 +122,7 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn grants(&self) -> Result<Grants, Error> {
-        let known = columns(&self.path, &self.db, "v1_grants")?.unwrap_or_default();
+        let known = self.columns("v1_grants")?.unwrap_or_default();
         let entitlement = if known.iter().any(|column| column == "entitlement_id") {
             "entitlement_id collate binary in (select external_id from v1_entitlements where sync_id = ?1)"
         } else {

@@ -1,0 +1,91 @@
+//! Limits the processor time of a query, so that a harmful file cannot keep a program busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::snapshot::limits::MAX_DATABASE;
+
+/// The time that this thread may still spend on a query. SQLite stops the query when it is over.
+///
+/// This is processor time, not wall time: a slow disk, a busy machine and a stopped process use none of it. It grows with
+/// the file, since an honest query reads every byte a few times at most: SQLite needs about 3 ns per byte, so the limit is
+/// far off on a slow machine too.
+pub(super) struct TimeLimit {
+    size: u64,
+    until: Arc<AtomicU64>,
+}
+
+/// The value of [`TimeLimit::until`] once a query has exceeded the limit. All later queries fail at once, so that a
+/// command with many queries does not spend the limit on each.
+const EXCEEDED: u64 = 0;
+
+impl TimeLimit {
+    const NANOS: u64 = 1_000_000_000;
+    const NANOS_PER_BYTE: u64 = 120;
+    /// The number of SQLite's instructions between two looks at the clock. One of them may take milliseconds, if it reads
+    /// what lies behind a very long value.
+    pub(super) const EVERY: i32 = 1000;
+
+    /// Returns the limit for a file of so many bytes.
+    pub(super) fn new(size: u64) -> Self {
+        let mut new = Self {
+            size: 0,
+            until: Arc::new(AtomicU64::new(u64::MAX)),
+        };
+        new.set_size(size);
+        new
+    }
+
+    /// Sets the size of the file, and starts the time.
+    pub(super) fn set_size(&mut self, size: u64) {
+        // A sparse file may claim any size.
+        self.size = size.min(MAX_DATABASE);
+        self.start();
+    }
+
+    /// Returns the size of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Starts the time of another query. It runs in the thread that calls this.
+    pub(super) fn start(&self) {
+        let until = thread_time() + Self::NANOS + Self::NANOS_PER_BYTE * self.size;
+        self.update(|_| until);
+    }
+
+    /// Adds the time that the caller spent on something other than the file.
+    pub(super) fn extend(&self, spent: Duration) {
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.update(|until| until.saturating_add(nanos));
+    }
+
+    /// Returns the function that SQLite calls every [`Self::EVERY`] instructions; true stops the query.
+    pub(super) fn watch(&self) -> impl FnMut() -> bool + Send + 'static {
+        let until = Arc::clone(&self.until);
+        move || {
+            let is_over = thread_time() > until.load(Ordering::Relaxed);
+            if is_over {
+                until.store(EXCEEDED, Ordering::Relaxed);
+            }
+            is_over
+        }
+    }
+
+    fn update(&self, next: impl Fn(u64) -> u64) {
+        let next = |until| (until != EXCEEDED).then(|| next(until));
+        // An error means that nothing was changed.
+        let _ = self
+            .until
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+}
+
+/// Returns the processor time of this thread in nanoseconds.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
