@@ -301,7 +301,13 @@ impl Reader {
         table: &str,
         columns: &str,
     ) -> Result<SortedQuery<'_, T>, Error> {
-        let sql = format!("select p.id, ?1, {columns} from {table} p order by p.id");
+        // The limit keeps SQLite from merging the two queries: where the index of the ids is missing, it sorts ids, not
+        // entire rows.
+        let sql = format!(
+            "select p.id, ?1, {columns}
+                from (select rowid as place from {table} order by id limit -1) o
+                cross join {table} p on p.rowid = o.place"
+        );
         self.query(&sql, &[], Of::Values)
     }
 
