@@ -23,7 +23,9 @@ fn a_snapshot_of_much_repetition_is_read_again() {
         unpacked > 100 << 20 && packed.bytes < unpacked / 100,
         "{packed:?}"
     );
-    assert_eq!(Reader::open(&c1z).unwrap().counts().unwrap().users, 100);
+    let reader = Reader::open(&c1z).unwrap();
+    assert_eq!(reader.counts().unwrap().users, 100);
+    assert!(reader.integrity().unwrap().is_empty());
 }
 
 #[test]
