@@ -968,6 +968,46 @@ fn many_rows_whose_ids_lie_behind_a_long_value_are_damage() {
     refused(&folder, "far.db.c1z", "damaged");
 }
 
+#[test]
+fn a_list_that_repeats_one_long_row_is_damage() {
+    let folder = Folder::new();
+    ours(
+        &folder,
+        "pages.db",
+        "insert into warnings values ('a', 'run', null, hex(zeroblob(1800)))",
+    );
+    let mut pages = Pages {
+        bytes: fs::read(folder.path("pages.db")).unwrap(),
+    };
+    let root = pages.root(&folder, "warnings");
+    pages.fold(root, 4);
+    pages.write(&folder, "warnings.db");
+    refused(&folder, "warnings.db", "more bytes than the entire file");
+    survived(&folder, "warnings.db");
+}
+
+#[test]
+fn an_index_and_a_generated_column_compute_nothing_long() {
+    let folder = Folder::new();
+    // Looking for the one text in the other takes hours.
+    let long = "update t set a = replace(hex(zeroblob(3000000)), '0', 'a'),
+        b = replace(hex(zeroblob(1500000)), '0', 'a') || 'b'";
+    let table = "create table t (a, b, c); insert into t values ('a', 'b', 1)";
+    for sql in [
+        format!(
+            "{table}; {long}; create table u (a, b); create index i on u (instr(a, b));
+            update sqlite_schema set tbl_name = 't', sql = 'CREATE INDEX i on t (instr(a, b))' where name = 'i'"
+        ),
+        format!(
+            "{table}; {long}; update sqlite_schema
+                set sql = 'CREATE TABLE t (a, b, c not null as (instr(a, b)))' where name = 't'"
+        ),
+    ] {
+        gos(&folder, "a.db", &sql);
+        survived(&folder, "a.db");
+    }
+}
+
 /// Encodes a number as SQLite's varint.
 fn varint_big_endian(number: u64) -> Vec<u8> {
     let mut bytes = vec![(number & 0x7f) as u8];
