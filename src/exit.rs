@@ -91,9 +91,9 @@ exits! {
         help: "Okta unavailable: out of retries, or --deadline passed"
     }
     /// A change was sent, and later reads do not show it.
-    Unseen {
+    NotVisible {
         code: 7,
-        word: "unseen",
+        word: "not_visible",
         outranks_partial: true,
         help: "change sent, but not visible when read back"
     }

@@ -18,15 +18,20 @@ pub struct Summary {
     complete: bool,
     bytes: u64,
     strategy: String,
-    users: Kept,
-    groups: Kept,
-    memberships: Kept,
+    users: InScope,
+    groups: InScope,
+    memberships: Stored,
     requests: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct Kept {
-    kept: u64,
+struct InScope {
+    in_scope: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Stored {
+    stored: u64,
 }
 
 /// The result of a scenario: medians, and every run of the tool.
@@ -103,7 +108,11 @@ pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured
     let tool = env!("CARGO_BIN_EXE_okta-ciam");
     let measured = measure::run(tool, arguments, &environment)?;
     let summary: Summary = serde_json::from_str(&measured.stdout)?;
-    let kept = [&summary.users, &summary.groups, &summary.memberships].map(|kept| kept.kept);
+    let stored = [
+        summary.users.in_scope,
+        summary.groups.in_scope,
+        summary.memberships.stored,
+    ];
     let facts = &org.facts;
     let held = [
         facts.users_in_scope,
@@ -112,8 +121,8 @@ pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured
     ];
     ensure!(summary.complete, "the snapshot is incomplete");
     ensure!(
-        kept == held,
-        "the snapshot contains {kept:?} users, groups and memberships, but the org contains {held:?}"
+        stored == held,
+        "the snapshot contains {stored:?} users, groups and memberships, but the org contains {held:?}"
     );
     Ok((measured, summary))
 }

@@ -57,8 +57,8 @@ impl Sending {
 /// The result of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditResult<'a> {
-    /// `done`, `done, response lost`, `not done`, `found done` or `found not done`. The outcomes with "found" come from
-    /// reading the membership, not from Okta's response.
+    /// `done`, `done, response lost`, `not done`, `confirmed done` or `confirmed not done`. The outcomes with "confirmed"
+    /// come from reading the membership, not from Okta's response.
     pub outcome: &'a str,
     /// Okta's id of the request, for Okta's support.
     pub request_id: Option<&'a str>,
@@ -69,20 +69,20 @@ pub struct AuditResult<'a> {
 /// A row for which nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unsent<'a> {
-    /// `unchanged`, `skipped`, `refused` or `not attempted`.
+    /// `unchanged`, `skipped`, `refused` or `not_attempted`.
     pub outcome: &'a str,
     /// `grant` or `revoke`.
     pub action: &'a str,
     /// The URL of the org.
     pub origin: &'a str,
     /// The user as typed.
-    pub asked_user: &'a str,
+    pub typed_user: &'a str,
     /// The user's id, if the user was found.
     pub user_id: Option<&'a str>,
     /// The user's login, for people.
     pub user: Option<&'a str>,
     /// The group as typed.
-    pub asked_group: &'a str,
+    pub typed_group: &'a str,
     /// The group's id, if the group was found.
     pub group_id: Option<&'a str>,
     /// The group's name, for people.
@@ -381,10 +381,10 @@ mod tests {
             outcome: "refused",
             action: "grant",
             origin: "https://company.okta.com",
-            asked_user: "bob",
+            typed_user: "bob",
             user_id: None,
             user: None,
-            asked_group: "00g1",
+            typed_group: "00g1",
             group_id: Some("00g1"),
             group: None,
             line: Some(3),

@@ -101,7 +101,7 @@ pub fn send(
                 message = error.to_string();
                 AuditResult {
                     outcome: if *looked {
-                        "found not done"
+                        "confirmed not done"
                     } else {
                         "not done"
                     },
@@ -365,9 +365,13 @@ pub fn resolve_pending(
             }
             Err(error) => return Err(error.into()),
         };
-        let outcome = if done { "found done" } else { "found not done" };
+        let outcome = if done {
+            "confirmed done"
+        } else {
+            "confirmed not done"
+        };
         tracing::info!("outcome of {who} from an earlier run: {outcome}");
-        let message = Some("by a later run, which looked");
+        let message = Some("checked by a later run");
         audit.result(
             &sending.change_id,
             &AuditResult {

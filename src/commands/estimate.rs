@@ -53,10 +53,10 @@ struct Plan {
     users: ScopeCount,
     groups: ScopeCount,
     /// The number of requests for the token's owner, users and groups.
-    spent_requests: u64,
-    by_group: Way,
-    by_user: Way,
-    chosen: &'static str,
+    requests_sent: u64,
+    group_strategy: StrategyCost,
+    user_strategy: StrategyCost,
+    strategy: &'static str,
     /// The number of requests of the complete sync.
     total_requests: u64,
     /// The warnings that the snapshot would contain.
@@ -64,13 +64,13 @@ struct Plan {
 }
 
 #[derive(Debug, Serialize)]
-struct Way {
+struct StrategyCost {
     requests: u64,
     seconds: f64,
-    /// The bucket's limit and the run's share of it, in requests per minute. If no request used the bucket yet, those
-    /// of the user list's bucket.
+    /// The bucket's limit and the part of it that this run may use, in requests per minute. If no request used the bucket
+    /// yet, those of the user list's bucket.
     limit: Option<u64>,
-    share: Option<u64>,
+    request_budget: Option<u64>,
 }
 
 impl Plan {
@@ -78,66 +78,71 @@ impl Plan {
         let cost = client.cost();
         let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
         let way = |requests, bucket| {
-            let (limit, share) = client.limit(bucket).unzip();
-            let time = plan::time(requests, share, answer, config.connection.concurrency);
-            Way {
+            let (limit, request_budget) = client.limit(bucket).unzip();
+            let time = plan::time(
+                requests,
+                request_budget,
+                answer,
+                config.connection.concurrency,
+            );
+            StrategyCost {
                 requests,
                 seconds: (time.as_secs_f64() * 10.0).round() / 10.0,
                 limit,
-                share,
+                request_budget,
             }
         };
-        let by_group = way(report.group_requests, Bucket::Groups);
-        let by_user = way(report.user_requests, Bucket::Users);
+        let group_strategy = way(report.group_requests, Bucket::Groups);
+        let user_strategy = way(report.user_requests, Bucket::Users);
         let chosen = match report.strategy {
-            Strategy::Group => &by_group,
-            Strategy::User => &by_user,
+            Strategy::Group => &group_strategy,
+            Strategy::User => &user_strategy,
         };
-        let spent = cost.requests - cost.retries;
+        let sent = cost.requests - cost.retries;
         let unmet = report.domains_unmet.iter();
         let mut warnings = report.warnings.clone();
         warnings.extend(unmet.map(|domain| domain_unused(&domain.to_string())));
         Self {
             users: ScopeCount {
-                kept: report.users_in_scope,
-                seen: report.users_seen,
+                in_scope: report.users_in_scope,
+                listed: report.users_seen,
             },
             groups: ScopeCount {
-                kept: report.groups_in_scope,
-                seen: Some(report.groups_seen),
+                in_scope: report.groups_in_scope,
+                listed: Some(report.groups_seen),
             },
-            spent_requests: spent,
-            chosen: report.strategy.as_str(),
-            total_requests: spent + chosen.requests,
+            requests_sent: sent,
+            strategy: report.strategy.as_str(),
+            total_requests: sent + chosen.requests,
             warnings,
-            by_group,
-            by_user,
+            group_strategy,
+            user_strategy,
         }
     }
 
     fn text(&self) -> String {
-        let seen = |kept: &ScopeCount| {
+        let scope = |rows: &ScopeCount| {
             format!(
                 "{} of {} in scope",
-                number(kept.kept),
-                kept.seen.map_or(
+                number(rows.in_scope),
+                rows.listed.map_or(
                     "those that the search for the domains found".to_owned(),
                     number
                 )
             )
         };
-        let way = |name: &str, way: &Way| {
-            let limit = match (way.limit, way.share) {
-                (Some(limit), Some(share)) => {
+        let way = |name: &str, way: &StrategyCost| {
+            let limit = match (way.limit, way.request_budget) {
+                (Some(limit), Some(budget)) => {
                     format!(
                         " (may use {} of {} per minute)",
-                        number(share),
+                        number(budget),
                         number(limit)
                     )
                 }
                 _ => String::new(),
             };
-            let chosen = if name == self.chosen {
+            let chosen = if name == self.strategy {
                 "  <- chosen"
             } else {
                 ""
@@ -150,11 +155,11 @@ impl Plan {
         };
         format!(
             "users        {}\ngroups       {}\nrequests     {} sent so far\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
-            seen(&self.users),
-            seen(&self.groups),
-            number(self.spent_requests),
-            way("group", &self.by_group),
-            way("user", &self.by_user),
+            scope(&self.users),
+            scope(&self.groups),
+            number(self.requests_sent),
+            way("group", &self.group_strategy),
+            way("user", &self.user_strategy),
             count(self.total_requests, "request"),
         )
     }

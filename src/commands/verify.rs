@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::Verify;
 use crate::console::{Console, FailureObject};
-use crate::evidence::verify::{CheckState, Verification, verify};
+use crate::evidence::verify::{CheckStatus, Verification, verify};
 use crate::exit::Exit;
 use crate::text::{clean, count, number, one_line};
 
@@ -71,22 +71,22 @@ fn text(verification: &Verification) -> String {
         let _ = writeln!(
             text,
             "{:<9}{:<15}{}",
-            check.state.as_str(),
+            check.status.as_str(),
             spoken(check.name),
             clean(&check.message)
         );
     }
-    let counted = |state| {
+    let counted = |status| {
         let those = verification.checks.iter();
-        those.filter(|check| check.state == state).count() as u64
+        those.filter(|check| check.status == status).count() as u64
     };
     let _ = writeln!(
         text,
         "{}: {} ok, {}, {} skipped",
         clean(&verification.file),
-        number(counted(CheckState::Ok)),
-        count(counted(CheckState::Failure), "failure"),
-        number(counted(CheckState::Skipped)),
+        number(counted(CheckStatus::Ok)),
+        count(counted(CheckStatus::Failure), "failure"),
+        number(counted(CheckStatus::Skipped)),
     );
     text
 }

@@ -745,7 +745,7 @@ fn a_proxy_that_refuses_a_change_stops_the_run_after_the_membership_was_read() {
     assert_eq!(rows[1]["result"], "not_attempted");
     assert_eq!(changes_sent(&okta), 1);
     let records = records(&folder, "log");
-    assert_eq!(records[1]["outcome"], "found not done");
+    assert_eq!(records[1]["outcome"], "confirmed not done");
 }
 
 #[test]
@@ -784,13 +784,13 @@ fn a_run_waits_for_the_read_lag_and_a_change_that_is_never_visible_ends_with_7()
     assert!(ran.took > Duration::from_secs(2), "{:?}", ran.took);
     okta.change_options(|options| options.read_lag = Duration::from_secs(60));
     let ran = grant(&folder, &okta, BOB, "other").end().code(7);
-    assert_eq!(result(&ran), "unseen");
+    assert_eq!(result(&ran), "not_visible");
     assert_eq!(changes_sent(&okta), 2);
 }
 
 #[test]
 fn a_change_without_a_result_is_resolved_by_the_next_run() {
-    for (applied, found) in [(true, "found done"), (false, "found not done")] {
+    for (applied, found) in [(true, "confirmed done"), (false, "confirmed not done")] {
         let okta = Okta::with(org());
         let folder = Folder::new();
         // The run is killed while the server delays the response.

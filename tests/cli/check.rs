@@ -32,7 +32,7 @@ fn found<'a>(report: &'a Value, name: &str) -> &'a Value {
 /// Returns the names of the findings with a state.
 fn names(report: &Value, state: &str) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap().iter();
-    let those = checks.filter(|check| check["state"] == state);
+    let those = checks.filter(|check| check["status"] == state);
     those
         .map(|check| check["name"].as_str().unwrap().to_owned())
         .collect()
@@ -96,7 +96,7 @@ fn the_json_output_has_the_same_findings() {
     let folder = Folder::new();
     let report = as_json(&folder, &okta, &["--provisioning"], 0);
     assert_eq!(names(&report, "ok").len(), 14);
-    assert_eq!(found(&report, "users")["todo"], Value::Null);
+    assert_eq!(found(&report, "users")["fix"], Value::Null);
     let changes = found(&report, "changes")["message"].as_str().unwrap();
     assert!(
         changes.contains("this token can change every OKTA_GROUP group (SUPER_ADMIN)"),
@@ -121,7 +121,7 @@ fn the_json_output_has_the_same_findings() {
     assert_eq!(report["everyone"]["members_reported"], 56);
     assert_eq!(
         report["sample"],
-        serde_json::json!({"users_seen": 60, "users_in_scope": 49, "groups_seen": 12, "groups_in_scope": 12})
+        serde_json::json!({"users_on_first_page": 60, "users_in_scope": 49, "groups_on_first_page": 12, "groups_in_scope": 12})
     );
     assert_eq!(report["requests"], okta.count());
     let users = &report["limits"][0];
@@ -130,7 +130,7 @@ fn the_json_output_has_the_same_findings() {
             &users["bucket"],
             &users["limit"],
             &users["remaining"],
-            &users["share"]
+            &users["request_budget"]
         ),
         (&"users".into(), &600.into(), &599.into(), &450.into())
     );
@@ -187,7 +187,7 @@ fn a_wrong_token_ends_with_5_after_one_request() {
     assert!(ran.stdout.contains("ok       origin "), "{}", ran.stdout);
     assert!(ran.stdout.contains("failure  token "), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("to do: make a new token"),
+        ran.stdout.contains("fix: make a new token"),
         "{}",
         ran.stdout
     );
@@ -250,8 +250,8 @@ fn each_missing_permission_has_its_own_finding() {
         okta.fault(fault);
         let report = as_json(&Folder::new(), &okta, &[], code);
         let check = found(&report, name);
-        assert_eq!(check["state"], state, "{report:#}");
-        assert_eq!(check["todo"].is_string(), state != "ok", "{check}");
+        assert_eq!(check["status"], state, "{report:#}");
+        assert_eq!(check["fix"].is_string(), state != "ok", "{check}");
         let not_ok = names(&report, "failure").len() + names(&report, "warning").len();
         assert_eq!(not_ok, usize::from(state != "ok"), "{name}: {report:#}");
         assert_only_reads(&okta);
@@ -319,7 +319,7 @@ fn roles_decide_if_changes_are_possible_when_they_are_enabled() {
         let okta = Okta::with(org);
         let folder = Folder::new();
         let report = as_json(&folder, &okta, &["--provisioning"], code);
-        assert_eq!(found(&report, "changes")["state"], state, "{kind}");
+        assert_eq!(found(&report, "changes")["status"], state, "{kind}");
         let off = as_json(&folder, &okta, &["--provisioning=false"], 0);
         let message = found(&off, "changes")["message"].as_str().unwrap();
         assert!(
@@ -391,7 +391,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
     for part in [
         "warning  limits         every limit allows at least 52 requests per minute\n",
         "groups           52 of 70 per minute, ",
-        "to do: raise --max-api-capacity",
+        "fix: raise --max-api-capacity",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
     }
@@ -450,11 +450,8 @@ fn an_unavailable_okta_is_recognized_as_okta() {
     let report = as_json(&Folder::new(), &okta, &["--deadline", "10s"], 6);
     assert_eq!(names(&report, "ok")[0], "origin");
     assert_eq!(names(&report, "failure"), ["token"]);
-    let todo = found(&report, "token")["todo"].as_str().unwrap();
-    assert!(
-        todo.ends_with("the remaining checks were skipped"),
-        "{todo}"
-    );
+    let fix = found(&report, "token")["fix"].as_str().unwrap();
+    assert!(fix.ends_with("the remaining checks were skipped"), "{fix}");
 }
 
 #[test]

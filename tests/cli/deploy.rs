@@ -76,7 +76,7 @@ fn is_worth_another_try(exit: Exit) -> bool {
         | Exit::Partial
         | Exit::Refused
         | Exit::Credentials
-        | Exit::Unseen
+        | Exit::NotVisible
         | Exit::Guard => false,
         Exit::Unavailable | Exit::Locked | Exit::Interrupted(_) => true,
     }
@@ -90,7 +90,7 @@ fn codes() -> (BTreeSet<u64>, BTreeSet<u64>) {
         Exit::Refused,
         Exit::Credentials,
         Exit::Unavailable,
-        Exit::Unseen,
+        Exit::NotVisible,
         Exit::Guard,
         Exit::Locked,
         Exit::Interrupted(2),

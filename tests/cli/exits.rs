@@ -336,7 +336,7 @@ fn no_user_in_scope_ends_with_8_unless_allowed() {
         )
         .env("BATON_EMAIL_DOMAINS", "nobody.example")
         .ok();
-    assert_eq!(ran.json()["users"]["kept"], 0);
+    assert_eq!(ran.json()["users"]["in_scope"], 0);
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn the_audit_log_records_the_user_and_every_row() {
             "result null done",
             "sending 5 null",
             "result null not done",
-            "row 6 not attempted",
+            "row 6 not_attempted",
         ]
     );
     assert!(
@@ -272,7 +272,7 @@ fn the_audit_log_records_the_user_and_every_row() {
             .unwrap()
             .contains("no user has")
     );
-    assert_eq!(records[0]["asked_user"], "nobody");
+    assert_eq!(records[0]["typed_user"], "nobody");
     assert_eq!(records[1]["user_id"], "00u3");
     for record in &records {
         assert_eq!(record["token_owner_id"], "00uowner");

@@ -45,10 +45,11 @@ fn a_sync_makes_exactly_the_requests_of_its_plan_with_the_cheaper_strategy() {
         let plan = only_example_com(folder.sync(&okta, &["--plan", "--output", "json"]))
             .ok()
             .json();
-        assert_eq!(plan["chosen"], cheaper);
+        assert_eq!(plan["strategy"], cheaper);
         let spent = okta.count();
-        assert_eq!(plan["spent_requests"], spent);
-        let ways = ["by_group", "by_user"].map(|way| plan[way]["requests"].as_u64().unwrap());
+        assert_eq!(plan["requests_sent"], spent);
+        let ways =
+            ["group_strategy", "user_strategy"].map(|way| plan[way]["requests"].as_u64().unwrap());
         assert_eq!(plan["total_requests"], spent + ways[0].min(ways[1]));
         for (by, requests) in [("auto", ways[0].min(ways[1])), ("user", ways[1])] {
             okta.clear_requests();
@@ -96,7 +97,7 @@ fn sizes_that_okta_does_not_give_count_as_one_page() {
         .json();
     // The members of Everyone are not listed, but one user is fetched to find out if Everyone contains deprovisioned
     // users.
-    assert_eq!(plan["by_group"]["requests"], ids.len() as u64);
+    assert_eq!(plan["group_strategy"]["requests"], ids.len() as u64);
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn without_secondary_emails_only_possible_matches_are_requested() {
         okta.asked("/api/v1/users"),
         [format!("/api/v1/users?limit=200&search={search}")]
     );
-    assert_eq!(ran.json()["users"]["seen"], serde_json::Value::Null);
+    assert_eq!(ran.json()["users"]["listed"], serde_json::Value::Null);
     let db = open(&folder.path("sync.c1z"));
     let facts =
         "select users_listed_by, users_seen, users_not_deprovisioned, users_kept from snapshot";

@@ -447,7 +447,7 @@ fn the_file_and_the_manifest_are_for_the_owner_only_and_the_manifest_names_the_f
     assert_eq!(manifest["bytes"], bytes.len());
     assert_eq!(
         manifest["snapshot"]["users_kept"],
-        ran.json()["users"]["kept"]
+        ran.json()["users"]["in_scope"]
     );
     assert_eq!(
         folder.names(),

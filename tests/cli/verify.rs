@@ -24,18 +24,18 @@ fn synced() -> Folder {
     folder
 }
 
-/// Returns the state and the message of a check.
+/// Returns the status and the message of a check.
 fn check<'a>(result: &'a Value, name: &str) -> (&'a str, &'a str) {
     let checks = result["checks"].as_array().unwrap();
     let found = checks.iter().find(|check| check["name"] == name).unwrap();
     let text = |key: &str| found[key].as_str().unwrap();
-    (text("state"), text("message"))
+    (text("status"), text("message"))
 }
 
 /// Returns the names of the checks that failed.
 fn failed(result: &Value) -> Vec<&str> {
     let checks = result["checks"].as_array().unwrap();
-    let failures = checks.iter().filter(|check| check["state"] == "failure");
+    let failures = checks.iter().filter(|check| check["status"] == "failure");
     failures
         .map(|check| check["name"].as_str().unwrap())
         .collect()
@@ -78,7 +78,7 @@ fn an_unchanged_snapshot_passes_every_check() {
         .ok()
         .json();
     assert_eq!(result["ok"], true);
-    assert_eq!(result["container"], "c1z");
+    assert_eq!(result["format"], "c1z");
     let bytes = std::fs::read(folder.path("sync.c1z")).unwrap();
     assert_eq!(result["bytes"], bytes.len());
     let hashes = &result["content_sha256"];

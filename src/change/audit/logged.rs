@@ -89,7 +89,7 @@ pub fn logged_changes(text: &[u8]) -> Vec<LoggedChange> {
             }
             "result" => {
                 if let Some(place) = places.get(&record.change_id) {
-                    changes[*place].outcome = record.outcome;
+                    changes[*place].outcome = record.outcome.map(current_outcome);
                     changes[*place].request_id = record.request_id;
                 }
             }
@@ -99,9 +99,35 @@ pub fn logged_changes(text: &[u8]) -> Vec<LoggedChange> {
     changes
 }
 
+/// Returns the word of today for an outcome. Logs that were written before the first release contain two other words.
+fn current_outcome(outcome: String) -> String {
+    match outcome.as_str() {
+        "found done" => "confirmed done".to_owned(),
+        "found not done" => "confirmed not done".to_owned(),
+        _ => outcome,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outcomes_of_a_log_of_an_earlier_version_get_the_words_of_today() {
+        for (logged, expected) in [
+            ("found done", "confirmed done"),
+            ("found not done", "confirmed not done"),
+            ("confirmed done", "confirmed done"),
+            ("not done", "not done"),
+        ] {
+            let log = format!(
+                "{{\"record\":\"sending\",\"change_id\":\"one\",\"action\":\"grant\"}}\n{{\"record\":\"row\",\"asked_user\":\"bob\",\"outcome\":\"not attempted\"}}\n{{\"record\":\"result\",\"change_id\":\"one\",\"outcome\":\"{logged}\"}}\n"
+            );
+            let changes = logged_changes(log.as_bytes());
+            assert_eq!(changes.len(), 1, "{changes:?}");
+            assert_eq!(changes[0].outcome.as_deref(), Some(expected));
+        }
+    }
 
     #[test]
     fn changes_have_their_results_and_other_lines_are_ignored() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::plan::Plan;
 use crate::change::Action;
@@ -20,8 +20,7 @@ use crate::okta::Error;
 use crate::text::{clean, count, one_line};
 
 /// The outcome of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowResult {
     /// The change will be sent.
     Planned,
@@ -38,7 +37,7 @@ pub(super) enum RowResult {
     /// Okta refused the change.
     Failed,
     /// The change was sent, but is not visible when read back.
-    Unseen,
+    NotVisible,
     /// The change was sent, and its outcome is unknown.
     Unknown,
     /// The run stopped before the row.
@@ -46,7 +45,8 @@ pub(super) enum RowResult {
 }
 
 impl RowResult {
-    pub(super) fn word(self) -> &'static str {
+    /// Returns the word in JSON and in the audit log.
+    fn word(self) -> &'static str {
         match self {
             Self::Planned => "planned",
             Self::Changed => "changed",
@@ -55,15 +55,26 @@ impl RowResult {
             Self::Skipped => "skipped",
             Self::Refused => "refused",
             Self::Failed => "failed",
-            Self::Unseen => "not visible",
+            Self::NotVisible => "not_visible",
             Self::Unknown => "unknown",
-            Self::NotAttempted => "not attempted",
+            Self::NotAttempted => "not_attempted",
         }
+    }
+
+    /// Returns the word as people read it.
+    fn text(self) -> String {
+        self.word().replace('_', " ")
     }
 
     fn is_as_wanted(self) -> bool {
         // A duplicate has the outcome of its first row.
         matches!(self, Self::Changed | Self::Unchanged | Self::Planned)
+    }
+}
+
+impl Serialize for RowResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -85,7 +96,7 @@ pub(super) struct ReportRow {
 /// A user or a group, as typed and as found.
 #[derive(Debug, Serialize)]
 struct Named {
-    asked: String,
+    typed: String,
     id: Option<String>,
     name: Option<String>,
 }
@@ -95,7 +106,7 @@ impl Named {
         self.name
             .as_deref()
             .or(self.id.as_deref())
-            .unwrap_or(&self.asked)
+            .unwrap_or(&self.typed)
     }
 }
 
@@ -121,12 +132,12 @@ impl ReportRow {
         Self {
             line: step.row.line,
             user: Named {
-                asked: step.row.user.clone(),
+                typed: step.row.user.clone(),
                 id: user.map(|user| user.id.to_string()),
                 name: user.and_then(|user| user.login()).map(str::to_owned),
             },
             group: Named {
-                asked: step.row.group.clone(),
+                typed: step.row.group.clone(),
                 id: group.map(|group| group.id.to_string()),
                 name: group.and_then(|group| group.name()).map(str::to_owned),
             },
@@ -148,7 +159,7 @@ impl ReportRow {
         self.message = message.map(str::to_owned);
         self.request_id = request_id.or(self.request_id.take());
         self.exit = match result {
-            RowResult::Unseen => Exit::Unseen,
+            RowResult::NotVisible => Exit::NotVisible,
             RowResult::Unknown | RowResult::NotAttempted => Exit::Unavailable,
             _ => Exit::Done,
         };
@@ -182,7 +193,7 @@ impl ReportRow {
             .map_or(String::new(), |message| format!("  {message}"));
         let text = format!(
             "{line}{:<9}  {}  {}{message}",
-            self.result.word(),
+            self.result.text(),
             self.user.text(),
             self.group.text()
         );
@@ -241,10 +252,10 @@ impl Report {
                 outcome: row.result.word(),
                 action: self.action.as_str(),
                 origin,
-                asked_user: &row.user.asked,
+                typed_user: &row.user.typed,
                 user_id: row.user.id.as_deref(),
                 user: row.user.name.as_deref(),
-                asked_group: &row.group.asked,
+                typed_group: &row.group.typed,
                 group_id: row.group.id.as_deref(),
                 group: row.group.name.as_deref(),
                 line: row.line,
@@ -278,7 +289,7 @@ impl Report {
         }
         let parts: Vec<String> = counts
             .iter()
-            .map(|(result, count)| format!("{count} {}", result.word()))
+            .map(|(result, count)| format!("{count} {}", result.text()))
             .collect();
         let dry = if self.dry_run {
             " (dry run: nothing was sent)"
@@ -311,7 +322,7 @@ impl Report {
     fn decisive(&self) -> Option<&ReportRow> {
         let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
         let first = |is: fn(Exit) -> bool| failed().find(|row| is(row.exit));
-        first(|exit| exit == Exit::Unseen)
+        first(|exit| exit == Exit::NotVisible)
             .or_else(|| first(Exit::outranks_partial))
             .or_else(|| failed().next())
     }
@@ -382,7 +393,7 @@ impl Report {
         let is_sent = |row: &ReportRow| {
             matches!(
                 row.result,
-                RowResult::Changed | RowResult::Unseen | RowResult::Unknown
+                RowResult::Changed | RowResult::NotVisible | RowResult::Unknown
             )
         };
         match console.report(self, || self.table()) {

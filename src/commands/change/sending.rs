@@ -159,7 +159,7 @@ impl<'a> Sender<'a> {
         for (place, (user, group)) in made {
             let key = (user.id.clone(), group.id.clone());
             if not_visible.as_ref().is_none_or(|keys| keys.contains(&key)) {
-                self.report.rows[place].set(RowResult::Unseen, Some(&message), None);
+                self.report.rows[place].set(RowResult::NotVisible, Some(&message), None);
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
         .iter()
         .filter(|group| is_in_scope(group, &config.scope));
     let in_scope = in_scope.count() as u64;
-    report.sample.groups_seen = Some(seen);
+    report.sample.groups_on_first_page = Some(seen);
     report.sample.groups_in_scope = Some(in_scope);
     let found = format!("{} in scope", of(in_scope, seen, page.more));
     let sized = page

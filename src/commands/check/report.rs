@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::commands::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::console::{Console, FailureObject, Size};
+use crate::evidence::verify::CheckStatus;
 use crate::exit::Exit;
 use crate::failure;
 use crate::model::Group;
@@ -30,31 +31,13 @@ pub(super) const CHANGES: &str = "changes";
 pub(super) const LIMITS: &str = "limits";
 pub(super) const CLOCK: &str = "clock";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum CheckStatus {
-    Ok,
-    Warning,
-    Failure,
-}
-
-impl CheckStatus {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failure => "failure",
-        }
-    }
-}
-
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) name: &'static str,
-    pub(super) state: CheckStatus,
+    pub(super) status: CheckStatus,
     pub(super) message: String,
     /// The next step, unless the check is ok.
-    pub(super) todo: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,7 +46,8 @@ pub(super) struct Limit {
     pub(super) limit: u64,
     pub(super) remaining: Option<u64>,
     pub(super) reset: Option<String>,
-    pub(super) share: u64,
+    /// The part of the limit that this run may use.
+    pub(super) request_budget: u64,
 }
 
 impl From<Standing> for Limit {
@@ -76,7 +60,7 @@ impl From<Standing> for Limit {
             reset: reset
                 .and_then(|reset| Timestamp::from_second(reset).ok())
                 .map(rfc3339),
-            share: standing.share,
+            request_budget: standing.share,
         }
     }
 }
@@ -113,9 +97,9 @@ pub(super) struct Everyone {
 /// The numbers of rows on the first pages; null if there is no page.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Sample {
-    pub(super) users_seen: Option<u64>,
+    pub(super) users_on_first_page: Option<u64>,
     pub(super) users_in_scope: Option<u64>,
-    pub(super) groups_seen: Option<u64>,
+    pub(super) groups_on_first_page: Option<u64>,
     pub(super) groups_in_scope: Option<u64>,
 }
 
@@ -159,12 +143,12 @@ pub(super) fn words(refusal: &ApiError) -> String {
 pub(super) const SMALL_SHARE: u64 = 60;
 
 impl Report {
-    pub(super) fn add(&mut self, state: CheckStatus, message: String, todo: Option<&str>) {
+    pub(super) fn add(&mut self, status: CheckStatus, message: String, fix: Option<&str>) {
         self.checks.push(Finding {
             name: self.step,
-            state,
+            status,
             message,
-            todo: todo.map(str::to_owned),
+            fix: fix.map(str::to_owned),
         });
     }
 
@@ -172,30 +156,30 @@ impl Report {
         self.add(CheckStatus::Ok, message, None);
     }
 
-    pub(super) fn warning(&mut self, message: String, todo: &str) {
-        self.add(CheckStatus::Warning, message, Some(todo));
+    pub(super) fn warning(&mut self, message: String, fix: &str) {
+        self.add(CheckStatus::Warning, message, Some(fix));
     }
 
-    pub(super) fn failure(&mut self, message: String, todo: &str, exit: Exit) {
-        self.add(CheckStatus::Failure, message, Some(todo));
+    pub(super) fn failure(&mut self, message: String, fix: &str, exit: Exit) {
+        self.add(CheckStatus::Failure, message, Some(fix));
         self.exits.push(exit);
     }
 
     /// Reports that Okta refused a request that a sync needs.
-    pub(super) fn refused(&mut self, refusal: &ApiError, todo: &str) {
+    pub(super) fn refused(&mut self, refusal: &ApiError, fix: &str) {
         self.request_id = self
             .request_id
             .take()
             .or_else(|| refusal.request_id.clone());
-        let (todo, exit) = if refusal.status == 403 {
-            (todo, Exit::Credentials)
+        let (fix, exit) = if refusal.status == 403 {
+            (fix, Exit::Credentials)
         } else {
             (
                 "contact Okta's support with the id of the request",
                 Exit::Failed,
             )
         };
-        self.failure(format!("refused ({})", words(refusal)), todo, exit);
+        self.failure(format!("refused ({})", words(refusal)), fix, exit);
     }
 
     pub(super) fn gone(&mut self, group: &Group) {
@@ -211,7 +195,7 @@ impl Report {
         self.request_id = self.request_id.take().or(request_id);
         let message = error.to_string();
         let exit = failure::exit_of(&error.into());
-        let todo = match exit {
+        let fix = match exit {
             Exit::Credentials => {
                 "make a new token in Okta under Security, API, Tokens, as an active admin"
             }
@@ -220,8 +204,8 @@ impl Report {
             }
             _ => "fix this and run `okta-ciam check` again",
         };
-        let todo = format!("{todo}; the remaining checks were skipped");
-        self.failure(message, &todo, exit);
+        let fix = format!("{fix}; the remaining checks were skipped");
+        self.failure(message, &fix, exit);
     }
 
     /// Reports the rate limits and the clock from the headers of all responses.
@@ -229,14 +213,14 @@ impl Report {
         self.requests = client.cost().requests;
         self.limits = client.standings().into_iter().map(Limit::from).collect();
         self.step = LIMITS;
-        if let Some(least) = self.limits.iter().min_by_key(|limit| limit.share) {
+        if let Some(least) = self.limits.iter().min_by_key(|limit| limit.request_budget) {
             let message = format!(
                 "every limit allows at least {} requests per minute",
-                number(least.share)
+                number(least.request_budget)
             );
-            if least.share < SMALL_SHARE {
-                let todo = "raise --max-api-capacity, or the token's own share in Okta under Security, API, Tokens";
-                self.warning(message, todo);
+            if least.request_budget < SMALL_SHARE {
+                let fix = "raise --max-api-capacity, or the token's own share in Okta under Security, API, Tokens";
+                self.warning(message, fix);
             } else {
                 self.ok(message);
             }
@@ -279,7 +263,7 @@ impl Report {
         let failed: Vec<String> = self
             .checks
             .iter()
-            .filter(|check| check.state == CheckStatus::Failure)
+            .filter(|check| check.status == CheckStatus::Failure)
             .map(|check| format!("{}: {}", spoken(check.name), check.message))
             .collect();
         format!(
@@ -304,7 +288,7 @@ impl Report {
         };
         for check in &self.checks {
             line(
-                check.state.as_str(),
+                check.status.as_str(),
                 spoken(check.name).as_str(),
                 &check.message,
             );
@@ -316,18 +300,18 @@ impl Report {
                     let what = format!(
                         "{:<16} {} of {} per minute{left}",
                         limit.bucket,
-                        number(limit.share),
+                        number(limit.request_budget),
                         number(limit.limit)
                     );
                     line("", "", &what);
                 }
             }
-            if let Some(todo) = &check.todo {
-                line("", "", &format!("to do: {todo}"));
+            if let Some(fix) = &check.fix {
+                line("", "", &format!("fix: {fix}"));
             }
         }
-        let counted = |state| {
-            let those = self.checks.iter().filter(|check| check.state == state);
+        let counted = |status| {
+            let those = self.checks.iter().filter(|check| check.status == status);
             those.count() as u64
         };
         let end = format!(

@@ -33,7 +33,7 @@ pub(super) fn users(
     let seen = page.rows.len() as u64;
     let is_in_scope = |row: &&(UserId, Vec<_>)| !row.1.is_empty();
     let in_scope = page.rows.iter().filter(is_in_scope).count() as u64;
-    report.sample.users_seen = Some(seen);
+    report.sample.users_on_first_page = Some(seen);
     report.sample.users_in_scope = Some(in_scope);
     let found = format!("{} in scope", of(in_scope, seen, page.more));
     if seen == 0 {

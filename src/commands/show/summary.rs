@@ -19,13 +19,13 @@ pub fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> 
     let counts = reader.counts()?;
     let warnings = reader.warnings()?;
     let domains = reader.domains()?;
-    let container = match about.format {
+    let format = match about.format {
         FileFormat::C1z => "c1z",
         FileFormat::Sqlite => "sqlite",
     };
     let value = json!({
         "file": file.display().to_string(),
-        "container": container,
+        "format": format,
         "sync_id": about.sync_id,
         "started_at": rfc3339(about.started_at),
         "ended_at": rfc3339(about.ended_at),
@@ -36,7 +36,7 @@ pub fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> 
         "warnings": warnings,
     });
     let mut text = String::new();
-    run_text(about, file, container, &mut text)?;
+    run_text(about, file, format, &mut text)?;
     contents_text(&counts, &domains, &mut text)?;
     if about.runs > 1 {
         let runs = number(about.runs);
@@ -50,7 +50,7 @@ pub fn summary(reader: &Reader, file: &Path) -> anyhow::Result<(Value, String)> 
 }
 
 /// Writes the lines about the file and its run.
-fn run_text(info: &FileInfo, file: &Path, container: &str, text: &mut String) -> std::fmt::Result {
+fn run_text(info: &FileInfo, file: &Path, format: &str, text: &mut String) -> std::fmt::Result {
     let made_by = match &info.metadata {
         Some(metadata) => format!("okta-ciam {}", clean(&metadata.tool_version)),
         None => "another connector".to_owned(),
@@ -58,7 +58,7 @@ fn run_text(info: &FileInfo, file: &Path, container: &str, text: &mut String) ->
     let file = file.display().to_string();
     writeln!(
         text,
-        "{}  {container} file, written by {made_by}",
+        "{}  {format} file, written by {made_by}",
         clean(&file)
     )?;
     let (started, ended) = (rfc3339(info.started_at), rfc3339(info.ended_at));

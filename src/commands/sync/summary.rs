@@ -47,14 +47,14 @@ struct Failure {
 /// The number of objects in scope, and of all listed objects.
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct ScopeCount {
-    pub(in crate::commands) kept: u64,
-    pub(in crate::commands) seen: Option<u64>,
+    pub(in crate::commands) in_scope: u64,
+    pub(in crate::commands) listed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 struct Memberships {
-    kept: u64,
-    seen: Option<u64>,
+    stored: u64,
+    listed: Option<u64>,
     hidden: u64,
     hidden_is_estimate: bool,
 }
@@ -73,19 +73,19 @@ impl Summary {
             complete: metadata.complete,
             strategy: metadata.strategy.clone(),
             users: ScopeCount {
-                kept: counts.users,
-                seen: metadata
+                in_scope: counts.users,
+                listed: metadata
                     .users_seen
-                    .map(|seen| seen + metadata.users_only_as_members),
+                    .map(|listed| listed + metadata.users_only_as_members),
             },
             domains: counts.domains.clone(),
             groups: ScopeCount {
-                kept: counts.groups,
-                seen: Some(metadata.groups_seen + metadata.groups_only_from_users),
+                in_scope: counts.groups,
+                listed: Some(metadata.groups_seen + metadata.groups_only_from_users),
             },
             memberships: Memberships {
-                kept: counts.memberships,
-                seen: metadata.memberships_seen,
+                stored: counts.memberships,
+                listed: metadata.memberships_seen,
                 hidden: counts.hidden,
                 hidden_is_estimate: counts.hidden_is_estimate,
             },
@@ -132,9 +132,9 @@ impl Summary {
 
     /// Returns the lines about the contents of the snapshot.
     fn contents(&self) -> Vec<String> {
-        let of = |kept: &ScopeCount| match kept.seen {
-            Some(seen) => format!("{} of {}", number(kept.kept), number(seen)),
-            None => number(kept.kept),
+        let of = |rows: &ScopeCount| match rows.listed {
+            Some(listed) => format!("{} of {}", number(rows.in_scope), number(listed)),
+            None => number(rows.in_scope),
         };
         let memberships = &self.memberships;
         let about = if memberships.hidden_is_estimate {
@@ -147,7 +147,7 @@ impl Summary {
         lines.push(format!("  groups       {}", of(&self.groups)));
         lines.push(format!(
             "  memberships  {}, {about}{} out of scope",
-            number(memberships.kept),
+            number(memberships.stored),
             number(memberships.hidden)
         ));
         lines.extend(self.provenance.content_line());

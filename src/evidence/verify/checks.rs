@@ -1,8 +1,8 @@
-//! The checks. Each takes what was read and returns its state and a line for people.
+//! The checks. Each takes what was read and returns its status and a line for people.
 
 use std::collections::HashMap;
 
-use super::CheckState;
+use super::CheckStatus;
 use crate::filter::{Addresses, Domain, Scope};
 use crate::model::GroupId;
 use crate::snapshot::{
@@ -10,20 +10,20 @@ use crate::snapshot::{
 };
 use crate::text::{count, number};
 
-type Checked = (CheckState, String);
+type Checked = (CheckStatus, String);
 
 const NOT_OURS: &str = "another program wrote this run and recorded no numbers";
 
 fn ok(message: impl Into<String>) -> Checked {
-    (CheckState::Ok, message.into())
+    (CheckStatus::Ok, message.into())
 }
 
 fn failure(message: impl ToString) -> Checked {
-    (CheckState::Failure, message.to_string())
+    (CheckStatus::Failure, message.to_string())
 }
 
 fn skipped(message: impl Into<String>) -> Checked {
-    (CheckState::Skipped, message.into())
+    (CheckStatus::Skipped, message.into())
 }
 
 /// Reports the result of SQLite's integrity check.
@@ -248,19 +248,19 @@ mod tests {
     #[test]
     fn rows_are_compared_in_each_table_of_their_kind() {
         for (recounts, expected) in [
-            (vec![], (CheckState::Skipped, NOT_OURS)),
+            (vec![], (CheckStatus::Skipped, NOT_OURS)),
             (
                 vec![recount("groups", 1, 2)],
-                (CheckState::Skipped, NOT_OURS),
+                (CheckStatus::Skipped, NOT_OURS),
             ),
             (
                 vec![recount("users", 1000, 1000), recount("groups", 1, 2)],
-                (CheckState::Ok, "1,000, as recorded"),
+                (CheckStatus::Ok, "1,000, as recorded"),
             ),
             (
                 vec![recount("users", 2, 1), recount("users", 2, 3)],
                 (
-                    CheckState::Failure,
+                    CheckStatus::Failure,
                     "2 recorded, but 1 in users and 3 in users",
                 ),
             ),
@@ -273,9 +273,9 @@ mod tests {
     #[test]
     fn a_grant_without_its_objects_fails() {
         for (all, unjoined, state) in [
-            (0, 0, CheckState::Ok),
-            (5, 0, CheckState::Ok),
-            (5, 1, CheckState::Failure),
+            (0, 0, CheckStatus::Ok),
+            (5, 0, CheckStatus::Ok),
+            (5, 1, CheckStatus::Failure),
         ] {
             assert_eq!(grants(Ok(Grants { all, unjoined })).0, state);
         }
@@ -284,9 +284,9 @@ mod tests {
     #[test]
     fn the_hash_is_compared_if_one_was_recorded() {
         for (recorded, computed, state) in [
-            (Some("a"), "a", CheckState::Ok),
-            (Some("a"), "b", CheckState::Failure),
-            (None, "b", CheckState::Skipped),
+            (Some("a"), "a", CheckStatus::Ok),
+            (Some("a"), "b", CheckStatus::Failure),
+            (None, "b", CheckStatus::Skipped),
         ] {
             assert_eq!(content(recorded, Ok(computed)).0, state);
         }
@@ -356,15 +356,15 @@ mod tests {
                 .for_each(|id| found.add_membership(&member(id)));
             let (state, message) = sizes(true, Ok(&found), &Ok(entitlements));
             match part {
-                None => assert_eq!(state, CheckState::Ok, "{message}"),
+                None => assert_eq!(state, CheckStatus::Ok, "{message}"),
                 Some(part) => {
-                    assert_eq!(state, CheckState::Failure);
+                    assert_eq!(state, CheckStatus::Failure);
                     assert!(message.contains(part), "{message}");
                 }
             }
         }
         let found = Sizes::default();
-        assert_eq!(sizes(false, Ok(&found), &Ok(3)).0, CheckState::Skipped);
+        assert_eq!(sizes(false, Ok(&found), &Ok(3)).0, CheckStatus::Skipped);
     }
 
     #[test]
@@ -377,14 +377,14 @@ mod tests {
         let mut one = counted.domains.clone();
         assert_eq!(one.len(), 2);
         let check = |recorded: &[DomainUsers]| domains(&Ok(recorded.to_vec()), Ok(&counted)).0;
-        assert_eq!(check(&[]), CheckState::Skipped);
-        assert_eq!(check(&one), CheckState::Ok);
-        assert_eq!(check(&one[..1]), CheckState::Failure);
+        assert_eq!(check(&[]), CheckStatus::Skipped);
+        assert_eq!(check(&one), CheckStatus::Ok);
+        assert_eq!(check(&one[..1]), CheckStatus::Failure);
         one[1].add(MatchedBy::Login);
-        assert_eq!(check(&one), CheckState::Failure);
+        assert_eq!(check(&one), CheckStatus::Failure);
         one[1] = DomainUsers::default();
-        assert_eq!(check(&one), CheckState::Failure);
+        assert_eq!(check(&one), CheckStatus::Failure);
         let unknown = Recounted::of(Some(&RunMetadata::default()));
-        assert_eq!(domains(&Ok(one), Ok(&unknown)).0, CheckState::Failure);
+        assert_eq!(domains(&Ok(one), Ok(&unknown)).0, CheckStatus::Failure);
     }
 }

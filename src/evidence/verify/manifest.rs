@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::CheckState;
+use super::CheckStatus;
 use crate::snapshot::RunMetadata;
 
 /// The largest size of a manifest in bytes. Of its content, only the warnings of a run can grow.
@@ -66,7 +66,7 @@ impl Manifest {
     }
 
     /// Compares every field that describes the file or its contents. `name` refers to the manifest in messages.
-    pub(super) fn compare(&self, name: &str, facts: &Facts<'_>) -> (CheckState, String) {
+    pub(super) fn compare(&self, name: &str, facts: &Facts<'_>) -> (CheckStatus, String) {
         let run = &self.0["snapshot"];
         let number = |of: fn(&RunMetadata) -> u64| facts.metadata.map(of).map(Value::from);
         let fields = [
@@ -105,11 +105,11 @@ impl Manifest {
         }
         if wrong.is_empty() {
             let all = "SHA-256, size, run, numbers and content";
-            return (CheckState::Ok, format!("{name} agrees: {all}"));
+            return (CheckStatus::Ok, format!("{name} agrees: {all}"));
         }
         let wrong = wrong.join(", ");
         (
-            CheckState::Failure,
+            CheckStatus::Failure,
             format!("{name} describes another file: {wrong}"),
         )
     }
@@ -140,7 +140,7 @@ mod tests {
         })
     }
 
-    fn compare(manifest: &Value) -> (CheckState, String) {
+    fn compare(manifest: &Value) -> (CheckStatus, String) {
         let metadata = metadata();
         let facts = Facts {
             bytes: 10,
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_field_is_compared_and_differences_are_named() {
-        assert_eq!(compare(&manifest()).0, CheckState::Ok);
+        assert_eq!(compare(&manifest()).0, CheckStatus::Ok);
         for pointer in [
             "/sha256",
             "/bytes",
@@ -169,7 +169,7 @@ mod tests {
             *other.pointer_mut(pointer).unwrap() = json!("x");
             let (state, message) = compare(&other);
             let field = pointer.rsplit('/').next().unwrap();
-            assert_eq!(state, CheckState::Failure, "{pointer}");
+            assert_eq!(state, CheckStatus::Failure, "{pointer}");
             assert!(message.contains(&format!("{field} is ")), "{message}");
             assert!(!message.contains(", "), "{message}");
         }
@@ -180,7 +180,7 @@ mod tests {
         let mut older = manifest();
         let run = older["snapshot"].as_object_mut().unwrap();
         run.remove("content_sha256");
-        assert_eq!(compare(&older).0, CheckState::Ok);
+        assert_eq!(compare(&older).0, CheckStatus::Ok);
     }
 
     #[test]

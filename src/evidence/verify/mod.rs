@@ -13,23 +13,26 @@ use self::manifest::Facts;
 pub use self::manifest::Manifest;
 use crate::snapshot::{ContentRow, Error, FileFormat, Reader, c1z};
 
-/// The result of a check.
+/// The status of a check, of `verify` and of `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CheckState {
+pub enum CheckStatus {
     /// Everything is as expected.
     Ok,
+    /// Everything is usable, but something deserves attention.
+    Warning,
     /// Something differs.
     Failure,
     /// The file lacks the data for the check.
     Skipped,
 }
 
-impl CheckState {
+impl CheckStatus {
     /// Returns the word for people and programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Warning => "warning",
             Self::Failure => "failure",
             Self::Skipped => "skipped",
         }
@@ -41,17 +44,17 @@ impl CheckState {
 pub struct Check {
     /// The name, one word of lowercase letters and `_`.
     pub name: &'static str,
-    /// The result.
-    pub state: CheckState,
+    /// The status.
+    pub status: CheckStatus,
     /// The details. Text from the file is not escaped.
     pub message: String,
 }
 
 impl Check {
-    fn new(name: &'static str, (state, message): (CheckState, String)) -> Self {
+    fn new(name: &'static str, (status, message): (CheckStatus, String)) -> Self {
         Self {
             name,
-            state,
+            status,
             message,
         }
     }
@@ -72,7 +75,7 @@ pub struct Verification {
     /// The path, as given on the command line.
     pub file: String,
     /// The format of the file.
-    pub container: FileFormat,
+    pub format: FileFormat,
     /// The size of the file, in bytes.
     pub bytes: u64,
     /// The SHA-256 of the file.
@@ -89,7 +92,7 @@ impl Verification {
     /// Returns the checks that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
         let checks = self.checks.iter();
-        checks.filter(|check| check.state == CheckState::Failure)
+        checks.filter(|check| check.status == CheckStatus::Failure)
     }
 }
 
@@ -149,7 +152,7 @@ pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Erro
     checks.push(Check::new("manifest", compared(manifest, &facts)));
     Ok(Verification {
         file: file.display().to_string(),
-        container: info.format,
+        format: info.format,
         bytes,
         sha256,
         sync_id: info.sync_id.clone(),
@@ -159,14 +162,14 @@ pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Erro
 }
 
 /// Compares the file with a manifest, if one is given.
-fn compared(manifest: Option<&Path>, facts: &Facts<'_>) -> (CheckState, String) {
+fn compared(manifest: Option<&Path>, facts: &Facts<'_>) -> (CheckStatus, String) {
     let Some(path) = manifest else {
         let message = "no --manifest to compare with";
-        return (CheckState::Skipped, message.to_owned());
+        return (CheckStatus::Skipped, message.to_owned());
     };
     match Manifest::read(path) {
         Ok(manifest) => manifest.compare(&path.display().to_string(), facts),
-        Err(problem) => (CheckState::Failure, problem),
+        Err(problem) => (CheckStatus::Failure, problem),
     }
 }
 

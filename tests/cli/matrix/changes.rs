@@ -146,13 +146,23 @@ fn cases() -> Vec<Case> {
         case(
             "a redirect",
             [Action::Redirect("https://other.example/".to_owned())],
-            Code(2, "a redirect to other.example", 1, Some("found not done")),
+            Code(
+                2,
+                "a redirect to other.example",
+                1,
+                Some("confirmed not done"),
+            ),
         ),
         case("a redirect, made", [Action::Status(302)], LOST),
         case(
             "403 of a proxy",
             [Action::html(403)],
-            Code(5, "not visible when read back", 1, Some("found not done")),
+            Code(
+                5,
+                "not visible when read back",
+                1,
+                Some("confirmed not done"),
+            ),
         ),
         case("403 of a proxy, made", [Action::Status(403)], LOST),
         case(
@@ -162,17 +172,32 @@ fn cases() -> Vec<Case> {
                 "application/json",
                 b"{\"errorCode\":\"blocked\"}",
             )],
-            Code(5, "not visible when read back", 1, Some("found not done")),
+            Code(
+                5,
+                "not visible when read back",
+                1,
+                Some("confirmed not done"),
+            ),
         ),
         case(
             "407 of a proxy",
             [Action::html(407)],
-            Code(2, "not visible when read back", 1, Some("found not done")),
+            Code(
+                2,
+                "not visible when read back",
+                1,
+                Some("confirmed not done"),
+            ),
         ),
         case(
             "404 of a proxy",
             [Action::html(404)],
-            Code(2, "not visible when read back", 1, Some("found not done")),
+            Code(
+                2,
+                "not visible when read back",
+                1,
+                Some("confirmed not done"),
+            ),
         ),
         case("404 of a proxy, made", [Action::Status(404)], LOST),
         case("501 of a proxy, made", [Action::Status(501)], LOST),
