@@ -8,7 +8,6 @@ use secrecy::ExposeSecret as _;
 use super::environment::read_duration;
 use super::*;
 use crate::cli;
-use crate::okta::auth::Credentials;
 use crate::okta::settings::Connection;
 use crate::snapshot::FileFormat;
 
@@ -29,8 +28,7 @@ fn with(name: &str, value: &str) -> Environment {
 }
 
 fn token_of(connection: &Connection) -> &str {
-    let Credentials::ApiToken(token) = &connection.credentials;
-    token.expose_secret()
+    connection.credentials.secret().expose_secret()
 }
 
 fn problem(name: &str, value: &str) -> String {
@@ -181,8 +179,8 @@ fn every_invalid_value_is_refused_with_its_name_and_a_next_step() {
         ("BATON_DEADLINE", "soon", "90s, 15m or 2h"),
         ("BATON_CA_FILE", "/does/not/exist", "cannot read"),
         ("BATON_CA_FILE", "Cargo.toml", "no PEM certificate"),
-        ("BATON_FILE", "out.json", "use .c1z"),
-        ("BATON_FILE", "out", "use .c1z"),
+        ("BATON_FILE", "out.json", "ends in .c1z"),
+        ("BATON_FILE", "out", "ends in .c1z"),
         ("BATON_MEMBERSHIPS_BY", "groups", "auto, group or user"),
     ] {
         let said = problem(name, value);

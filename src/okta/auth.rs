@@ -13,29 +13,45 @@ use crate::text::hex;
 pub enum Credentials {
     /// An API token of an admin (docs/okta-api.md, Tokens and hosts).
     ApiToken(SecretString),
+    /// Credentials that can be renewed.
+    #[cfg(test)]
+    Renewable {
+        /// The secret, before and after.
+        token: SecretString,
+        /// How often they were renewed.
+        renewals: std::sync::Arc<std::sync::atomic::AtomicU32>,
+    },
 }
 
 impl Credentials {
     /// Returns the `Authorization` header for one attempt. It is marked sensitive: it prints as `Sensitive`.
     pub(super) fn authorize(&self) -> Result<HeaderValue, InvalidHeaderValue> {
-        let Self::ApiToken(token) = self;
-        let mut value = HeaderValue::try_from(format!("SSWS {}", token.expose_secret()))?;
+        let mut value = HeaderValue::try_from(format!("SSWS {}", self.secret().expose_secret()))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
     /// Renews the credentials after Okta refused them. Returns whether another attempt can differ; with an API token,
-    /// which is valid or not, it cannot.
+    /// which is valid or not, it cannot. Threads share the credentials: a variant that can be renewed has to keep its
+    /// secret behind a lock.
     pub(super) fn renew(&self) -> bool {
         match self {
             Self::ApiToken(_) => false,
+            #[cfg(test)]
+            Self::Renewable { renewals, .. } => {
+                renewals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                true
+            }
         }
     }
 
     /// Returns the text that must never be printed.
-    pub(super) fn secret(&self) -> &SecretString {
-        let Self::ApiToken(token) = self;
-        token
+    pub(crate) fn secret(&self) -> &SecretString {
+        match self {
+            Self::ApiToken(token) => token,
+            #[cfg(test)]
+            Self::Renewable { token, .. } => token,
+        }
     }
 
     /// Returns what masks the secret in text.
@@ -45,7 +61,6 @@ impl Credentials {
 
     /// Returns a text that is equal for equal credentials and reveals no secret: SHA-256 in hex.
     pub fn identity(&self) -> String {
-        let Self::ApiToken(token) = self;
-        hex(&Sha256::digest(token.expose_secret()))
+        hex(&Sha256::digest(self.secret().expose_secret()))
     }
 }

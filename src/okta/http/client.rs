@@ -77,12 +77,14 @@ const ATTEMPTS_TO_RESOLVE: u32 = 3;
 const FORBIDDEN_RETRIES: u32 = 2;
 /// With less time than this before the deadline, no change is sent any more.
 const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
-/// The numbers of times that a request was sent, and that it failed for another reason than a limit.
+/// The numbers of times that a request was sent, and that it failed for another reason than a limit; and whether the
+/// credentials were renewed for it.
 #[derive(Debug, Default)]
 struct Tries {
     sent: u32,
     failed: u32,
     forbidden: u32,
+    renewed: bool,
 }
 
 impl Client {
@@ -152,10 +154,10 @@ impl Client {
                     Err(failure) if failure.outcome == ResponseClass::Limited => continue,
                     Err(failure) => failure,
                 };
+            if self.renew(&failure, &mut tries) {
+                continue;
+            }
             if let Some(last) = failure.last {
-                if failure.status == Some(401) && self.transport.credentials.renew() {
-                    continue;
-                }
                 tries.forbidden += 1;
                 if failure.status != Some(403) || tries.forbidden > FORBIDDEN_RETRIES {
                     return Err(*last);
@@ -202,6 +204,9 @@ impl Client {
             // Without Okta's own code a response proves nothing, whatever its status: a proxy may have passed the
             // change on.
             let proves = failure.by_okta && failure.status != Some(408);
+            if proves && self.renew(&failure, &mut tries) {
+                continue;
+            }
             if let Some(last) = failure.last {
                 return if proves || failure.status.is_none() {
                     Err(*last)
@@ -225,6 +230,16 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Renews the credentials after a 401, once per request: a second 401 means that renewing does not help. Returns
+    /// whether to send the request again.
+    fn renew(&self, failure: &AttemptError, tries: &mut Tries) -> bool {
+        if failure.status != Some(401) || tries.renewed {
+            return false;
+        }
+        tries.renewed = true;
+        self.transport.credentials.renew()
     }
 
     /// Waits for its turn, sends once, and records the cost. The inner error is the attempt's.
@@ -255,7 +270,7 @@ impl Client {
         tries.sent += 1;
         let took = sent.elapsed().as_millis();
         match &result {
-            Ok(_) => tracing::debug!("{call} answered in {took} ms"),
+            Ok(_) => tracing::debug!("{call}: response after {took} ms"),
             Err(failure) => tracing::debug!("{call} failed after {took} ms: {}", failure.problem),
         }
         Ok(result)
@@ -300,5 +315,84 @@ fn call_of(method: &'static str, url: &Url) -> Call {
     Call {
         method,
         path: url.path().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use okta_fake::{Action, Endpoint, Fault, Limits, Options, Org, Server};
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::okta::auth::Credentials;
+    use crate::okta::settings::PageSizes;
+
+    /// Returns a client whose credentials can be renewed, and the number of renewals so far.
+    fn renewable(server: &Server) -> (Client, Arc<AtomicU32>) {
+        let renewals = Arc::new(AtomicU32::new(0));
+        let connection = Connection {
+            origin: Url::parse(&server.origin()).unwrap(),
+            credentials: Credentials::Renewable {
+                token: SecretString::from(server.token().to_owned()),
+                renewals: Arc::clone(&renewals),
+            },
+            capacity: 75,
+            concurrency: 1,
+            timeout: Duration::from_secs(10),
+            deadline: None,
+            ca_pem: None,
+            proxy: None,
+            page_sizes: PageSizes::default(),
+        };
+        let client = Client::new(&connection, ShutdownSignal::default()).unwrap();
+        (client, renewals)
+    }
+
+    fn server() -> Server {
+        let options = Options {
+            limits: Limits::all(None),
+            ..Options::default()
+        };
+        Server::start(Org::demo(), options).unwrap()
+    }
+
+    #[test]
+    fn a_401_renews_the_credentials_once_for_a_read_and_for_a_change() {
+        let read = |client: &Client| {
+            let page = PageRequest {
+                target: "/api/v1/groups?limit=1".to_owned(),
+                lean: false,
+            };
+            client.get(&page, |_, _| Ok(())).map(|()| None)
+        };
+        let change = |client: &Client| {
+            let target = "/api/v1/groups/00gnone/users/00unone";
+            client.change(MembershipOp::Add, target).map(Some)
+        };
+        for (endpoint, is_change) in [(Endpoint::Groups, false), (Endpoint::Member, true)] {
+            for refusals in [1, 2] {
+                let server = server();
+                for nth in 1..=refusals {
+                    server.fault(Fault::on(endpoint, Action::okta(401, "E0000011")).nth(nth));
+                }
+                let (client, renewals) = renewable(&server);
+                let result = if is_change {
+                    change(&client)
+                } else {
+                    read(&client)
+                };
+                let status = result.as_ref().err().and_then(Error::status);
+                assert_eq!(
+                    status == Some(401),
+                    refusals == 2,
+                    "{endpoint:?}: {result:?}"
+                );
+                assert_eq!(renewals.load(Ordering::Relaxed), 1, "{endpoint:?}");
+                assert_eq!(server.requests().len(), 2, "{endpoint:?}");
+            }
+        }
     }
 }
