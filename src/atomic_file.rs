@@ -82,12 +82,12 @@ pub(crate) fn exists(path: &Path) -> anyhow::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(cannot_look_at(path, error)),
+        Err(error) => Err(cannot_open(path, error)),
     }
 }
 
-pub(crate) fn cannot_look_at(path: &Path, error: io::Error) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("cannot look at {}", path.display()))
+pub(crate) fn cannot_open(path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("cannot open {}", path.display()))
 }
 
 /// A file under a temporary name. It is removed when this is dropped, unless it was published.
@@ -320,11 +320,11 @@ pub(crate) fn resolve_replaceable(typed: &Path) -> anyhow::Result<PathBuf> {
     let path = resolve(typed)?;
     match fs::symlink_metadata(&path) {
         Ok(found) if found.is_dir() => bail!(
-            "{} is a folder; name a file in it, such as sync.c1z",
+            "{} is a folder; use a file in it, such as sync.c1z",
             path.display()
         ),
         Ok(found) if !found.is_file() => bail!(
-            "{} is not a regular file, so it cannot be replaced; name a file",
+            "{} is not a regular file, so it cannot be replaced; use a regular file",
             path.display()
         ),
         Ok(_) if is_mount_point(&path) => bail!(
@@ -333,7 +333,7 @@ pub(crate) fn resolve_replaceable(typed: &Path) -> anyhow::Result<PathBuf> {
         ),
         Ok(_) => Ok(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path),
-        Err(error) => Err(cannot_look_at(&path, error)),
+        Err(error) => Err(cannot_open(&path, error)),
     }
 }
 

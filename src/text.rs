@@ -1,6 +1,7 @@
 //! Formats numbers, durations, errors and text from outside for people; pure, and usable everywhere.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Returns the messages of an error chain in one line.
@@ -14,6 +15,11 @@ pub fn one_line(error: &anyhow::Error) -> String {
         }
     }
     clean(&text).into_owned()
+}
+
+/// Returns the message of an error that only a bug of okta-ciam can cause. Every such message is made here.
+pub fn internal_error(what: impl Display) -> String {
+    format!("internal error: {what}; please report this bug")
 }
 
 /// Returns a text from outside with everything made visible that should not be obeyed or hidden: control characters

@@ -115,10 +115,10 @@ pub fn resolve(typed: &Path) -> anyhow::Result<PathBuf> {
                     &path
                 };
                 let folder = fs::metadata(folder)
-                    .with_context(|| format!("cannot look at {}", folder.display()))?;
+                    .with_context(|| format!("cannot open {}", folder.display()))?;
                 if !is_entitled(found.uid(), folder.uid(), user()) {
                     bail!(
-                        "{} is a link that belongs to another user, so it is not followed; name the file itself",
+                        "{} is a link that belongs to another user, so it is not followed; use the path of the file itself",
                         next.display()
                     );
                 }
@@ -129,7 +129,7 @@ pub fn resolve(typed: &Path) -> anyhow::Result<PathBuf> {
             Ok(_) => path = next,
             Err(error) if error.kind() == io::ErrorKind::NotFound => path = next,
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot look at {}", next.display()));
+                return Err(error).with_context(|| format!("cannot open {}", next.display()));
             }
         }
     }

@@ -196,7 +196,7 @@ impl Audit {
             .open(path);
         if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
             bail!(
-                "the audit log {} is not a regular file; name one",
+                "the audit log {} is not a regular file; use one that is",
                 path.display()
             );
         }
@@ -213,7 +213,7 @@ impl Audit {
             .with_context(|| format!("cannot read the audit log {}", path.display()))?;
         let Some(text) = text else {
             bail!(
-                "{} is no audit log of this program, so nothing is written to it; name another file for --audit-log",
+                "{} is not an audit log of okta-ciam; use another file for --audit-log",
                 path.display()
             );
         };

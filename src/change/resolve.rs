@@ -18,6 +18,7 @@ use crate::okta::read::Start;
 use crate::okta::settings::PageSizes;
 use crate::okta::{Client, Error, read, wire};
 use crate::signal::ShutdownSignal;
+use crate::text;
 
 /// Converts a refusal that concerns one object to a result for this object. An invalid token remains an error.
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, RowRefusal>, Error> {
@@ -238,9 +239,7 @@ impl Resolver {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Setup(
-                        "a worker is gone: this is a bug, please report it".to_owned(),
-                    ));
+                    return Err(Error::Setup(text::internal_error("a worker panicked")));
                 }
             }
         }

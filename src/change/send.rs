@@ -15,6 +15,7 @@ use super::resolve::{Resolver, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::http::rate_limit;
 use crate::okta::{ChangeResponse, Client, Error, change, read};
+use crate::text;
 
 /// The outcome of a change.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,9 +135,9 @@ fn in_flight(resolver: &Resolver, action: Action, item: &Item) -> ChangeOutcome 
         match answer.recv_timeout(Duration::from_millis(50)) {
             Ok(ended) => return ended,
             Err(RecvTimeoutError::Disconnected) => {
-                return ChangeOutcome::Unknown(Error::Setup(
-                    "a worker is gone: this is a bug, please report it".to_owned(),
-                ));
+                return ChangeOutcome::Unknown(Error::Setup(text::internal_error(
+                    "a worker panicked",
+                )));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -348,7 +349,7 @@ pub fn resolve_pending(
         );
         let (Some(action), true) = (sending.action(), sending.origin == origin) else {
             tracing::warn!(
-                "the audit log does not say what became of {who}, in another org; a run there will find out"
+                "the outcome of {who} is unknown (another org); run okta-ciam against that org to record it"
             );
             continue;
         };
@@ -360,7 +361,7 @@ pub fn resolve_pending(
         let done = match groups_of(&resolver.client, &user) {
             Ok(groups) => action.is_done(groups.contains(&group)),
             Err(Error::Refused(refusal)) if refusal.status != 401 => {
-                tracing::warn!("what became of {who} cannot be found out: {refusal}");
+                tracing::warn!("cannot determine the outcome of {who}: {refusal}");
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -416,7 +417,7 @@ pub fn wait_for_read_lag(
     }
     tracing::info!(
         "an earlier run changed the same membership; checking again in {}",
-        crate::text::span(left)
+        text::span(left)
     );
     resolver.client.sleep(left)
 }

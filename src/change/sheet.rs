@@ -102,7 +102,7 @@ pub fn permit(
 ) -> Result<(), ExitError> {
     if let Some(other) = summary.orgs.iter().find(|org| org.as_str() != origin) {
         return Err(ExitError::refused(if other.is_empty() {
-            "the sheet does not say which org it is from; make one from a snapshot of okta-ciam sync".to_owned()
+            "the sheet does not record its org; create a sheet from a snapshot that okta-ciam sync wrote".to_owned()
         } else {
             format!("the sheet is from {other}, not from {origin}")
         }));
@@ -202,7 +202,7 @@ mod tests {
             (ORIGIN, 0, Some(31), lenient, Some("taken 31 days ago")),
             (ORIGIN, 0, None, lenient, Some("at an unknown time")),
             (other, 0, Some(0), lenient, Some("is from https://other")),
-            ("", 0, Some(0), lenient, Some("does not say which org")),
+            ("", 0, Some(0), lenient, Some("does not record its org")),
         ] {
             let permitted = permit(&summary(org, undecided), ORIGIN, [age], conditions);
             match part {

@@ -57,7 +57,8 @@ impl From<Error> for Halt {
     }
 }
 
-const GIVE_A_ROLE: &str = "give the token's owner the admin role Read-Only Administrator or more";
+const ASSIGN_A_ROLE: &str =
+    "assign the token's owner the admin role Read-Only Administrator or higher";
 
 fn look(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
     let owner = first_contact(config, client, report)?;

@@ -105,7 +105,7 @@ fn start(options: Options) -> anyhow::Result<Server> {
 fn refuse_file_of_others(file: &Path) -> anyhow::Result<()> {
     if !file
         .try_exists()
-        .with_context(|| format!("cannot look at {}", file.display()))?
+        .with_context(|| format!("cannot open {}", file.display()))?
     {
         return Ok(());
     }

@@ -165,7 +165,7 @@ impl Job<'_> {
                 let written = xlsx(self.reader, plans, self.about, BufWriter::new(file), &check)?;
                 if written.cut > 0 {
                     tracing::warn!(
-                        "{} too long for a cell of Excel and cut; the other formats have the whole text",
+                        "{} too long for a cell of Excel and truncated; the other formats contain the full text",
                         count(written.cut, "value")
                             .replace("values", "values were")
                             .replace("1 value", "1 value was")

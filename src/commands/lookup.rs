@@ -112,7 +112,7 @@ pub fn refuse_snapshot(target: &Path) -> anyhow::Result<()> {
     let is_file = std::fs::metadata(target).is_ok_and(|found| found.is_file());
     if is_file && (is_container() || Reader::open(target).is_ok()) {
         bail!(
-            "{} is a snapshot, which would be lost; name another file",
+            "{} is a snapshot, which would be lost; use another file",
             target.display()
         );
     }

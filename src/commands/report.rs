@@ -46,7 +46,7 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
     write(&page, &config.out)?;
     if let Some(size) = page.size_with_memberships {
         tracing::warn!(
-            "with memberships, the page would have {} bytes; they were left out; pass --full to keep them",
+            "with memberships, the page would have {} bytes, so they were left out; pass --full to keep them",
             number(size as u64)
         );
     }

@@ -35,7 +35,7 @@ use crate::sync::checkpoint::{Checkpoint, resume};
 use crate::sync::drop_guard::{self, SnapshotSize};
 use crate::sync::engine;
 use crate::sync::pipeline::{Files, Packed, Published, Read};
-use crate::text::span;
+use crate::text::{internal_error, span};
 use crate::whoami;
 
 /// Runs `sync`.
@@ -425,7 +425,7 @@ fn until_stopped<T: Send + 'static>(
             Ok(result) => return result,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                anyhow::bail!("the writer is gone: this is a bug, please report it")
+                anyhow::bail!(internal_error("the writer panicked"))
             }
         }
     }

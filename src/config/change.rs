@@ -63,9 +63,8 @@ impl Change {
         if typed.from.as_deref() == Some("-")
             && typed.connection.api_token_file.as_deref() == Some("-")
         {
-            return Err(Error::about(
-                "--from and --api-token-file",
-                "cannot both be standard input",
+            return Err(Error(
+                "--from - cannot be used with --api-token-file -".to_owned(),
             ));
         }
         let connection = Connection::new(&typed.connection, &typed.limits, environment)?;
@@ -77,7 +76,9 @@ impl Change {
         if sheet.is_none()
             && let Some(flag) = revoke.sheet_option()
         {
-            return Err(Error::about(flag, "the file is not the sheet of a review"));
+            return Err(Error(format!(
+                "{flag} requires --from with the sheet of a review"
+            )));
         }
         Ok(Self {
             action,
@@ -124,7 +125,7 @@ fn conditions(
     environment: &Environment,
 ) -> Result<Conditions, Error> {
     if let Some(flag) = revoke.sheet_option().filter(|_| typed.from.is_none()) {
-        return Err(Error::about(flag, "requires --from"));
+        return Err(Error(format!("{flag} requires --from")));
     }
     let max_age = environment.setting("--max-sheet-age", revoke.max_sheet_age)?;
     let read = |text: &str| text.parse().ok();
@@ -146,13 +147,16 @@ fn request(
         revoke.grant_id.is_some(),
     ];
     let ask = match action {
-        Action::Grant => "pass --user and --group, or --from",
+        Action::Grant => "--user and --group, or --from",
         Action::Revoke => {
-            "pass --user and --group, or --user and --all-groups, or --from, or --grant-id"
+            "--user and --group, or --user and --all-groups, or --from, or --grant-id"
         }
     };
     if ways.iter().filter(|way| **way).count() != 1 {
-        return Err(Error::about(action.as_str(), format!("{ask}; one of them")));
+        return Err(Error(format!(
+            "{} requires exactly one of these: {ask}",
+            action.as_str()
+        )));
     }
     if let Some(id) = revoke.grant_id {
         let row = rows::of_grant_id(id).map_err(|error| Error::about("--grant-id", error))?;
@@ -168,17 +172,16 @@ fn request(
         .map(|user| user.trim().to_owned())
         .collect();
     if users.iter().chain(&typed.group).any(String::is_empty) {
-        return Err(Error::about("--user and --group", "must not be empty"));
+        return Err(Error("--user and --group must not be empty".to_owned()));
     }
     let request = match (revoke.all_groups, users.is_empty(), typed.group.is_empty()) {
         (true, false, true) => Ok(Request::AllGroups(users)),
-        (true, true, _) => Err(Error::about("--all-groups", "requires --user")),
+        (true, true, _) => Err(Error("--all-groups requires --user".to_owned())),
         (true, false, false) => Err(Error("--all-groups cannot be used with --group".to_owned())),
         (false, false, false) => Ok(Request::Rows(pairs(&users, &typed.group))),
-        (false, ..) => Err(Error::about(
-            "--user and --group",
-            format!("go together; {ask}"),
-        )),
+        (false, ..) => Err(Error(format!(
+            "--user and --group must be used together; pass {ask}"
+        ))),
     };
     Ok((request?, None))
 }

@@ -81,7 +81,8 @@ impl Export {
     /// Returns an error for the first invalid option.
     pub fn new(typed: &cli::Export, environment: &Environment) -> Result<Self, Error> {
         let file = snapshot_to_read(typed.file.as_ref(), environment)?;
-        let missing = |flag: &str, expected: &str| Error(format!("{flag} is required: {expected}"));
+        let missing =
+            |flag: &str, expected: &str| Error(format!("{flag} is required; pass {expected}"));
         let format = typed.format.as_ref();
         let format = format.ok_or_else(|| missing("--format", FORMATS))?;
         let format = Setting::new("--format", format).parse(read_format, FORMATS)?;
@@ -153,7 +154,7 @@ fn destination(out: &str, format: ExportFormat, plans: &[Plan]) -> Result<Destin
         if format.is_one_file() {
             let ending = format.ending();
             return Err(Error(format!(
-                "-o - is for csv and jsonl; name a file, such as okta-ciam.{ending}"
+                "-o - is for csv and jsonl; use a file, such as okta-ciam.{ending}"
             )));
         }
         return match is_one_table {
@@ -168,7 +169,7 @@ fn destination(out: &str, format: ExportFormat, plans: &[Plan]) -> Result<Destin
     }
     if !format.is_one_file() && !is_one_table {
         return Err(Error(format!(
-            "{out} is one file, and there are {} tables; name a folder, or choose one with --table",
+            "{out} is one file, and there are {} tables; use a folder, or choose one with --table",
             plans.len()
         )));
     }
@@ -229,7 +230,7 @@ mod tests {
                 &[("format", "xlsx"), ("out", "-"), ("table", "users")],
                 "okta-ciam.xlsx",
             ),
-            (&[("format", "csv"), ("out", "a.csv")], "name a folder"),
+            (&[("format", "csv"), ("out", "a.csv")], "use a folder"),
             (
                 &[("format", "csv"), ("out", "a"), ("table", "user")],
                 "users, groups",

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::environment::{Environment, Setting};
-use crate::mask;
 use crate::snapshot::FileFormat;
 
 /// Returns the path of the snapshot that an offline command reads.
@@ -39,7 +38,7 @@ pub(super) fn to_write(
         .setting("--file", typed)?
         .unwrap_or_else(|| Setting::new("--file", default));
     if file.value.is_empty() {
-        return Err(file.error("is empty; set it to a file, such as sync.c1z"));
+        return Err(file.invalid("a file, such as sync.c1z"));
     }
     Ok(file)
 }
@@ -51,8 +50,8 @@ pub(super) fn format(file: &Setting) -> Result<FileFormat, Error> {
             "gs" => "gcloud storage cp FILE gs://...",
             _ => "a tool that uploads it",
         };
-        return Err(file.error(format!(
-            "is a URL, and okta-ciam writes local files only; run okta-ciam sync -f FILE && {copy}"
+        return Err(file.invalid(format!(
+            "a local file; to upload it, run okta-ciam sync -f FILE && {copy}"
         )));
     }
     let ending = Path::new(&file.value)
@@ -61,9 +60,7 @@ pub(super) fn format(file: &Setting) -> Result<FileFormat, Error> {
     match ending.as_deref() {
         Some("c1z") => Ok(FileFormat::C1z),
         Some("db" | "sqlite" | "sqlite3") => Ok(FileFormat::Sqlite),
-        _ => Err(file.error(format!(
-            "unknown file extension in {}; use .c1z, or .db, .sqlite or .sqlite3 for plain SQLite",
-            mask::shown(&file.value)
-        ))),
+        _ => Err(file
+            .invalid("a name that ends in .c1z, or in .db, .sqlite or .sqlite3 for plain SQLite")),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::findings::{path, rules};
-use super::{Environment, Error, snapshot_to_read};
+use super::{Environment, Error, Setting, snapshot_to_read};
 use crate::cli;
 use crate::evidence::findings::Options;
 
@@ -35,12 +35,10 @@ impl Report {
         let file = snapshot_to_read(typed.file.as_ref(), environment)?;
         let out = typed.out.as_ref().filter(|out| !out.is_empty());
         let out = out.ok_or_else(|| {
-            Error("-o is required: the file to write, such as report.html".to_owned())
+            Error("-o is required; pass the file to write, such as report.html".to_owned())
         })?;
         if out == "-" {
-            return Err(Error(
-                "-o - is not possible; name a file, such as report.html".to_owned(),
-            ));
+            return Err(Setting::new("-o", out).invalid("a file, such as report.html"));
         }
         Ok(Self {
             file,
@@ -63,7 +61,7 @@ mod tests {
         for (out, part) in [
             (None, "-o is required"),
             (Some(""), "-o is required"),
-            (Some("-"), "-o - is not possible"),
+            (Some("-"), "invalid value \"-\" for -o: expected a file"),
         ] {
             let typed = cli::Report {
                 out: out.map(str::to_owned),

@@ -74,7 +74,7 @@ fn read_token(file: &Setting) -> Result<String, Error> {
         let stdin = std::io::stdin();
         if stdin.is_terminal() {
             return Err(file.error(
-                "standard input is a terminal, which would show the token; pipe it in, or name a file",
+                "standard input is a terminal, which would show the token; pipe it in, or use a file",
             ));
         }
         stdin.take(LONGEST_TOKEN).read_to_string(&mut text)

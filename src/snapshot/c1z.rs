@@ -46,14 +46,14 @@ pub struct Packed {
 /// # Errors
 /// Returns an error if the database cannot be read or the file cannot be written.
 pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
-    let mut database = File::open(db).map_err(Error::io(db, "open it"))?;
-    let length = database.metadata().map_err(Error::io(db, "open it"))?.len();
+    let mut database = File::open(db).map_err(Error::io(db, "open"))?;
+    let length = database.metadata().map_err(Error::io(db, "open"))?.len();
     if length > MAX_DATABASE {
         return Err(Error::TooBig {
             path: db.to_owned(),
             what: "the database",
             limit: MAX_DATABASE,
-            advice: "no reader takes a container of more; name a file that ends in .db instead",
+            advice: "no reader accepts a larger container; use a file that ends in .db",
         });
     }
     let mut pack = || -> io::Result<Packed> {
@@ -88,7 +88,7 @@ pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
             sha256: hashing.hash.finalize().into(),
         })
     };
-    pack().map_err(Error::io(db, "compress it"))
+    pack().map_err(Error::io(db, "compress"))
 }
 
 /// Writes at least so many bytes that readers skip, so that a database of much repetition is not taken for a bomb: a
@@ -140,8 +140,8 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)
-        .map_err(Error::io(path, "open it"))?;
-    let metadata = file.metadata().map_err(Error::io(path, "open it"))?;
+        .map_err(Error::io(path, "open"))?;
+    let metadata = file.metadata().map_err(Error::io(path, "open"))?;
     if !metadata.is_file() {
         return Err(not_a_snapshot(path, "it is not a regular file"));
     }
@@ -158,7 +158,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String), Error> {
     let mut chunk = vec![0; CHUNK];
     let mut bytes = 0;
     loop {
-        let read = file.read(&mut chunk).map_err(Error::io(path, "read it"))?;
+        let read = file.read(&mut chunk).map_err(Error::io(path, "read"))?;
         if read == 0 {
             break;
         }
@@ -191,7 +191,7 @@ pub(super) fn form(path: &Path) -> Result<Form, Error> {
     let mut head = Vec::new();
     file.take(16)
         .read_to_end(&mut head)
-        .map_err(Error::io(path, "read it"))?;
+        .map_err(Error::io(path, "read"))?;
     if head.is_empty() {
         Ok(Form::Empty)
     } else if head.starts_with(MAGIC) {
@@ -246,16 +246,16 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
     }
     let (mut file, _) = open(path)?;
     file.read_exact(&mut [0; MAGIC.len()])
-        .map_err(Error::io(path, "read it"))?;
+        .map_err(Error::io(path, "read"))?;
     let mut packed = BufReader::with_capacity(CHUNK, file);
-    let begun = packed.fill_buf().map_err(Error::io(path, "read it"))?;
+    let begun = packed.fill_buf().map_err(Error::io(path, "read"))?;
     if begun.is_empty() {
         return Ok(0);
     }
-    let mut decoder = read::Decoder::with_buffer(packed).map_err(Error::io(path, "unpack it"))?;
+    let mut decoder = read::Decoder::with_buffer(packed).map_err(Error::io(path, "unpack"))?;
     decoder
         .window_log_max(MAX_WINDOW_LOG)
-        .map_err(Error::io(path, "unpack it"))?;
+        .map_err(Error::io(path, "unpack"))?;
 
     let mut chunk = vec![0; CHUNK];
     let mut total = 0;
@@ -288,11 +288,11 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
                 path: path.to_owned(),
                 what: "the database inside",
                 limit: cap,
-                advice: "if that is what you expect, unpack it with other tools and name the database",
+                advice: "if you expect that size, unpack it with zstd and use the database",
             });
         }
         into.write_all(&chunk[..filled])
-            .map_err(Error::io(path, "write an unpacked copy of it"))?;
+            .map_err(Error::io(path, "write an unpacked copy of"))?;
     }
 }
 
@@ -302,7 +302,7 @@ fn unpack_error(path: &Path, source: io::Error) -> Error {
         return Error::damaged(path, "it ends too early");
     }
     if source.raw_os_error().is_some() {
-        return Error::io(path, "read it")(source);
+        return Error::io(path, "read")(source);
     }
     let said = source.to_string();
     if said.contains("too much memory") {
@@ -316,7 +316,7 @@ fn unpack_error(path: &Path, source: io::Error) -> Error {
     if said.contains("nknown frame") {
         return Error::damaged(path, "where a zstd frame should start, other bytes do");
     }
-    Error::damaged(path, format!("it does not unpack ({said})"))
+    Error::damaged(path, format!("it cannot be unpacked ({said})"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use super::limits::{MAX_ELEMENTS, MAX_ID, MAX_MESSAGE, MAX_VALUE};
+use crate::text;
 
 /// A snapshot that cannot be written or read.
 #[derive(Debug, Error)]
@@ -89,7 +90,7 @@ pub enum Error {
         limit: usize,
     },
     /// The writer was not given rows in the order that makes equal snapshots equal bytes: a bug of ours.
-    #[error("{path} was not written: {what}; this is a bug, please report it")]
+    #[error("{}", text::internal_error(format_args!("{what}, so {} was not written", .path.display())))]
     OutOfOrder {
         /// The file.
         path: PathBuf,
@@ -97,7 +98,7 @@ pub enum Error {
         what: String,
     },
     /// The file system returned an error.
-    #[error("{path}: cannot {doing}: {source}")]
+    #[error("cannot {doing} {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
@@ -107,7 +108,7 @@ pub enum Error {
         source: io::Error,
     },
     /// SQLite returned an error for a reason other than the content of the file.
-    #[error("{path}: the database failed: {source}; is the disk full?")]
+    #[error("the database {path} failed ({source}); check that the disk is not full")]
     Database {
         /// The file.
         path: PathBuf,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::atomic_file::{
-    Lock, SQLITE_SUFFIXES, Temporary, cannot_look_at, create_new, exists, hidden_name,
+    Lock, SQLITE_SUFFIXES, Temporary, cannot_open, create_new, exists, hidden_name,
     refuse_database_in_use, remove_if_there, remove_with_logs, resolve_replaceable, split_path,
     sync_folder_of, with_ending,
 };
@@ -70,7 +70,7 @@ impl Target {
     /// such as `/tmp`.
     fn refuse_taken_names(&self) -> anyhow::Result<()> {
         let folder =
-            fs::metadata(&self.folder).map_err(|error| cannot_look_at(&self.folder, error))?;
+            fs::metadata(&self.folder).map_err(|error| cannot_open(&self.folder, error))?;
         for name in ["checkpoint", "checkpoint-old", "tmp", "tmp-db"]
             .map(|what| hidden_name(&self.name, what))
         {
@@ -202,7 +202,7 @@ impl CheckpointFile {
             let found = match fs::symlink_metadata(&path) {
                 Ok(found) => Entry::of(&found),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(cannot_look_at(&path, error)),
+                Err(error) => return Err(cannot_open(&path, error)),
             };
             if let Some(why) = trust::distrust(&found, trust::user()) {
                 return Ok(LeftBehind::Distrusted(format!("{} {why}", path.display())));
@@ -285,7 +285,7 @@ impl ReservedPath {
         let path = resolve_replaceable(typed)?;
         if target.owns(&path)? {
             bail!(
-                "{} is the snapshot itself, or a file of its run; name another",
+                "{} is the snapshot itself, or a file of its run; use another file",
                 typed.display()
             );
         }

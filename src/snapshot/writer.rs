@@ -59,7 +59,7 @@ impl Writer {
             .create_new(true)
             .mode(0o600)
             .open(path)
-            .map_err(Error::io(path, "create it"))?;
+            .map_err(Error::io(path, "create"))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || -> rusqlite::Result<Connection> {
             let db = Connection::open_with_flags(path, flags)?;
@@ -107,7 +107,7 @@ impl Writer {
     /// Returns an error for a user out of order, for one that no reader would accept, or if the disk is full.
     pub fn user(&mut self, user: &User, matched_by: MatchedBy) -> Result<(), Error> {
         if self.last_user.as_ref().is_some_and(|last| *last >= user.id) {
-            return Err(self.out_of_order(format!("user {} came too late", user.id)));
+            return Err(self.out_of_order(format!("user {} is out of order", user.id)));
         }
         let resource = baton::user_resource(user).encode_to_vec();
         self.resource(baton::USER, user.id.as_str(), &resource)?;
@@ -142,7 +142,7 @@ impl Writer {
             .as_ref()
             .is_some_and(|last| *last >= group.id)
         {
-            return Err(self.out_of_order(format!("group {} came too late", group.id)));
+            return Err(self.out_of_order(format!("group {} is out of order", group.id)));
         }
         let resource = baton::group_resource(group);
         self.resource(baton::GROUP, group.id.as_str(), &resource.encode_to_vec())?;
@@ -199,7 +199,7 @@ impl Writer {
             .as_ref()
             .is_some_and(|last| last >= group)
         {
-            return Err(self.out_of_order(format!("the members of group {group} came too late")));
+            return Err(self.out_of_order(format!("the members of group {group} are out of order")));
         }
         self.last_members_of = Some(group.clone());
         let mut content = std::mem::take(&mut self.content);
@@ -226,7 +226,7 @@ impl Writer {
         let mut written = 0;
         for user in users {
             if last.is_some_and(|last| last >= user) {
-                let what = format!("user {user} of group {group} came too late");
+                let what = format!("user {user} of group {group} is out of order");
                 return Err(self.out_of_order(what));
             }
             last = Some(user);

@@ -210,7 +210,7 @@ const MAX_FOR_OLD_READERS: u64 = 3 << 30;
 
 fn too_large_for_old_readers(database: &Path) -> anyhow::Result<Option<Warning>> {
     let bytes = std::fs::metadata(database)
-        .context("cannot look at the new database")?
+        .with_context(|| format!("cannot open {}", database.display()))?
         .len();
     Ok((bytes > MAX_FOR_OLD_READERS).then(|| Warning {
         code: "large".to_owned(),

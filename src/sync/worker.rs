@@ -21,6 +21,7 @@ use crate::okta::read::{self, Start, UserSet};
 use crate::okta::settings::PageSizes;
 use crate::okta::wire::{self, Malformed};
 use crate::okta::{Client, Error};
+use crate::text;
 
 /// The tasks of a worker.
 #[derive(Debug)]
@@ -169,9 +170,9 @@ impl Shared {
             let result =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.handle(task)));
             let event = result.unwrap_or_else(|_| {
-                Some(Event::Failed(anyhow::anyhow!(
-                    "a worker panicked: this is a bug, please report it"
-                )))
+                Some(Event::Failed(anyhow::Error::msg(text::internal_error(
+                    "a worker panicked",
+                ))))
             });
             if event.is_some_and(|event| self.events.send(event).is_err()) {
                 return;

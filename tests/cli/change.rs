@@ -260,11 +260,11 @@ fn invalid_arguments_and_lists_are_reported_before_any_request() {
     std::fs::write(folder.path("bad.csv"), "user,group\na@example.com\n").unwrap();
     std::fs::write(folder.path("empty.csv"), "user,group\n").unwrap();
     for (arguments, part) in [
-        (vec!["grant"], "pass --user and --group"),
-        (vec!["grant", "--user", BOB], "go together"),
+        (vec!["grant"], "requires exactly one of these: --user and --group"),
+        (vec!["grant", "--user", BOB], "must be used together"),
         (
             vec!["grant", "--user", BOB, "--group", "x", "--from", "y"],
-            "one of them",
+            "requires exactly one of these",
         ),
         (
             vec!["grant", "--user", "", "--group", "x"],
@@ -286,7 +286,7 @@ fn invalid_arguments_and_lists_are_reported_before_any_request() {
         (vec!["grant", "--from", "missing.csv"], "cannot read"),
         (
             vec!["grant", "--from", "-", "--api-token-file", "-"],
-            "both be standard input",
+            "--from - cannot be used with --api-token-file -",
         ),
         (
             vec![
@@ -636,7 +636,7 @@ fn a_row_to_keep_protects_a_membership_in_any_spelling() {
         .end()
         .code(4);
     assert!(
-        ran.stdout.contains("line 3 says otherwise"),
+        ran.stdout.contains("line 3 contradicts this decision"),
         "{}",
         ran.stdout
     );

@@ -75,7 +75,7 @@ fn a_super_admins_token_is_sufficient_for_everything() {
         "ok       members        readable (tested with \"All staff\")\n",
         "ok       admin members  readable (tested with \"Okta Administrators\")\n",
         "ok       user groups    visible, ",
-        "ok       org            Kestrel & Rook (made up)\n",
+        "ok       org            Kestrel & Rook (sample org)\n",
         "ok       rules          visible\n",
         "ok       changes        disabled without --provisioning; ",
         "ok       limits         every limit allows at least 450 requests per minute\n",
@@ -112,7 +112,7 @@ fn the_json_output_has_the_same_findings() {
             "roles": ["SUPER_ADMIN"],
         })
     );
-    assert_eq!(report["company"], "Kestrel & Rook (made up)");
+    assert_eq!(report["company"], "Kestrel & Rook (sample org)");
     for domain in report["domains"].as_array().unwrap() {
         assert_eq!(domain["is_used"], true);
         assert!(domain["users_on_first_page"].as_u64().unwrap() > 0);
@@ -187,7 +187,7 @@ fn a_wrong_token_ends_with_5_after_one_request() {
     assert!(ran.stdout.contains("ok       origin "), "{}", ran.stdout);
     assert!(ran.stdout.contains("failure  token "), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("fix: make a new token"),
+        ran.stdout.contains("fix: create a new token"),
         "{}",
         ran.stdout
     );

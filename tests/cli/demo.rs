@@ -44,7 +44,7 @@ fn the_demo_replaces_only_files_of_a_demo() {
         .run(&["demo", "-f", "demo.txt"])
         .end()
         .code(2)
-        .says("use .c1z");
+        .says("ends in .c1z");
 }
 
 #[test]

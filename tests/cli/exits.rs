@@ -114,7 +114,7 @@ fn invalid_input_ends_with_2_before_any_request() {
         ("--timeout", "BATON_TIMEOUT", "never", "90s, 15m or 2h"),
         ("--deadline", "BATON_DEADLINE", "0", "90s, 15m or 2h"),
         ("--ca-file", "BATON_CA_FILE", "missing.pem", "cannot read"),
-        ("--file", "BATON_FILE", "sync.csv", "use .c1z"),
+        ("--file", "BATON_FILE", "sync.csv", "ends in .c1z"),
         (
             "--memberships-by",
             "BATON_MEMBERSHIPS_BY",
@@ -228,7 +228,7 @@ fn a_missing_permission_ends_with_5_and_names_the_request() {
     let ran = folder.sync(&okta, &[]).end().code(5);
     assert_one_line(
         &ran,
-        "GET /api/v1/groups: Okta answered 403 E0000006",
+        "GET /api/v1/groups: Okta returned 403 E0000006",
         &[okta.token()],
     );
     assert!(ran.error().contains("[request "), "{}", ran.error());
@@ -252,7 +252,11 @@ fn exhausted_retries_end_with_6() {
     okta.fault(Fault::on(Endpoint::Users, Action::okta(503, "E0000010")));
     let folder = with_previous();
     let ran = folder.sync(&okta, &[]).end().code(6);
-    assert_one_line(&ran, "GET /api/v1/users: Okta answered 503 E0000010", &[]);
+    assert_one_line(
+        &ran,
+        "GET /api/v1/users: gave up after 8 attempts: Okta returned 503 E0000010",
+        &[],
+    );
     assert!(
         ran.error().contains("gave up after 8 attempts"),
         "{}",

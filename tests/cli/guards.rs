@@ -272,7 +272,7 @@ fn a_refused_search_falls_back_to_the_plain_lists_and_misses_no_user() {
 fn a_404_without_oktas_error_code_is_not_a_deletion() {
     for (action, part) in [
         (Action::okta(404, "E0000008"), "E0000008"),
-        (Action::html(404), "Okta answered 404"),
+        (Action::html(404), "Okta returned 404"),
     ] {
         for (by, endpoint) in [("group", Endpoint::Members), ("user", Endpoint::UserGroups)] {
             let okta = Okta::with(Org::demo());

@@ -95,8 +95,8 @@ fn an_unresolved_row_to_keep_is_shown_and_prevents_changes_it_may_refer_to() {
     let list = "user,group,decision\n00u1,00gteam,revoke\n00u1,00gother,revoke\n00u2,00gteam,revoke\np1@example.com,team,keep\n";
     let ran = revoke_list(&folder, &okta, list.as_bytes()).end().code(4);
     for part in [
-        "line 5     refused    p1@example.com  team  it says keep, but \"team\" names several groups",
-        "line 5 says keep and may mean this membership",
+        "line 5     refused    p1@example.com  team  its decision is keep, but \"team\" matches several groups",
+        "the decision of line 5 is keep, and it may refer to this membership",
         "4 rows: 2 refused, 2 changed",
     ] {
         assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);

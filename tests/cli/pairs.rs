@@ -222,7 +222,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_sent() {
     for (arguments, part) in [
         (
             ["--all-groups", "--yes"].as_slice(),
-            "--all-groups: requires --user",
+            "--all-groups requires --user",
         ),
         (
             &["--all-groups", "--user", ADA, "--group", "team"],
@@ -230,9 +230,9 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_sent() {
         ),
         (
             &["--all-groups", "--user", ADA, "--from", "list.csv"],
-            "one of them",
+            "requires exactly one of these",
         ),
-        (&["--user", ADA, "--user", BOB], "go together"),
+        (&["--user", ADA, "--user", BOB], "must be used together"),
         (
             &["--user", ADA, "--group", "team", "--group", ""],
             "must not be empty",

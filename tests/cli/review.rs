@@ -792,7 +792,9 @@ fn a_sheet_without_its_technical_columns_is_not_a_list_of_changes() {
         let arguments = [&["revoke", "--from", "list.csv", "--yes"], option].concat();
         let refused = with_org(&folder, &okta, &arguments).end().code(2);
         assert!(
-            refused.error().contains("is not the sheet of a review"),
+            refused
+                .error()
+                .contains("requires --from with the sheet of a review"),
             "{}",
             refused.stderr
         );

@@ -160,7 +160,7 @@ fn ambiguous_date_patterns_are_refused_before_any_request() {
             "--file: contains a % that is not part of",
         ),
         (&["-f", "%Y/okta-%F.c1z"], "name of a folder"),
-        (&["-f", "okta-%F.txt"], "unknown file extension"),
+        (&["-f", "okta-%F.txt"], "expected a name that ends in .c1z"),
     ] {
         let ran = folder.sync(&okta, arguments).end().code(2);
         assert!(

@@ -378,7 +378,7 @@ fn an_audit_log_is_appended_only_to_an_audit_log() {
             .end()
             .code(2);
         assert!(
-            ran.error().contains("is no audit log of this program"),
+            ran.error().contains("is not an audit log of okta-ciam"),
             "{name}: {}",
             ran.stderr
         );

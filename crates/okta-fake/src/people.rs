@@ -116,7 +116,7 @@ impl Org {
     /// Returns the sample company.
     pub fn demo() -> Self {
         let mut org = Self::new();
-        org.company = "Kestrel & Rook (made up)".to_owned();
+        org.company = "Kestrel & Rook (sample org)".to_owned();
         org.add_group(admins());
         for (number, (letter, name, description)) in (0..).zip(GROUPS) {
             org.add_group(group(&group_id(number), letter, name, description));

@@ -56,7 +56,7 @@ fn check_row(action: Action, row: &Row, knowledge: &Knowledge, scope: &Scope) ->
         };
         unresolved.map_or(RowAction::Kept, |refusal| {
             RowAction::Refused(RowRefusal {
-                reason: format!("it says keep, but {}", refusal.reason),
+                reason: format!("its decision is keep, but {}", refusal.reason),
                 ..refusal
             })
         })
@@ -86,10 +86,10 @@ fn compare(first: &mut PlannedRow, second: &mut PlannedRow) {
 fn contradicted_by(other: &Row) -> RowAction {
     let line = other
         .line
-        .map_or(String::new(), |line| format!("line {line} "));
+        .map_or("another row".to_owned(), |line| format!("line {line}"));
     RowAction::Refused(RowRefusal {
         exit: Exit::Refused,
-        reason: format!("{line}says otherwise of the same user and group"),
+        reason: format!("{line} contradicts this decision on the same user and group"),
     })
 }
 
@@ -121,7 +121,7 @@ fn protect_what_may_be_meant(steps: &mut [PlannedRow], knowledge: &Knowledge) {
             step.verdict = RowAction::Refused(RowRefusal {
                 exit: Exit::Refused,
                 reason: format!(
-                    "{line} says keep and may mean this membership; write ids there, or remove that line"
+                    "the decision of {line} is keep, and it may refer to this membership; use ids in that line, or remove it"
                 ),
             });
         }

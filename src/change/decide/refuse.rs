@@ -48,7 +48,7 @@ pub(in crate::change) fn refuse_user(
             return refuse(
                 Exit::Refused,
                 format!(
-                    "{asked:?} is the email of several users: {}; give the id",
+                    "{asked:?} is the email of several users: {}; use an id",
                     names.join(", ")
                 ),
             );
@@ -98,7 +98,7 @@ pub(super) fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> 
             return refuse(
                 Exit::Refused,
                 format!(
-                    "{asked:?} names several groups: {}; give the id",
+                    "{asked:?} matches several groups: {}; use an id",
                     names(groups)
                 ),
             );
@@ -161,14 +161,14 @@ pub fn caution(action: Action, group: &Group, rules: &Rules) -> (Vec<String>, bo
         Rules::Known(names) => {
             let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
             notes.push(format!(
-                "{name} gets members from the group rule {}; a revoked user is added to the rule's exclusion list",
+                "{name} gets members from the group rule {}, whose exclusion list then contains a revoked user",
                 names.join(", ")
             ));
             needs_yes |= action == Action::Revoke;
         }
         Rules::Unknown => {
             notes.push(format!(
-                "cannot read the group rules, so one may fill {name}; a revoked user is then added to its exclusion list"
+                "cannot read the group rules, so one may fill {name}, and its exclusion list then contains a revoked user"
             ));
             needs_yes |= action == Action::Revoke;
         }
@@ -177,14 +177,12 @@ pub fn caution(action: Action, group: &Group, rules: &Rules) -> (Vec<String>, bo
         Some(false) => {}
         Some(true) => {
             notes.push(format!(
-                "{name} carries an admin role: its members are administrators of Okta"
+                "{name} has an admin role: its members are administrators of Okta"
             ));
             needs_yes |= action == Action::Grant;
         }
         None if action == Action::Grant => {
-            notes.push(format!(
-                "Okta does not say whether {name} carries an admin role"
-            ));
+            notes.push(format!("cannot tell whether {name} has an admin role"));
             needs_yes = true;
         }
         None => {}

@@ -202,7 +202,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             "team",
             Some((
                 Exit::Refused,
-                "several users: 00u4 (x1@example.com, SUSPENDED), 00u5 (no login, ACTIVE); give",
+                "several users: 00u4 (x1@example.com, SUSPENDED), 00u5 (no login, ACTIVE); use an id",
             )),
         ),
         (
@@ -277,7 +277,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             panic!("{:?}", step.verdict)
         };
         assert!(
-            refusal.reason.contains("says otherwise"),
+            refusal.reason.contains("contradicts this decision"),
             "{}",
             refusal.reason
         );
@@ -363,7 +363,7 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
                 panic!("{user} {group}: {:?}", keep.verdict)
             };
             assert!(
-                refusal.reason.starts_with("it says keep, but "),
+                refusal.reason.starts_with("its decision is keep, but "),
                 "{}",
                 refusal.reason
             );
@@ -381,7 +381,7 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
                 };
                 assert_eq!(refusal.exit, Exit::Refused);
                 assert!(
-                    refusal.reason.contains("line 2 says keep"),
+                    refusal.reason.contains("the decision of line 2 is keep"),
                     "{}",
                     refusal.reason
                 );

@@ -194,11 +194,10 @@ impl Plan {
             console.print_notice(&report.table(), false);
             return Ok(());
         }
-        let refuse = |why: &str| {
-            Err(ExitError::refused(format!("not confirmed: {why}; nothing was changed")).into())
-        };
+        let refuse =
+            |why: &str| Err(ExitError::refused(format!("nothing was changed: {why}")).into());
         if self.needs_yes {
-            return refuse(&format!("this needs --yes: {}", self.cautions.join("; ")));
+            return refuse(&format!("this needs --yes ({})", self.cautions.join(", ")));
         }
         if config.from.as_deref() == Some("-") {
             return refuse("--from reads standard input, so there can be no prompt; pass --yes");
@@ -209,7 +208,7 @@ impl Plan {
         let question = format!("{} {}?", self.action.as_str(), count(changes, "membership"));
         match console.confirm(&question, stop)? {
             Confirmation::Yes => Ok(()),
-            Confirmation::No => refuse("the answer was no"),
+            Confirmation::No => refuse("not confirmed"),
             Confirmation::Nobody => refuse("no terminal for a prompt; pass --yes"),
         }
     }

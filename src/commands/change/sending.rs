@@ -102,7 +102,7 @@ impl<'a> Sender<'a> {
             } => {
                 self.made.push((place, pair));
                 let message =
-                    response_lost.then_some("Okta's response was lost; the change could be seen");
+                    response_lost.then_some("Okta's response was lost, but the change is visible");
                 row.set(RowResult::Changed, message, request_id);
             }
             ChangeOutcome::NotDone { error, looked } => {
@@ -135,7 +135,7 @@ impl<'a> Sender<'a> {
         if self.stopped.is_some() {
             for (place, _) in made {
                 self.report.rows[place].message.get_or_insert(
-                    "sent and answered; not looked at again, since the run was stopped".to_owned(),
+                    "sent and confirmed; not read back, because the run was stopped".to_owned(),
                 );
             }
             return;

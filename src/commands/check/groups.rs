@@ -1,7 +1,7 @@
 //! Checks that groups and their members can be read, and that a group is in scope.
 
 use super::report::{ADMIN_MEMBERS, EVERYONE, Everyone, GROUPS, MEMBERS, Report, words};
-use super::{GIVE_A_ROLE, Halt, of};
+use super::{ASSIGN_A_ROLE, Halt, of};
 use crate::config::Check as Config;
 use crate::exit::Exit;
 use crate::filter::Scope;
@@ -17,7 +17,7 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
     let page = match answered(probe::groups(client, page_size))? {
         Ok(page) => page,
         Err(refusal) => {
-            report.refused(&refusal, GIVE_A_ROLE);
+            report.refused(&refusal, ASSIGN_A_ROLE);
             return Ok(());
         }
     };
@@ -38,7 +38,7 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
     if seen == 0 {
         report.failure(
             "Okta returned no groups, but every org has some; the token cannot see them".to_owned(),
-            GIVE_A_ROLE,
+            ASSIGN_A_ROLE,
             Exit::Credentials,
         );
     } else if in_scope == 0 && !page.more {
@@ -133,7 +133,7 @@ fn members(
         Some(group) => match answered(probe::a_member(client, &group.id))? {
             Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
             Err(refusal) if refusal.status == 404 => report.gone(group),
-            Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
+            Err(refusal) => report.refused(&refusal, ASSIGN_A_ROLE),
         },
     }
     report.step = ADMIN_MEMBERS;

@@ -197,7 +197,7 @@ impl Report {
         let exit = failure::exit_of(&error.into());
         let fix = match exit {
             Exit::Credentials => {
-                "make a new token in Okta under Security, API, Tokens, as an active admin"
+                "create a new token in Okta under Security, API, Tokens, as an active admin"
             }
             Exit::Unavailable => {
                 "check --domain and whether the network lets it through, or try again later"

@@ -1,7 +1,7 @@
 //! Checks what else the token can read, and that it can change memberships.
 
 use super::report::{CHANGES, ORG, RULES, Report, USER_GROUPS, words};
-use super::{GIVE_A_ROLE, Halt};
+use super::{ASSIGN_A_ROLE, Halt};
 use crate::config::Check as Config;
 use crate::exit::Exit;
 use crate::model::{User, UserId};
@@ -36,7 +36,7 @@ pub(super) fn user_groups(
             ),
             "run `okta-ciam check` again",
         ),
-        Err(refusal) => report.refused(&refusal, GIVE_A_ROLE),
+        Err(refusal) => report.refused(&refusal, ASSIGN_A_ROLE),
     }
     Ok(())
 }
@@ -125,7 +125,7 @@ pub(super) fn changes(
         ),
         May::Nothing => report.failure(
             what,
-            "give the token's owner the role Group Membership Administrator or Group Administrator, or leave --provisioning out",
+            "assign the token's owner the role Group Membership Administrator or Group Administrator, or leave --provisioning out",
             Exit::Credentials,
         ),
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::report::{DOMAINS, DomainSample, Report, USERS};
-use super::{GIVE_A_ROLE, Halt, of};
+use super::{ASSIGN_A_ROLE, Halt, of};
 use crate::config::Check as Config;
 use crate::exit::Exit;
 use crate::model::UserId;
@@ -26,7 +26,7 @@ pub(super) fn users(
     let (listing, page) = match answered(page)? {
         Ok(page) => page,
         Err(refusal) => {
-            report.refused(&refusal, GIVE_A_ROLE);
+            report.refused(&refusal, ASSIGN_A_ROLE);
             return Ok(None);
         }
     };
@@ -39,7 +39,7 @@ pub(super) fn users(
     if seen == 0 {
         report.failure(
             "Okta returned no users; a token without an admin role sees an empty org".to_owned(),
-            GIVE_A_ROLE,
+            ASSIGN_A_ROLE,
             Exit::Credentials,
         );
     } else if in_scope > 0 {

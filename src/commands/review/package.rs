@@ -42,7 +42,7 @@ impl Package {
         if target.symlink_metadata().is_ok() {
             let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
             if !is_empty {
-                bail!("{shown} exists and is not an empty folder; name a new one");
+                bail!("{shown} exists and is not an empty folder; use a new one");
             }
         }
         // The name of an empty folder may be a link.

@@ -37,7 +37,7 @@ pub(super) fn run(
     let origin = origin(reader.info());
     if origin.org.is_empty() {
         tracing::warn!(
-            "{} does not say which org it is from, so revoke --from will refuse the sheet",
+            "{} does not record its org, so revoke --from will refuse the sheet",
             config.file.display()
         );
     }
@@ -57,7 +57,7 @@ pub(super) fn run(
     for (path, _) in &files {
         if path.symlink_metadata().is_ok() {
             bail!(
-                "{} exists and may contain decisions; name another file, or remove it",
+                "{} exists and may contain decisions; use another file, or remove it",
                 path.display()
             );
         }

@@ -158,11 +158,11 @@ fn group_text(text: &mut String, group: &GroupRow, members: &[UserRow]) -> std::
     for (name, time) in group_times_of(group) {
         line(name.1, time.map(rfc3339));
     }
-    line("members learned", group.learned.clone());
+    line("membership source", group.learned.clone());
     line("members, Okta's count", group.members_reported.map(number));
     line("members listed", group.members_seen.map(number));
     if group.learned.as_deref() == Some("forbidden") {
-        writeln!(text, "  members unknown: Okta would not let them be read")?;
+        writeln!(text, "  members unknown: Okta denied access to them")?;
         return Ok(());
     }
     writeln!(text, "  {} in scope", count(members.len() as u64, "member"))?;

@@ -219,7 +219,7 @@ fn gauges(run: &Ended<'_>) -> [Gauge; 10] {
         .kept(),
         new(
             "requests",
-            "Requests of the last sync that read the whole org.",
+            "Requests of the last sync that read the complete org.",
             of(|of| of.requests as f64),
         ),
         new(

@@ -25,6 +25,7 @@ use super::diff::{Counts as ChangeCounts, FieldChange, Table};
 use super::findings::org::Org;
 use super::findings::{Finding, Options};
 use crate::snapshot::{Counts, DomainUsers, FileInfo, Reader, Warning};
+use crate::text::internal_error;
 
 /// The size in bytes above which a page is slow to mail and to open.
 pub const MAX_BYTES: usize = 20_000_000;
@@ -118,8 +119,8 @@ impl<'a> Source<'a> {
     /// # Errors
     /// Returns an error if the page cannot be rendered, which is a bug.
     pub fn page(&self, max_bytes: Option<usize>) -> anyhow::Result<Page> {
-        const BUG: &str = "internal error: cannot make the page; please report this bug";
-        let html = page::render(self, None).context(BUG)?;
+        let bug = || internal_error("cannot create the page");
+        let html = page::render(self, None).with_context(bug)?;
         let size = html.len();
         if max_bytes.is_none_or(|max| size <= max) {
             return Ok(Page {
@@ -129,7 +130,7 @@ impl<'a> Source<'a> {
         }
         drop(html);
         Ok(Page {
-            html: page::render(self, Some(size)).context(BUG)?,
+            html: page::render(self, Some(size)).with_context(bug)?,
             size_with_memberships: Some(size),
         })
     }

@@ -171,9 +171,9 @@ impl Transport {
     /// Returns the configured origin with the path and query of `target`. No URL is built anywhere else.
     pub(super) fn url(&self, target: &str) -> Result<Url, Error> {
         page::on_origin(&self.origin, target).ok_or_else(|| {
-            Error::Setup(format!(
-                "internal error: {target:?} is not a path of the org; please report this bug"
-            ))
+            Error::Setup(text::internal_error(format_args!(
+                "{target:?} is not a path of the org"
+            )))
         })
     }
 
@@ -328,7 +328,7 @@ impl Transport {
             None => self.not_connected(unresolved, &text),
             Some(proxy) if text.contains("authorization required") => {
                 let problem = format!(
-                    "the proxy {} answered 407; put a user and a password it accepts into its URL",
+                    "the proxy {} returned 407; add a user and a password that it accepts to its URL",
                     proxy.shown
                 );
                 let last = Error::Proxy {
@@ -365,7 +365,7 @@ impl Transport {
         let host = self.origin.host_str().unwrap_or_default();
         let port = self.origin.port_or_known_default().unwrap_or(443);
         match proxy::status_of_tunnel(proxy, host, port) {
-            Some(status) => format!("the proxy {} answered {status}", proxy.shown),
+            Some(status) => format!("the proxy {} returned {status}", proxy.shown),
             None => format!("the proxy {} did not connect ({text})", proxy.shown),
         }
     }
@@ -383,9 +383,9 @@ impl MembershipOp {
 fn refusal_text(status: u16, code: Option<&str>, summary: Option<&str>) -> String {
     let by_okta = code.is_some_and(is_oktas_code);
     let mut text = if matches!(status, 401 | 403) && !by_okta {
-        format!("a proxy or firewall answered {status}")
+        format!("a proxy or firewall returned {status}")
     } else {
-        format!("Okta answered {status}")
+        format!("Okta returned {status}")
     };
     if let Some(code) = code {
         text += &format!(" {code}");

@@ -56,7 +56,7 @@ impl fmt::Display for ApiError {
         if matches!(self.status, 401 | 403) && !self.has_oktas_code() {
             write!(
                 f,
-                "{}: a proxy or firewall answered {}",
+                "{}: a proxy or firewall returned {}",
                 self.call, self.status
             )?;
             if let Some(summary) = &self.summary {
@@ -64,7 +64,7 @@ impl fmt::Display for ApiError {
             }
             return write_id(f, self.request_id.as_deref());
         }
-        write!(f, "{}: Okta answered {}", self.call, self.status)?;
+        write!(f, "{}: Okta returned {}", self.call, self.status)?;
         if let Some(code) = &self.code {
             write!(f, " {code}")?;
         }
@@ -74,10 +74,10 @@ impl fmt::Display for ApiError {
         match (self.status, self.code.as_deref()) {
             (401, _) => f.write_str("; the token is invalid, has expired after 30 days without use, or its owner is deactivated")?,
             (403, _) if self.call.path.ends_with("/users") && self.call.path != "/api/v1/users" => {
-                f.write_str("; the members of groups with an admin role are shown to Super Administrators only")?;
+                f.write_str("; only Super Administrators can read the members of groups with an admin role")?;
             }
-            (403, _) if self.call.method != "GET" => f.write_str("; the token's owner may not change the members of this group: Group Membership Administrator for it may")?,
-            (403, _) => f.write_str("; access denied; reading requires at least Read-Only Administrator")?,
+            (403, _) if self.call.method != "GET" => f.write_str("; changing the members of this group requires the role Group Membership Administrator for it")?,
+            (403, _) => f.write_str("; reading requires at least Read-Only Administrator")?,
             (404, Some("E0000008")) | (404, None) => f.write_str("; is --domain an Okta org?")?,
             _ => {}
         }
@@ -93,7 +93,7 @@ pub enum Error {
     #[error("{0}")]
     Refused(ApiError),
     /// Every attempt failed.
-    #[error("{call}: {problem}; gave up after {attempts} attempts{}", id_text(.request_id.as_deref()))]
+    #[error("{call}: gave up after {attempts} attempts: {problem}{}", id_text(.request_id.as_deref()))]
     Unavailable {
         /// The request.
         call: Call,
@@ -126,7 +126,7 @@ pub enum Error {
     },
     /// A redirect, which is not followed: the token stays here.
     #[error(
-        "{call}: Okta answered {status} with a redirect to {to}; set --domain to the final host"
+        "{call}: Okta returned {status} with a redirect to {to}; set --domain to the final host"
     )]
     Redirected {
         /// The request.
@@ -138,7 +138,7 @@ pub enum Error {
     },
     /// The server could not prove who it is.
     #[error(
-        "{call}: {problem}; if a proxy or a private authority signs the certificate, give its root with --ca-file"
+        "{call}: {problem}; if a proxy or a private authority signs the certificate, pass its root with --ca-file"
     )]
     Certificate {
         /// The request.

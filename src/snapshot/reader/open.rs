@@ -84,7 +84,7 @@ impl Reader {
                 let db = connect(path, &name, OURS, &time)?;
                 std::fs::remove_file(&name)
                     .and_then(|()| folder.close())
-                    .map_err(Error::io(path, "remove the temporary copy of it"))?;
+                    .map_err(Error::io(path, "remove the temporary copy of"))?;
                 let size = c1z::unpack(path, &mut copy, c1z::cap(path)?)?;
                 if size == 0 {
                     return Err(Error::NoFinishedRun {
@@ -222,7 +222,7 @@ fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
 /// name in messages.
 fn connect(path: &Path, database: &Path, how: &str, time: &TimeLimit) -> Result<Connection, Error> {
     let mut uri = "file:".to_owned();
-    let absolute = std::path::absolute(database).map_err(Error::io(path, "open it"))?;
+    let absolute = std::path::absolute(database).map_err(Error::io(path, "open"))?;
     for byte in absolute.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
             uri.push(char::from(*byte));

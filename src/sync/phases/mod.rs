@@ -232,7 +232,7 @@ impl Phases {
         if self.users.rows.is_empty() && self.users.any_user_visible != Some(true) {
             return Err(ExitError {
                 exit: Exit::Credentials,
-                message: "Okta returned no users; the token's owner has no admin role that can read users; Read-Only Administrator is enough".to_owned(),
+                message: "Okta returned no users; assign the token's owner an admin role that can read users, such as Read-Only Administrator".to_owned(),
             }
             .into());
         }
@@ -310,8 +310,11 @@ impl Phases {
             let unread = context.checkpoint.users_without_groups_read()?;
             anyhow::ensure!(
                 unread == 0,
-                "the groups of {} were not read; this is a bug, please report it",
-                text::count(unread, "user")
+                "{}",
+                text::internal_error(format_args!(
+                    "the groups of {} were not read",
+                    text::count(unread, "user")
+                ))
             );
             context
                 .checkpoint

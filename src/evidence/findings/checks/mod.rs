@@ -7,6 +7,7 @@ mod users;
 
 use super::org::Org;
 use super::{Checked, Context, Options};
+use crate::text::internal_error;
 
 /// The age in days after which a user who never signed in, or a status that should be temporary, is a finding.
 const GRACE_DAYS: i64 = 30;
@@ -38,9 +39,7 @@ pub(super) fn check(id: &str, org: &Org, context: &Context, options: &Options) -
         "OC601" => memberships::new_privileged(org, context, options),
         "OC602" => memberships::came_back(org, context),
         "OC603" => memberships::not_remediated(org, context),
-        other => Err(format!(
-            "no check has the id {other}; this is a bug, please report it"
-        )),
+        other => Err(internal_error(format_args!("no check has the id {other}"))),
     }
 }
 
@@ -53,7 +52,7 @@ impl Options {
     /// Returns an error with the reason if checks of privileged groups cannot run.
     fn knows_privileged(&self) -> Result<(), String> {
         if self.privileged.is_empty() {
-            return Err("needs --privileged, which says which groups are privileged".to_owned());
+            return Err("requires --privileged PATTERN to identify privileged groups".to_owned());
         }
         Ok(())
     }
