@@ -184,7 +184,7 @@ impl Temporary {
                 file.set_permissions(Permissions::from_mode(mode))?;
             } else if let Err(error) = kept.and_then(|old| keep_mode(old, &file)) {
                 tracing::warn!(
-                    "cannot give the new file the permissions of {} ({error}); only its owner can read it",
+                    "cannot copy the permissions of {} to the new file ({error}); only its owner can read it",
                     to.display()
                 );
             }

@@ -184,7 +184,7 @@ impl Console {
     }
 
     /// Prints why the program ends: on stderr, and with `--output json` as an object on stdout too.
-    pub fn failure(&self, failure: &FailureObject<'_>) {
+    pub fn failure(&self, failure: &FailureObject) {
         if self.json() {
             let _ = serde_json::to_string(failure).map(|line| self.data(&json(line)));
         }
@@ -290,15 +290,15 @@ pub enum Confirmation {
     Nobody,
 }
 
-/// A failure in the form that programs read.
+/// A failure in the form that programs read: alone, or as the first keys of a larger object.
 #[derive(Debug, Serialize)]
-pub struct FailureObject<'a> {
+pub struct FailureObject {
     /// The exit code's word.
     pub error: &'static str,
     /// The exit code.
     pub exit_code: u8,
     /// The line for people.
-    pub message: &'a str,
+    pub message: String,
     /// Okta's id of the request that failed.
-    pub request_id: Option<&'a str>,
+    pub request_id: Option<String>,
 }

@@ -104,8 +104,8 @@ fn fail(error: &anyhow::Error, console: &Console) -> Exit {
         error: exit.word(),
         exit_code: exit.code(),
         // A file's name in it may be a token that was put in the wrong place.
-        message: &mask::without_tokens(&text::one_line(error)),
-        request_id: failure::request_id(error),
+        message: mask::without_tokens(&text::one_line(error)),
+        request_id: failure::request_id(error).map(str::to_owned),
     });
     exit
 }
@@ -123,7 +123,7 @@ fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
         error: Exit::Failed.word(),
         exit_code: Exit::Failed.code(),
         // It repeats what was typed, in whatever place.
-        message: &mask::without_tokens(&cli::one_line(error)),
+        message: mask::without_tokens(&cli::one_line(error)),
         request_id: None,
     });
     ExitCode::from(Exit::Failed.code())

@@ -23,7 +23,7 @@ pub fn run(config: &Verify, console: &Console) -> anyhow::Result<Exit> {
     let failure = failed.then(|| FailureObject {
         error: exit.word(),
         exit_code: exit.code(),
-        message: &message,
+        message: message.clone(),
         request_id: None,
     });
     let printed = Printed {
@@ -42,7 +42,7 @@ pub fn run(config: &Verify, console: &Console) -> anyhow::Result<Exit> {
 #[derive(Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
-    failed: Option<&'a FailureObject<'a>>,
+    failed: Option<&'a FailureObject>,
     ok: bool,
     #[serde(flatten)]
     verification: &'a Verification,

@@ -260,7 +260,10 @@ fn invalid_arguments_and_lists_are_reported_before_any_request() {
     std::fs::write(folder.path("bad.csv"), "user,group\na@example.com\n").unwrap();
     std::fs::write(folder.path("empty.csv"), "user,group\n").unwrap();
     for (arguments, part) in [
-        (vec!["grant"], "requires exactly one of these: --user and --group"),
+        (
+            vec!["grant"],
+            "requires exactly one of these: --user and --group",
+        ),
         (vec!["grant", "--user", BOB], "must be used together"),
         (
             vec!["grant", "--user", BOB, "--group", "x", "--from", "y"],

@@ -205,22 +205,13 @@ impl ReportRow {
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     #[serde(flatten)]
-    failure: Option<OwnedFailure>,
+    failure: Option<FailureObject>,
     action: Action,
     dry_run: bool,
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<Summary>,
     pub(super) rows: Vec<ReportRow>,
-}
-
-/// A failure as part of a larger JSON object.
-#[derive(Debug, Serialize)]
-struct OwnedFailure {
-    error: &'static str,
-    exit_code: u8,
-    message: String,
-    request_id: Option<String>,
 }
 
 impl Report {
@@ -344,28 +335,18 @@ impl Report {
             None => self.decisive().and_then(|row| row.request_id.clone()),
         };
         if exit != Exit::Done && console.json() {
-            self.failure = Some(OwnedFailure {
+            self.failure = Some(FailureObject {
                 error: exit.word(),
                 exit_code: exit.code(),
                 message: message.clone(),
-                request_id: request_id.clone(),
+                request_id,
             });
         }
         if let Some(lost) = self.print(console, exit)? {
             return Ok(lost);
         }
-        if exit == Exit::Done {
-            return Ok(exit);
-        }
-        if console.json() {
+        if exit != Exit::Done {
             tracing::error!("{message}");
-        } else {
-            console.failure(&FailureObject {
-                error: exit.word(),
-                exit_code: exit.code(),
-                message: &message,
-                request_id: request_id.as_deref(),
-            });
         }
         Ok(exit)
     }

@@ -243,8 +243,8 @@ impl Report {
         let failure = (exit != Exit::Done).then(|| FailureObject {
             error: exit.word(),
             exit_code: exit.code(),
-            message: &message,
-            request_id: self.request_id.as_deref(),
+            message: message.clone(),
+            request_id: self.request_id.clone(),
         });
         let printed = Printed {
             failed: failure.as_ref(),
@@ -349,7 +349,7 @@ pub(super) fn ending(exits: &[Exit]) -> Exit {
 #[derive(Serialize)]
 pub(super) struct Printed<'a> {
     #[serde(flatten)]
-    failed: Option<&'a FailureObject<'a>>,
+    failed: Option<&'a FailureObject>,
     ok: bool,
     #[serde(flatten)]
     report: &'a Report,

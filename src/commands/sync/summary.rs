@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::commands::provenance::Provenance;
+use crate::console::FailureObject;
 use crate::exit::ExitError;
 use crate::snapshot::{DomainUsers, RunMetadata, Warning};
 use crate::sync::pipeline::Published;
@@ -14,7 +15,7 @@ use crate::text::{clean, count, number, span};
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     #[serde(flatten)]
-    failure: Option<Failure>,
+    failure: Option<FailureObject>,
     file: String,
     bytes: u64,
     sha256: String,
@@ -34,14 +35,6 @@ pub(super) struct Summary {
     interruptions: u64,
     seconds: f64,
     warnings: Vec<Warning>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failure {
-    error: &'static str,
-    exit_code: u8,
-    message: String,
-    request_id: Option<String>,
 }
 
 /// The number of objects in scope, and of all listed objects.
@@ -101,7 +94,7 @@ impl Summary {
 
     /// Adds the reason why the snapshot did not replace the previous one.
     pub(super) fn refused(mut self, error: &ExitError) -> Self {
-        self.failure = Some(Failure {
+        self.failure = Some(FailureObject {
             error: error.exit.word(),
             exit_code: error.exit.code(),
             message: error.message.clone(),
