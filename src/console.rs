@@ -20,7 +20,7 @@ use serde::Serialize;
 pub use self::log::RECORDS;
 use self::log::{Lines, Stderr};
 pub use self::progress::{ChangeProgress, ProgressDisplay};
-use crate::signal::{Interrupted, ShutdownSignal};
+use crate::signal::{Interrupted, NoResult, ShutdownSignal};
 use crate::text::json;
 
 /// Returns the display for progress. Log lines pass through it, so that neither overwrites the other.
@@ -218,23 +218,18 @@ impl Console {
         screen().suspend(|| {
             let _ = write!(io::stderr(), "{question} [y/N] ");
         });
-        // In a thread of its own: a signal does not end a read.
-        let (answer_in, answer) = crossbeam_channel::bounded(1);
-        std::thread::spawn(move || {
+        // A signal does not end a read.
+        let line = stop.run(Duration::ZERO, || {
             let mut line = String::new();
             let _ = io::stdin().read_line(&mut line);
-            let _ = answer_in.send(line);
+            line
         });
-        loop {
-            stop.check()?;
-            if let Ok(line) = answer.recv_timeout(Duration::from_millis(50)) {
-                let yes = matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
-                return Ok(if yes {
-                    Confirmation::Yes
-                } else {
-                    Confirmation::No
-                });
+        match line {
+            Ok(line) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => {
+                Ok(Confirmation::Yes)
             }
+            Ok(_) | Err(NoResult::Panicked) => Ok(Confirmation::No),
+            Err(NoResult::Interrupted(interrupted)) => Err(interrupted),
         }
     }
 

@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
 use jiff::Timestamp;
 
 use super::Action;
@@ -15,6 +13,7 @@ use super::resolve::{Resolver, groups_of};
 use crate::model::{Group, GroupId, User, UserId};
 use crate::okta::http::rate_limit;
 use crate::okta::{ChangeResponse, Client, Error, change, read};
+use crate::signal::NoResult;
 use crate::text;
 
 /// The outcome of a change.
@@ -121,31 +120,17 @@ pub fn send(
 
 /// Sends a change in its own thread, so that a signal is noticed while waiting for Okta.
 fn in_flight(resolver: &Resolver, action: Action, item: &Item) -> ChangeOutcome {
-    let (answer_in, answer) = bounded(1);
     let (client, user, group) = (
         Arc::clone(&resolver.client),
         item.user.id.clone(),
         item.group.id.clone(),
     );
-    thread::spawn(move || {
-        let _ = answer_in.send(try_until_known(&client, action, &group, &user));
-    });
-    let mut signalled = None;
-    loop {
-        match answer.recv_timeout(Duration::from_millis(50)) {
-            Ok(ended) => return ended,
-            Err(RecvTimeoutError::Disconnected) => {
-                return ChangeOutcome::Unknown(Error::Setup(text::internal_error(
-                    "a worker panicked",
-                )));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if let Err(interrupted) = resolver.stop.check() {
-            let since = *signalled.get_or_insert_with(Instant::now);
-            if since.elapsed() >= AWAIT_IN_FLIGHT {
-                return ChangeOutcome::Unknown(interrupted.into());
-            }
+    let send = move || try_until_known(&client, action, &group, &user);
+    match resolver.stop.run(AWAIT_IN_FLIGHT, send) {
+        Ok(outcome) => outcome,
+        Err(NoResult::Interrupted(interrupted)) => ChangeOutcome::Unknown(interrupted.into()),
+        Err(NoResult::Panicked) => {
+            ChangeOutcome::Unknown(Error::Setup(text::internal_error("a worker panicked")))
         }
     }
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use crossbeam_channel::RecvTimeoutError;
 use jiff::Timestamp;
 
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
@@ -26,7 +25,7 @@ use crate::config::Sync;
 use crate::console::Console;
 use crate::exit::{Exit, ExitError};
 use crate::okta::Client;
-use crate::signal::ShutdownSignal;
+use crate::signal::{NoResult, ShutdownSignal};
 use crate::snapshot::target::{ReservedPath, Target};
 use crate::snapshot::{self, Arguments, FileFormat, Reader, Run, RunMetadata, Warning};
 use crate::sync::TokenOwner;
@@ -413,21 +412,12 @@ fn scope_metadata(config: &Sync) -> RunMetadata {
 /// ends with the process, and its files, which have temporary names, are removed by the caller.
 fn until_stopped<T: Send + 'static>(
     stop: &ShutdownSignal,
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    step: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    let (result_in, result) = crossbeam_channel::bounded(1);
-    std::thread::spawn(move || {
-        let _ = result_in.send(work());
-    });
-    loop {
-        stop.check()?;
-        match result.recv_timeout(Duration::from_millis(50)) {
-            Ok(result) => return result,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                anyhow::bail!(internal_error("the writer panicked"))
-            }
-        }
+    match stop.run(Duration::ZERO, step) {
+        Ok(result) => result,
+        Err(NoResult::Interrupted(interrupted)) => Err(interrupted.into()),
+        Err(NoResult::Panicked) => anyhow::bail!(internal_error("the writer panicked")),
     }
 }
 
