@@ -33,6 +33,7 @@ mod sync;
 mod text;
 mod trust;
 mod whoami;
+mod words;
 
 pub use program::main;
 

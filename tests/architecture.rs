@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/`, from the lowest layer to the highest. Modules of the same layer do not import each other.
 const LAYERS: [&[&str]; 11] = [
-    &["mask", "model", "signal", "text", "trust", "whoami"],
+    &[
+        "mask", "model", "signal", "text", "trust", "whoami", "words",
+    ],
     &["atomic_file", "filter", "near", "sheet"],
     &["okta", "snapshot"],
     &["exit"],

@@ -6,9 +6,9 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context as _, bail};
 
 use crate::commands::lookup::{self, Unchanged};
-use crate::config::{Diff, DiffFormat, RunFile};
+use crate::config::{Diff, RunFile};
 use crate::console::Console;
-use crate::evidence::diff::render::{self, Meta, Side, scope_changes};
+use crate::evidence::diff::render::{self, Format, Meta, Side, scope_changes};
 use crate::evidence::diff::walk::{self, Options};
 use crate::exit::Exit;
 use crate::model::{GroupId, UserId};
@@ -45,18 +45,18 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     meta.left_out.sort();
     meta.left_out.dedup();
     let format = config.format.unwrap_or(if console.json() {
-        DiffFormat::Json
+        Format::Json
     } else {
-        DiffFormat::Text
+        Format::Text
     });
     let is_empty = diff.is_empty();
     let written = console.stream(|out| {
         let mut out = BufWriter::new(out);
         match format {
-            DiffFormat::Text => render::text(&mut diff, &meta, config.view, &mut out),
-            DiffFormat::Json => render::json(&mut diff, &meta, config.view, &mut out),
-            DiffFormat::Csv => render::csv(&mut diff, config.view, &mut out),
-            DiffFormat::Markdown => render::markdown(&mut diff, &meta, config.view, &mut out),
+            Format::Text => render::text(&mut diff, &meta, config.view, &mut out),
+            Format::Json => render::json(&mut diff, &meta, config.view, &mut out),
+            Format::Csv => render::csv(&mut diff, config.view, &mut out),
+            Format::Markdown => render::markdown(&mut diff, &meta, config.view, &mut out),
         }?;
         out.flush()
     });

@@ -14,9 +14,11 @@ use serde_json::Value;
 
 use crate::atomic_file::Temporary;
 use crate::commands::lookup::{Unchanged, refuse_snapshot};
-use crate::config::{Destination, Export, ExportFormat};
+use crate::config::{Destination, Export};
 use crate::console::Console;
-use crate::evidence::export::{Exported, Facts, Manifest, Plan, about, check_sums, sqlite, xlsx};
+use crate::evidence::export::{
+    Exported, Facts, Format, Manifest, Plan, about, check_sums, sqlite, xlsx,
+};
 use crate::evidence::tables::write::{Csv, JsonLines, WriteRows};
 use crate::exit::Exit;
 use crate::signal::ShutdownSignal;
@@ -87,8 +89,8 @@ impl Complete {
         })
     }
 
-    fn publish(self, format: ExportFormat) -> anyhow::Result<Exported> {
-        if format == ExportFormat::Sqlite {
+    fn publish(self, format: Format) -> anyhow::Result<Exported> {
+        if format == Format::Sqlite {
             self.temporary.publish_database(&self.target)?;
         } else {
             self.temporary.publish(&self.target)?;
@@ -124,7 +126,7 @@ impl Job<'_> {
     fn write_rows(&self, plan: &Plan, out: impl Write) -> anyhow::Result<u64> {
         let names = plan.names();
         let mut writer: Box<dyn WriteRows> = match self.config.format {
-            ExportFormat::Csv => Box::new(Csv::new(out, &names, self.config.style)?),
+            Format::Csv => Box::new(Csv::new(out, &names, self.config.style)?),
             _ => Box::new(JsonLines::new(out, &names)),
         };
         let mut row = |values: &[Value]| -> anyhow::Result<()> {
@@ -152,16 +154,14 @@ impl Job<'_> {
         let file = temporary.create()?;
         let check = || -> anyhow::Result<()> { Ok(self.stop.check()?) };
         match self.config.format {
-            ExportFormat::Csv | ExportFormat::JsonLines => {
+            Format::Csv | Format::JsonLines => {
                 let rows = plans
                     .iter()
                     .map(|plan| self.write_rows(plan, BufWriter::new(&file)));
                 rows.collect()
             }
-            ExportFormat::Sqlite => {
-                sqlite(self.reader, plans, self.about, temporary.path(), &check)
-            }
-            ExportFormat::Xlsx => {
+            Format::Sqlite => sqlite(self.reader, plans, self.about, temporary.path(), &check),
+            Format::Xlsx => {
                 let written = xlsx(self.reader, plans, self.about, BufWriter::new(file), &check)?;
                 if written.cut > 0 {
                     tracing::warn!(

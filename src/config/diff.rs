@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use super::Error;
 use super::environment::Setting;
 use crate::cli;
 use crate::evidence::diff::compare::{self, Fields};
-use crate::evidence::diff::render::View;
+use crate::evidence::diff::render::{Format, View};
 use crate::evidence::diff::{Kind, Table};
 
 /// A checked `diff`.
@@ -46,16 +48,6 @@ pub struct RunFile {
     pub sync_id: Option<String>,
 }
 
-/// The format of a diff.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Format {
-    Text,
-    Json,
-    Csv,
-    Markdown,
-}
-
 const DEFAULT_MAX_BYTES: u64 = 60_000;
 
 impl Diff {
@@ -72,21 +64,13 @@ impl Diff {
             });
             number.transpose()
         };
-        let format = typed.format.as_ref().map(|value| {
-            let read = |text: &str| match text {
-                "text" => Some(Format::Text),
-                "json" => Some(Format::Json),
-                "csv" => Some(Format::Csv),
-                "markdown" => Some(Format::Markdown),
-                _ => None,
-            };
-            Setting::new("--format", value).parse(read, "text, json, csv or markdown")
-        });
+        let format = typed.format.as_ref();
+        let format = format.map(|value| Setting::new("--format", value).word());
         Ok(Self {
             old: run_file(&typed.old),
             new: run_file(&typed.new),
-            tables: chosen("--only", &typed.only, &Table::ALL, Table::as_str)?,
-            kinds: chosen("--change", &typed.change, &Kind::ALL, Kind::as_str)?,
+            tables: chosen("--only", &typed.only)?,
+            kinds: chosen("--change", &typed.change)?,
             fields: Fields {
                 all: typed.all_fields,
                 ignored: ignored(&typed.ignore)?,
@@ -120,28 +104,19 @@ fn run_file(typed: &str) -> RunFile {
 }
 
 /// Returns the values with the given names, or all values if none is given.
-fn chosen<T: Copy + Ord>(
-    flag: &str,
-    typed: &[String],
-    all: &[T],
-    name: fn(T) -> &'static str,
-) -> Result<BTreeSet<T>, Error> {
+fn chosen<T: ValueEnum + Ord>(flag: &str, typed: &[String]) -> Result<BTreeSet<T>, Error> {
     if typed.is_empty() {
-        return Ok(all.iter().copied().collect());
+        return Ok(T::value_variants().iter().cloned().collect());
     }
-    let names: Vec<&str> = all.iter().map(|value| name(*value)).collect();
-    let one = |text: &String| {
-        let find = |text: &str| all.iter().copied().find(|value| name(*value) == text);
-        Setting::new(flag, text).parse(find, names.join(", "))
-    };
-    typed.iter().map(one).collect()
+    let words = typed.iter().map(|text| Setting::new(flag, text).word());
+    words.collect()
 }
 
 /// Returns the fields to ignore: columns of any table, and attributes as `profile.NAME`.
 fn ignored(typed: &[String]) -> Result<BTreeSet<String>, Error> {
-    let columns: Vec<&str> = Table::ALL
-        .into_iter()
-        .flat_map(|table| compare::columns(table).iter().map(|column| column.name))
+    let columns: Vec<&str> = Table::value_variants()
+        .iter()
+        .flat_map(|table| compare::columns(*table).iter().map(|column| column.name))
         .collect();
     for name in typed {
         if !columns.contains(&name.as_str()) && !name.starts_with("profile.") {
@@ -186,7 +161,7 @@ mod tests {
             Diff::new(&typed).unwrap_err().to_string()
         };
         assert!(
-            with(|diff| diff.only = vec!["user".into()]).contains("users, groups, memberships")
+            with(|diff| diff.only = vec!["user".into()]).contains("users, groups or memberships")
         );
         assert!(with(|diff| diff.change = vec!["new".into()]).contains("added, removed, changed"));
         assert!(with(|diff| diff.ignore = vec!["statuss".into()]).contains("did you mean status?"));

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::{Error, proxy};
 use crate::console::Terminal;
-use crate::mask;
+use crate::{mask, words};
 
 /// The variables of the process that may be read: `BATON_*`, and those for terminals, proxies, certificates and CI
 /// systems.
@@ -152,6 +154,22 @@ impl Setting {
     ) -> Result<T, Error> {
         read(self.value.trim()).ok_or_else(|| self.invalid(expected))
     }
+
+    /// Reads one of the words of an enum.
+    pub(super) fn word<T: ValueEnum>(&self) -> Result<T, Error> {
+        self.parse(|text| T::from_str(text, false).ok(), words::list::<T>())
+    }
+
+    pub(super) fn word_in_any_case<T: ValueEnum>(&self) -> Result<T, Error> {
+        self.parse(|text| T::from_str(text, true).ok(), words::list::<T>())
+    }
+}
+
+/// Reads one of the words of an enum, or returns the default of a setting that is not set.
+pub(super) fn word_or_default<T: ValueEnum + Default>(
+    setting: Option<Setting>,
+) -> Result<T, Error> {
+    setting.map_or_else(|| Ok(T::default()), |setting| setting.word())
 }
 
 /// Parses a setting, or returns the default if there is none.

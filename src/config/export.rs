@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
+
 use super::environment::Setting;
 use super::show::chosen_columns;
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
-use crate::evidence::export::{Plan, Sheet};
+use crate::evidence::export::{Format, Plan, Sheet};
 use crate::evidence::tables::write::CsvStyle;
+use crate::words;
 
 /// A checked `export`.
 #[derive(Clone, Debug)]
@@ -15,50 +18,13 @@ pub struct Export {
     /// The snapshot.
     pub file: PathBuf,
     /// The format.
-    pub format: ExportFormat,
+    pub format: Format,
     /// The destination.
     pub destination: Destination,
     /// The tables and their columns.
     pub plans: Vec<Plan>,
     /// The style of CSV.
     pub style: CsvStyle,
-}
-
-/// The format of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ExportFormat {
-    Csv,
-    JsonLines,
-    Xlsx,
-    Sqlite,
-}
-
-impl ExportFormat {
-    /// Returns the file extension.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::JsonLines => "jsonl",
-            Self::Xlsx => "xlsx",
-            Self::Sqlite => "db",
-        }
-    }
-
-    /// Returns true if one file contains all tables.
-    pub fn is_one_file(self) -> bool {
-        matches!(self, Self::Xlsx | Self::Sqlite)
-    }
-
-    fn is_ending_of(self, path: &Path) -> bool {
-        let ending = path
-            .extension()
-            .map(|ending| ending.to_string_lossy().to_lowercase());
-        match (self, ending.as_deref()) {
-            (Self::Sqlite, Some(ending)) => matches!(ending, "db" | "sqlite" | "sqlite3"),
-            (format, ending) => ending == Some(format.ending()),
-        }
-    }
 }
 
 /// The destination of an export.
@@ -72,8 +38,6 @@ pub enum Destination {
     Folder(PathBuf),
 }
 
-const FORMATS: &str = "csv, jsonl, xlsx or sqlite";
-
 impl Export {
     /// Checks the options.
     ///
@@ -84,8 +48,8 @@ impl Export {
         let missing =
             |flag: &str, expected: &str| Error(format!("{flag} is required; pass {expected}"));
         let format = typed.format.as_ref();
-        let format = format.ok_or_else(|| missing("--format", FORMATS))?;
-        let format = Setting::new("--format", format).parse(read_format, FORMATS)?;
+        let format = format.ok_or_else(|| missing("--format", &words::list::<Format>()))?;
+        let format = Setting::new("--format", format).word()?;
         let out = typed.out.as_ref().filter(|out| !out.is_empty());
         let out = out.ok_or_else(|| missing("-o", "a folder, a file, or - for standard output"))?;
         let plans = plans(typed)?;
@@ -93,7 +57,7 @@ impl Export {
             raw: typed.raw,
             bom: typed.bom,
         };
-        if format != ExportFormat::Csv && style != CsvStyle::default() {
+        if format != Format::Csv && style != CsvStyle::default() {
             let flag = if typed.raw { "--raw" } else { "--bom" };
             return Err(Error(format!("{flag} requires --format csv")));
         }
@@ -107,25 +71,13 @@ impl Export {
     }
 }
 
-fn read_format(text: &str) -> Option<ExportFormat> {
-    match text {
-        "csv" => Some(ExportFormat::Csv),
-        "jsonl" => Some(ExportFormat::JsonLines),
-        "xlsx" => Some(ExportFormat::Xlsx),
-        "sqlite" => Some(ExportFormat::Sqlite),
-        _ => None,
-    }
-}
-
 fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
     let sheets = if typed.table.is_empty() {
-        Sheet::ALL.to_vec()
+        Sheet::value_variants().to_vec()
     } else {
-        let one = |text: &String| {
-            let find = |text: &str| Sheet::ALL.into_iter().find(|sheet| sheet.as_str() == text);
-            Setting::new("--table", text).parse(find, Sheet::ALL.map(Sheet::as_str).join(", "))
-        };
-        let mut sheets = typed.table.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+        let words = typed.table.iter();
+        let words = words.map(|text| Setting::new("--table", text).word());
+        let mut sheets: Vec<Sheet> = words.collect::<Result<_, _>>()?;
         sheets.sort_unstable();
         sheets.dedup();
         sheets
@@ -147,7 +99,7 @@ fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
 }
 
 /// Returns the destination. A path is a file if it has an extension of the format and is not a folder.
-fn destination(out: &str, format: ExportFormat, plans: &[Plan]) -> Result<Destination, Error> {
+fn destination(out: &str, format: Format, plans: &[Plan]) -> Result<Destination, Error> {
     let path = Path::new(out);
     let is_one_table = plans.len() == 1;
     if out == "-" {

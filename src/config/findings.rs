@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum as _;
+
 use super::environment::Setting;
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
@@ -10,6 +12,7 @@ use crate::evidence::findings::catalogue::{CATALOGUE, Severity};
 use crate::evidence::findings::exceptions::find;
 use crate::evidence::findings::render::Format;
 use crate::text::closest;
+use crate::words;
 
 /// A checked `findings`.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ impl Findings {
             format: typed
                 .format
                 .as_ref()
-                .map(|text| format(&Setting::new("--format", text)))
+                .map(|text| Setting::new("--format", text).word())
                 .transpose()?,
             outputs: typed
                 .out
@@ -82,11 +85,11 @@ pub(super) fn path(typed: &Option<String>) -> Option<PathBuf> {
 fn options(typed: &cli::Findings) -> Result<Options, Error> {
     let mut options = rules(&typed.rules)?;
     if !typed.check.is_empty() {
-        let chosen = typed.check.iter().map(|text| id("--check", text));
+        let chosen = typed.check.iter().map(|text| id("--check", text, ID));
         options.checks = chosen.collect::<Result<_, _>>()?;
     }
     for text in &typed.skip {
-        options.checks.remove(id("--skip", text)?);
+        options.checks.remove(id("--skip", text, ID)?);
     }
     Ok(options)
 }
@@ -122,7 +125,9 @@ pub(super) fn privileged(typed: &[String]) -> Result<Vec<String>, Error> {
     parts.collect()
 }
 
-fn id(flag: &str, text: &str) -> Result<&'static str, Error> {
+const ID: &str = "the name or id of a finding";
+
+fn id(flag: &str, text: &str, expected: &str) -> Result<&'static str, Error> {
     if let Some(entry) = find(text.trim()) {
         return Ok(entry.id);
     }
@@ -130,32 +135,24 @@ fn id(flag: &str, text: &str) -> Result<&'static str, Error> {
     let hint = near.map_or("findings --list prints them".to_owned(), |near| {
         format!("did you mean {near}?")
     });
-    Err(Setting::new(flag, text).invalid(format!("the name or id of a finding; {hint}")))
+    Err(Setting::new(flag, text).invalid(format!("{expected}; {hint}")))
 }
 
 fn fail_on(text: &str) -> Result<FailOn, Error> {
-    let severity = Severity::ALL
-        .into_iter()
-        .find(|severity| severity.word() == text.trim());
-    match severity {
-        Some(severity) => Ok(FailOn::Severity(severity)),
-        None => id("--fail-on", text).map(FailOn::Id),
+    match Severity::from_str(text.trim(), false) {
+        Ok(severity) => Ok(FailOn::Severity(severity)),
+        Err(_) => {
+            let severities = words::list::<Severity>();
+            let expected = format!("{severities}, or the name or id of a finding");
+            id("--fail-on", text, &expected).map(FailOn::Id)
+        }
     }
-}
-
-fn format(setting: &Setting) -> Result<Format, Error> {
-    let read = |text: &str| {
-        Format::ALL
-            .into_iter()
-            .find(|format| format.as_str() == text)
-    };
-    setting.parse(read, Format::ALL.map(Format::as_str).join(", "))
 }
 
 fn output(text: &str) -> Result<(Format, PathBuf), Error> {
     match text.split_once('=') {
         Some((word, path)) if !path.is_empty() => {
-            Ok((format(&Setting::new("--out", word))?, path.into()))
+            Ok((Setting::new("--out", word).word()?, path.into()))
         }
         _ => Err(Setting::new("--out", text).invalid("FORMAT=FILE, such as sarif=findings.sarif")),
     }
@@ -178,9 +175,12 @@ mod tests {
             error(|typed| typed.check = vec!["dormant-membr".into()])
                 .contains("did you mean dormant-member?")
         );
-        assert!(error(|typed| typed.fail_on = vec!["zzz".into()]).contains("--list"));
+        assert_eq!(
+            error(|typed| typed.fail_on = vec!["zzz".into()]),
+            "invalid value \"zzz\" for --fail-on: expected info, low, medium, high or critical, or the name or id of a finding; findings --list prints them"
+        );
         assert!(error(|typed| typed.out = vec!["sarif".into()]).contains("FORMAT=FILE"));
-        assert!(error(|typed| typed.out = vec!["pdf=x".into()]).contains("sarif, junit"));
+        assert!(error(|typed| typed.out = vec!["pdf=x".into()]).contains("sarif or junit"));
         assert!(
             error(|typed| typed.rules.dormant_days = Some("-1".into())).contains("a whole number")
         );

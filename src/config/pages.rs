@@ -15,11 +15,7 @@ use crate::{mask, text};
 /// # Errors
 /// Returns an error for a shell that is not supported.
 pub fn shell(typed: &cli::Completions) -> Result<Shell, Error> {
-    let shell = Setting::new("SHELL", &typed.shell);
-    shell.parse(
-        |text| text.to_lowercase().parse().ok(),
-        "bash, elvish, fish, powershell or zsh",
-    )
+    Setting::new("SHELL", &typed.shell).word_in_any_case()
 }
 
 /// A checked `man`.

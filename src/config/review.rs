@@ -93,15 +93,8 @@ impl ReviewStart {
                 return Err(setting.invalid("a file that ends in .csv or .xlsx"));
             }
         };
-        let split_by = typed.split_by.as_ref().map(|text| {
-            let read = |text: &str| match text {
-                "group" => Some(SplitBy::Group),
-                "department" => Some(SplitBy::Department),
-                "manager" => Some(SplitBy::Manager),
-                _ => None,
-            };
-            Setting::new("--split-by", text).parse(read, "group, department or manager")
-        });
+        let split_by = typed.split_by.as_ref();
+        let split_by = split_by.map(|text| Setting::new("--split-by", text).word());
         let defaults = FindingOptions::default();
         let days = typed.dormant_days.as_ref();
         let findings = FindingOptions {

@@ -9,6 +9,7 @@ use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
 use crate::evidence::tables::Table;
 use crate::evidence::tables::columns::{self, Column};
+use crate::evidence::tables::write::Format;
 
 /// A checked `show`.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ pub struct ShowTable {
     /// The chosen columns; those of the format's default if empty.
     pub columns: Vec<Column>,
     /// The format, if given. It overrides `--output`.
-    pub format: Option<TableFormat>,
+    pub format: Option<Format>,
     /// The largest number of rows to print.
     pub limit: Option<u64>,
     /// The text that rows must contain.
@@ -64,15 +65,6 @@ pub struct ShowTable {
     pub users: Vec<String>,
     /// The groups, as typed; any group if empty.
     pub groups: Vec<String>,
-}
-
-/// The format of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum TableFormat {
-    Text,
-    Csv,
-    Json,
 }
 
 impl Show {
@@ -126,15 +118,8 @@ impl Show {
 
 impl ShowTable {
     fn new(table: Table, typed: &cli::TableArgs) -> Result<Self, Error> {
-        let format = typed.format.as_ref().map(|value| {
-            let read = |text: &str| match text {
-                "table" | "text" => Some(TableFormat::Text),
-                "csv" => Some(TableFormat::Csv),
-                "json" => Some(TableFormat::Json),
-                _ => None,
-            };
-            Setting::new("--format", value).parse(read, "table, csv or json")
-        });
+        let format = typed.format.as_ref();
+        let format = format.map(|value| Setting::new("--format", value).word());
         let limit = typed.limit.as_ref().map(|value| {
             let read = |text: &str| text.parse().ok().filter(|number| *number > 0);
             Setting::new("--limit", value).parse(read, "a whole number above 0")

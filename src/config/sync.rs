@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::environment::{Environment, RUN_VARIABLES, Setting, or_default};
+use super::environment::{Environment, RUN_VARIABLES, Setting, word_or_default};
 use super::retention::{Retention, retention};
 use super::{Error, arguments, file, is_loopback, scope};
 use crate::cli;
@@ -115,13 +115,7 @@ impl Sync {
 
 fn memberships_by(typed: &cli::Sync, environment: &Environment) -> Result<MembershipsBy, Error> {
     let by = environment.setting("--memberships-by", typed.memberships_by.as_ref())?;
-    let all = [
-        MembershipsBy::Auto,
-        MembershipsBy::Group,
-        MembershipsBy::User,
-    ];
-    let read = |text: &str| all.into_iter().find(|by| by.as_str() == text);
-    or_default(by, MembershipsBy::Auto, read, "auto, group or user")
+    word_or_default(by)
 }
 
 /// Parses octal permissions. The owner must be able to read and write, because the next run replaces the file, and

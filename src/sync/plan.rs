@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use crate::model::{Group, Learned};
 use crate::okta::settings::PageSizes;
+use crate::words::Words;
 
 /// The strategy that the user requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MembershipsBy {
     /// By the strategy that costs fewer requests.
     #[default]
@@ -20,11 +23,8 @@ pub enum MembershipsBy {
 impl MembershipsBy {
     /// Returns the word for it on the command line.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Group => "group",
-            Self::User => "user",
-        }
+        static WORDS: Words<MembershipsBy> = Words::new();
+        WORDS.of(self)
     }
 }
 

@@ -8,13 +8,13 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::commands::lookup;
-use crate::config::{ShowTable, TableFormat};
+use crate::config::ShowTable;
 use crate::console::{Console, Size};
 use crate::evidence::tables::Table;
 use crate::evidence::tables::columns::{self, Column, Default};
 use crate::evidence::tables::filter::Filter;
 use crate::evidence::tables::rows::{self, Listed, Query};
-use crate::evidence::tables::write::{Csv, CsvStyle, Json, Text, WriteRows};
+use crate::evidence::tables::write::{Csv, CsvStyle, Format, Json, Text, WriteRows};
 use crate::snapshot::{Reader, Warning};
 use crate::text::{count, number};
 
@@ -30,9 +30,9 @@ pub fn print(
     console: &Console,
 ) -> anyhow::Result<()> {
     let format = table.format.unwrap_or(if console.json() {
-        TableFormat::Json
+        Format::Json
     } else {
-        TableFormat::Text
+        Format::Text
     });
     let query = Query {
         table: table.table,
@@ -70,29 +70,29 @@ pub fn print(
     Ok(())
 }
 
-fn chosen(table: &ShowTable, format: TableFormat) -> Vec<Column> {
+fn chosen(table: &ShowTable, format: Format) -> Vec<Column> {
     if !table.columns.is_empty() {
         return table.columns.clone();
     }
     let wanted = match format {
-        TableFormat::Text => Default::Few,
-        TableFormat::Csv | TableFormat::Json => Default::All,
+        Format::Text => Default::Few,
+        Format::Csv | Format::Json => Default::All,
     };
     columns::default(table.table, wanted)
 }
 
 fn writer<'a>(
-    format: TableFormat,
+    format: Format,
     out: impl Write + 'a,
     names: &'a [String],
 ) -> io::Result<Box<dyn WriteRows + 'a>> {
     Ok(match format {
-        TableFormat::Text => {
+        Format::Text => {
             let fit = Size::of_stdout().map(|size| size.columns);
             Box::new(Text::new(out, names, fit))
         }
-        TableFormat::Csv => Box::new(Csv::new(out, names, CsvStyle::default())?),
-        TableFormat::Json => Box::new(Json::new(out, names)?),
+        Format::Csv => Box::new(Csv::new(out, names, CsvStyle::default())?),
+        Format::Json => Box::new(Json::new(out, names)?),
     })
 }
 

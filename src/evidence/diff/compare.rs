@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
 use super::{FieldChange, Table};
@@ -73,7 +74,9 @@ fn unpacked(name: &str, value: Value) -> Value {
 
 /// Returns the names of the columns that files with this version of the tables do not have.
 pub fn newer_than(version: u32) -> impl Iterator<Item = &'static str> {
-    let columns = Table::ALL.into_iter().flat_map(columns);
+    let columns = Table::value_variants()
+        .iter()
+        .flat_map(|table| columns(*table));
     columns
         .filter(move |column| column.since > version)
         .map(|column| column.name)

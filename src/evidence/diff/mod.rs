@@ -13,15 +13,17 @@ pub mod walk;
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use spool::Spool;
 
 pub use super::tables::Table;
+use crate::words::Words;
 
-/// The kind of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The kind of a change, in the order of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The row is only in the new snapshot.
@@ -35,17 +37,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order of the output.
-    pub const ALL: [Self; 4] = [Self::Added, Self::Removed, Self::Changed, Self::Unknown];
-
     /// Returns the word for the kind in output and options.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Removed => "removed",
-            Self::Changed => "changed",
-            Self::Unknown => "unknown",
-        }
+        static WORDS: Words<Kind> = Words::new();
+        WORDS.of(self)
     }
 }
 

@@ -5,6 +5,7 @@ mod json;
 mod markdown;
 mod text;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,6 +16,16 @@ pub use self::csv::csv;
 pub use self::json::json;
 pub use self::markdown::markdown;
 pub use self::text::text;
+
+/// The format of a diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    Text,
+    Json,
+    Csv,
+    Markdown,
+}
 
 /// One of the two compared snapshots.
 #[derive(Clone, Debug, Serialize)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::iter::Peekable;
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use crossbeam_channel::{Sender, bounded};
 use serde_json::Map;
 
@@ -32,8 +33,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            tables: Table::ALL.into(),
-            kinds: Kind::ALL.into(),
+            tables: Table::value_variants().iter().copied().collect(),
+            kinds: Kind::value_variants().iter().copied().collect(),
             fields: Fields::default(),
             users: None,
             groups: None,

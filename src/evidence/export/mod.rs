@@ -10,6 +10,9 @@ mod manifest;
 mod sqlite;
 mod xlsx;
 
+use std::path::Path;
+
+use clap::ValueEnum;
 use serde_json::Value;
 
 pub use self::about::{Facts, about};
@@ -21,9 +24,10 @@ use super::tables::columns::{self, Column, Default};
 use super::tables::filter::Filter;
 use super::tables::rows::{self, Query};
 use crate::snapshot::{DomainUsers, Error, Reader, Record, Warning};
+use crate::words::Words;
 
-/// A table of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A table of an export, in the order of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[allow(missing_docs, reason = "the names are the tables'")]
 pub enum Sheet {
     Users,
@@ -34,24 +38,10 @@ pub enum Sheet {
 }
 
 impl Sheet {
-    /// All sheets, in the order of the output.
-    pub const ALL: [Self; 5] = [
-        Self::Users,
-        Self::Groups,
-        Self::Memberships,
-        Self::Domains,
-        Self::Warnings,
-    ];
-
     /// Returns the name for options and file names.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Groups => "groups",
-            Self::Memberships => "memberships",
-            Self::Domains => "domains",
-            Self::Warnings => "warnings",
-        }
+        static WORDS: Words<Sheet> = Words::new();
+        WORDS.of(self)
     }
 
     /// Returns the table whose columns can be chosen, or `None` for the other sheets.
@@ -61,6 +51,45 @@ impl Sheet {
             Self::Groups => Some(Table::Groups),
             Self::Memberships => Some(Table::Memberships),
             Self::Domains | Self::Warnings => None,
+        }
+    }
+}
+
+/// The format of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    Csv,
+    #[value(name = "jsonl")]
+    JsonLines,
+    Xlsx,
+    Sqlite,
+}
+
+impl Format {
+    /// Returns the file extension.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::JsonLines => "jsonl",
+            Self::Xlsx => "xlsx",
+            Self::Sqlite => "db",
+        }
+    }
+
+    /// Returns true if one file contains all tables.
+    pub fn is_one_file(self) -> bool {
+        matches!(self, Self::Xlsx | Self::Sqlite)
+    }
+
+    /// Returns true if a path has an extension of this format.
+    pub fn is_ending_of(self, path: &Path) -> bool {
+        let ending = path
+            .extension()
+            .map(|ending| ending.to_string_lossy().to_lowercase());
+        match (self, ending.as_deref()) {
+            (Self::Sqlite, Some(ending)) => matches!(ending, "db" | "sqlite" | "sqlite3"),
+            (format, ending) => ending == Some(format.ending()),
         }
     }
 }

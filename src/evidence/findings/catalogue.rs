@@ -1,10 +1,13 @@
 //! The catalogue of findings, with their ids, names, severities and definitions. docs/findings.md contains the same
 //! table.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::words::Words;
+
 /// The severity of a finding. Severities are ordered from the least, so that >= means "this or worse".
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing, but not a risk on its own.
@@ -20,24 +23,10 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All severities, in ascending order.
-    pub const ALL: [Self; 5] = [
-        Self::Info,
-        Self::Low,
-        Self::Medium,
-        Self::High,
-        Self::Critical,
-    ];
-
     /// Returns the word for options and results.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
+    pub fn word(self) -> &'static str {
+        static WORDS: Words<Severity> = Words::new();
+        WORDS.of(self)
     }
 }
 

@@ -8,13 +8,14 @@ mod text;
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::Finding;
 use crate::evidence::export::Facts;
 
 /// The format of findings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Format {
     Text,
@@ -23,30 +24,6 @@ pub enum Format {
     Markdown,
     Sarif,
     Junit,
-}
-
-impl Format {
-    /// All formats.
-    pub const ALL: [Self; 6] = [
-        Self::Text,
-        Self::Json,
-        Self::Csv,
-        Self::Markdown,
-        Self::Sarif,
-        Self::Junit,
-    ];
-
-    /// Returns the word for options.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Markdown => "markdown",
-            Self::Sarif => "sarif",
-            Self::Junit => "junit",
-        }
-    }
 }
 
 /// Findings and the snapshot that they are about.

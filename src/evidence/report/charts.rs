@@ -1,6 +1,8 @@
 //! Charts of horizontal bars: computes the position of each bar. The template draws them as SVG, next to a table with
 //! the same numbers.
 
+use clap::ValueEnum as _;
+
 use super::numbers::{Tally, group_sizes, sign_in_ages};
 use super::{Change, Source};
 use crate::evidence::diff::Table;
@@ -76,7 +78,7 @@ pub(super) fn all(source: &Source<'_>) -> Vec<Chart> {
 
 fn change(change: &Change) -> Chart {
     let mut tallies = Vec::new();
-    for table in Table::ALL {
+    for table in Table::value_variants().iter().copied() {
         let counts = change.summary.get(&table).cloned().unwrap_or_default();
         let name = table.as_str();
         tallies.push((format!("{name} added"), counts.added));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use clap::ValueEnum;
 use jiff::civil::Date;
 
 use super::is_everyone;
@@ -79,7 +80,7 @@ pub struct Item {
 }
 
 /// The criterion by which the rows of a review are split into files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SplitBy {
     /// One file for each group.
     Group,

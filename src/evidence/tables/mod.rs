@@ -10,10 +10,13 @@ pub mod filter;
 pub mod rows;
 pub mod write;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A table that can be listed, compared or exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+use crate::words::Words;
+
+/// A table that can be listed, compared or exported, in the order of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are the tables'")]
 pub enum Table {
@@ -23,16 +26,10 @@ pub enum Table {
 }
 
 impl Table {
-    /// All tables, in the order of the output.
-    pub const ALL: [Self; 3] = [Self::Users, Self::Groups, Self::Memberships];
-
     /// Returns the table's name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Groups => "groups",
-            Self::Memberships => "memberships",
-        }
+        static WORDS: Words<Table> = Words::new();
+        WORDS.of(self)
     }
 
     /// Returns the noun for one row.

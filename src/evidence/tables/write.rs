@@ -6,11 +6,23 @@ mod text;
 
 use std::io;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
 pub use self::csv::{Csv, CsvStyle};
 pub use self::json::{Json, JsonLines};
 pub use self::text::Text;
+
+/// The format of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    /// Also `text`, as in other commands.
+    #[value(name = "table", alias = "text")]
+    Text,
+    Csv,
+    Json,
+}
 
 /// A writer for the rows of one table.
 pub trait WriteRows {

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum as _;
+
 use super::{View, columns};
 use crate::evidence::cells::{csv_text, csv_value, write_record};
 use crate::evidence::diff::{Change, Diff, Key, Recreated, Table};
@@ -39,7 +41,7 @@ pub fn csv(diff: &mut Diff, view: View, out: &mut dyn Write) -> io::Result<()> {
         return out.flush();
     }
     write_record(&mut out, CSV_COLUMNS)?;
-    for table in Table::ALL {
+    for table in Table::value_variants().iter().copied() {
         let Some(spool) = diff.changes.get_mut(&table) else {
             continue;
         };

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,10 +20,10 @@ pub fn json(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -> io
         write!(out, "{comma}\"{}\": {}", table.as_str(), json_text(counts)?)?;
     }
     write!(out, "}}")?;
-    for table in Table::ALL {
+    for table in Table::value_variants().iter().copied() {
         write!(out, ",\n\"{}\": {{", table.as_str())?;
         let mut shown = 0;
-        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        for (place, kind) in Kind::value_variants().iter().copied().enumerate() {
             let comma = if place > 0 { "," } else { "" };
             write!(out, "{comma}\n\"{}\": [", kind.as_str())?;
             let mut first = true;

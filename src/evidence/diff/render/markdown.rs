@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum as _;
 use serde_json::Value;
 
 use super::{Meta, View, in_columns, shown_columns};
@@ -21,7 +22,7 @@ pub fn markdown(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -
         .unwrap_or(usize::MAX)
         .saturating_sub(160);
     let mut left_out = 0;
-    for table in Table::ALL {
+    for table in Table::value_variants().iter().copied() {
         let Some(spool) = diff.changes.get_mut(&table) else {
             continue;
         };

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum as _;
+
 use super::{Meta, View, in_columns, shown_columns};
 use crate::evidence::diff::{Change, Diff, FieldChange, Key, Kind, Recreated, Table};
 use crate::text::{clean, count, number};
@@ -28,7 +30,7 @@ pub fn text(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -> io
     if view.stat {
         return Ok(());
     }
-    for table in Table::ALL {
+    for table in Table::value_variants().iter().copied() {
         let Some(spool) = diff.changes.get_mut(&table) else {
             continue;
         };
