@@ -17,6 +17,7 @@ mod report;
 mod review;
 mod show;
 mod verify;
+mod words;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -31,6 +32,9 @@ pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStep};
 pub use self::show::{Show, ShowWhat, TableArgs};
 pub use self::verify::Verify;
+use self::words::words;
+use crate::console::{LogFormat, LogLevel, Output};
+use crate::sync::plan::MembershipsBy;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -41,6 +45,7 @@ pub use self::verify::Verify;
     after_help = footer(),
     max_term_width = 100,
     disable_help_subcommand = true,
+    hide_possible_values = true,
     subcommand_required = true
 )]
 pub struct Cli {
@@ -62,16 +67,16 @@ fn footer() -> String {
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutputArgs {
     /// Print the result as text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>())]
     pub output: Option<String>,
     /// Print errors only
     #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
     /// Set the log level: error, warn, info, debug or trace [default: info]
-    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging")]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging", value_parser = words::<LogLevel>())]
     pub log_level: Option<String>,
     /// Set the log format: console or json [default: console]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging")]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging", value_parser = words::<LogFormat>())]
     pub log_format: Option<String>,
 }
 
@@ -128,7 +133,7 @@ pub struct Sync {
     #[arg(long)]
     pub plan: bool,
     /// Read memberships by group or by user; auto picks whichever needs fewer requests [default: auto]
-    #[arg(long, value_name = "STRATEGY")]
+    #[arg(long, value_name = "STRATEGY", value_parser = words::<MembershipsBy>())]
     pub memberships_by: Option<String>,
     /// Start over even if an interrupted run can be resumed
     #[arg(long)]

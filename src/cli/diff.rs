@@ -2,6 +2,10 @@
 
 use clap::Args;
 
+use super::words::words;
+use crate::evidence::diff::render::Format;
+use crate::evidence::diff::{Kind, Table};
+
 /// Compare two snapshots
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
@@ -35,10 +39,10 @@ pub struct Diff {
     #[arg(value_name = "NEW")]
     pub new: String,
     /// Compare only these tables: users, groups, memberships
-    #[arg(long, value_name = "TABLES", value_delimiter = ',')]
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = words::<Table>())]
     pub only: Vec<String>,
     /// Report only these kinds of change: added, removed, changed, unknown
-    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = words::<Kind>())]
     pub change: Vec<String>,
     /// Report only this user and their memberships; can be repeated
     #[arg(long, value_name = "USER")]
@@ -56,7 +60,7 @@ pub struct Diff {
     #[arg(long)]
     pub allow_different_org: bool,
     /// Print the result as text, json, csv or markdown [default: text]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
     pub format: Option<String>,
     /// Print only the number of changes
     #[arg(long, help_heading = "Output")]

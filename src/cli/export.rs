@@ -2,6 +2,9 @@
 
 use clap::Args;
 
+use super::words::words;
+use crate::evidence::export::{Format, Sheet};
+
 /// Export a snapshot as CSV, JSON lines, a workbook or plain SQLite tables
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
@@ -28,13 +31,13 @@ pub struct Export {
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
     /// Write csv, jsonl, xlsx or sqlite [required]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = words::<Format>())]
     pub format: Option<String>,
     /// Write to this folder or file; - is standard output [required]
     #[arg(short, long = "to", value_name = "PATH")]
     pub out: Option<String>,
     /// Export only these tables: users, groups, memberships, domains, warnings
-    #[arg(long, value_name = "TABLES", value_delimiter = ',')]
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = words::<Sheet>())]
     pub table: Vec<String>,
     /// Export these columns of the one --table; profile.NAME is an attribute of the profile
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]

@@ -2,6 +2,9 @@
 
 use clap::Args;
 
+use super::words::{findings, severities_and_findings, words};
+use crate::evidence::findings::render::Format;
+
 /// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
@@ -27,10 +30,10 @@ pub struct Findings {
     #[arg(long)]
     pub list: bool,
     /// Run only these checks, by name or id
-    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',', value_parser = findings())]
     pub check: Vec<String>,
     /// Leave out these checks, by name or id
-    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',', value_parser = findings())]
     pub skip: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
@@ -39,10 +42,10 @@ pub struct Findings {
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
     /// Exit with 1 on findings with this name or id, or with at least this severity; can be repeated
-    #[arg(long, value_name = "FINDING", value_delimiter = ',')]
+    #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = severities_and_findings())]
     pub fail_on: Vec<String>,
     /// Print text, json, csv, markdown, sarif or junit [default: text]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
     pub format: Option<String>,
     /// Also write this format to this file; can be repeated
     #[arg(long, value_name = "FORMAT=FILE", help_heading = "Output")]

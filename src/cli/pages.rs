@@ -1,6 +1,9 @@
 //! The command lines of `completions` and `man`, for packages, and for people who install the binary alone.
 
 use clap::Args;
+use clap_complete::Shell;
+
+use super::words::words;
 
 /// Print a script that completes commands and options in a shell
 #[derive(Args, Debug, Default)]
@@ -19,7 +22,7 @@ Examples:
     okta-ciam completions fish > ~/.config/fish/completions/okta-ciam.fish")]
 pub struct Completions {
     /// bash, elvish, fish, powershell or zsh
-    #[arg(value_name = "SHELL")]
+    #[arg(value_name = "SHELL", value_parser = words::<Shell>())]
     pub shell: String,
 }
 

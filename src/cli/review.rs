@@ -2,6 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+use super::words::words;
+use crate::evidence::review::plan::SplitBy;
+
 /// Review who has access: make sheets, count decisions, prove the result
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -74,7 +77,7 @@ pub struct ReviewStart {
     #[arg(long, value_name = "SHEET")]
     pub previous: Vec<String>,
     /// Write one file for each group, department or manager
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", value_parser = words::<SplitBy>())]
     pub split_by: Option<String>,
     /// Add this attribute of the users' profiles; can be repeated
     #[arg(long, value_name = "NAME")]

@@ -2,6 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+use super::words::words;
+use crate::evidence::tables::write::Format;
+
 /// Show the summary of a snapshot, one user or group in it, or a table
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -69,7 +72,7 @@ pub struct TableArgs {
     )]
     pub columns: Vec<String>,
     /// Print a table, csv or json [default: table]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
     pub format: Option<String>,
     /// Print at most N rows
     #[arg(long, value_name = "N", help_heading = "Output")]

@@ -101,6 +101,59 @@ fn bash_completes_commands_options_and_files() {
         offered(&folder, &["okta-ciam", "sync", "--file", "ok"]),
         set(&["okta.c1z"])
     );
+    for (words, expected) in [
+        (&["check", "--output", ""][..], &["text", "json"][..]),
+        (
+            &["sync", "--memberships-by", ""],
+            &["auto", "group", "user"],
+        ),
+        (
+            &["show", "users", "--format", ""],
+            &["table", "csv", "json"],
+        ),
+        (&["findings", "--fail-on", "hi"], &["high"]),
+        (&["findings", "--skip", "deprov"], &["deprovisioned-member"]),
+        (&["completions", "z"], &["zsh"]),
+    ] {
+        let mut typed = vec!["okta-ciam"];
+        typed.extend(
+            words
+                .iter()
+                .map(|word| if word.is_empty() { "''" } else { word }),
+        );
+        assert_eq!(offered(&folder, &typed), set(expected), "{words:?}");
+    }
+}
+
+/// The texts of the help are written by hand; the words of an option are not.
+#[test]
+fn the_help_of_an_option_lists_all_of_its_words_or_refers_to_names() {
+    fn check(command: &clap::Command, found: &mut usize) {
+        for option in command.get_arguments() {
+            let words = option.get_possible_values();
+            let names = option.get_value_names().unwrap_or_default();
+            let is_finding = names
+                .iter()
+                .any(|name| ["CHECKS", "FINDING"].contains(&name.as_str()));
+            if words.is_empty() || !option.get_action().takes_values() || is_finding {
+                continue;
+            }
+            let help = option.get_help().unwrap().to_string();
+            for word in words {
+                let mut parts = help.split(|c: char| !c.is_alphanumeric());
+                assert!(
+                    parts.any(|part| part == word.get_name()),
+                    "{help}: {}",
+                    word.get_name()
+                );
+            }
+            *found += 1;
+        }
+        command.get_subcommands().for_each(|sub| check(sub, found));
+    }
+    let mut found = 0;
+    check(&Cli::command(), &mut found);
+    assert!(found >= 10, "{found}");
 }
 
 /// Returns an error without its time.
