@@ -9,6 +9,7 @@
     reason = "help texts contain [required], which is not a link"
 )]
 
+mod change;
 mod diff;
 mod export;
 mod findings;
@@ -16,6 +17,7 @@ mod pages;
 mod report;
 mod review;
 mod show;
+mod sync;
 mod verify;
 mod words;
 
@@ -24,6 +26,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::exit;
 
+pub use self::change::{Change, Grant, Provisioning, Revoke};
 pub use self::diff::Diff;
 pub use self::export::Export;
 pub use self::findings::{FindingRules, Findings};
@@ -31,10 +34,10 @@ pub use self::pages::{Completions, Man};
 pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStep};
 pub use self::show::{Show, ShowWhat, TableArgs};
+pub use self::sync::Sync;
 pub use self::verify::Verify;
 use self::words::words;
 use crate::console::{LogFormat, LogLevel, Output};
-use crate::sync::plan::MembershipsBy;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -97,89 +100,6 @@ pub enum Command {
     Demo(Demo),
     Completions(Completions),
     Man(Man),
-}
-
-/// Read an org's users, groups and memberships and write one snapshot file
-#[derive(Args, Debug, Default)]
-#[command(after_help = "\
-Environment variables:
-  Every option that takes a value has a variable: BATON_ plus its name, such as
-  BATON_EMAIL_DOMAINS. An option overrides its variable.
-
-Examples:
-  Write the users of example.com and all groups to sync.c1z:
-    okta-ciam sync --domain company.okta.com --api-token-file token.txt \\
-      --email-domains example.com
-
-  Set the org once with variables, and write a manifest:
-    export BATON_DOMAIN=company.okta.com
-    export BATON_API_TOKEN_FILE=token.txt
-    export BATON_EMAIL_DOMAINS=example.com,example.org
-    okta-ciam sync -f okta.c1z --manifest okta.json
-
-  With the same variables, keep the old file on a drop of more than 10 percent:
-    okta-ciam sync -f okta.c1z --max-drop 10
-
-  With the same variables, write one file for each day, and keep 30 of them:
-    okta-ciam sync -f okta-%Y-%m-%d.c1z --keep 30
-
-  With the same variables, report what a sync would cost:
-    okta-ciam sync --plan
-
-To resume an interrupted sync, run the same command again within 24 hours of
-its start. For exit codes, run okta-ciam --help.")]
-pub struct Sync {
-    /// Report what a sync would cost, without writing anything
-    #[arg(long)]
-    pub plan: bool,
-    /// Read memberships by group or by user; auto picks whichever needs fewer requests [default: auto]
-    #[arg(long, value_name = "STRATEGY", value_parser = words::<MembershipsBy>())]
-    pub memberships_by: Option<String>,
-    /// Start over even if an interrupted run can be resumed
-    #[arg(long)]
-    pub fresh: bool,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub connection: Connection,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub scope: Scope,
-    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    pub file: Option<String>,
-    /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
-    #[arg(long, value_name = "N", help_heading = "Output")]
-    pub keep: Option<String>,
-    /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
-    #[arg(long, value_name = "MODE", help_heading = "Output")]
-    pub file_mode: Option<String>,
-    /// Also write the snapshot's SHA-256, size, scope and counts as JSON
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub manifest: Option<String>,
-    /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub metrics_file: Option<String>,
-    /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
-    #[arg(long, value_name = "ID", help_heading = "Output")]
-    pub run_id: Option<String>,
-    /// Store this note in the snapshot, such as the reason for the snapshot
-    #[arg(long, value_name = "TEXT", help_heading = "Output")]
-    pub note: Option<String>,
-    /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
-    #[arg(long, value_name = "PERCENT", help_heading = "Guards")]
-    pub max_drop: Option<String>,
-    /// Replace the file even if the snapshot is incomplete, and mark it as incomplete
-    #[arg(long, help_heading = "Guards")]
-    pub allow_partial: bool,
-    /// Accept a snapshot without users or without groups
-    #[arg(long, help_heading = "Guards")]
-    pub allow_empty: bool,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub limits: Limits,
-    /// Record this time, RFC 3339; loopback orgs only
-    #[arg(long, hide = true, value_name = "TIME")]
-    pub now: Option<String>,
 }
 
 /// Check the configuration, token and permissions
@@ -277,145 +197,6 @@ pub struct Scope {
     /// Include groups whose name contains this text, ignoring case
     #[arg(long, value_name = "TEXT")]
     pub group_name_filter: Option<String>,
-}
-
-/// Whether changes are allowed.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Guards")]
-pub struct Provisioning {
-    /// Allow grant and revoke to send changes; with it, check tests the rights to do so
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true"
-    )]
-    pub provisioning: Option<String>,
-}
-
-/// What `grant` and `revoke` have in common.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Change {
-    /// Select a user by id, login or email; can be repeated
-    #[arg(long, value_name = "USER")]
-    pub user: Vec<String>,
-    /// Select a group by id, exact name or Baton entitlement id; can be repeated
-    #[arg(long, value_name = "GROUP")]
-    pub group: Vec<String>,
-    /// Read memberships from this CSV file with columns user and group; - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<String>,
-    /// Show the planned changes without sending them
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
-    /// Skip the confirmation prompt
-    #[arg(short, long, help_heading = "Guards")]
-    pub yes: bool,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub connection: Connection,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub scope: Scope,
-    /// Append JSON lines before and after each change, and for rows refused, unchanged, skipped or not attempted
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub audit_log: Option<String>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub limits: Limits,
-}
-
-/// Add users to groups
-#[derive(Args, Debug, Default)]
-#[command(after_help = "\
-Users who are already in the group are reported as unchanged. Users and groups out of
-scope, and groups whose members Okta does not let you edit, are refused; the other
-rows of a file are still applied. --from asks for confirmation, and needs --yes without a
-terminal. Adding users to a group that has, or may
-have, an admin role always requires --yes.
-
-Environment variables:
-  Every option that takes a value, except --user, --group and --from, has a
-  variable: BATON_ plus its name, such as BATON_EMAIL_DOMAINS. An option overrides its
-  variable.
-
-Examples:
-  Set the org once with variables:
-    export BATON_DOMAIN=company.okta.com
-    export BATON_API_TOKEN_FILE=token.txt
-    export BATON_EMAIL_DOMAINS=example.com
-
-  Add one user to a group:
-    okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
-      --group \"VPN users\"
-
-  Add a joiner to several groups:
-    okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
-      --group \"VPN users\" --group Engineering
-
-  Preview the changes listed in a CSV file, then make them and log them:
-    okta-ciam grant --from joiners.csv --dry-run
-    okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
-pub struct Grant {
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub change: Change,
-}
-
-/// Remove users from groups
-#[derive(Args, Debug, Default)]
-#[command(after_help = "\
-revoke asks for confirmation, and needs --yes without a terminal. Removing
-users from a group that a group rule assigns users to always requires --yes.
---all-groups skips those groups and groups that Okta does not let you edit, and lists
-what it skipped. --from also reads the sheets of `review start`, as CSV or XLSX; if the
-file has a decision column, only memberships marked revoke are removed.
-
-Environment variables:
-  Every option that takes a value, except --user, --group, --from and --grant-id, has
-  a variable: BATON_ plus its name, such as BATON_EMAIL_DOMAINS. An option overrides
-  its variable.
-
-Examples:
-  Set the org once with variables:
-    export BATON_DOMAIN=company.okta.com
-    export BATON_API_TOKEN_FILE=token.txt
-    export BATON_EMAIL_DOMAINS=example.com
-
-  Remove one user from a group:
-    okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
-      --group \"VPN users\"
-
-  Preview which groups a leaver would be removed from, then remove the user:
-    okta-ciam revoke --user mira.okonjo@example.com --all-groups --dry-run
-    okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
-      --all-groups
-
-  Preview the removals listed in a CSV file, then make them and log them:
-    okta-ciam revoke --from leavers.csv --dry-run
-    okta-ciam revoke --from leavers.csv --provisioning --yes \\
-      --audit-log changes.jsonl")]
-pub struct Revoke {
-    /// Select every group in scope that the users are in and that Okta lets you edit
-    #[arg(long)]
-    pub all_groups: bool,
-    /// Select the membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
-    #[arg(long, value_name = "ID")]
-    pub grant_id: Option<String>,
-    /// Refuse a review sheet in which a row has no final decision
-    #[arg(long, help_heading = "Guards")]
-    pub require_decisions: bool,
-    /// Refuse a review sheet whose snapshot was taken more than this many days ago [default: 30]
-    #[arg(long, value_name = "DAYS", help_heading = "Guards")]
-    pub max_sheet_age: Option<String>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub change: Change,
 }
 
 /// Run a sample Okta org on this machine and sync it

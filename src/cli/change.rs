@@ -1,0 +1,144 @@
+//! The command lines of `grant` and `revoke`.
+
+use clap::Args;
+
+use super::{Connection, Limits, Scope};
+
+/// Whether changes are allowed.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Guards")]
+pub struct Provisioning {
+    /// Allow grant and revoke to send changes; with it, check tests the rights to do so
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub provisioning: Option<String>,
+}
+
+/// What `grant` and `revoke` have in common.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Change {
+    /// Select a user by id, login or email; can be repeated
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+    /// Select a group by id, exact name or Baton entitlement id; can be repeated
+    #[arg(long, value_name = "GROUP")]
+    pub group: Vec<String>,
+    /// Read memberships from this CSV file with columns user and group; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<String>,
+    /// Show the planned changes without sending them
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
+    /// Skip the confirmation prompt
+    #[arg(short, long, help_heading = "Guards")]
+    pub yes: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub connection: Connection,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub scope: Scope,
+    /// Append JSON lines before and after each change, and for rows refused, unchanged, skipped or not attempted
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub audit_log: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub limits: Limits,
+}
+
+/// Add users to groups
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Users who are already in the group are reported as unchanged. Users and groups out of
+scope, and groups whose members Okta does not let you edit, are refused; the other
+rows of a file are still applied. --from asks for confirmation, and needs --yes without a
+terminal. Adding users to a group that has, or may
+have, an admin role always requires --yes.
+
+Environment variables:
+  Every option that takes a value, except --user, --group and --from, has a
+  variable: BATON_ plus its name, such as BATON_EMAIL_DOMAINS. An option overrides its
+  variable.
+
+Examples:
+  Set the org once with variables:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com
+
+  Add one user to a group:
+    okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
+      --group \"VPN users\"
+
+  Add a joiner to several groups:
+    okta-ciam grant --provisioning --user bram.oosterhuis@example.com \\
+      --group \"VPN users\" --group Engineering
+
+  Preview the changes listed in a CSV file, then make them and log them:
+    okta-ciam grant --from joiners.csv --dry-run
+    okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
+pub struct Grant {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub change: Change,
+}
+
+/// Remove users from groups
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+revoke asks for confirmation, and needs --yes without a terminal. Removing
+users from a group that a group rule assigns users to always requires --yes.
+--all-groups skips those groups and groups that Okta does not let you edit, and lists
+what it skipped. --from also reads the sheets of `review start`, as CSV or XLSX; if the
+file has a decision column, only memberships marked revoke are removed.
+
+Environment variables:
+  Every option that takes a value, except --user, --group, --from and --grant-id, has
+  a variable: BATON_ plus its name, such as BATON_EMAIL_DOMAINS. An option overrides
+  its variable.
+
+Examples:
+  Set the org once with variables:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com
+
+  Remove one user from a group:
+    okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
+      --group \"VPN users\"
+
+  Preview which groups a leaver would be removed from, then remove the user:
+    okta-ciam revoke --user mira.okonjo@example.com --all-groups --dry-run
+    okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
+      --all-groups
+
+  Preview the removals listed in a CSV file, then make them and log them:
+    okta-ciam revoke --from leavers.csv --dry-run
+    okta-ciam revoke --from leavers.csv --provisioning --yes \\
+      --audit-log changes.jsonl")]
+pub struct Revoke {
+    /// Select every group in scope that the users are in and that Okta lets you edit
+    #[arg(long)]
+    pub all_groups: bool,
+    /// Select the membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
+    #[arg(long, value_name = "ID")]
+    pub grant_id: Option<String>,
+    /// Refuse a review sheet in which a row has no final decision
+    #[arg(long, help_heading = "Guards")]
+    pub require_decisions: bool,
+    /// Refuse a review sheet whose snapshot was taken more than this many days ago [default: 30]
+    #[arg(long, value_name = "DAYS", help_heading = "Guards")]
+    pub max_sheet_age: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub change: Change,
+}

@@ -1,0 +1,90 @@
+//! The command line of `sync`.
+
+use clap::Args;
+
+use super::words::words;
+use super::{Connection, Limits, Scope};
+use crate::sync::plan::MembershipsBy;
+
+/// Read an org's users, groups and memberships and write one snapshot file
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Environment variables:
+  Every option that takes a value has a variable: BATON_ plus its name, such as
+  BATON_EMAIL_DOMAINS. An option overrides its variable.
+
+Examples:
+  Write the users of example.com and all groups to sync.c1z:
+    okta-ciam sync --domain company.okta.com --api-token-file token.txt \\
+      --email-domains example.com
+
+  Set the org once with variables, and write a manifest:
+    export BATON_DOMAIN=company.okta.com
+    export BATON_API_TOKEN_FILE=token.txt
+    export BATON_EMAIL_DOMAINS=example.com,example.org
+    okta-ciam sync -f okta.c1z --manifest okta.json
+
+  With the same variables, keep the old file on a drop of more than 10 percent:
+    okta-ciam sync -f okta.c1z --max-drop 10
+
+  With the same variables, write one file for each day, and keep 30 of them:
+    okta-ciam sync -f okta-%Y-%m-%d.c1z --keep 30
+
+  With the same variables, report what a sync would cost:
+    okta-ciam sync --plan
+
+To resume an interrupted sync, run the same command again within 24 hours of
+its start. For exit codes, run okta-ciam --help.")]
+pub struct Sync {
+    /// Report what a sync would cost, without writing anything
+    #[arg(long)]
+    pub plan: bool,
+    /// Read memberships by group or by user; auto picks whichever needs fewer requests [default: auto]
+    #[arg(long, value_name = "STRATEGY", value_parser = words::<MembershipsBy>())]
+    pub memberships_by: Option<String>,
+    /// Start over even if an interrupted run can be resumed
+    #[arg(long)]
+    pub fresh: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub connection: Connection,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub scope: Scope,
+    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub file: Option<String>,
+    /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub keep: Option<String>,
+    /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
+    #[arg(long, value_name = "MODE", help_heading = "Output")]
+    pub file_mode: Option<String>,
+    /// Also write the snapshot's SHA-256, size, scope and counts as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub manifest: Option<String>,
+    /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub metrics_file: Option<String>,
+    /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
+    #[arg(long, value_name = "ID", help_heading = "Output")]
+    pub run_id: Option<String>,
+    /// Store this note in the snapshot, such as the reason for the snapshot
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub note: Option<String>,
+    /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
+    #[arg(long, value_name = "PERCENT", help_heading = "Guards")]
+    pub max_drop: Option<String>,
+    /// Replace the file even if the snapshot is incomplete, and mark it as incomplete
+    #[arg(long, help_heading = "Guards")]
+    pub allow_partial: bool,
+    /// Accept a snapshot without users or without groups
+    #[arg(long, help_heading = "Guards")]
+    pub allow_empty: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub limits: Limits,
+    /// Record this time, RFC 3339; loopback orgs only
+    #[arg(long, hide = true, value_name = "TIME")]
+    pub now: Option<String>,
+}
