@@ -1,6 +1,9 @@
 //! The command line and its help text. Nothing here is validated: values stay text, so that `config` reports a flag and its
 //! variable in the same words.
 //!
+//! `env` names the variable of an option; one without it has none. Clap does not read variables: `config` does, for
+//! which an empty one counts as unset.
+//!
 //! Help texts start with a verb. A command's own options come first, the others under headings. Only options that other
 //! tools abbreviate too have a letter.
 
@@ -21,8 +24,12 @@ mod sync;
 mod verify;
 mod words;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit;
 
@@ -66,20 +73,59 @@ fn footer() -> String {
         + "\nRun okta-ciam COMMAND --help for the options, variables and examples of a command."
 }
 
+impl Cli {
+    /// Parses the words of a command line, without reading variables.
+    ///
+    /// # Errors
+    /// Returns clap's error for a wrong command line, and its texts of help and version.
+    pub fn read<W: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Self, clap::Error> {
+        let mut matches = definition().try_get_matches_from(words)?;
+        Self::from_arg_matches_mut(&mut matches)
+    }
+}
+
+/// Returns the description of the command line for parsing, completions and manual pages: without variables, so that clap
+/// neither reads nor shows them.
+pub fn definition() -> clap::Command {
+    fn without_variables(command: clap::Command) -> clap::Command {
+        let command = command.mut_args(|argument| argument.env(Resettable::Reset));
+        command.mut_subcommands(without_variables)
+    }
+    without_variables(Cli::command())
+}
+
+/// Returns the variables that some command reads.
+pub fn variables() -> BTreeSet<String> {
+    fn add(command: &clap::Command, names: &mut BTreeSet<String>) {
+        names.extend(command.get_arguments().filter_map(variable));
+        command.get_subcommands().for_each(|sub| add(sub, names));
+    }
+    let mut names = BTreeSet::new();
+    add(&Cli::command(), &mut names);
+    names
+}
+
+/// Returns the variable of an option or argument, if it has one.
+pub fn variable(argument: &clap::Arg) -> Option<String> {
+    Some(argument.get_env()?.to_string_lossy().into_owned())
+}
+
 /// Result format and logging.
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutputArgs {
     /// Print the result as text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>())]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>(), env = "BATON_OUTPUT")]
     pub output: Option<String>,
     /// Print errors only
     #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
     /// Set the log level: error, warn, info, debug or trace [default: info]
-    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging", value_parser = words::<LogLevel>())]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging", value_parser = words::<LogLevel>(), env = "BATON_LOG_LEVEL")]
     pub log_level: Option<String>,
     /// Set the log format: console or json [default: console]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging", value_parser = words::<LogFormat>())]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging", value_parser = words::<LogFormat>(), env = "BATON_LOG_FORMAT")]
     pub log_format: Option<String>,
 }
 
@@ -147,16 +193,16 @@ pub struct Check {
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
     /// Connect to the org at this Okta or custom domain [required]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", env = "BATON_DOMAIN")]
     pub domain: Option<String>,
     /// Read the API token from this file; - is standard input [required]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "BATON_API_TOKEN_FILE")]
     pub api_token_file: Option<String>,
     /// Use this API token instead; other users of the machine can see it
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", env = "BATON_API_TOKEN")]
     pub api_token: Option<String>,
     /// Trust the root certificates in this PEM file as well
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "BATON_CA_FILE")]
     pub ca_file: Option<String>,
 }
 
@@ -165,16 +211,16 @@ pub struct Connection {
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
     /// Use at most this percentage of each rate limit [default: 75]
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", env = "BATON_MAX_API_CAPACITY")]
     pub max_api_capacity: Option<String>,
     /// Send at most N requests at a time, 1 to 64 [default: 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "BATON_CONCURRENCY")]
     pub concurrency: Option<String>,
     /// Time out each attempt of a request after this long, such as 90s or 15m [default: 60s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", env = "BATON_TIMEOUT")]
     pub timeout: Option<String>,
     /// Stop the whole run after this long [default: none]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", env = "BATON_DEADLINE")]
     pub deadline: Option<String>,
 }
 
@@ -183,7 +229,7 @@ pub struct Limits {
 #[command(next_help_heading = "Scope")]
 pub struct Scope {
     /// Include users with an address in these domains, separated by commas; *.example.com matches subdomains only [required]
-    #[arg(long, value_name = "DOMAINS")]
+    #[arg(long, value_name = "DOMAINS", env = "BATON_EMAIL_DOMAINS")]
     pub email_domains: Vec<String>,
     /// Ignore secondary emails when matching domains
     #[arg(
@@ -191,11 +237,10 @@ pub struct Scope {
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "true"
-    )]
+        default_missing_value = "true", env = "BATON_SKIP_SECONDARY_EMAILS")]
     pub skip_secondary_emails: Option<String>,
     /// Include groups whose name contains this text, ignoring case
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", env = "BATON_GROUP_NAME_FILTER")]
     pub group_name_filter: Option<String>,
 }
 
@@ -223,7 +268,7 @@ pub struct Demo {
 }
 
 /// Returns how to talk about a command line that could not be parsed: what of it can be told without parsing.
-pub fn parse_output_options(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> OutputArgs {
+pub fn parse_output_options(arguments: impl IntoIterator<Item = OsString>) -> OutputArgs {
     let words: Vec<String> = arguments
         .into_iter()
         .map(|word| word.to_string_lossy().into_owned())

@@ -47,7 +47,7 @@ pub use self::retention::Retention;
 pub use self::review::{Review, ReviewClose, ReviewStart, SheetFormat};
 pub use self::show::{MaxAge, Show, ShowTable, What as ShowWhat};
 pub use self::sync::Sync;
-pub use self::unknown::{notes, variable};
+pub use self::unknown::notes;
 pub use self::verify::Verify;
 
 /// An invalid option or variable, in one line.

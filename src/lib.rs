@@ -50,10 +50,7 @@ pub mod testing {
         pub use crate::change::{Action, rows};
     }
     pub mod cli {
-        pub use crate::cli::Cli;
-    }
-    pub mod config {
-        pub use crate::config::variable;
+        pub use crate::cli::{Cli, variable, variables};
     }
     pub mod evidence {
         pub use crate::evidence::report;

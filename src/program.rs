@@ -10,12 +10,11 @@ use crate::exit::Exit;
 use crate::failure;
 use crate::signal::ShutdownSignal;
 use crate::{cli, commands, mask, text};
-use clap::Parser as _;
 
 /// Runs the program with the arguments and the environment of the process, and returns its exit code.
 pub fn main() -> ExitCode {
     let environment = Environment::of_process();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &environment),
     };

@@ -101,7 +101,7 @@ fn marks(help: &str) -> (String, String, String) {
     )
 }
 
-fn option_row(command: &str, option: &clap::Arg) -> String {
+fn option_row(option: &clap::Arg) -> String {
     let names = option.get_value_names().unwrap_or_default();
     let value = match names.first() {
         Some(name) if option.get_action().takes_values() => name.to_string(),
@@ -117,8 +117,7 @@ fn option_row(command: &str, option: &clap::Arg) -> String {
         ("", _) | (_, None) => name,
         (value, Some(_)) => format!("{name} {value}"),
     };
-    let id = option.get_id().as_str();
-    let variable = okta_ciam::testing::config::variable(command, long.unwrap_or(id));
+    let variable = okta_ciam::testing::cli::variable(option);
     let variable = variable.map_or_else(String::new, |name| format!("`{name}`"));
     let help = option.get_help().map(ToString::to_string);
     let (text, default, required) = marks(&help.unwrap_or_default());
@@ -131,36 +130,32 @@ fn option_row(command: &str, option: &clap::Arg) -> String {
     format!("| {name} | {variable} | {default} | {text} |\n")
 }
 
-fn option_table(title: &str, command: &str, options: &[&clap::Arg]) -> String {
+fn option_table(title: &str, options: &[&clap::Arg]) -> String {
     if options.is_empty() {
         return String::new();
     }
-    let rows: String = options
-        .iter()
-        .map(|option| option_row(command, option))
-        .collect();
+    let rows: String = options.iter().map(|option| option_row(option)).collect();
     format!("\n### {title}\n\n| Option | Variable | Default | |\n|---|---|---|---|\n{rows}")
 }
 
 /// Returns the options of all commands, as the page of options lists them.
 fn all_options() -> String {
-    fn add(command: &clap::Command, top: &str, prefix: &str, text: &mut String) {
+    fn add(command: &clap::Command, prefix: &str, text: &mut String) {
         for sub in command.get_subcommands() {
             let name = format!("{prefix}{}", sub.get_name());
-            let top = if top.is_empty() { &name } else { top };
             let options: Vec<&clap::Arg> = sub
                 .get_arguments()
                 .filter(|option| !option.is_hide_set())
                 .collect();
-            text.push_str(&option_table(&name, top, &options));
-            add(sub, top, &format!("{name} "), text);
+            text.push_str(&option_table(&name, &options));
+            add(sub, &format!("{name} "), text);
         }
     }
     // The command is not built, so that global options belong only to the command that defines them.
     let root = <okta_ciam::testing::cli::Cli as clap::CommandFactory>::command();
     let global: Vec<&clap::Arg> = root.get_arguments().collect();
-    let mut text = option_table("All commands", "", &global);
-    add(&root, "", "", &mut text);
+    let mut text = option_table("All commands", &global);
+    add(&root, "", &mut text);
     text
 }
 

@@ -15,8 +15,7 @@ pub struct Provisioning {
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "true"
-    )]
+        default_missing_value = "true", env = "BATON_PROVISIONING")]
     pub provisioning: Option<String>,
 }
 
@@ -48,7 +47,12 @@ pub struct Change {
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
     /// Append JSON lines before and after each change, and for rows refused, unchanged, skipped or not attempted
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        env = "BATON_AUDIT_LOG"
+    )]
     pub audit_log: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
@@ -136,7 +140,12 @@ pub struct Revoke {
     #[arg(long, help_heading = "Guards")]
     pub require_decisions: bool,
     /// Refuse a review sheet whose snapshot was taken more than this many days ago [default: 30]
-    #[arg(long, value_name = "DAYS", help_heading = "Guards")]
+    #[arg(
+        long,
+        value_name = "DAYS",
+        help_heading = "Guards",
+        env = "BATON_MAX_SHEET_AGE"
+    )]
     pub max_sheet_age: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]

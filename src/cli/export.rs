@@ -28,7 +28,7 @@ Examples:
       --columns user_login,group_name,profile.department -o -")]
 pub struct Export {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Write csv, jsonl, xlsx or sqlite [required]
     #[arg(long, value_name = "FORMAT", value_parser = words::<Format>())]

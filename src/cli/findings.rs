@@ -24,7 +24,7 @@ Examples:
       --out junit=findings.xml --fail-on critical")]
 pub struct Findings {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Print the catalogue of findings
     #[arg(long)]

@@ -22,7 +22,7 @@ Examples:
       --title \"Access in November\"")]
 pub struct Report {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Write the page to this file [required]
     #[arg(short, long = "to", value_name = "PATH")]

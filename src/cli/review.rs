@@ -56,7 +56,7 @@ Examples:
       --attribute costCenter")]
 pub struct ReviewStart {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Write this .csv or .xlsx file [required]
     #[arg(short, long = "to", value_name = "SHEET")]

@@ -29,7 +29,7 @@ Examples:
       --format csv > users.csv")]
 pub struct Show {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE", global = true)]
+    #[arg(short, long, value_name = "FILE", global = true, env = "BATON_FILE")]
     pub file: Option<String>,
     /// Exit with 8, and show nothing, if the snapshot is older than this, such as 26h
     #[arg(long, value_name = "DURATION")]

@@ -40,7 +40,7 @@ pub struct Sync {
     #[arg(long)]
     pub plan: bool,
     /// Read memberships by group or by user; auto picks whichever needs fewer requests [default: auto]
-    #[arg(long, value_name = "STRATEGY", value_parser = words::<MembershipsBy>())]
+    #[arg(long, value_name = "STRATEGY", value_parser = words::<MembershipsBy>(), env = "BATON_MEMBERSHIPS_BY")]
     pub memberships_by: Option<String>,
     /// Start over even if an interrupted run can be resumed
     #[arg(long)]
@@ -52,28 +52,54 @@ pub struct Sync {
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
     /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        env = "BATON_FILE"
+    )]
     pub file: Option<String>,
     /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", help_heading = "Output", env = "BATON_KEEP")]
     pub keep: Option<String>,
     /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
-    #[arg(long, value_name = "MODE", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        help_heading = "Output",
+        env = "BATON_FILE_MODE"
+    )]
     pub file_mode: Option<String>,
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        env = "BATON_MANIFEST"
+    )]
     pub manifest: Option<String>,
     /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        env = "BATON_METRICS_FILE"
+    )]
     pub metrics_file: Option<String>,
     /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
-    #[arg(long, value_name = "ID", help_heading = "Output")]
+    #[arg(long, value_name = "ID", help_heading = "Output", env = "BATON_RUN_ID")]
     pub run_id: Option<String>,
     /// Store this note in the snapshot, such as the reason for the snapshot
-    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    #[arg(long, value_name = "TEXT", help_heading = "Output", env = "BATON_NOTE")]
     pub note: Option<String>,
     /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
-    #[arg(long, value_name = "PERCENT", help_heading = "Guards")]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        help_heading = "Guards",
+        env = "BATON_MAX_DROP"
+    )]
     pub max_drop: Option<String>,
     /// Replace the file even if the snapshot is incomplete, and mark it as incomplete
     #[arg(long, help_heading = "Guards")]

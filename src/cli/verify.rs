@@ -23,9 +23,9 @@ Examples:
     okta-ciam verify demo.c1z --output json")]
 pub struct Verify {
     /// Verify this snapshot [env: BATON_FILE] [default: sync.c1z]
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Also compare the snapshot with this manifest, written by sync --manifest
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "BATON_MANIFEST")]
     pub manifest: Option<String>,
 }

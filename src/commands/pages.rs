@@ -5,13 +5,13 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
+use clap::ValueHint;
 use clap::builder::StyledStr;
-use clap::{CommandFactory as _, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::roff::{Roff, roman};
 use serde::Serialize;
 
-use crate::cli::Cli;
+use crate::cli::definition;
 use crate::config::Man;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ use crate::text::{clean, count};
 /// Returns an error if stdout cannot be written to.
 pub fn completions(shell: Shell, console: &Console) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    let mut command = completing_files(Cli::command());
+    let mut command = completing_files(definition());
     clap_complete::generate(shell, &mut command, "okta-ciam", &mut script);
     let script = String::from_utf8(script)?;
     // clap_complete writes a name with a hyphen in two ways, so that bash completes nothing after a command (clap issue
@@ -84,7 +84,7 @@ struct Written<'a> {
 fn write_all(folder: &Path) -> anyhow::Result<Vec<String>> {
     let shown = folder.display();
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
-    let mut root = Cli::command();
+    let mut root = definition();
     root.build();
     let mut commands = vec![&root];
     let mut names = Vec::new();

@@ -106,9 +106,8 @@ mod tests {
     const TOKEN: &str = "00aTokenOfFortyTwoCharacters0123456789abcd";
 
     fn typed(arguments: &[&str]) -> cli::Sync {
-        use clap::Parser as _;
         let all = ["okta-ciam", "sync"].iter().chain(arguments);
-        match cli::Cli::parse_from(all).command {
+        match cli::Cli::read(all).unwrap().command {
             cli::Command::Sync(sync) => *sync,
             other => panic!("{other:?}"),
         }

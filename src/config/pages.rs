@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use super::Error;
 use super::environment::Setting;
-use crate::cli::{self, Cli};
+use crate::cli;
 use crate::{mask, text};
 
 /// Returns the shell to write a completion script for.
@@ -40,7 +39,7 @@ impl Man {
             return Ok(Self::Folder(folder.into()));
         }
         // The root command is built first, so that its subcommands have their full names and the global options.
-        let mut root = Cli::command();
+        let mut root = cli::definition();
         root.build();
         let mut command = &root;
         for word in &typed.command {

@@ -1,63 +1,21 @@
 //! Notes about unknown variables, which may be misspelled or meant for another program.
 
+use std::collections::BTreeSet;
+
 use super::Environment;
-use super::environment::variable_of;
-use crate::text;
+use crate::{cli, text};
 
-/// All variables that a command reads.
-const KNOWN: [&str; 26] = [
-    "BATON_API_TOKEN",
-    "BATON_API_TOKEN_FILE",
-    "BATON_AUDIT_LOG",
-    "BATON_CA_FILE",
-    "BATON_CONCURRENCY",
-    "BATON_DEADLINE",
-    "BATON_DOMAIN",
-    "BATON_EMAIL_DOMAINS",
-    "BATON_FILE",
-    "BATON_FILE_MODE",
-    "BATON_GROUP_NAME_FILTER",
-    "BATON_KEEP",
-    "BATON_LOG_FORMAT",
-    "BATON_LOG_LEVEL",
-    "BATON_MANIFEST",
-    "BATON_MAX_API_CAPACITY",
-    "BATON_MAX_DROP",
-    "BATON_MAX_SHEET_AGE",
-    "BATON_MEMBERSHIPS_BY",
-    "BATON_METRICS_FILE",
-    "BATON_NOTE",
-    "BATON_OUTPUT",
-    "BATON_PROVISIONING",
-    "BATON_RUN_ID",
-    "BATON_SKIP_SECONDARY_EMAILS",
-    "BATON_TIMEOUT",
-];
-
-/// Commands that read only the variables for output and logging.
-const WITHOUT_VARIABLES: [&str; 3] = ["demo", "completions", "man"];
-
-/// Returns the variable of an option or argument of a command, if it has one.
-pub fn variable(command: &str, name: &str) -> Option<&'static str> {
-    let variable = variable_of(name);
-    let known = KNOWN.into_iter().find(|known| *known == variable)?;
-    // A review does not read the audit log from its variable, because each call uses other logs.
-    let is_read = match command.split(' ').next() {
-        Some("review") => !["BATON_AUDIT_LOG"].contains(&known),
-        _ => true,
-    };
-    (is_read && !WITHOUT_VARIABLES.contains(&command)).then_some(known)
-}
+/// What every variable of ours starts with.
+const PREFIX: &str = "BATON_";
 
 /// The credentials with which the Go connectors upload to ConductorOne.
 const UPLOAD: [&str; 2] = ["BATON_CLIENT_ID", "BATON_CLIENT_SECRET"];
 
 /// Returns a note for each variable that no command reads. Notes do not contain values.
 pub fn notes(environment: &Environment) -> Vec<String> {
-    let names = environment
-        .names()
-        .filter(|name| name.starts_with("BATON_"));
-    let unknown: Vec<&str> = names.filter(|name| !KNOWN.contains(name)).collect();
+    let names = environment.names().filter(|name| name.starts_with(PREFIX));
+    let known = cli::variables();
+    let unknown: Vec<&str> = names.filter(|name| !known.contains(*name)).collect();
     let mut notes = Vec::new();
     let upload: Vec<&str> = unknown
         .iter()
@@ -75,22 +33,26 @@ pub fn notes(environment: &Environment) -> Vec<String> {
         if UPLOAD.contains(&name) {
             continue;
         }
-        let hint = nearest(name).map_or(String::new(), |known| format!("; did you mean {known}?"));
+        let hint =
+            nearest(name, &known).map_or(String::new(), |known| format!("; did you mean {known}?"));
         notes.push(format!("{name} is not a variable of okta-ciam{hint}"));
     }
     notes
 }
 
 /// Returns the known name that was probably meant.
-fn nearest(name: &str) -> Option<&'static str> {
-    let without = |name: &'static str| name.trim_start_matches("BATON_");
-    let near = text::closest(name.trim_start_matches("BATON_"), KNOWN.map(without))?;
-    KNOWN.into_iter().find(|known| without(known) == near)
+fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
+    let without = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+    let near = text::closest(name.strip_prefix(PREFIX)?, without)?;
+    Some(format!("{PREFIX}{near}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::config::environment::variable_of;
 
     #[test]
     fn an_unknown_variable_is_reported_with_the_nearest_known_one() {
@@ -108,7 +70,9 @@ mod tests {
                 [format!("{name} is not a variable of okta-ciam{hint}")]
             );
         }
-        assert!(notes(&Environment::of_pairs(&KNOWN.map(|name| (name, "x")))).is_empty());
+        let known = cli::variables();
+        let known: Vec<(&str, &str)> = known.iter().map(|name| (name.as_str(), "x")).collect();
+        assert!(notes(&Environment::of_pairs(&known)).is_empty());
         assert!(
             notes(&Environment::of_pairs(&[
                 ("TERM", "x"),
@@ -130,32 +94,80 @@ mod tests {
         assert!(!notes[0].contains("\"secret\""));
     }
 
-    /// The help states this rule.
+    /// `Environment::setting` reads the variable of this name.
     #[test]
-    fn every_option_with_a_value_has_a_variable_of_its_name() {
-        use clap::CommandFactory as _;
-        const WITHOUT: [&str; 7] = [
-            "now", "user", "group", "from", "grant-id", "port", "max-age",
-        ];
-        let command = crate::cli::Cli::command();
-        let arguments = command
-            .get_subcommands()
-            // These commands have variables only for the snapshot, because each call reads and writes other files.
-            .filter(|command| {
-                let various = ["diff", "export", "findings", "man", "report", "review"];
-                !various.contains(&command.get_name())
-            })
-            .chain([&command])
-            .flat_map(clap::Command::get_arguments);
+    fn the_variable_of_an_option_has_its_name() {
+        fn check(command: &clap::Command, found: &mut usize) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                let name = argument.get_long().unwrap_or(id);
+                if let Some(variable) = cli::variable(argument) {
+                    assert_eq!(variable, variable_of(name));
+                    *found += 1;
+                }
+            }
+            command.get_subcommands().for_each(|sub| check(sub, found));
+        }
         let mut found = 0;
-        for argument in arguments.filter(|argument| argument.get_action().takes_values()) {
-            let Some(name) = argument.get_long().filter(|name| !WITHOUT.contains(name)) else {
+        check(&cli::Cli::command(), &mut found);
+        assert!(found >= cli::variables().len(), "{found}");
+    }
+
+    /// The options with a value but without a variable are those that the help of the command names.
+    #[test]
+    fn the_help_says_which_options_have_a_variable() {
+        const RULE: &str = "Every option that takes a value";
+        let root = cli::Cli::command();
+        for command in root.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let Some((_, rule)) = help.split_once(RULE) else {
                 continue;
             };
-            let variable = format!("BATON_{}", name.to_uppercase().replace('-', "_"));
-            assert!(KNOWN.contains(&variable.as_str()), "{variable}");
-            found += 1;
+            let rule = rule.split("variable:").next().unwrap();
+            for option in command
+                .get_arguments()
+                .filter(|option| !option.is_hide_set())
+            {
+                let flag = format!("--{}", option.get_long().unwrap());
+                let words = rule.split(|c: char| c.is_whitespace() || c == ',');
+                let is_without = words.into_iter().any(|word| word == flag);
+                let has_variable = cli::variable(option).is_some();
+                if option.get_action().takes_values() {
+                    assert_eq!(has_variable, !is_without, "{} {flag}", command.get_name());
+                }
+            }
         }
-        assert!(found > 40, "{found}");
+        let with_rule = root.get_subcommands().filter(|command| {
+            let help = command.get_after_help().map(ToString::to_string);
+            help.is_some_and(|help| help.contains(RULE))
+        });
+        let names: Vec<&str> = with_rule.map(clap::Command::get_name).collect();
+        assert_eq!(names, ["sync", "grant", "revoke", "check"]);
+    }
+
+    /// Where the help states no rule, an option names its variable, or the text after the options does.
+    #[test]
+    fn the_help_of_other_commands_names_each_variable() {
+        fn check(command: &clap::Command) {
+            let after = command.get_after_help().map(ToString::to_string);
+            let after = after.unwrap_or_default();
+            for option in command.get_arguments() {
+                let help = option.get_help().map(ToString::to_string);
+                let help = help.unwrap_or_default();
+                match cli::variable(option) {
+                    Some(name) => assert!(
+                        help.contains(&format!("[env: {name}]"))
+                            || after.contains(&name)
+                            || after.contains("Every option that takes a value"),
+                        "{} {name}",
+                        command.get_name()
+                    ),
+                    None => assert!(!help.contains("[env:"), "{help}"),
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        cli::Cli::command().get_subcommands().for_each(check);
     }
 }
