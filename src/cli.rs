@@ -41,7 +41,7 @@ pub use self::pages::{Completions, Man};
 pub use self::report::Report;
 pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStep};
 pub use self::show::{Show, ShowWhat, TableArgs};
-pub use self::sync::Sync;
+pub use self::sync::{Files, Sync};
 pub use self::verify::Verify;
 use self::words::words;
 use crate::console::{LogFormat, LogLevel, Output};

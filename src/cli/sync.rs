@@ -1,6 +1,10 @@
 //! The command line of `sync`.
 
-use clap::Args;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Id};
 
 use super::words::words;
 use super::{Connection, Limits, Scope};
@@ -36,6 +40,9 @@ Examples:
 To resume an interrupted sync, run the same command again within 24 hours of
 its start. For exit codes, run okta-ciam --help.")]
 pub struct Sync {
+    /// First, because each of the others removes its value.
+    #[command(flatten)]
+    pub given: Given,
     /// Report what a sync would cost, without writing anything
     #[arg(long)]
     pub plan: bool,
@@ -51,42 +58,9 @@ pub struct Sync {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        help_heading = "Output",
-        env = "BATON_FILE"
-    )]
-    pub file: Option<String>,
-    /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
-    #[arg(long, value_name = "N", help_heading = "Output", env = "BATON_KEEP")]
-    pub keep: Option<String>,
-    /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
-    #[arg(
-        long,
-        value_name = "MODE",
-        help_heading = "Output",
-        env = "BATON_FILE_MODE"
-    )]
-    pub file_mode: Option<String>,
-    /// Also write the snapshot's SHA-256, size, scope and counts as JSON
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Output",
-        env = "BATON_MANIFEST"
-    )]
-    pub manifest: Option<String>,
-    /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Output",
-        env = "BATON_METRICS_FILE"
-    )]
-    pub metrics_file: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub files: Files,
     /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
     #[arg(long, value_name = "ID", help_heading = "Output", env = "BATON_RUN_ID")]
     pub run_id: Option<String>,
@@ -113,4 +87,68 @@ pub struct Sync {
     /// Record this time, RFC 3339; loopback orgs only
     #[arg(long, hide = true, value_name = "TIME")]
     pub now: Option<String>,
+}
+
+/// What a sync writes, and how. As [`Limits`], these have no effect on the contents of a snapshot, which records all options
+/// of `sync` except those of these two.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub struct Files {
+    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
+    #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
+    pub file: Option<String>,
+    /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
+    #[arg(long, value_name = "N", env = "BATON_KEEP")]
+    pub keep: Option<String>,
+    /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
+    #[arg(long, value_name = "MODE", env = "BATON_FILE_MODE")]
+    pub file_mode: Option<String>,
+    /// Also write the snapshot's SHA-256, size, scope and counts as JSON
+    #[arg(long, value_name = "FILE", env = "BATON_MANIFEST")]
+    pub manifest: Option<String>,
+    /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
+    #[arg(long, value_name = "FILE", env = "BATON_METRICS_FILE")]
+    pub metrics_file: Option<String>,
+}
+
+/// The options as given, by id.
+#[derive(Clone, Debug, Default)]
+pub struct Given(BTreeMap<String, Vec<String>>);
+
+impl Given {
+    /// Returns the values of an option that was given. Those of a flag mean nothing.
+    pub fn values(&self, id: &str) -> Option<&[String]> {
+        self.0.get(id).map(Vec::as_slice)
+    }
+}
+
+impl FromArgMatches for Given {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut given = BTreeMap::new();
+        for id in matches.ids().map(Id::as_str) {
+            if matches.value_source(id) == Some(ValueSource::CommandLine)
+                && let Ok(Some(values)) = matches.try_get_raw(id)
+            {
+                let text = |value: &OsStr| value.to_string_lossy().into_owned();
+                given.insert(id.to_owned(), values.map(text).collect());
+            }
+        }
+        Ok(Self(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// It adds no option: it is filled from those that the others add.
+impl Args for Given {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
 }

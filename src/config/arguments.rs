@@ -1,68 +1,43 @@
 //! Records the options and variables that were given to a `sync` and can affect the contents or the acceptance of its
 //! snapshot.
 //!
-//! If an option is given, its variable is not recorded, since it has no effect. The token is left out. Options for
-//! speed and output are left out too, because they do not affect the contents: equal runs give equal bytes, no matter
-//! how fast they were and how the file is called.
+//! If an option is given, its variable is not recorded, since it has no effect. The token is left out. The options of
+//! [`cli::Limits`] and [`cli::Files`] are left out too, because they do not affect the contents: equal runs give equal
+//! bytes, no matter how fast they were and how the file is called.
+
+use clap::{Arg, Args as _, Command, CommandFactory as _};
 
 use super::environment::{Environment, ROOT_VARIABLES, Setting, variable_of};
 use super::{Error, proxy};
 use crate::cli;
 use crate::okta::settings::Connection;
 
-/// The options that are not recorded.
-#[cfg(test)]
-const NOT_RECORDED: [&str; 14] = [
-    "plan",
-    "file",
-    "file-mode",
-    "keep",
-    "manifest",
-    "metrics-file",
-    "max-api-capacity",
-    "concurrency",
-    "timeout",
-    "deadline",
-    "output",
-    "quiet",
-    "log-level",
-    "log-format",
-];
+/// The options for the token: itself, or its file.
+const TOKEN_OPTIONS: [&str; 2] = ["--api-token", "--api-token-file"];
 
-/// Returns the arguments of a `sync`, in a fixed order.
+/// Returns the arguments of a `sync`, in the order of its options.
 pub(super) fn of_sync(
     typed: &cli::Sync,
     environment: &Environment,
     connection: &Connection,
 ) -> Result<Vec<String>, Error> {
-    let domains = &typed.scope.email_domains;
-    let domains = (!domains.is_empty()).then(|| domains.join(","));
     let mut arguments = Vec::new();
-    for (flag, value) in [
-        ("--domain", &typed.connection.domain),
-        ("--ca-file", &typed.connection.ca_file),
-        ("--email-domains", &domains),
-        (
-            "--skip-secondary-emails",
-            &typed.scope.skip_secondary_emails,
-        ),
-        ("--group-name-filter", &typed.scope.group_name_filter),
-        ("--memberships-by", &typed.memberships_by),
-        ("--max-drop", &typed.max_drop),
-        ("--run-id", &typed.run_id),
-        ("--note", &typed.note),
-    ] {
-        let setting = environment.setting(flag, value.as_ref())?;
+    for option in recorded() {
+        let flag = format!("--{}", option.get_long().unwrap_or_default());
+        let given = typed.given.values(option.get_id().as_str());
+        if !option.get_action().takes_values() {
+            arguments.extend(given.map(|_| flag));
+            continue;
+        }
+        let setting = match given {
+            Some(values) => Some(Setting::new(&flag, &values.join(","))),
+            None => match cli::variable(&option) {
+                Some(variable) => environment.get(&variable)?,
+                None => None,
+            },
+        };
         arguments.extend(setting.map(|Setting { name, value }| format!("{name}={value}")));
     }
-    for (flag, is_given) in [
-        ("--fresh", typed.fresh),
-        ("--allow-partial", typed.allow_partial),
-        ("--allow-empty", typed.allow_empty),
-    ] {
-        arguments.extend(is_given.then(|| flag.to_owned()));
-    }
-    arguments.extend(typed.now.as_ref().map(|now| format!("--now={now}")));
     arguments.extend(token(&typed.connection, environment)?);
     if let (Some(proxy), Some(variable)) = (&connection.proxy, proxy::variable(environment)) {
         // The shown value has no user name and password.
@@ -76,13 +51,28 @@ pub(super) fn of_sync(
     Ok(arguments.into_iter().map(|text| mask.text(text)).collect())
 }
 
+/// Returns the options that are recorded: those of `sync` without the token, and without [`cli::Files`] and [`cli::Limits`].
+fn recorded() -> Vec<Arg> {
+    let command = cli::Cli::command();
+    let Some(sync) = command.find_subcommand("sync") else {
+        return Vec::new();
+    };
+    let left_out = cli::Limits::augment_args(cli::Files::augment_args(Command::new("")));
+    let options = sync.get_arguments().filter(|option| {
+        let is_token = |flag: &str| option.get_long() == Some(flag.trim_start_matches('-'));
+        let mut left_out = left_out.get_arguments();
+        !left_out.any(|other| other.get_id() == option.get_id())
+            && !TOKEN_OPTIONS.into_iter().any(is_token)
+    });
+    options.cloned().collect()
+}
+
 /// Returns the source of the token: the name of the option or variable, with the path if it is a file.
 fn token(typed: &cli::Connection, environment: &Environment) -> Result<Option<String>, Error> {
-    let flags = ["--api-token", "--api-token-file"];
     let typed = [&typed.api_token, &typed.api_token_file];
     let by_flag = typed.iter().any(|value| value.is_some());
     let mut found = None;
-    for (flag, typed) in flags.into_iter().zip(typed) {
+    for (flag, typed) in TOKEN_OPTIONS.into_iter().zip(typed) {
         let setting = match typed {
             Some(value) => Some(Setting::new(flag, value)),
             None if by_flag => None,
@@ -98,8 +88,6 @@ fn token(typed: &cli::Connection, environment: &Environment) -> Result<Option<St
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
     use crate::config::Sync;
 
@@ -139,10 +127,10 @@ mod tests {
         assert_eq!(
             sync.unwrap().arguments,
             [
+                "--fresh",
                 "BATON_DOMAIN=company.okta.com",
                 "--email-domains=a.example,b.example",
                 "--note=***",
-                "--fresh",
                 "BATON_API_TOKEN",
                 "HTTPS_PROXY=proxy.example:3128",
                 "SSL_CERT_FILE=/etc/roots.pem",
@@ -164,24 +152,23 @@ mod tests {
         }
     }
 
-    /// Fails for a new option until it is recorded or added to the list.
     #[test]
-    fn every_option_of_sync_is_recorded_unless_it_is_listed() {
+    fn every_option_of_sync_is_recorded_unless_it_is_a_token_a_file_or_a_limit() {
         let command = cli::Cli::command();
         let sync = command.find_subcommand("sync").unwrap();
-        let source = include_str!("arguments.rs");
-        let mut found = 0;
-        for option in sync
-            .get_arguments()
-            .chain(command.get_arguments())
-            .filter_map(clap::Arg::get_long)
-        {
-            if !NOT_RECORDED.contains(&option) {
-                let flag = format!("\"--{option}");
-                assert!(source.contains(&flag), "{flag} is not recorded");
-                found += 1;
-            }
+        let all: Vec<&str> = sync.get_arguments().filter_map(Arg::get_long).collect();
+        let recorded = recorded();
+        let recorded: Vec<&str> = recorded.iter().filter_map(Arg::get_long).collect();
+        for name in all {
+            let option = sync.get_arguments().find(|it| it.get_long() == Some(name));
+            // The help shows files and limits under headings of their own, and two texts under that of the files. A hidden
+            // option has the heading of the one before it.
+            let heading = option.and_then(Arg::get_help_heading);
+            let is_other = ["run-id", "note", "now"].contains(&name);
+            let is_left_out = TOKEN_OPTIONS.contains(&&*format!("--{name}"))
+                || (matches!(heading, Some("Output" | "Limits")) && !is_other);
+            assert_eq!(recorded.contains(&name), !is_left_out, "{name}");
         }
-        assert!(found > 12, "{found}");
+        assert!(recorded.len() > 12, "{recorded:?}");
     }
 }

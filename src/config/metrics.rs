@@ -22,7 +22,7 @@ impl Metrics {
     /// # Errors
     /// Returns an error if the name does not end in `.prom`, or if the manifest has the same name.
     pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Option<Self>, Error> {
-        let path = environment.setting("--metrics-file", typed.metrics_file.as_ref())?;
+        let path = environment.setting("--metrics-file", typed.files.metrics_file.as_ref())?;
         let Some(path) = path.filter(|_| !typed.plan) else {
             return Ok(None);
         };
@@ -31,7 +31,7 @@ impl Metrics {
         if std::path::Path::new(&path.value).extension() != Some("prom".as_ref()) {
             return Err(path.invalid("a file that ends in .prom, such as okta.prom"));
         }
-        let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
+        let manifest = environment.setting("--manifest", typed.files.manifest.as_ref())?;
         if let Some(manifest) = manifest.filter(|manifest| manifest.value == path.value) {
             return Err(path.error(format!("is the same file as {}", manifest.name)));
         }

@@ -29,7 +29,7 @@ pub(super) fn retention(
 ) -> Result<Option<Retention>, Error> {
     let series = pattern(file)?;
     let manifests = manifest.map(pattern).transpose()?.flatten();
-    let setting = environment.setting("--keep", typed.keep.as_ref())?;
+    let setting = environment.setting("--keep", typed.files.keep.as_ref())?;
     let read = |text: &str| text.parse().ok().filter(|count| *count > 0);
     let keep = setting
         .as_ref()

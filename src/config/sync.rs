@@ -73,9 +73,9 @@ impl Sync {
     /// # Errors
     /// Returns an error for the first option or variable that is invalid.
     pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Self, Error> {
-        let file = file::to_write(typed.file.as_ref(), environment, "sync.c1z")?;
+        let file = file::to_write(typed.files.file.as_ref(), environment, "sync.c1z")?;
         let file_mode = file_mode(typed, environment)?;
-        let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
+        let manifest = environment.setting("--manifest", typed.files.manifest.as_ref())?;
         let retention = retention(typed, environment, &file, manifest.as_ref())?;
         let memberships_by = memberships_by(typed, environment)?;
         let max_drop = max_drop(typed, environment)?;
@@ -121,7 +121,7 @@ fn memberships_by(typed: &cli::Sync, environment: &Environment) -> Result<Member
 /// Parses octal permissions. The owner must be able to read and write, because the next run replaces the file, and
 /// users outside the group must not be able to write.
 fn file_mode(typed: &cli::Sync, environment: &Environment) -> Result<Option<u32>, Error> {
-    let setting = environment.setting("--file-mode", typed.file_mode.as_ref())?;
+    let setting = environment.setting("--file-mode", typed.files.file_mode.as_ref())?;
     let read = |text: &str| {
         let is_octal =
             (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
