@@ -27,8 +27,8 @@ pub struct Report {
     /// Write the page to this file [required]
     #[arg(short, long = "to", value_name = "PATH")]
     pub out: Option<String>,
-    /// Set the title of the page [default: Access report]
-    #[arg(long, value_name = "TEXT")]
+    /// Set the title of the page [env: BATON_TITLE] [default: Access report]
+    #[arg(long, value_name = "TEXT", env = "BATON_TITLE")]
     pub title: Option<String>,
     /// Keep the memberships even if the page gets larger than 20 MB
     #[arg(long)]

@@ -43,13 +43,31 @@ impl Report {
         Ok(Self {
             file,
             out: out.into(),
-            title: typed.title.clone().filter(|title| !title.is_empty()),
+            title: title(typed, environment)?,
             full: typed.full,
             options: rules(&typed.rules)?,
             since: path(&typed.rules.since),
             exceptions: path(&typed.rules.exceptions),
         })
     }
+}
+
+/// The longest title, in characters: browsers cut the names of tabs and bookmarks much earlier.
+const LONGEST_TITLE: usize = 200;
+
+fn title(typed: &cli::Report, environment: &Environment) -> Result<Option<String>, Error> {
+    let Some(setting) = environment.setting("--title", typed.title.as_ref())? else {
+        return Ok(None);
+    };
+    if setting.value.trim().is_empty() {
+        return Err(setting.error("is empty; give it a text, or leave it out"));
+    }
+    if setting.value.chars().count() > LONGEST_TITLE {
+        return Err(setting.error(format!(
+            "is longer than {LONGEST_TITLE} characters; shorten it"
+        )));
+    }
+    Ok(Some(setting.value))
 }
 
 #[cfg(test)]
@@ -70,5 +88,32 @@ mod tests {
             let error = Report::new(&typed, &Environment::default()).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_title_has_1_to_200_characters_and_hides_its_variable() {
+        let read = |given: Option<&str>, variable: &str| {
+            let typed = cli::Report {
+                out: Some("report.html".to_owned()),
+                title: given.map(str::to_owned),
+                ..cli::Report::default()
+            };
+            let report = Report::new(&typed, &Environment::from([("BATON_TITLE", variable)]));
+            report
+                .map(|report| report.title)
+                .map_err(|error| error.to_string())
+        };
+        let (longest, too_long) = ("é".repeat(200), "é".repeat(201));
+        assert_eq!(read(None, ""), Ok(None));
+        assert_eq!(read(None, "Access"), Ok(Some("Access".to_owned())));
+        assert_eq!(read(Some("Mine"), "Access"), Ok(Some("Mine".to_owned())));
+        assert_eq!(read(Some(&longest), ""), Ok(Some(longest.clone())));
+        let empty = "--title: is empty; give it a text, or leave it out";
+        assert_eq!(read(Some(""), "Access"), Err(empty.to_owned()));
+        assert_eq!(read(Some(" "), ""), Err(empty.to_owned()));
+        assert_eq!(
+            read(None, &too_long),
+            Err("BATON_TITLE: is longer than 200 characters; shorten it".to_owned())
+        );
     }
 }

@@ -216,6 +216,26 @@ fn hostile_names_stay_text_and_hidden_characters_are_visible() {
 }
 
 #[test]
+fn a_title_is_escaped_and_an_invalid_one_writes_no_page() {
+    let (_okta, folder) = synced(hostile());
+    let run = |variable: &str, options: &[&str]| {
+        let words = ["report", "-f", "a.db", "-o", "titled.html"];
+        let run = folder.run(&[&words, options].concat());
+        run.env("BATON_TITLE", variable).end()
+    };
+    for (variable, options) in [("x", &["--title", ""][..]), (&"x".repeat(201), &[])] {
+        let ran = run(variable, options).code(2);
+        assert!(ran.error().contains("TITLE: ") || ran.error().contains("--title: "));
+    }
+    assert!(!folder.path("titled.html").exists());
+    run("Access & <b>audit</b>", &[]).code(0);
+    let page = fs::read_to_string(folder.path("titled.html")).unwrap();
+    let escaped = "Access &#38; &#60;b&#62;audit&#60;/b&#62;";
+    assert!(between(&page, "<title>", "</title>")[0].starts_with(escaped));
+    assert_eq!(between(&page, "<h1>", "</h1>")[0], escaped);
+}
+
+#[test]
 fn the_data_of_a_page_equals_the_snapshot() {
     let (_okta, folder) = synced(hostile());
     let page = page(&folder, &["--privileged", "admin"]);
