@@ -51,7 +51,7 @@ use crate::console::{LogFormat, LogLevel, Output};
 #[command(
     name = "okta-ciam",
     version,
-    about = "Complete snapshots of who is in which Okta group, and safe changes to memberships",
+    about = "Take complete snapshots of who is in which Okta group, and change memberships safely",
     after_help = footer(),
     max_term_width = 100,
     disable_help_subcommand = true,
@@ -151,8 +151,8 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 12 GET requests, plus one for each domain, up to
-10, that has no users on the first page of the user list.
+check changes nothing. It sends up to 12 GET requests, plus one for each domain (up to
+10) that has no users on the first page of the user list.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -175,14 +175,14 @@ Examples:
 For all exit codes, run okta-ciam --help.")]
 pub struct Check {
     #[command(flatten)]
-    #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
-    #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub connection: Connection,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub limits: Limits,
@@ -247,7 +247,7 @@ pub struct Scope {
 /// Run a sample Okta org on this machine and sync it
 #[derive(Args, Debug)]
 #[command(after_help = "\
-demo ignores all BATON_ variables and sends nothing off this machine.
+demo ignores all BATON_ variables and makes no external requests.
 
 Examples:
   Sync the sample org to demo.c1z:

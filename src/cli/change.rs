@@ -8,7 +8,7 @@ use super::{Connection, Limits, Scope};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct Provisioning {
-    /// Allow grant and revoke to send changes; with it, check tests the rights to do so
+    /// Allow grant and revoke to send changes; check then tests the permissions for them too
     #[arg(
         short,
         long,
@@ -35,18 +35,12 @@ pub struct Change {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
-    /// Skip the confirmation prompt
-    #[arg(short, long, help_heading = "Guards")]
-    pub yes: bool,
-    #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub connection: Connection,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub scope: Scope,
-    /// Append JSON lines before and after each change, and for rows refused, unchanged, skipped or not attempted
+    /// Append JSON lines to this file before and after each change, and for rows that are refused, unchanged, skipped or not attempted
     #[arg(
         long,
         value_name = "FILE",
@@ -54,6 +48,12 @@ pub struct Change {
         env = "BATON_AUDIT_LOG"
     )]
     pub audit_log: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flag says it")]
+    pub provisioning: Provisioning,
+    /// Skip the confirmation prompt
+    #[arg(short, long, help_heading = "Guards")]
+    pub yes: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub limits: Limits,
@@ -64,9 +64,9 @@ pub struct Change {
 #[command(after_help = "\
 Users who are already in the group are reported as unchanged. Users and groups out of
 scope, and groups whose members Okta does not let you edit, are refused; the other
-rows of a file are still applied. --from asks for confirmation, and needs --yes without a
-terminal. Adding users to a group that has, or may
-have, an admin role always requires --yes.
+rows of a file are still applied. --from prompts for confirmation, and needs --yes
+without a terminal. Adding users to a group that has, or may have, an admin role always
+requires --yes.
 
 Environment variables:
   Every option that takes a value, except --user, --group and --from, has a
@@ -99,8 +99,8 @@ pub struct Grant {
 /// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-revoke asks for confirmation, and needs --yes without a terminal. Removing
-users from a group that a group rule assigns users to always requires --yes.
+revoke prompts for confirmation, and needs --yes without a terminal. Removing users
+from a group that a group rule assigns users to always requires --yes.
 --all-groups skips those groups and groups that Okta does not let you edit, and lists
 what it skipped. --from also reads the sheets of `review start`, as CSV or XLSX; if the
 file has a decision column, only memberships marked revoke are removed.
@@ -133,9 +133,12 @@ pub struct Revoke {
     /// Select every group in scope that the users are in and that Okta lets you edit
     #[arg(long)]
     pub all_groups: bool,
-    /// Select the membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
+    /// Select a membership by Baton grant id, group:GROUP_ID:member:user:USER_ID
     #[arg(long, value_name = "ID")]
     pub grant_id: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the flags say it")]
+    pub change: Change,
     /// Refuse a review sheet in which a row has no final decision
     #[arg(long, help_heading = "Guards")]
     pub require_decisions: bool,
@@ -147,7 +150,4 @@ pub struct Revoke {
         env = "BATON_MAX_SHEET_AGE"
     )]
     pub max_sheet_age: Option<String>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "the flags say it")]
-    pub change: Change,
 }

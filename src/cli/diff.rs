@@ -13,7 +13,7 @@ diff compares users, groups and memberships by id. It reads .c1z and plain SQLit
 files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one run of
 a file that contains several.
 
-A membership is unknown if one of the snapshots could not read it. The exit code is 0
+A membership is unknown if it could not be read for one of the snapshots. The exit code is 0
 if nothing differs, 1 if something differs, and 2 after an error.
 
 Examples:
@@ -29,7 +29,7 @@ Examples:
     okta-ciam diff monday.c1z friday.c1z --only memberships \\
       --change added,removed --format csv
 
-  Write the comment of a pull request, with exit code 0 even if they differ:
+  Write a pull request comment, and exit with 0 even if the snapshots differ:
     okta-ciam diff monday.c1z friday.c1z --format markdown --exit-zero")]
 pub struct Diff {
     /// The earlier snapshot
@@ -59,13 +59,13 @@ pub struct Diff {
     /// Compare snapshots of different orgs
     #[arg(long)]
     pub allow_different_org: bool,
-    /// Print the result as text, json, csv or markdown [default: text]
+    /// Override --output: print text, json, csv or markdown [default: as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
     pub format: Option<String>,
     /// Print only the number of changes
     #[arg(long, help_heading = "Output")]
     pub stat: bool,
-    /// Print at most N changes of each table
+    /// Print at most N changes for each table
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub limit: Option<String>,
     /// Keep Markdown output under N bytes [default: 60000]

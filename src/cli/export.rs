@@ -8,18 +8,19 @@ use crate::evidence::export::{Format, Sheet};
 /// Export a snapshot as CSV, JSON lines, a workbook or plain SQLite tables
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-A folder gets one file for each table (users, groups, memberships, domains, warnings), or
-okta-ciam.xlsx or okta-ciam.db, and manifest.json and SHA256SUMS, which sha256sum -c
-checks. Equal snapshots give equal files. export replaces files of these names only.
+A folder gets one CSV or JSON lines file for each table (users, groups, memberships,
+domains, warnings), or okta-ciam.xlsx or okta-ciam.db. It also gets manifest.json and
+SHA256SUMS; check the files with sha256sum -c. Identical snapshots produce identical
+files. export replaces only files with these names.
 
-In CSV, a text that a spreadsheet would run as a formula gets a leading apostrophe.
+In CSV, a value that a spreadsheet would run as a formula gets a leading apostrophe.
 
 Examples:
   Write a workbook:
     okta-ciam demo
     okta-ciam export -f demo.c1z --format xlsx -o access.xlsx
 
-  Write CSV files with check sums into a folder, and check them:
+  Write CSV files with checksums to a folder, and check them:
     okta-ciam export -f demo.c1z --format csv -o evidence
     cd evidence && sha256sum -c SHA256SUMS && cd ..
 
@@ -39,7 +40,7 @@ pub struct Export {
     /// Export only these tables: users, groups, memberships, domains, warnings
     #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = words::<Sheet>())]
     pub table: Vec<String>,
-    /// Export these columns of the one --table; profile.NAME is an attribute of the profile
+    /// Export only these columns; needs exactly one --table; profile.NAME selects a profile attribute
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub columns: Vec<String>,
     /// Do not escape CSV cells that a spreadsheet would run as formulas

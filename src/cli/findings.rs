@@ -8,15 +8,15 @@ use crate::evidence::findings::render::Format;
 /// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Ages count from the end of the snapshot's run, never from the clock. docs/findings.md
-describes each finding, and the file of exceptions.
+Ages are measured at the end of the snapshot's run, not at the current time. docs/findings.md
+describes each finding, and the exceptions file.
 
 Examples:
   List the findings of a snapshot of the sample org:
     okta-ciam demo
     okta-ciam findings -f demo.c1z --privileged admin
 
-  Print the catalogue:
+  Print the catalog:
     okta-ciam findings --list
 
   In CI, write SARIF and JUnit, and fail on critical findings:
@@ -26,28 +26,28 @@ pub struct Findings {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
-    /// Print the catalogue of findings
+    /// Print the catalog of findings
     #[arg(long)]
     pub list: bool,
     /// Run only these checks, by name or id
     #[arg(long, value_name = "CHECKS", value_delimiter = ',', value_parser = findings())]
     pub check: Vec<String>,
-    /// Leave out these checks, by name or id
+    /// Skip these checks, by name or id
     #[arg(long, value_name = "CHECKS", value_delimiter = ',', value_parser = findings())]
     pub skip: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub rules: FindingRules,
-    /// Check the decisions of this review sheet, or of CSV with columns user_id, group_id and decision
+    /// Check the decisions in this review sheet, or in a CSV file with the columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
     /// Exit with 1 on findings with this name or id, or with at least this severity; can be repeated
     #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = severities_and_findings())]
     pub fail_on: Vec<String>,
-    /// Print text, json, csv, markdown, sarif or junit [default: text]
+    /// Override --output: print text, json, csv, markdown, sarif or junit [default: as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
     pub format: Option<String>,
-    /// Also write this format to this file; can be repeated
+    /// Also write the findings to FILE in FORMAT; can be repeated
     #[arg(long, value_name = "FORMAT=FILE", help_heading = "Output")]
     pub out: Vec<String>,
 }

@@ -5,23 +5,23 @@ use clap_complete::Shell;
 
 use super::words::words;
 
-/// Print a script that completes commands and options in a shell
+/// Print a shell completion script
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 Examples:
-  Complete in bash from the next shell on:
+  Enable completion in bash, starting with the next shell:
     mkdir -p ~/.local/share/bash-completion/completions
     okta-ciam completions bash \\
       > ~/.local/share/bash-completion/completions/okta-ciam
 
-  Complete in zsh, from a folder that fpath contains:
+  Enable completion in zsh; run this in a folder that is in fpath:
     okta-ciam completions zsh > _okta-ciam
 
-  Complete in fish:
+  Enable completion in fish:
     mkdir -p ~/.config/fish/completions
     okta-ciam completions fish > ~/.config/fish/completions/okta-ciam.fish")]
 pub struct Completions {
-    /// bash, elvish, fish, powershell or zsh
+    /// Print the script for this shell: bash, elvish, fish, powershell or zsh
     #[arg(value_name = "SHELL", value_parser = words::<Shell>())]
     pub shell: String,
 }
@@ -29,7 +29,7 @@ pub struct Completions {
 /// Print the manual page of okta-ciam or of one command
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-The pages are in roff, the format of man. They contain the texts of --help.
+The pages are in roff, the format of man. They contain the same text as --help.
 
 Examples:
   Write the page of a command to a file that man can show:

@@ -4,12 +4,12 @@ use clap::Args;
 
 use super::FindingRules;
 
-/// Write a snapshot as one HTML page for people
+/// Write a snapshot as a single HTML page
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 The page shows where the snapshot comes from, the findings, charts, and, with JavaScript,
-searchable tables of users, groups and memberships. It loads nothing: it can be mailed and
-opened from a disk. Equal snapshots give equal pages. docs/report.md describes it.
+searchable tables of users, groups and memberships. It loads no other files, so you can mail it
+and open it offline. Identical snapshots produce identical pages. docs/report.md describes it.
 
 Examples:
   Write the report of a snapshot of the sample org:

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::words::words;
 use crate::evidence::review::plan::SplitBy;
 
-/// Review who has access: make sheets, count decisions, prove the result
+/// Run an access review: write sheets, count decisions, collect evidence
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A review has five steps: `review start` writes a sheet with one row for each membership,
@@ -39,9 +39,9 @@ pub enum ReviewStep {
 Rows of privileged groups come first, then rows with flags, which are the names of
 findings. Reviewers fill in reviewer, decision (approve, revoke, modify or investigate),
 comment and decided_at. They may sort and filter rows, hide and add columns, and save the
-sheet as XLSX or CSV; they must not delete rows. The group
-Everyone is left out unless you pass --include-everyone. start never replaces a file, which
-may contain decisions.
+sheet as XLSX or CSV; they must not delete rows. The group Everyone is left out unless
+you pass --include-everyone. start never replaces a file, since it may contain
+decisions.
 
 Examples:
   Write a workbook in which groups with admin in their names come first:
@@ -70,7 +70,7 @@ pub struct ReviewStart {
     /// Leave out rows without flags
     #[arg(long)]
     pub only_flagged: bool,
-    /// Leave out memberships that this older snapshot has
+    /// Leave out memberships that are in this older snapshot
     #[arg(long, value_name = "FILE")]
     pub changed_since: Option<String>,
     /// Show the decisions of this earlier sheet; can be repeated
@@ -115,7 +115,8 @@ SHA256SUMS. close exits with 1 if a membership is not_remediated, unexplained or
 undecided, and refuses sheets with missing or altered rows.
 
 Examples:
-  Set the org once with variables, and go through a whole review:
+  Set the org once with variables, and run a complete review; reviewers edit
+  review.csv before revoke:
     export BATON_DOMAIN=company.okta.com
     export BATON_API_TOKEN_FILE=token.txt
     export BATON_EMAIL_DOMAINS=example.com
@@ -138,7 +139,7 @@ pub struct ReviewClose {
     /// Write the evidence to this new folder [required]
     #[arg(short, long = "to", value_name = "FOLDER")]
     pub out: Option<String>,
-    /// Include the changes that this audit log of revoke records; can be repeated
+    /// Include the changes recorded in this audit log of revoke; can be repeated
     #[arg(long, value_name = "FILE")]
     pub audit_log: Vec<String>,
 }

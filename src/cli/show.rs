@@ -19,7 +19,7 @@ Examples:
     okta-ciam show -f demo.c1z user mira.okonjo@example.com
     okta-ciam show -f demo.c1z group Engineering --output json
 
-  In a script, check that last night's run has written a snapshot:
+  In a script, check that last night's run wrote a snapshot:
     okta-ciam show -f demo.c1z --max-age 26h > summary.txt
 
   List members of a group who cannot sign in, and write all users as CSV:
@@ -63,7 +63,7 @@ pub enum ShowWhat {
 /// The options that every table has.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TableArgs {
-    /// Show these columns, in this order; profile.NAME is an attribute of the profile
+    /// Show these columns, in this order; profile.NAME selects a profile attribute
     #[arg(
         long,
         value_name = "COLUMNS",
@@ -71,7 +71,7 @@ pub struct TableArgs {
         help_heading = "Output"
     )]
     pub columns: Vec<String>,
-    /// Print a table, csv or json [default: table]
+    /// Override --output: print a table, csv or json [default: as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
     pub format: Option<String>,
     /// Print at most N rows
@@ -82,8 +82,8 @@ pub struct TableArgs {
 /// List users
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
-A table shows login, name, status and id; CSV and JSON contain every column. Rows are in
-the order of user ids.
+The table shows login, name, status and id; CSV and JSON contain every column. Rows are
+sorted by user id.
 
 Examples:
   Find users by part of a name or an address:
@@ -113,8 +113,8 @@ pub struct UsersTable {
 /// List groups
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
-A table shows name, type, members_kept and id; CSV and JSON contain every column. Rows
-are in the order of group ids.
+The table shows name, type, members_kept and id; CSV and JSON contain every column. Rows
+are sorted by group id.
 
 Examples:
   List the groups that an application manages:
@@ -144,9 +144,9 @@ pub struct GroupsTable {
 /// List memberships with their users and groups
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
-A table shows group_name, user_login, user_name and user_status; CSV and JSON contain ids
+The table shows group_name, user_login, user_name and user_status; CSV and JSON contain ids
 and the Baton grant id too. Each column of a user is available as user_NAME, and each column
-of a group as group_NAME. Rows are in the order of group ids, then of user ids.
+of a group as group_NAME. Rows are sorted by group id, then by user id.
 
 Examples:
   List who can use the VPN:

@@ -64,7 +64,7 @@ pub struct Sync {
     /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
     #[arg(long, value_name = "ID", help_heading = "Output", env = "BATON_RUN_ID")]
     pub run_id: Option<String>,
-    /// Store this note in the snapshot, such as the reason for the snapshot
+    /// Store this note in the snapshot, such as the reason for taking it
     #[arg(long, value_name = "TEXT", help_heading = "Output", env = "BATON_NOTE")]
     pub note: Option<String>,
     /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
@@ -106,7 +106,7 @@ pub struct Files {
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", env = "BATON_MANIFEST")]
     pub manifest: Option<String>,
-    /// Write metrics of the run to this .prom file in Prometheus's text format, also after a failure
+    /// Write metrics of the run to this .prom file in Prometheus's text format, even after a failure
     #[arg(long, value_name = "FILE", env = "BATON_METRICS_FILE")]
     pub metrics_file: Option<String>,
 }

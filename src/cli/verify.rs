@@ -11,7 +11,7 @@ check. It also reads files of ConductorOne's Go connectors; checks of data that 
 not record are skipped. The exit code is 2 if a check fails.
 
 Environment variables:
-  BATON_FILE names the snapshot and BATON_MANIFEST the manifest. An argument or option
+  BATON_FILE sets the snapshot, and BATON_MANIFEST the manifest. An argument or option
   overrides its variable.
 
 Examples:
