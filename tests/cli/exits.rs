@@ -173,7 +173,7 @@ fn invalid_input_ends_with_2_before_any_request() {
         (vec!["--api-token-file", "-"], "contains no token"),
         (vec!["--skip-secondary-emails=maybe"], "true or false"),
         (vec!["--group-name-filter", ""], "leave it out"),
-        (vec!["--file", ""], "is empty"),
+        (vec!["--file", ""], "expected a file, such as sync.c1z"),
         (vec!["--now", "noon"], "2026-01-31T12:00:00Z"),
         (vec!["--nonsense"], "--nonsense"),
         (vec!["-f", "none/sync.c1z"], "does not exist"),
