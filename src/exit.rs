@@ -111,13 +111,6 @@ exits! {
         outranks_partial: false,
         help: "the snapshot, manifest or audit log is locked by another run"
     }
-    /// The disk is full.
-    DiskFull {
-        code: 10,
-        word: "disk_full",
-        outranks_partial: false,
-        help: "no space left on the disk; the same command resumes once there is some"
-    }
 }
 
 impl Exit {

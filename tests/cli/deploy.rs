@@ -78,7 +78,7 @@ fn is_worth_another_try(exit: Exit) -> bool {
         | Exit::Credentials
         | Exit::NotVisible
         | Exit::Guard => false,
-        Exit::Unavailable | Exit::Locked | Exit::DiskFull | Exit::Interrupted(_) => true,
+        Exit::Unavailable | Exit::Locked | Exit::Interrupted(_) => true,
     }
 }
 
