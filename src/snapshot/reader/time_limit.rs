@@ -23,7 +23,7 @@ pub(super) struct TimeLimit {
 const EXCEEDED: u64 = 0;
 
 impl TimeLimit {
-    const NANOS: u64 = 500_000_000;
+    const NANOS: u64 = 250_000_000;
     const NANOS_PER_BYTE: u64 = 120;
     /// The number of SQLite's instructions between two looks at the clock. One of them may take milliseconds, if it reads
     /// what lies behind a very long value.
