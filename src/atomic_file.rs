@@ -302,14 +302,14 @@ fn is_being_written(path: &Path) -> bool {
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path);
-    let asked = Flock {
+    let request = Flock {
         start: LOCK_BYTES.0,
         length: LOCK_BYTES.1,
         pid: None,
         typ: FlockType::ReadLock,
         offset_type: FlockOffsetType::Set,
     };
-    opened.is_ok_and(|file| matches!(fcntl_getlk(&file, &asked), Ok(Some(_))))
+    opened.is_ok_and(|file| matches!(fcntl_getlk(&file, &request), Ok(Some(_))))
 }
 
 /// Returns the file that a path names, symlinks resolved.
@@ -393,7 +393,7 @@ impl Lock {
     ///
     /// # Errors
     /// Returns [`Busy`] if another run has it, or an error if its file cannot be made.
-    pub(crate) fn take(path: &Path, target: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn acquire(path: &Path, target: &Path) -> anyhow::Result<Self> {
         loop {
             // Neither through a link, nor waiting for the other end of a pipe.
             let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -420,9 +420,9 @@ impl Lock {
                 }
             }
             // The run before may have removed the file between our opening and locking it.
-            let held = file.metadata()?;
+            let locked = file.metadata()?;
             if fs::metadata(path)
-                .is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino()))
+                .is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
             {
                 return Ok(Self {
                     path: path.to_owned(),

@@ -33,16 +33,16 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit;
 
-pub use self::change::{Change, Grant, Provisioning, Revoke};
-pub use self::diff::Diff;
-pub use self::export::Export;
-pub use self::findings::{FindingRules, Findings};
-pub use self::pages::{Completions, Man};
-pub use self::report::Report;
-pub use self::review::{Review, ReviewClose, ReviewStart, ReviewStep};
-pub use self::show::{Show, ShowWhat, TableArgs};
-pub use self::sync::{Files, Sync};
-pub use self::verify::Verify;
+pub use self::change::{ChangeArgs, GrantArgs, ProvisioningArgs, RevokeArgs};
+pub use self::diff::DiffArgs;
+pub use self::export::ExportArgs;
+pub use self::findings::{FindingRules, FindingsArgs};
+pub use self::pages::{CompletionsArgs, ManArgs};
+pub use self::report::ReportArgs;
+pub use self::review::{ReviewArgs, ReviewCloseArgs, ReviewStartArgs, ReviewStep};
+pub use self::show::{ShowArgs, ShowWhat, TableArgs};
+pub use self::sync::{FileArgs, SyncArgs};
+pub use self::verify::VerifyArgs;
 use self::words::words;
 use crate::console::{LogFormat, LogLevel, Output};
 
@@ -132,20 +132,20 @@ pub struct OutputArgs {
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "the commands' own texts say it")]
 pub enum Command {
-    Sync(Box<Sync>),
-    Grant(Box<Grant>),
-    Revoke(Box<Revoke>),
-    Check(Box<Check>),
-    Show(Box<Show>),
-    Diff(Box<Diff>),
-    Verify(Verify),
-    Export(Box<Export>),
-    Findings(Box<Findings>),
-    Report(Box<Report>),
-    Review(Box<Review>),
-    Demo(Demo),
-    Completions(Completions),
-    Man(Man),
+    Sync(Box<SyncArgs>),
+    Grant(Box<GrantArgs>),
+    Revoke(Box<RevokeArgs>),
+    Check(Box<CheckArgs>),
+    Show(Box<ShowArgs>),
+    Diff(Box<DiffArgs>),
+    Verify(VerifyArgs),
+    Export(Box<ExportArgs>),
+    Findings(Box<FindingsArgs>),
+    Report(Box<ReportArgs>),
+    Review(Box<ReviewArgs>),
+    Demo(DemoArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Check the configuration, token and permissions
@@ -173,25 +173,25 @@ Examples:
     okta-ciam check --output json
 
 For all exit codes, run okta-ciam --help.")]
-pub struct Check {
+pub struct CheckArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub connection: Connection,
+    pub connection: ConnectionArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub scope: Scope,
+    pub scope: ScopeArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
+    pub provisioning: ProvisioningArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub limits: Limits,
+    pub limits: LimitsArgs,
 }
 
 /// Where the org is and how to authenticate.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]
-pub struct Connection {
+pub struct ConnectionArgs {
     /// Connect to the org at this Okta or custom domain [required]
     #[arg(long, value_name = "HOST", env = "BATON_DOMAIN")]
     pub domain: Option<String>,
@@ -209,7 +209,7 @@ pub struct Connection {
 /// How much a run may request, and for how long.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Limits")]
-pub struct Limits {
+pub struct LimitsArgs {
     /// Use at most this percentage of each rate limit [default: 75]
     #[arg(long, value_name = "PERCENT", env = "BATON_MAX_API_CAPACITY")]
     pub max_api_capacity: Option<String>,
@@ -227,7 +227,7 @@ pub struct Limits {
 /// Which users and groups a command covers.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Scope")]
-pub struct Scope {
+pub struct ScopeArgs {
     /// Include users with an address in these domains, separated by commas; *.example.com matches subdomains only [required]
     #[arg(long, value_name = "DOMAINS", env = "BATON_EMAIL_DOMAINS")]
     pub email_domains: Vec<String>,
@@ -255,7 +255,7 @@ Examples:
 
   Keep the sample org running, to try the other commands in a second terminal:
     okta-ciam demo --serve")]
-pub struct Demo {
+pub struct DemoArgs {
     /// Write the snapshot to this file; replaces only files that demo wrote [default: demo.c1z]
     #[arg(short, long, value_name = "FILE", conflicts_with = "serve")]
     pub file: Option<String>,

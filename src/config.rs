@@ -31,24 +31,24 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use self::change::{Change, RevokeOnly};
-pub use self::check::Check;
+pub use self::change::{ChangeConfig, RevokeOnly};
+pub use self::check::CheckConfig;
 pub use self::connection::is_loopback;
-pub use self::diff::{Diff, RunFile};
+pub use self::diff::{DiffConfig, RunFile};
 pub use self::environment::Environment;
 use self::environment::Setting;
-pub use self::export::{Destination, Export};
+pub use self::export::{Destination, ExportConfig};
 pub use self::file::{format_of, snapshot_to_read};
-pub use self::findings::{FailOn, Findings};
-pub use self::metrics::Metrics;
-pub use self::pages::{Man, shell};
-pub use self::report::Report;
+pub use self::findings::{FailOn, FindingsConfig};
+pub use self::metrics::MetricsConfig;
+pub use self::pages::{ManConfig, shell};
+pub use self::report::ReportConfig;
 pub use self::retention::Retention;
-pub use self::review::{Review, ReviewClose, ReviewStart, SheetFormat};
-pub use self::show::{MaxAge, Show, ShowTable, What as ShowWhat};
-pub use self::sync::Sync;
+pub use self::review::{ReviewCloseConfig, ReviewConfig, ReviewStartConfig, SheetFormat};
+pub use self::show::{MaxAge, ShowConfig, ShowTable, What as ShowWhat};
+pub use self::sync::SyncConfig;
 pub use self::unknown::notes;
-pub use self::verify::Verify;
+pub use self::verify::VerifyConfig;
 
 /// An invalid option or variable, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -108,27 +108,27 @@ pub struct Console {
 
 impl Console {
     /// Starts logging and checks whether stderr is a terminal. Called once per process.
-    pub fn start(talk: &OutputOptions) -> Self {
-        let level = if talk.quiet {
+    pub fn start(options: &OutputOptions) -> Self {
+        let level = if options.quiet {
             tracing::Level::ERROR
         } else {
-            talk.level
+            options.level
         };
         let terminal = io::stderr().is_terminal();
         let bars = terminal
-            && talk.format == LogFormat::Console
+            && options.format == LogFormat::Console
             && level >= tracing::Level::INFO
-            && talk.terminal.moves;
+            && options.terminal.moves;
         if bars {
             screen().set_draw_target(ProgressDrawTarget::stderr());
         }
-        let color = terminal && talk.terminal.color;
+        let color = terminal && options.terminal.color;
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(Stderr)
             .with_ansi(color);
         // A second start (in a test) keeps the first log.
-        let _ = match talk.format {
+        let _ = match options.format {
             LogFormat::Console => tracing::subscriber::set_global_default(
                 log.event_format(Lines { terminal }).finish(),
             ),
@@ -140,8 +140,8 @@ impl Console {
             ),
         };
         Self {
-            output: talk.output,
-            quiet: talk.quiet,
+            output: options.output,
+            quiet: options.quiet,
             bars,
         }
     }

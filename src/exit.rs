@@ -6,8 +6,8 @@ use std::fmt::{self, Write as _};
 use crate::okta;
 use crate::signal::Interrupted;
 
-/// Makes [`Exit`] and the table from one list. `outranks_partial` is true for codes that decide how a list of changes
-/// ends even if other rows succeeded.
+/// Makes [`ExitStatus`] and the table from one list. `outranks_partial` is true for codes that decide how a list of
+/// changes ends even if other rows succeeded.
 macro_rules! exits {
     ($(
         $(#[$doc:meta])*
@@ -15,14 +15,14 @@ macro_rules! exits {
     )*) => {
         /// The way in which the program ends.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Exit {
+        pub enum ExitStatus {
             $($(#[$doc])* $name,)*
             /// A signal arrived, with this number.
             Interrupted(i32),
         }
 
         const TABLE: &[Row] = &[$(Row {
-            exit: Exit::$name,
+            exit: ExitStatus::$name,
             code: $code,
             word: $word,
             outranks_partial: $outranks,
@@ -32,7 +32,7 @@ macro_rules! exits {
 }
 
 struct Row {
-    exit: Exit,
+    exit: ExitStatus,
     code: u8,
     word: &'static str,
     outranks_partial: bool,
@@ -113,7 +113,7 @@ exits! {
     }
 }
 
-impl Exit {
+impl ExitStatus {
     fn row(self) -> Option<&'static Row> {
         TABLE.iter().find(|row| row.exit == self)
     }
@@ -162,7 +162,7 @@ pub fn help() -> String {
 #[derive(Debug)]
 pub struct ExitError {
     /// The exit status.
-    pub exit: Exit,
+    pub exit: ExitStatus,
     /// The reason, in one line.
     pub message: String,
 }
@@ -171,7 +171,7 @@ impl ExitError {
     /// Returns the failure of a refused change.
     pub fn refused(message: impl Into<String>) -> Self {
         Self {
-            exit: Exit::Refused,
+            exit: ExitStatus::Refused,
             message: message.into(),
         }
     }
@@ -179,7 +179,7 @@ impl ExitError {
     /// Returns the failure of a run that a guard stopped.
     pub fn guard(message: impl Into<String>) -> Self {
         Self {
-            exit: Exit::Guard,
+            exit: ExitStatus::Guard,
             message: message.into(),
         }
     }
@@ -194,19 +194,21 @@ impl fmt::Display for ExitError {
 impl std::error::Error for ExitError {}
 
 /// Returns how the program ends after an error of Okta's.
-pub fn of_okta(error: &okta::Error) -> Exit {
+pub fn of_okta(error: &okta::Error) -> ExitStatus {
     match error {
-        okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => Exit::Credentials,
+        okta::Error::Refused(refusal) if matches!(refusal.status, 401 | 403) => {
+            ExitStatus::Credentials
+        }
         okta::Error::Unavailable { .. }
         | okta::Error::Stuck { .. }
-        | okta::Error::Deadline { .. } => Exit::Unavailable,
-        okta::Error::Interrupted(Interrupted(signal)) => Exit::Interrupted(*signal),
+        | okta::Error::Deadline { .. } => ExitStatus::Unavailable,
+        okta::Error::Interrupted(Interrupted(signal)) => ExitStatus::Interrupted(*signal),
         okta::Error::Refused(_)
         | okta::Error::Redirected { .. }
         | okta::Error::Certificate { .. }
         | okta::Error::Proxy { .. }
         | okta::Error::Paging { .. }
-        | okta::Error::Setup(_) => Exit::Failed,
+        | okta::Error::Setup(_) => ExitStatus::Failed,
     }
 }
 
@@ -216,12 +218,13 @@ mod tests {
 
     #[test]
     fn codes_and_words_are_unique_and_the_codes_have_no_gaps() {
-        let codes: Vec<u8> = Exit::all().map(Exit::code).collect();
-        let words: std::collections::BTreeSet<_> = Exit::all().map(Exit::word).collect();
+        let codes: Vec<u8> = ExitStatus::all().map(ExitStatus::code).collect();
+        let words: std::collections::BTreeSet<_> =
+            ExitStatus::all().map(ExitStatus::word).collect();
         assert!(codes.iter().copied().eq(0..codes.len() as u8), "{codes:?}");
         assert_eq!(words.len(), codes.len());
-        assert_eq!(Exit::Interrupted(15).code(), 143);
-        assert_eq!(Exit::Interrupted(2).word(), "interrupted");
+        assert_eq!(ExitStatus::Interrupted(15).code(), 143);
+        assert_eq!(ExitStatus::Interrupted(2).word(), "interrupted");
     }
 
     #[test]

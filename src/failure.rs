@@ -1,13 +1,13 @@
 //! Maps errors to exit codes, in one place: what an error that ends a command means for the exit code, for resuming, and
 //! for Okta's support.
 
-use crate::exit::{Exit, ExitError, of_okta};
+use crate::exit::{ExitError, ExitStatus, of_okta};
 use crate::signal::Interrupted;
 use crate::sync::checkpoint::resume::{UnusableCheckpoint, Unwritable};
 use crate::{atomic_file, config, okta, snapshot};
 
 /// Returns the exit status for an error: that of its innermost typed cause.
-pub fn exit_of(error: &anyhow::Error) -> Exit {
+pub fn exit_of(error: &anyhow::Error) -> ExitStatus {
     for cause in error.chain() {
         if let Some(ending) = cause.downcast_ref::<ExitError>() {
             return ending.exit;
@@ -16,16 +16,16 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
             return of_okta(okta);
         }
         if let Some(Interrupted(signal)) = cause.downcast_ref() {
-            return Exit::Interrupted(*signal);
+            return ExitStatus::Interrupted(*signal);
         }
         if cause.is::<atomic_file::Busy>() {
-            return Exit::Locked;
+            return ExitStatus::Locked;
         }
         if cause.is::<config::Error>() || cause.is::<snapshot::Error>() {
-            return Exit::Failed;
+            return ExitStatus::Failed;
         }
     }
-    Exit::Failed
+    ExitStatus::Failed
 }
 
 /// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate
@@ -44,7 +44,7 @@ pub fn is_resumable(error: &anyhow::Error) -> bool {
                 // A token's right may come back, and Okta sends some of these refusals for reads that it permits.
                 _ => matches!(
                     of_okta(okta),
-                    Exit::Unavailable | Exit::Interrupted(_) | Exit::Credentials
+                    ExitStatus::Unavailable | ExitStatus::Interrupted(_) | ExitStatus::Credentials
                 ),
             };
         }

@@ -55,11 +55,11 @@ pub mod testing {
     pub mod evidence {
         pub use crate::evidence::report;
         pub mod findings {
-            pub use crate::evidence::findings::{Options, catalogue};
+            pub use crate::evidence::findings::{FindingOptions, catalogue};
         }
     }
     pub mod exit {
-        pub use crate::exit::Exit;
+        pub use crate::exit::ExitStatus;
     }
     pub mod filter {
         pub use crate::filter::{Addresses, Domain, MatchedBy, NameFilter, Scope};
@@ -74,7 +74,8 @@ pub mod testing {
     }
     pub mod snapshot {
         pub use crate::snapshot::{
-            Column, Error, GroupMembers, PRAGMAS, Reader, Run, RunMetadata, TABLES, Writer, c1z,
+            Column, Error, GroupMembers, PRAGMAS, Reader, RunHeader, RunMetadata, TABLES, Writer,
+            c1z,
         };
     }
 }

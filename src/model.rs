@@ -221,7 +221,7 @@ impl Group {
 
 /// The source of a group's memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learned {
+pub enum MembershipSource {
     /// The group's members were listed.
     Listed,
     /// The groups of every user in scope were listed.
@@ -234,7 +234,7 @@ pub enum Learned {
     Forbidden,
 }
 
-impl Learned {
+impl MembershipSource {
     /// Every way, in no order that matters.
     pub const ALL: [Self; 5] = [
         Self::Listed,

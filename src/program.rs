@@ -6,7 +6,7 @@ use crate::change::Action;
 use crate::cli::{Cli, Command};
 use crate::config::{self, Environment};
 use crate::console::{Console, FailureObject, OutputOptions};
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::failure;
 use crate::signal::ShutdownSignal;
 use crate::{cli, commands, mask, text};
@@ -23,9 +23,9 @@ pub fn main() -> ExitCode {
         Command::Demo(_) => environment.without_settings(),
         _ => environment,
     };
-    let talk = OutputOptions::new(&cli.output, &environment);
-    let console = Console::start(&match &talk {
-        Ok(talk) => *talk,
+    let output_options = OutputOptions::new(&cli.output, &environment);
+    let console = Console::start(&match &output_options {
+        Ok(output_options) => *output_options,
         Err(_) => OutputOptions::best_effort(&cli.output, &environment),
     });
     if !matches!(cli.command, Command::Demo(_)) {
@@ -33,26 +33,31 @@ pub fn main() -> ExitCode {
             tracing::warn!("{note}");
         }
     }
-    let ended = talk
+    let ended = output_options
         .map_err(anyhow::Error::from)
         .and_then(|_| run(&cli.command, &environment, &console));
     let exit = ended.unwrap_or_else(|error| fail(&error, &console));
     ExitCode::from(exit.code())
 }
 
-fn run(command: &Command, environment: &Environment, console: &Console) -> anyhow::Result<Exit> {
+fn run(
+    command: &Command,
+    environment: &Environment,
+    console: &Console,
+) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Sync(typed) => {
-            let metrics = config::Metrics::new(typed, environment)?;
+            let metrics = config::MetricsConfig::new(typed, environment)?;
             commands::sync::metrics::recorded(metrics.as_ref(), |measured| {
-                let config = config::Sync::new(typed, environment)?;
+                let config = config::SyncConfig::new(typed, environment)?;
                 let stop = ShutdownSignal::listen()?;
                 commands::sync::run_measured(&config, console, &stop, measured)
             })
         }
         Command::Grant(typed) => {
             let revoke = config::RevokeOnly::default();
-            let config = config::Change::new(Action::Grant, &typed.change, revoke, environment)?;
+            let config =
+                config::ChangeConfig::new(Action::Grant, &typed.change, revoke, environment)?;
             commands::change::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Revoke(typed) => {
@@ -62,42 +67,43 @@ fn run(command: &Command, environment: &Environment, console: &Console) -> anyho
                 require_decisions: typed.require_decisions,
                 max_sheet_age: typed.max_sheet_age.as_ref(),
             };
-            let config = config::Change::new(Action::Revoke, &typed.change, revoke, environment)?;
+            let config =
+                config::ChangeConfig::new(Action::Revoke, &typed.change, revoke, environment)?;
             commands::change::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Check(typed) => {
-            let config = config::Check::new(typed, environment)?;
+            let config = config::CheckConfig::new(typed, environment)?;
             commands::check::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Show(typed) => {
-            commands::show::run(&config::Show::new(typed, environment)?, console)
+            commands::show::run(&config::ShowConfig::new(typed, environment)?, console)
         }
-        Command::Diff(typed) => commands::diff::run(&config::Diff::new(typed)?, console),
+        Command::Diff(typed) => commands::diff::run(&config::DiffConfig::new(typed)?, console),
         Command::Verify(typed) => {
-            let config = config::Verify::new(typed, environment)?;
+            let config = config::VerifyConfig::new(typed, environment)?;
             commands::verify::run(&config, console)
         }
         Command::Export(typed) => {
-            let config = config::Export::new(typed, environment)?;
+            let config = config::ExportConfig::new(typed, environment)?;
             commands::export::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Findings(typed) => {
-            commands::findings::run(&config::Findings::new(typed, environment)?, console)
+            commands::findings::run(&config::FindingsConfig::new(typed, environment)?, console)
         }
         Command::Report(typed) => {
-            commands::report::run(&config::Report::new(typed, environment)?, console)
+            commands::report::run(&config::ReportConfig::new(typed, environment)?, console)
         }
         Command::Review(typed) => {
-            let config = config::Review::new(typed, environment)?;
+            let config = config::ReviewConfig::new(typed, environment)?;
             commands::review::run(&config, console, &ShutdownSignal::listen()?)
         }
         Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
         Command::Completions(typed) => commands::pages::completions(config::shell(typed)?, console),
-        Command::Man(typed) => commands::pages::man(&config::Man::new(typed)?, console),
+        Command::Man(typed) => commands::pages::man(&config::ManConfig::new(typed)?, console),
     }
 }
 
-fn fail(error: &anyhow::Error, console: &Console) -> Exit {
+fn fail(error: &anyhow::Error, console: &Console) -> ExitStatus {
     let exit = failure::exit_of(error);
     console.failure(&FailureObject {
         error: exit.word(),
@@ -119,11 +125,11 @@ fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     let typed = cli::parse_output_options(std::env::args_os());
     let console = Console::start(&OutputOptions::best_effort(&typed, environment));
     console.failure(&FailureObject {
-        error: Exit::Failed.word(),
-        exit_code: Exit::Failed.code(),
+        error: ExitStatus::Failed.word(),
+        exit_code: ExitStatus::Failed.code(),
         // It repeats what was typed, in whatever place.
         message: mask::without_tokens(&cli::one_line(error)),
         request_id: None,
     });
-    ExitCode::from(Exit::Failed.code())
+    ExitCode::from(ExitStatus::Failed.code())
 }

@@ -65,11 +65,11 @@ impl ShutdownSignal {
     pub fn run<T: Send + 'static>(
         &self,
         patience: Duration,
-        step: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NoResult> {
         let (result_in, result) = bounded(1);
         thread::spawn(move || {
-            let _ = result_in.send(step());
+            let _ = result_in.send(work());
         });
         let mut signaled = None;
         loop {

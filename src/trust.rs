@@ -19,7 +19,7 @@ use anyhow::{Context as _, bail};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The kind of object.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// The number of the user who owns it.
     pub owner: u32,
     /// The permissions, without the kind.
@@ -30,7 +30,7 @@ pub struct Entry {
 
 /// The kind of object that a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A symlink.
@@ -44,11 +44,11 @@ impl Entry {
     pub fn of(found: &Metadata) -> Self {
         Self {
             kind: if found.is_symlink() {
-                Kind::Link
+                FileKind::Link
             } else if found.is_file() {
-                Kind::File
+                FileKind::File
             } else {
-                Kind::Other
+                FileKind::Other
             },
             owner: found.uid(),
             mode: found.mode() & 0o7777,
@@ -66,12 +66,12 @@ pub fn user() -> u32 {
 /// list shows in the group's permissions.
 pub fn distrust(file: &Entry, user: u32) -> Option<&'static str> {
     match file.kind {
-        Kind::Link => Some("is a link"),
-        Kind::Other => Some("is not a regular file"),
-        Kind::File if file.owner != user => Some("belongs to another user"),
-        Kind::File if file.mode & 0o022 != 0 => Some("can be written by others"),
-        Kind::File if file.names > 1 => Some("has a second name"),
-        Kind::File => None,
+        FileKind::Link => Some("is a link"),
+        FileKind::Other => Some("is not a regular file"),
+        FileKind::File if file.owner != user => Some("belongs to another user"),
+        FileKind::File if file.mode & 0o022 != 0 => Some("can be written by others"),
+        FileKind::File if file.names > 1 => Some("has a second name"),
+        FileKind::File => None,
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_checkpoint_that_somebody_else_may_have_written_is_not_believed() {
         let mine = Entry {
-            kind: Kind::File,
+            kind: FileKind::File,
             owner: ME,
             mode: 0o600,
             names: 1,
@@ -186,14 +186,14 @@ mod tests {
             (Entry { names: 2, ..mine }, Some("has a second name")),
             (
                 Entry {
-                    kind: Kind::Link,
+                    kind: FileKind::Link,
                     ..mine
                 },
                 Some("is a link"),
             ),
             (
                 Entry {
-                    kind: Kind::Other,
+                    kind: FileKind::Other,
                     ..mine
                 },
                 Some("is not a regular file"),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,4 +87,91 @@ fn no_module_imports_one_of_its_own_layer_or_above() {
         seen.insert(module);
     }
     assert_eq!(seen.len(), LAYERS.concat().len(), "{seen:?}");
+}
+
+/// The types and traits of Rust's prelude in the edition 2024.
+const PRELUDE: [&str; 39] = [
+    "AsMut",
+    "AsRef",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+    "Box",
+    "Clone",
+    "Copy",
+    "Default",
+    "DoubleEndedIterator",
+    "Drop",
+    "Eq",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
+    "Into",
+    "IntoFuture",
+    "IntoIterator",
+    "Iterator",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Result",
+    "Send",
+    "Sized",
+    "String",
+    "Sync",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Unpin",
+    "Vec",
+];
+
+/// Returns the name of the type or trait that a line defines for other files.
+fn public_type(line: &str) -> Option<&str> {
+    let line = line.trim_start().strip_prefix("pub")?;
+    let line = match line.strip_prefix('(') {
+        Some(scope) => scope.split_once(')')?.1,
+        None => line,
+    };
+    let (keyword, name) = line.strip_prefix(' ')?.split_once(' ')?;
+    if !["struct", "enum", "union", "trait", "type"].contains(&keyword) {
+        return None;
+    }
+    let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    name.into_iter().next().filter(|name| !name.is_empty())
+}
+
+#[test]
+fn no_two_modules_define_public_types_of_one_name_and_none_shadows_the_prelude() {
+    // Modules with one error type call it `Error`, like `std::io` and `std::fmt`.
+    let allowed = ["Error"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut places: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    for file in files(&root) {
+        let inside = file.strip_prefix(&root).unwrap().to_owned();
+        if inside.with_extension("").iter().any(|part| part == "tests") {
+            continue;
+        }
+        let source = fs::read_to_string(&file).unwrap();
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for name in code.lines().filter_map(public_type) {
+            let found = places.entry(name.to_owned()).or_default();
+            found.insert(inside.clone());
+        }
+    }
+    assert!(places.contains_key("Reader"), "{places:?}");
+    let is_wrong = |name: &str, files: &BTreeSet<PathBuf>| {
+        PRELUDE.contains(&name) || files.len() > 1 && !allowed.contains(&name)
+    };
+    places.retain(|name, files| is_wrong(name, files));
+    assert!(
+        places.is_empty(),
+        "these names are in Rust's prelude or defined more than once: {places:#?}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use okta_ciam::testing::evidence::findings::catalogue::CATALOGUE;
-use okta_ciam::testing::exit::Exit;
+use okta_ciam::testing::exit::ExitStatus;
 use okta_ciam::testing::snapshot::{Column, TABLES};
 
 /// Checks that every test that the threat model refers to exists.
@@ -188,7 +188,9 @@ fn the_readme_lists_every_exit_code() {
         .skip(1)
         .filter_map(|row| row.split('|').nth(1).map(str::trim))
         .collect();
-    let mut codes: Vec<String> = Exit::all().map(|exit| exit.code().to_string()).collect();
+    let mut codes: Vec<String> = ExitStatus::all()
+        .map(|exit| exit.code().to_string())
+        .collect();
     codes.push("130, 143".to_owned());
     assert_eq!(listed, codes);
 }

@@ -19,8 +19,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use okta_ciam::testing::filter::MatchedBy;
-use okta_ciam::testing::model::{Group, GroupId, Learned, Profile, User, UserId};
-use okta_ciam::testing::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+use okta_ciam::testing::model::{Group, GroupId, MembershipSource, Profile, User, UserId};
+use okta_ciam::testing::snapshot::{GroupMembers, RunHeader, RunMetadata, Writer};
 
 const TIMES: usize = 5;
 const USERS: u32 = 100_000;
@@ -161,7 +161,7 @@ fn case(name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 
 /// Writes a snapshot. If `changed` is true, one in a hundred members of each group is replaced by another user.
 fn write(path: &Path, changed: bool, members: u32) -> anyhow::Result<()> {
-    let run = Run {
+    let run = RunHeader {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -201,9 +201,9 @@ fn write(path: &Path, changed: bool, members: u32) -> anyhow::Result<()> {
         };
         let count = Some(u64::from(members));
         let read = GroupMembers {
-            learned: Learned::Listed,
-            seen: count,
-            kept: count,
+            source: MembershipSource::Listed,
+            listed: count,
+            stored: count,
         };
         writer.group(&group, &read)?;
         let step = USERS / members;

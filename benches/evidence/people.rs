@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use okta_ciam::testing::filter::MatchedBy;
-use okta_ciam::testing::model::{Group, GroupId, Learned, Profile, User, UserId};
-use okta_ciam::testing::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+use okta_ciam::testing::model::{Group, GroupId, MembershipSource, Profile, User, UserId};
+use okta_ciam::testing::snapshot::{GroupMembers, RunHeader, RunMetadata, Writer};
 
 const USERS: usize = 50_000;
 const GROUPS: usize = 2_000;
@@ -31,7 +31,7 @@ const STATUSES: [&str; 10] = [
 pub fn write(path: &Path) -> anyhow::Result<()> {
     let mut random = fastrand::Rng::with_seed(7);
     let taken_at = Timestamp::from_millisecond(TAKEN_AT)?;
-    let run = Run {
+    let run = RunHeader {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
         started_at: taken_at,
     };
@@ -40,20 +40,20 @@ pub fn write(path: &Path) -> anyhow::Result<()> {
     for (number, id) in users.iter().enumerate() {
         writer.user(&user(&mut random, number, id)?, MatchedBy::Email)?;
     }
-    let mut kept = 0;
+    let mut stored = 0;
     for (number, id) in ids(&mut random, "00g", GROUPS).iter().enumerate() {
         let mut members: Vec<usize> = (0..MEMBERS).map(|_| random.usize(0..USERS)).collect();
         members.sort_unstable();
         members.dedup();
         let count = Some(members.len() as u64);
-        kept += members.len() as u64;
+        stored += members.len() as u64;
         let group = group(number, id, count);
         writer.group(
             &group,
             &GroupMembers {
-                learned: Learned::Listed,
-                seen: count,
-                kept: count,
+                source: MembershipSource::Listed,
+                listed: count,
+                stored: count,
             },
         )?;
         let members: Vec<UserId> = members
@@ -72,7 +72,7 @@ pub fn write(path: &Path) -> anyhow::Result<()> {
         users_kept: USERS as u64,
         groups_seen: GROUPS as u64,
         groups_kept: GROUPS as u64,
-        memberships_kept: kept,
+        memberships_kept: stored,
         ..RunMetadata::default()
     };
     writer.finish(&metadata, &[], &[])?;

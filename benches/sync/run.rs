@@ -114,15 +114,15 @@ pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured
         summary.memberships.stored,
     ];
     let facts = &org.facts;
-    let held = [
+    let expected = [
         facts.users_in_scope,
         facts.groups,
         facts.memberships_in_scope,
     ];
     ensure!(summary.complete, "the snapshot is incomplete");
     ensure!(
-        stored == held,
-        "the snapshot contains {stored:?} users, groups and memberships, but the org contains {held:?}"
+        stored == expected,
+        "the snapshot contains {stored:?} users, groups and memberships, but the org contains {expected:?}"
     );
     Ok((measured, summary))
 }

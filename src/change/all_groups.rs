@@ -17,14 +17,14 @@ pub type GroupsOfUsers = HashMap<UserId, Result<Vec<Arc<Group>>, RowRefusal>>;
 const ALL_GROUPS: &str = "all groups";
 
 /// The requested users as typed, and the users that they refer to.
-pub struct AskedUsers<'a> {
+pub struct RequestedUsers<'a> {
     /// The names as typed, in the order of the request.
     pub names: &'a [String],
     /// The users that the names refer to.
     pub found: &'a HashMap<String, Found<User>>,
 }
 
-impl AskedUsers<'_> {
+impl RequestedUsers<'_> {
     /// Returns the rows to refuse, and each remaining user once.
     pub fn check(&self, scope: &Scope) -> (Vec<PlannedRow>, Vec<Arc<User>>) {
         let mut seen = HashSet::new();
@@ -126,7 +126,7 @@ fn why_skipped(group: &Group, rules: &HashMap<GroupId, Rules>) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
+    use crate::exit::ExitStatus;
     use crate::filter::{Domain, NameFilter};
     use crate::model::Profile;
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn unreadable_groups_and_users_out_of_scope_are_refused() {
         let refusal = RowRefusal {
-            exit: Exit::Credentials,
+            exit: ExitStatus::Credentials,
             reason: "no access".to_owned(),
         };
         let ada = user("00uada", "ada@example.com");
@@ -230,11 +230,11 @@ mod tests {
                 Found::One(user("00uout", "out@elsewhere.example")),
             ),
         ]);
-        let asked = AskedUsers {
+        let requested = RequestedUsers {
             names: &names,
             found: &found,
         };
-        let (refused, users) = asked.check(&scope(""));
+        let (refused, users) = requested.check(&scope(""));
         assert_eq!(users, [ada]);
         let refused: Vec<&str> = refused.iter().map(|row| row.row.user.as_str()).collect();
         assert_eq!(refused, ["out@elsewhere.example", "nobody"]);

@@ -89,7 +89,7 @@ impl Resolver {
         &self,
         label: &'static str,
         mut found: HashMap<String, Found<T>>,
-        look: fn(&Client, &str) -> Result<Near, Error>,
+        request: fn(&Client, &str) -> Result<Near, Error>,
     ) -> Result<HashMap<String, Found<T>>, Error> {
         let missing = found
             .iter()
@@ -99,7 +99,7 @@ impl Resolver {
             return Ok(found);
         }
         let near = self.each(label, missing, move |client, name| {
-            match look(client, name) {
+            match request(client, name) {
                 // A failed search for a suggestion is ignored.
                 Err(error) if error.is_about_the_request() || error.status().is_some() => Ok(None),
                 other => other.map(|near| near.question()),
@@ -122,7 +122,7 @@ impl Resolver {
         self.each("groups", ids, |client, user| {
             let mut groups = Vec::new();
             let read = read::groups_of(client, user, Start::default(), |page| {
-                groups.extend(page.kept.into_iter().map(Arc::new));
+                groups.extend(page.in_scope.into_iter().map(Arc::new));
                 true
             });
             match read {
@@ -154,12 +154,12 @@ impl Resolver {
         let unlisted = |group: &GroupId| listed.get(group).is_some_and(Option::is_none);
         let left = pairs.iter().filter(|(_, group)| unlisted(&group.id));
         users.extend(left.map(|(user, _)| user.id.clone()));
-        let asked = self.each("memberships", users, |client, user| {
+        let requested = self.each("memberships", users, |client, user| {
             readable(groups_of(client, user))
         })?;
         let mut memberships = Memberships::with_capacity(pairs.len());
         for (user, group) in pairs {
-            let is_member = match (asked.get(&user.id), listed.get(&group.id)) {
+            let is_member = match (requested.get(&user.id), listed.get(&group.id)) {
                 (Some(Ok(groups)), _) => Ok(groups.contains(&group.id)),
                 (Some(Err(refusal)), _) => Err(refusal.clone()),
                 (None, Some(Some(members))) => Ok(members.contains(&user.id)),
@@ -201,7 +201,7 @@ impl Resolver {
         &self,
         label: &'static str,
         keys: HashSet<K>,
-        look: impl Fn(&Client, &K) -> Result<V, Error> + Send + Sync + 'static,
+        request: impl Fn(&Client, &K) -> Result<V, Error> + Send + Sync + 'static,
     ) -> Result<HashMap<K, V>, Error>
     where
         K: std::hash::Hash + Eq + Send + 'static,
@@ -209,7 +209,7 @@ impl Resolver {
     {
         let (task_in, tasks) = unbounded::<K>();
         let (answer_in, answers) = unbounded();
-        let look = Arc::new(look);
+        let request = Arc::new(request);
         let expected = keys.len();
         for key in keys {
             let _ = task_in.send(key);
@@ -217,10 +217,10 @@ impl Resolver {
         drop(task_in);
         for _ in 0..self.workers.min(expected) {
             let (tasks, answers) = (tasks.clone(), answer_in.clone());
-            let (client, look) = (Arc::clone(&self.client), Arc::clone(&look));
+            let (client, request) = (Arc::clone(&self.client), Arc::clone(&request));
             thread::spawn(move || {
                 for key in tasks {
-                    let answer = look(&client, &key);
+                    let answer = request(&client, &key);
                     if answers.send((key, answer)).is_err() {
                         return;
                     }
@@ -228,14 +228,14 @@ impl Resolver {
             });
         }
         drop(answer_in);
-        let mut step = (self.progress)(expected as u64, label);
+        let mut advance = (self.progress)(expected as u64, label);
         let mut found = HashMap::with_capacity(expected);
         while found.len() < expected {
             self.stop.check()?;
             match answers.recv_timeout(POLL_INTERVAL) {
                 Ok((key, answer)) => {
                     found.insert(key, answer?);
-                    step();
+                    advance();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -255,7 +255,7 @@ fn members_of(
     wanted: &HashSet<UserId>,
 ) -> Result<HashSet<UserId>, Error> {
     let mut members = HashSet::new();
-    let keep = |user: &wire::User<'_>| {
+    let keep = |user: &wire::WireUser<'_>| {
         let id = UserId::from(user.id());
         Ok(wanted.contains(&id).then_some(id))
     };
@@ -264,7 +264,7 @@ fn members_of(
         ..Start::default()
     };
     let read = read::members(client, group, start, keep, |page| {
-        members.extend(page.kept);
+        members.extend(page.in_scope);
         // Later pages are irrelevant once all users were found.
         members.len() < wanted.len()
     });
@@ -282,7 +282,7 @@ fn members_of(
 pub fn groups_of(client: &Client, user: &UserId) -> Result<HashSet<GroupId>, Error> {
     let mut groups = HashSet::new();
     let read = read::groups_of(client, user, Start::default(), |page| {
-        groups.extend(page.kept.into_iter().map(|group| group.id));
+        groups.extend(page.in_scope.into_iter().map(|group| group.id));
         true
     });
     match read {

@@ -31,7 +31,7 @@ pub enum ChangeOutcome {
         /// The reason.
         error: Error,
         /// True if this was found by reading the membership for [`READ_LAG`], and not from Okta's response.
-        looked: bool,
+        confirmed: bool,
     },
     /// The outcome is unknown.
     Unknown(Error),
@@ -41,7 +41,7 @@ pub enum ChangeOutcome {
 /// Members of a group and Changes to a membership).
 pub const READ_LAG: Duration = Duration::from_secs(10);
 /// The time between two reads of a membership.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+const BETWEEN_READS: Duration = Duration::from_millis(500);
 /// The time to wait for the response to a change after a signal.
 const AWAIT_IN_FLIGHT: Duration = Duration::from_secs(5);
 
@@ -97,10 +97,10 @@ pub fn send(
                 request_id: request_id.as_deref(),
                 message: None,
             },
-            ChangeOutcome::NotDone { error, looked } => {
+            ChangeOutcome::NotDone { error, confirmed } => {
                 message = error.to_string();
                 AuditResult {
-                    outcome: if *looked {
+                    outcome: if *confirmed {
                         "confirmed not done"
                     } else {
                         "not done"
@@ -167,7 +167,7 @@ fn try_until_known(
             Ok(ChangeResponse::Lost { problem, .. }) => problem,
             // A proxy that refused the change would refuse it again, so the membership is read and the change is not
             // repeated.
-            Ok(ChangeResponse::Doubtful(error)) => return attempt.after_proxy(error),
+            Ok(ChangeResponse::OutcomeUnknown(error)) => return attempt.after_proxy(error),
             Err(error) => return attempt.after_refusal(error, lost > 0),
         };
         tracing::warn!(
@@ -196,7 +196,7 @@ fn try_until_known(
 impl Attempt<'_> {
     /// Returns true if the membership becomes as requested within [`READ_LAG`].
     fn is_visible(&self) -> Result<bool, Error> {
-        look_for(self.client, self.action, self.group, self.user, READ_LAG)
+        wait_until_visible(self.client, self.action, self.group, self.user, READ_LAG)
     }
 
     fn after_proxy(&self, error: Error) -> ChangeOutcome {
@@ -210,7 +210,7 @@ impl Attempt<'_> {
             },
             Ok(false) => ChangeOutcome::NotDone {
                 error,
-                looked: true,
+                confirmed: true,
             },
             Err(failed) => ChangeOutcome::Unknown(failed),
         }
@@ -229,14 +229,14 @@ impl Attempt<'_> {
                 Err(failed) if lost_before => ChangeOutcome::Unknown(failed),
                 _ => ChangeOutcome::NotDone {
                     error,
-                    looked: false,
+                    confirmed: false,
                 },
             };
         }
         if !lost_before {
             return ChangeOutcome::NotDone {
                 error,
-                looked: false,
+                confirmed: false,
             };
         }
         match self.is_visible() {
@@ -246,7 +246,7 @@ impl Attempt<'_> {
             },
             Ok(false) if error.status().is_some() => ChangeOutcome::NotDone {
                 error,
-                looked: true,
+                confirmed: true,
             },
             _ => ChangeOutcome::Unknown(error),
         }
@@ -268,7 +268,7 @@ impl Attempt<'_> {
 }
 
 /// Reads a membership until it is as requested or the time is up.
-fn look_for(
+fn wait_until_visible(
     client: &Client,
     action: Action,
     group: &GroupId,
@@ -283,7 +283,7 @@ fn look_for(
         if begun.elapsed() >= longest {
             return Ok(false);
         }
-        client.sleep(BETWEEN_LOOKS)?;
+        client.sleep(BETWEEN_READS)?;
     }
 }
 
@@ -311,7 +311,7 @@ pub fn not_visible(
         if not_visible.is_empty() || last {
             return Ok(not_visible.iter().map(ids).collect());
         }
-        resolver.client.sleep(BETWEEN_LOOKS)?;
+        resolver.client.sleep(BETWEEN_READS)?;
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::decide::PlannedRow;
 use super::rows::Row;
 use crate::exit::ExitError;
-use crate::sheet::decision::Tally;
+use crate::sheet::decision::DecisionTally;
 use crate::sheet::review::{Coverage, ReviewFile, ReviewRow};
 use crate::sheet::{Decision, Error};
 use crate::text::count;
@@ -26,10 +26,10 @@ pub struct Reviewed {
 
 /// The counts of a sheet, and the origin of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct SheetSummary {
     /// The number of rows with each decision.
     #[serde(flatten)]
-    pub decisions: Tally,
+    pub decisions: DecisionTally,
     /// The number of rows that were deleted from the sheet.
     pub missing_rows: u64,
     /// The URLs of the orgs in the rows.
@@ -40,7 +40,7 @@ pub struct Summary {
     pub sync_ids: BTreeSet<String>,
 }
 
-impl Summary {
+impl SheetSummary {
     fn add(&mut self, row: &ReviewRow) {
         self.decisions.add(row.decision);
         if !self.orgs.contains(&row.org) {
@@ -56,9 +56,9 @@ impl Summary {
 ///
 /// # Errors
 /// Returns an error for the first invalid row. No part of such a sheet is used.
-pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, Summary), Error> {
+pub fn read(file: &mut ReviewFile) -> Result<(Vec<Row>, SheetSummary), Error> {
     let mut rows = Vec::new();
-    let mut summary = Summary::default();
+    let mut summary = SheetSummary::default();
     let mut coverage = Coverage::default();
     file.rows(&mut coverage, &mut |row| {
         summary.add(&row);
@@ -95,7 +95,7 @@ pub struct Conditions {
 /// # Errors
 /// Returns a refusal if a condition is not met.
 pub fn permit(
-    summary: &Summary,
+    summary: &SheetSummary,
     origin: &str,
     ages: impl IntoIterator<Item = Option<i64>>,
     conditions: Conditions,
@@ -141,10 +141,10 @@ fn has(rows: u64) -> String {
 }
 
 /// Returns a note for each row whose user or group was renamed after the sheet was made.
-pub fn renamed(steps: &[PlannedRow]) -> Vec<String> {
-    let notes = steps.iter().filter_map(|step| {
-        let reviewed = step.row.reviewed.as_ref()?;
-        let line = step
+pub fn renamed(planned_rows: &[PlannedRow]) -> Vec<String> {
+    let notes = planned_rows.iter().filter_map(|planned_row| {
+        let reviewed = planned_row.row.reviewed.as_ref()?;
+        let line = planned_row
             .row
             .line
             .map_or(String::new(), |line| format!("line {line}: "));
@@ -154,8 +154,8 @@ pub fn renamed(steps: &[PlannedRow]) -> Vec<String> {
                 "{line}the {kind} is {now:?} now and was {then:?} when the sheet was made"
             ))
         };
-        let login = step.user.as_ref().and_then(|user| user.login());
-        let name = step.group.as_ref().and_then(|group| group.name());
+        let login = planned_row.user.as_ref().and_then(|user| user.login());
+        let name = planned_row.group.as_ref().and_then(|group| group.name());
         note("user", login, &reviewed.user_login)
             .or_else(|| note("group", name, &reviewed.group_name))
     });
@@ -168,17 +168,17 @@ mod tests {
 
     const ORIGIN: &str = "https://company.okta.com";
 
-    fn summary(org: &str, undecided: u64) -> Summary {
-        Summary {
-            decisions: Tally {
+    fn summary(org: &str, undecided: u64) -> SheetSummary {
+        SheetSummary {
+            decisions: DecisionTally {
                 rows: 3 + undecided,
                 revoke: 1,
                 approve: 2,
                 undecided,
-                ..Tally::default()
+                ..DecisionTally::default()
             },
             orgs: [org.to_owned()].into(),
-            ..Summary::default()
+            ..SheetSummary::default()
         }
     }
 

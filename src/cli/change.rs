@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::{Connection, Limits, Scope};
+use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 
 /// Whether changes are allowed.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
-pub struct Provisioning {
+pub struct ProvisioningArgs {
     /// Allow grant and revoke to send changes; check then tests the permissions for them too
     #[arg(
         short,
@@ -21,7 +21,7 @@ pub struct Provisioning {
 
 /// What `grant` and `revoke` have in common.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Change {
+pub struct ChangeArgs {
     /// Select a user by id, login or email; can be repeated
     #[arg(long, value_name = "USER")]
     pub user: Vec<String>,
@@ -36,10 +36,10 @@ pub struct Change {
     pub dry_run: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub connection: Connection,
+    pub connection: ConnectionArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub scope: Scope,
+    pub scope: ScopeArgs,
     /// Append JSON lines to this file before and after each change, and for rows that are refused, unchanged, skipped or not attempted
     #[arg(
         long,
@@ -50,13 +50,13 @@ pub struct Change {
     pub audit_log: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flag says it")]
-    pub provisioning: Provisioning,
+    pub provisioning: ProvisioningArgs,
     /// Skip the confirmation prompt
     #[arg(short, long, help_heading = "Guards")]
     pub yes: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub limits: Limits,
+    pub limits: LimitsArgs,
 }
 
 /// Add users to groups
@@ -90,10 +90,10 @@ Examples:
   Preview the changes listed in a CSV file, then make them and log them:
     okta-ciam grant --from joiners.csv --dry-run
     okta-ciam grant --from joiners.csv --provisioning --audit-log changes.jsonl")]
-pub struct Grant {
+pub struct GrantArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub change: Change,
+    pub change: ChangeArgs,
 }
 
 /// Remove users from groups
@@ -129,7 +129,7 @@ Examples:
     okta-ciam revoke --from leavers.csv --dry-run
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
-pub struct Revoke {
+pub struct RevokeArgs {
     /// Select every group in scope that the users are in and that Okta lets you edit
     #[arg(long)]
     pub all_groups: bool,
@@ -138,7 +138,7 @@ pub struct Revoke {
     pub grant_id: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub change: Change,
+    pub change: ChangeArgs,
     /// Refuse a review sheet in which a row has no final decision
     #[arg(long, help_heading = "Guards")]
     pub require_decisions: bool,

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::words::words;
-use crate::evidence::diff::render::Format;
-use crate::evidence::diff::{Kind, Table};
+use crate::evidence::diff::render::DiffFormat;
+use crate::evidence::diff::{ChangeKind, Table};
 
 /// Compare two snapshots
 #[derive(Args, Debug, Default)]
@@ -31,7 +31,7 @@ Examples:
 
   Write a pull request comment, and exit with 0 even if the snapshots differ:
     okta-ciam diff monday.c1z friday.c1z --format markdown --exit-zero")]
-pub struct Diff {
+pub struct DiffArgs {
     /// The earlier snapshot
     #[arg(value_name = "OLD")]
     pub old: String,
@@ -42,7 +42,7 @@ pub struct Diff {
     #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = words::<Table>())]
     pub only: Vec<String>,
     /// Report only these kinds of change: added, removed, changed, unknown
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = words::<Kind>())]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = words::<ChangeKind>())]
     pub change: Vec<String>,
     /// Report only this user and their memberships; can be repeated
     #[arg(long, value_name = "USER")]
@@ -60,7 +60,7 @@ pub struct Diff {
     #[arg(long)]
     pub allow_different_org: bool,
     /// Override --output: print text, json, csv or markdown [default: as --output]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<DiffFormat>())]
     pub format: Option<String>,
     /// Print only the number of changes
     #[arg(long, help_heading = "Output")]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::words::words;
-use crate::evidence::export::{Format, Sheet};
+use crate::evidence::export::{ExportFormat, Sheet};
 
 /// Export a snapshot as CSV, JSON lines, a workbook or plain SQLite tables
 #[derive(Args, Debug, Default)]
@@ -27,12 +27,12 @@ Examples:
   Write one table to standard output:
     okta-ciam export -f demo.c1z --format jsonl --table memberships \\
       --columns user_login,group_name,profile.department -o -")]
-pub struct Export {
+pub struct ExportArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Write csv, jsonl, xlsx or sqlite [required]
-    #[arg(long, value_name = "FORMAT", value_parser = words::<Format>())]
+    #[arg(long, value_name = "FORMAT", value_parser = words::<ExportFormat>())]
     pub format: Option<String>,
     /// Write to this folder or file; - is standard output [required]
     #[arg(short, long = "to", value_name = "PATH")]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::words::{findings, severities_and_findings, words};
-use crate::evidence::findings::render::Format;
+use crate::evidence::findings::render::FindingsFormat;
 
 /// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
@@ -22,7 +22,7 @@ Examples:
   In CI, write SARIF and JUnit, and fail on critical findings:
     okta-ciam findings -f demo.c1z --out sarif=findings.sarif \\
       --out junit=findings.xml --fail-on critical")]
-pub struct Findings {
+pub struct FindingsArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
@@ -45,7 +45,7 @@ pub struct Findings {
     #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = severities_and_findings())]
     pub fail_on: Vec<String>,
     /// Override --output: print text, json, csv, markdown, sarif or junit [default: as --output]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<FindingsFormat>())]
     pub format: Option<String>,
     /// Also write the findings to FILE in FORMAT; can be repeated
     #[arg(long, value_name = "FORMAT=FILE", help_heading = "Output")]

@@ -20,7 +20,7 @@ Examples:
   Enable completion in fish:
     mkdir -p ~/.config/fish/completions
     okta-ciam completions fish > ~/.config/fish/completions/okta-ciam.fish")]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Print the script for this shell: bash, elvish, fish, powershell or zsh
     #[arg(value_name = "SHELL", value_parser = words::<Shell>())]
     pub shell: String,
@@ -37,7 +37,7 @@ Examples:
 
   Write all pages to a folder that man searches:
     okta-ciam man --to ~/.local/share/man/man1")]
-pub struct Man {
+pub struct ManArgs {
     /// Print the page of this command, such as sync or show users
     #[arg(value_name = "COMMAND", conflicts_with = "to")]
     pub command: Vec<String>,

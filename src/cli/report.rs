@@ -20,7 +20,7 @@ Examples:
     cp demo.c1z old.c1z
     okta-ciam report -f demo.c1z -o report.html --since old.c1z \\
       --title \"Access in November\"")]
-pub struct Report {
+pub struct ReportArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,

@@ -18,7 +18,7 @@ Examples:
     okta-ciam demo
     okta-ciam review start -f demo.c1z -o review.xlsx --privileged admin
     okta-ciam review status review.xlsx || true")]
-pub struct Review {
+pub struct ReviewArgs {
     #[command(subcommand)]
     #[allow(missing_docs, reason = "the commands say it")]
     pub step: ReviewStep,
@@ -28,9 +28,9 @@ pub struct Review {
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "the commands' own texts say it")]
 pub enum ReviewStep {
-    Start(Box<ReviewStart>),
-    Status(ReviewStatus),
-    Close(Box<ReviewClose>),
+    Start(Box<ReviewStartArgs>),
+    Status(ReviewStatusArgs),
+    Close(Box<ReviewCloseArgs>),
 }
 
 /// Write a sheet with one row for each membership
@@ -54,7 +54,7 @@ Examples:
   Review only what is flagged, with another attribute of the profile:
     okta-ciam review start -f demo.c1z -o flagged.csv --only-flagged \\
       --attribute costCenter")]
-pub struct ReviewStart {
+pub struct ReviewStartArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
@@ -98,7 +98,7 @@ Examples:
     okta-ciam demo
     okta-ciam review start -f demo.c1z -o review.csv
     okta-ciam review status review.csv || true")]
-pub struct ReviewStatus {
+pub struct ReviewStatusArgs {
     /// Read these sheets, as CSV or XLSX
     #[arg(value_name = "SHEET", required = true)]
     pub sheets: Vec<String>,
@@ -126,7 +126,7 @@ Examples:
     okta-ciam sync -f after.c1z
     okta-ciam review close --sheet review.csv --before before.c1z \\
       --after after.c1z --audit-log changes.jsonl -o evidence || true")]
-pub struct ReviewClose {
+pub struct ReviewCloseArgs {
     /// Read this sheet; can be repeated [required]
     #[arg(long, value_name = "SHEET")]
     pub sheet: Vec<String>,

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::words::words;
-use crate::evidence::tables::write::Format;
+use crate::evidence::tables::write::TableFormat;
 
 /// Show the summary of a snapshot, one user or group in it, or a table
 #[derive(Args, Debug)]
@@ -27,7 +27,7 @@ Examples:
       --status SUSPENDED,DEPROVISIONED
     okta-ciam show -f demo.c1z users --columns login,profile.department \\
       --format csv > users.csv")]
-pub struct Show {
+pub struct ShowArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", global = true, env = "BATON_FILE")]
     pub file: Option<String>,
@@ -72,7 +72,7 @@ pub struct TableArgs {
     )]
     pub columns: Vec<String>,
     /// Override --output: print a table, csv or json [default: as --output]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Format>())]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<TableFormat>())]
     pub format: Option<String>,
     /// Print at most N rows
     #[arg(long, value_name = "N", help_heading = "Output")]

@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Id};
 
 use super::words::words;
-use super::{Connection, Limits, Scope};
+use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 use crate::sync::plan::MembershipsBy;
 
 /// Read an org's users, groups and memberships and write one snapshot file
@@ -39,7 +39,7 @@ Examples:
 
 To resume an interrupted sync, run the same command again within 24 hours of
 its start. For exit codes, run okta-ciam --help.")]
-pub struct Sync {
+pub struct SyncArgs {
     /// First, because each of the others removes its value.
     #[command(flatten)]
     pub given: Given,
@@ -54,13 +54,13 @@ pub struct Sync {
     pub fresh: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub connection: Connection,
+    pub connection: ConnectionArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub scope: Scope,
+    pub scope: ScopeArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub files: Files,
+    pub files: FileArgs,
     /// Store this run id in the snapshot [default: GITHUB_RUN_ID, CI_JOB_ID or BUILD_ID, if set]
     #[arg(long, value_name = "ID", help_heading = "Output", env = "BATON_RUN_ID")]
     pub run_id: Option<String>,
@@ -83,17 +83,17 @@ pub struct Sync {
     pub allow_empty: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
-    pub limits: Limits,
+    pub limits: LimitsArgs,
     /// Record this time, RFC 3339; loopback orgs only
     #[arg(long, hide = true, value_name = "TIME")]
     pub now: Option<String>,
 }
 
-/// What a sync writes, and how. As [`Limits`], these have no effect on the contents of a snapshot, which records all options
-/// of `sync` except those of these two.
+/// What a sync writes, and how. As [`LimitsArgs`], these have no effect on the contents of a snapshot, which records
+/// all options of `sync` except those of these two.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
-pub struct Files {
+pub struct FileArgs {
     /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,

@@ -21,7 +21,7 @@ Examples:
 
   In a script, with the result as JSON:
     okta-ciam verify demo.c1z --output json")]
-pub struct Verify {
+pub struct VerifyArgs {
     /// Verify this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,

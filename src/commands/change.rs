@@ -1,7 +1,7 @@
 //! `grant` and `revoke`: resolve names, plan, show, confirm, send, read back.
 //!
-//! Only GET requests are sent before `Plan::confirm` succeeds. After it, changes are sent one at a time. The report
-//! contains every row, including those that a stopped run did not reach.
+//! Only GET requests are sent before `ChangePlan::confirm` succeeds. After it, changes are sent one at a time. The
+//! report contains every row, including those that a stopped run did not reach.
 
 mod plan;
 mod report;
@@ -11,17 +11,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::plan::Plan;
-use self::report::{Report, RowResult};
+use self::plan::ChangePlan;
+use self::report::{ChangeReport, RowResult};
 use self::sending::Sender;
-use super::saying_waits;
+use super::report_waits;
 use crate::change::audit::{Audit, AuditHistory};
 use crate::change::resolve::Resolver;
 use crate::change::send;
 use crate::change::sheet::permit;
-use crate::config::Change;
+use crate::config::ChangeConfig;
 use crate::console::Console;
-use crate::exit::{Exit, ExitError};
+use crate::exit::{ExitError, ExitStatus};
 use crate::okta::{Client, Error, probe};
 use crate::signal::ShutdownSignal;
 use crate::snapshot;
@@ -31,7 +31,11 @@ use crate::text::one_line;
 ///
 /// # Errors
 /// Returns the error that ends the run before the first change. Later errors are part of the report.
-pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub fn run(
+    config: &ChangeConfig,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     if !config.provisioning && !config.dry_run {
         return Err(ExitError::refused(format!(
             "{} changes nothing without --provisioning (or BATON_PROVISIONING=true); --dry-run shows what it would do",
@@ -58,10 +62,10 @@ pub fn run(config: &Change, console: &Console, stop: &ShutdownSignal) -> anyhow:
         stop: stop.clone(),
         progress: Arc::new(move |all, label| {
             let mut progress = shown_on.change_progress(all, label);
-            Box::new(move || progress.step())
+            Box::new(move || progress.advance())
         }),
     };
-    saying_waits(&resolver.client, || {
+    report_waits(&resolver.client, || {
         let runner = Runner {
             config,
             console,
@@ -80,7 +84,7 @@ fn days_since(sync_id: &str, now: Timestamp) -> Option<i64> {
 }
 
 struct Runner<'a> {
-    config: &'a Change,
+    config: &'a ChangeConfig,
     console: &'a Console,
     stop: &'a ShutdownSignal,
     resolver: &'a Resolver,
@@ -88,15 +92,15 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    fn run(&self, log: Option<(Audit, AuditHistory)>) -> anyhow::Result<Exit> {
+    fn run(&self, log: Option<(Audit, AuditHistory)>) -> anyhow::Result<ExitStatus> {
         let (mut audit, past) = log.unzip();
         let past = past.unwrap_or_default();
         if let Some(audit) = &mut audit {
             self.identify(audit)?;
             send::resolve_pending(self.resolver, self.origin, audit, &past)?;
         }
-        let plan = Plan::make(self.config, self.resolver, &past)?;
-        let mut report = Report::new(self.config, &plan);
+        let plan = ChangePlan::make(self.config, self.resolver, &past)?;
+        let mut report = ChangeReport::new(self.config, &plan);
         plan.warn();
         if self.config.dry_run {
             return report.end(self.console, None);

@@ -11,13 +11,13 @@ mod users;
 use jiff::Timestamp;
 
 use self::groups::groups;
-use self::report::{ORIGIN, Owner, Report, TOKEN, words};
+use self::report::{CheckReport, ORIGIN, OwnerReport, TOKEN, describe};
 use self::rights::{changes, org, rules, user_groups};
 use self::users::users;
-use super::saying_waits;
-use crate::config::Check as Config;
+use super::report_waits;
+use crate::config::CheckConfig;
 use crate::console::Console;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::model::User;
 use crate::okta::probe::{self, answered};
 use crate::okta::{ApiError, Client, Error};
@@ -29,10 +29,14 @@ use crate::text::number;
 /// # Errors
 /// Returns an error after a signal, and if the client cannot be created. All responses and refusals of Okta are
 /// findings.
-pub fn run(config: &Config, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub fn run(
+    config: &CheckConfig,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     let client = Client::new(&config.connection, stop.clone())?;
-    let mut report = Report::default();
-    match saying_waits(&client, || look(config, &client, &mut report)) {
+    let mut report = CheckReport::default();
+    match report_waits(&client, || run_checks(config, &client, &mut report)) {
         Ok(()) | Err(Halt::Said) => {}
         Err(Halt::Because(error @ (Error::Interrupted(_) | Error::Setup(_)))) => {
             return Err(error.into());
@@ -60,7 +64,7 @@ impl From<Error> for Halt {
 const ASSIGN_A_ROLE: &str =
     "assign the token's owner the admin role Read-Only Administrator or higher";
 
-fn look(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
+fn run_checks(config: &CheckConfig, client: &Client, report: &mut CheckReport) -> Result<(), Halt> {
     let owner = first_contact(config, client, report)?;
     let someone = users(config, client, report)?;
     groups(config, client, report)?;
@@ -73,11 +77,11 @@ fn look(config: &Config, client: &Client, report: &mut Report) -> Result<(), Hal
 
 /// Tests with one request that this is Okta, and reads the owner of the token.
 fn first_contact(
-    config: &Config,
+    config: &CheckConfig,
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<Option<User>, Halt> {
-    report.step = ORIGIN;
+    report.current_check = ORIGIN;
     let origin = config.connection.origin.origin().ascii_serialization();
     let answer = probe::owner(client);
     let by_okta = match &answer {
@@ -115,7 +119,7 @@ fn first_contact(
             report.failure(
                 format!("{origin} responds, but not as an Okta org ({said})"),
                 "set --domain to the org's own host, such as company.okta.com",
-                Exit::Failed,
+                ExitStatus::Failed,
             );
             return Err(Halt::Said);
         }
@@ -124,14 +128,14 @@ fn first_contact(
 }
 
 /// Reports the owner of the token, and returns the owner if Okta shows it.
-fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User>, Halt> {
-    report.step = TOKEN;
+fn owner(answer: Result<User, Error>, report: &mut CheckReport) -> Result<Option<User>, Halt> {
+    report.current_check = TOKEN;
     match answered(answer)? {
         Ok(owner) => {
             let login = owner.login().unwrap_or("an admin without a login");
             let status = owner.status.as_deref().unwrap_or("without a status");
             report.ok(format!("belongs to {login}, {}, {status}", owner.id));
-            report.owner = Some(Owner {
+            report.owner = Some(OwnerReport {
                 id: owner.id.to_string(),
                 login: owner.login().map(str::to_owned),
                 status: owner.status.clone(),
@@ -143,7 +147,7 @@ fn owner(answer: Result<User, Error>, report: &mut Report) -> Result<Option<User
             report.warning(
                 format!(
                     "accepted, but Okta does not show its owner ({})",
-                    words(&refusal)
+                    describe(&refusal)
                 ),
                 "no action needed if the token does not belong to a person",
             );
@@ -159,7 +163,7 @@ fn is_no_path(refusal: &ApiError) -> bool {
 }
 
 /// Returns a phrase for a part of a page's rows. If more pages follow, the page is only a sample.
-fn of(part: u64, seen: u64, more: bool) -> String {
+fn of(part: u64, listed: u64, more: bool) -> String {
     let first = if more { "the first " } else { "" };
-    format!("{} of {first}{}", number(part), number(seen))
+    format!("{} of {first}{}", number(part), number(listed))
 }

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::{Sync, format_of};
+use crate::config::{SyncConfig, format_of};
 use crate::console::Console;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::filter::{Domain, Scope};
 use crate::okta::auth::Credentials;
 use crate::okta::settings::{Connection, PageSizes};
@@ -38,7 +38,11 @@ const COMMAND: &str = "demo";
 ///
 /// # Errors
 /// Returns an error if the file is not from an earlier demo, and the error of the sync.
-pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub fn run(
+    typed: &cli::DemoArgs,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     let options = Options {
         port: typed.port.unwrap_or(0),
         ..Options::default()
@@ -50,11 +54,11 @@ pub fn run(typed: &cli::Demo, console: &Console, stop: &ShutdownSignal) -> anyho
     let format = format_of(file)?;
     refuse_file_of_others(file)?;
     let server = start(options)?;
-    let config = Sync {
+    let config = SyncConfig {
         connection: Connection {
             origin: Url::parse(&server.origin())?,
             credentials: Credentials::ApiToken(SecretString::from(server.token().to_owned())),
-            capacity: 75,
+            capacity_percent: 75,
             concurrency: 8,
             timeout: Duration::from_secs(60),
             deadline: None,
@@ -125,7 +129,7 @@ fn refuse_file_of_others(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(server: &Server, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+fn serve(server: &Server, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<ExitStatus> {
     console.data(&format!(
         "export BATON_DOMAIN={}\nexport BATON_API_TOKEN={}\nexport BATON_EMAIL_DOMAINS={}\n",
         server.origin(),
@@ -138,5 +142,5 @@ fn serve(server: &Server, console: &Console, stop: &ShutdownSignal) -> anyhow::R
     while stop.received().is_none() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

@@ -6,11 +6,11 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context as _, bail};
 
 use crate::commands::lookup::{self, Unchanged};
-use crate::config::{Diff, RunFile};
+use crate::config::{DiffConfig, RunFile};
 use crate::console::Console;
-use crate::evidence::diff::render::{self, Format, Meta, Side, scope_changes};
-use crate::evidence::diff::walk::{self, Options};
-use crate::exit::Exit;
+use crate::evidence::diff::merge::{self, DiffOptions};
+use crate::evidence::diff::render::{self, DiffFormat, Meta, Side, scope_changes};
+use crate::exit::ExitStatus;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Reader, rfc3339};
 use crate::text::count;
@@ -19,18 +19,18 @@ use crate::text::count;
 ///
 /// # Errors
 /// Returns an error if a snapshot cannot be read, if the orgs differ, or if the output cannot be written.
-pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
+pub fn run(config: &DiffConfig, console: &Console) -> anyhow::Result<ExitStatus> {
     let (mut old, new) = (Opened::new(&config.old)?, Opened::new(&config.new)?);
     let readers = [&old.reader, &new.reader];
     let mut meta = meta(config, &old, &new)?;
-    let options = Options {
+    let options = DiffOptions {
         tables: config.tables.clone(),
         kinds: config.kinds.clone(),
         fields: config.fields.clone(),
         users: users(config, &readers)?,
         groups: groups(config, &readers)?,
     };
-    let mut diff = walk::walk_in_parallel(&mut old.reader, &new.reader, &options)?;
+    let mut diff = merge::compare_in_parallel(&mut old.reader, &new.reader, &options)?;
     for opened in [&old, &new] {
         opened.unchanged.check()?;
     }
@@ -45,26 +45,26 @@ pub fn run(config: &Diff, console: &Console) -> anyhow::Result<Exit> {
     meta.left_out.sort();
     meta.left_out.dedup();
     let format = config.format.unwrap_or(if console.json() {
-        Format::Json
+        DiffFormat::Json
     } else {
-        Format::Text
+        DiffFormat::Text
     });
     let is_empty = diff.is_empty();
     let written = console.stream(|out| {
         let mut out = BufWriter::new(out);
         match format {
-            Format::Text => render::text(&mut diff, &meta, config.view, &mut out),
-            Format::Json => render::json(&mut diff, &meta, config.view, &mut out),
-            Format::Csv => render::csv(&mut diff, config.view, &mut out),
-            Format::Markdown => render::markdown(&mut diff, &meta, config.view, &mut out),
+            DiffFormat::Text => render::text(&mut diff, &meta, config.view, &mut out),
+            DiffFormat::Json => render::json(&mut diff, &meta, config.view, &mut out),
+            DiffFormat::Csv => render::csv(&mut diff, config.view, &mut out),
+            DiffFormat::Markdown => render::markdown(&mut diff, &meta, config.view, &mut out),
         }?;
         out.flush()
     });
     written.context("cannot write the differences")?;
     Ok(if is_empty || config.exit_zero {
-        Exit::Done
+        ExitStatus::Done
     } else {
-        Exit::Different
+        ExitStatus::Different
     })
 }
 
@@ -104,7 +104,7 @@ impl Opened {
     }
 }
 
-fn meta(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Meta> {
+fn meta(config: &DiffConfig, old: &Opened, new: &Opened) -> anyhow::Result<Meta> {
     let runs = [old, new].map(|opened| opened.reader.info().metadata.as_ref());
     let mut notes = Vec::new();
     let mut scope = Vec::new();
@@ -150,7 +150,7 @@ fn meta(config: &Diff, old: &Opened, new: &Opened) -> anyhow::Result<Meta> {
 }
 
 /// Returns the users to report, searched in both snapshots.
-fn users(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<UserId>>> {
+fn users(config: &DiffConfig, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<UserId>>> {
     let mut ids = HashSet::new();
     for name in &config.users {
         let found = lookup::users(readers, EITHER, name)?;
@@ -160,7 +160,7 @@ fn users(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<Us
 }
 
 /// Returns the groups to report, searched in both snapshots.
-fn groups(config: &Diff, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<GroupId>>> {
+fn groups(config: &DiffConfig, readers: &[&Reader]) -> anyhow::Result<Option<HashSet<GroupId>>> {
     let mut ids = HashSet::new();
     for name in &config.groups {
         let found = lookup::groups(readers, EITHER, name)?;

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::sync::{ScopeCount, token_owner};
-use crate::config::Sync;
+use crate::config::SyncConfig;
 use crate::console::Console;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::okta::Client;
 use crate::okta::http::rate_limit::Bucket;
 use crate::signal::ShutdownSignal;
@@ -24,7 +24,11 @@ use crate::text::{count, number, span};
 ///
 /// # Errors
 /// Returns the error that ends a listing; [`crate::exit`] assigns its exit code.
-pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    config: &SyncConfig,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     let client = Arc::new(Client::new(&config.connection, stop.clone())?);
     let mut progress = console.progress();
     let options = config.options();
@@ -36,7 +40,7 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
         progress.show(tally)
     });
     progress.clear();
-    let mut plan = Plan::new(config, &client, &report?);
+    let mut plan = Estimate::new(config, &client, &report?);
     plan.warnings.extend(owner.warning());
     for warning in &plan.warnings {
         if warning.code == DOMAIN_UNUSED {
@@ -44,12 +48,12 @@ pub(super) fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> an
         }
     }
     console.result(&plan, || plan.text())?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// The cost of a sync.
 #[derive(Debug, Serialize)]
-struct Plan {
+struct Estimate {
     users: ScopeCount,
     groups: ScopeCount,
     /// The number of requests for the token's owner, users and groups.
@@ -73,8 +77,8 @@ struct StrategyCost {
     request_budget: Option<u64>,
 }
 
-impl Plan {
-    fn new(config: &Sync, client: &Client, report: &OrgReadReport) -> Self {
+impl Estimate {
+    fn new(config: &SyncConfig, client: &Client, report: &OrgReadReport) -> Self {
         let cost = client.cost();
         let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
         let way = |requests, bucket| {

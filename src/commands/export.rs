@@ -14,13 +14,14 @@ use serde_json::Value;
 
 use crate::atomic_file::Temporary;
 use crate::commands::lookup::{Unchanged, refuse_snapshot};
-use crate::config::{Destination, Export};
+use crate::config::{Destination, ExportConfig};
 use crate::console::Console;
 use crate::evidence::export::{
-    Exported, Facts, Format, Manifest, Plan, about, check_sums, sqlite, xlsx,
+    ExportFormat, ExportManifest, ExportPlan, Exported, OrderedObject, about, check_sums, sqlite,
+    xlsx,
 };
 use crate::evidence::tables::write::{Csv, JsonLines, WriteRows};
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::signal::ShutdownSignal;
 use crate::snapshot::{Reader, c1z};
 use crate::text::{clean, count};
@@ -29,7 +30,11 @@ use crate::text::{clean, count};
 ///
 /// # Errors
 /// Returns an error if the snapshot cannot be read, if a file cannot be written, or after a signal.
-pub fn run(config: &Export, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub fn run(
+    config: &ExportConfig,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     let unchanged = Unchanged::of(&config.file);
     let reader = Reader::open(&config.file)?;
     let about = about(reader.info())?;
@@ -55,13 +60,13 @@ pub fn run(config: &Export, console: &Console, stop: &ShutdownSignal) -> anyhow:
             report(console, folder, &about, exported)?;
         }
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 struct Job<'a> {
-    config: &'a Export,
+    config: &'a ExportConfig,
     reader: &'a Reader,
-    about: &'a Facts,
+    about: &'a OrderedObject,
     stop: &'a ShutdownSignal,
 }
 
@@ -73,7 +78,7 @@ struct Complete {
 }
 
 impl Complete {
-    fn new(temporary: Temporary, target: PathBuf, rows: Facts) -> anyhow::Result<Self> {
+    fn new(temporary: Temporary, target: PathBuf, rows: OrderedObject) -> anyhow::Result<Self> {
         let (bytes, sha256) = c1z::fingerprint(temporary.path())?;
         let name = target.file_name().unwrap_or_default();
         let exported = Exported {
@@ -89,8 +94,8 @@ impl Complete {
         })
     }
 
-    fn publish(self, format: Format) -> anyhow::Result<Exported> {
-        if format == Format::Sqlite {
+    fn publish(self, format: ExportFormat) -> anyhow::Result<Exported> {
+        if format == ExportFormat::Sqlite {
             self.temporary.publish_database(&self.target)?;
         } else {
             self.temporary.publish(&self.target)?;
@@ -123,10 +128,10 @@ impl Job<'_> {
     }
 
     /// Writes a table as CSV or JSON lines, and returns the number of rows.
-    fn write_rows(&self, plan: &Plan, out: impl Write) -> anyhow::Result<u64> {
+    fn write_rows(&self, plan: &ExportPlan, out: impl Write) -> anyhow::Result<u64> {
         let names = plan.names();
         let mut writer: Box<dyn WriteRows> = match self.config.format {
-            Format::Csv => Box::new(Csv::new(out, &names, self.config.style)?),
+            ExportFormat::Csv => Box::new(Csv::new(out, &names, self.config.style)?),
             _ => Box::new(JsonLines::new(out, &names)),
         };
         let mut row = |values: &[Value]| -> anyhow::Result<()> {
@@ -139,29 +144,35 @@ impl Job<'_> {
     }
 
     /// Writes one file under a temporary name.
-    fn write(&self, target: &Path, plans: &[Plan]) -> anyhow::Result<Complete> {
+    fn write(&self, target: &Path, plans: &[ExportPlan]) -> anyhow::Result<Complete> {
         let (temporary, target) = Temporary::for_target(target)?;
         refuse_snapshot(&target)?;
         let written = self.write_content(&temporary, plans);
         let counts = written.with_context(|| format!("cannot write {}", target.display()))?;
         let sheets = plans.iter().map(|plan| plan.sheet.as_str().to_owned());
-        let rows = Facts(sheets.zip(counts.into_iter().map(Value::from)).collect());
+        let rows = OrderedObject(sheets.zip(counts.into_iter().map(Value::from)).collect());
         Complete::new(temporary, target, rows)
     }
 
     /// Writes the content of one file, and returns the number of rows of each table.
-    fn write_content(&self, temporary: &Temporary, plans: &[Plan]) -> anyhow::Result<Vec<u64>> {
+    fn write_content(
+        &self,
+        temporary: &Temporary,
+        plans: &[ExportPlan],
+    ) -> anyhow::Result<Vec<u64>> {
         let file = temporary.create()?;
         let check = || -> anyhow::Result<()> { Ok(self.stop.check()?) };
         match self.config.format {
-            Format::Csv | Format::JsonLines => {
+            ExportFormat::Csv | ExportFormat::JsonLines => {
                 let rows = plans
                     .iter()
                     .map(|plan| self.write_rows(plan, BufWriter::new(&file)));
                 rows.collect()
             }
-            Format::Sqlite => sqlite(self.reader, plans, self.about, temporary.path(), &check),
-            Format::Xlsx => {
+            ExportFormat::Sqlite => {
+                sqlite(self.reader, plans, self.about, temporary.path(), &check)
+            }
+            ExportFormat::Xlsx => {
                 let written = xlsx(self.reader, plans, self.about, BufWriter::new(file), &check)?;
                 if written.cut > 0 {
                     tracing::warn!(
@@ -191,7 +202,7 @@ impl Job<'_> {
                 complete.push(self.write(&path, std::slice::from_ref(plan))?);
             }
         }
-        let manifest = Manifest {
+        let manifest = ExportManifest {
             snapshot: self.about.clone(),
             files: complete.iter().map(|file| file.exported.clone()).collect(),
         };
@@ -217,7 +228,7 @@ fn write_text(target: &Path, text: &str) -> anyhow::Result<Complete> {
     let mut file = temporary.create()?;
     let cannot_write = || format!("cannot write {}", target.display());
     file.write_all(text.as_bytes()).with_context(cannot_write)?;
-    Complete::new(temporary, target, Facts::default())
+    Complete::new(temporary, target, OrderedObject::default())
 }
 
 /// The result as JSON.
@@ -225,16 +236,16 @@ fn write_text(target: &Path, text: &str) -> anyhow::Result<Complete> {
 struct Printed<'a> {
     path: String,
     #[serde(flatten)]
-    manifest: &'a Manifest,
+    manifest: &'a ExportManifest,
 }
 
 fn report(
     console: &Console,
     path: &Path,
-    about: &Facts,
+    about: &OrderedObject,
     files: Vec<Exported>,
 ) -> anyhow::Result<()> {
-    let manifest = Manifest {
+    let manifest = ExportManifest {
         snapshot: about.clone(),
         files,
     };

@@ -10,15 +10,15 @@ use anyhow::Context as _;
 
 use crate::atomic_file::Temporary;
 use crate::commands::lookup::{Unchanged, refuse_snapshot, require_older};
-use crate::config::{FailOn, Findings};
+use crate::config::{FailOn, FindingsConfig};
 use crate::console::Console;
 use crate::evidence::export::about;
 use crate::evidence::findings::catalogue::CATALOGUE;
 use crate::evidence::findings::exceptions::Exceptions;
 use crate::evidence::findings::org::Org;
-use crate::evidence::findings::render::{Format, Report, write};
-use crate::evidence::findings::{Context, Finding, Pair, run as run_checks};
-use crate::exit::Exit;
+use crate::evidence::findings::render::{FindingsFormat, FindingsReport, write};
+use crate::evidence::findings::{Finding, FindingContext, MembershipIds, run as run_checks};
+use crate::exit::ExitStatus;
 use crate::sheet::csv::CsvText;
 use crate::sheet::review::{self, Coverage, Opened};
 use crate::sheet::{self, Decision};
@@ -29,7 +29,7 @@ use crate::snapshot::Reader;
 /// # Errors
 /// Returns an error if a file cannot be read or written. Findings are not an error; with `--fail-on`, they lead to exit
 /// code 1.
-pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
+pub fn run(config: &FindingsConfig, console: &Console) -> anyhow::Result<ExitStatus> {
     if config.list {
         return list(console);
     }
@@ -40,7 +40,7 @@ pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
     if let (Some(older), Some(path)) = (&older, &config.since) {
         require_older(older, path, &reader)?;
     }
-    let context = Context {
+    let context = FindingContext {
         older: older.as_ref().map(memberships).transpose()?,
         revoked: config.review.as_deref().map(revoked).transpose()?,
     };
@@ -54,7 +54,7 @@ pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    let report = Report {
+    let report = FindingsReport {
         meta: about(reader.info())?,
         file: name.into_owned(),
         findings: run_checks(&org, &context, &exceptions, &config.options),
@@ -63,17 +63,17 @@ pub fn run(config: &Findings, console: &Console) -> anyhow::Result<Exit> {
         write_file(&report, *format, path)?;
     }
     let format = config.format.unwrap_or(if console.json() {
-        Format::Json
+        FindingsFormat::Json
     } else {
-        Format::Text
+        FindingsFormat::Text
     });
     let written = console.stream(|out| write(&report, format, &mut BufWriter::new(out)));
     written.context("cannot write the findings")?;
     let fails = |finding: &Finding| config.fail_on.iter().any(|on| fails_on(*on, finding));
     Ok(if report.findings.iter().any(fails) {
-        Exit::Different
+        ExitStatus::Different
     } else {
-        Exit::Done
+        ExitStatus::Done
     })
 }
 
@@ -85,7 +85,7 @@ fn fails_on(on: FailOn, finding: &Finding) -> bool {
     is_meant && finding.count > 0
 }
 
-fn list(console: &Console) -> anyhow::Result<Exit> {
+fn list(console: &Console) -> anyhow::Result<ExitStatus> {
     console.result(
         &serde_json::json!(CATALOGUE.map(|entry| serde_json::json!({
             "id": entry.id,
@@ -107,11 +107,11 @@ fn list(console: &Console) -> anyhow::Result<Exit> {
             text
         },
     )?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Returns the memberships of a snapshot.
-pub(super) fn memberships(reader: &Reader) -> anyhow::Result<HashSet<Pair>> {
+pub(super) fn memberships(reader: &Reader) -> anyhow::Result<HashSet<MembershipIds>> {
     let mut pairs = HashSet::new();
     for membership in reader.memberships()?.rows()? {
         let membership = membership?;
@@ -127,7 +127,7 @@ pub(super) fn exceptions(path: &Path) -> anyhow::Result<Exceptions> {
 }
 
 /// Returns the memberships to revoke from a review sheet, or from CSV with `group_id`, `user_id` and `decision`.
-fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
+fn revoked(path: &Path) -> anyhow::Result<Vec<MembershipIds>> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot open {shown}"))?;
     let read = match review::open(bytes).with_context(|| format!("cannot read {shown}"))? {
@@ -146,7 +146,7 @@ fn revoked(path: &Path) -> anyhow::Result<Vec<Pair>> {
     read.with_context(|| format!("cannot read {shown}"))
 }
 
-fn revoked_in(text: &CsvText) -> Result<Vec<Pair>, sheet::Error> {
+fn revoked_in(text: &CsvText) -> Result<Vec<MembershipIds>, sheet::Error> {
     let mut records = text.records();
     let header = records.next().transpose()?.unwrap_or_default();
     let mut places = [0; 3];
@@ -167,7 +167,7 @@ fn revoked_in(text: &CsvText) -> Result<Vec<Pair>, sheet::Error> {
     Ok(pairs)
 }
 
-fn write_file(report: &Report, format: Format, path: &Path) -> anyhow::Result<()> {
+fn write_file(report: &FindingsReport, format: FindingsFormat, path: &Path) -> anyhow::Result<()> {
     let (temporary, target) = Temporary::for_target(path)?;
     refuse_snapshot(&target)?;
     let mut file = BufWriter::new(temporary.create()?);

@@ -25,7 +25,7 @@ use crate::okta::Client;
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Calls a function, and meanwhile logs when a wait for a rate limit begins, since no progress is shown.
-fn saying_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
+fn report_waits<T>(client: &Client, work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         // The channel closes when the function returns or panics.
         let (_working, ended) = mpsc::channel::<()>();

@@ -12,16 +12,16 @@ use clap_mangen::roff::{Roff, roman};
 use serde::Serialize;
 
 use crate::cli::definition;
-use crate::config::Man;
+use crate::config::ManConfig;
 use crate::console::Console;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::text::{clean, count};
 
 /// Runs `completions`.
 ///
 /// # Errors
 /// Returns an error if stdout cannot be written to.
-pub fn completions(shell: Shell, console: &Console) -> anyhow::Result<Exit> {
+pub fn completions(shell: Shell, console: &Console) -> anyhow::Result<ExitStatus> {
     let mut script = Vec::new();
     let mut command = completing_files(definition());
     clap_complete::generate(shell, &mut command, "okta-ciam", &mut script);
@@ -29,7 +29,7 @@ pub fn completions(shell: Shell, console: &Console) -> anyhow::Result<Exit> {
     // clap_complete writes a name with a hyphen in two ways, so that bash completes nothing after a command (clap issue
     // 6421). Once this is fixed, nothing is replaced.
     console.data(&script.replace("okta__subcmd__ciam", "okta__ciam"))?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Adds the hints that shells need to complete the names of files and folders.
@@ -55,10 +55,10 @@ fn completing_files(command: clap::Command) -> clap::Command {
 ///
 /// # Errors
 /// Returns an error if a page cannot be written.
-pub fn man(config: &Man, console: &Console) -> anyhow::Result<Exit> {
+pub fn man(config: &ManConfig, console: &Console) -> anyhow::Result<ExitStatus> {
     match config {
-        Man::Page(command) => console.data(&page(command)?)?,
-        Man::Folder(folder) => {
+        ManConfig::Page(command) => console.data(&page(command)?)?,
+        ManConfig::Folder(folder) => {
             let pages = write_all(folder)?;
             let written = Written {
                 path: folder.display().to_string(),
@@ -70,7 +70,7 @@ pub fn man(config: &Man, console: &Console) -> anyhow::Result<Exit> {
             })?;
         }
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 #[derive(Serialize)]

@@ -10,14 +10,14 @@ use sha2::{Digest as _, Sha256};
 use super::findings::{exceptions, memberships};
 use crate::atomic_file::Temporary;
 use crate::commands::lookup::{Unchanged, refuse_snapshot, require_older};
-use crate::config::Report;
+use crate::config::ReportConfig;
 use crate::console::Console;
+use crate::evidence::diff::merge::{self, compare_snapshots};
 use crate::evidence::diff::render::scope_changes;
-use crate::evidence::diff::walk::{self, walk};
 use crate::evidence::findings::exceptions::Exceptions;
-use crate::evidence::findings::{Context, Options, run as run_checks};
-use crate::evidence::report::{Change, File, MAX_BYTES, Page, Source};
-use crate::exit::Exit;
+use crate::evidence::findings::{FindingContext, FindingOptions, run as run_checks};
+use crate::evidence::report::{ChangesSince, File, MAX_BYTES, PageSource, RenderedPage};
+use crate::exit::ExitStatus;
 use crate::snapshot::{Reader, c1z};
 use crate::text::{clean, hex, number};
 
@@ -26,7 +26,7 @@ use crate::text::{clean, hex, number};
 /// # Errors
 /// Returns an error if a file cannot be read, if the older snapshot is of another org, or if the page cannot be
 /// written.
-pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
+pub fn run(config: &ReportConfig, console: &Console) -> anyhow::Result<ExitStatus> {
     let files = [Some(&config.file), config.since.as_ref()];
     let files = files.into_iter().flatten();
     let unchanged: Vec<Unchanged> = files.map(|path| Unchanged::of(path)).collect();
@@ -62,7 +62,7 @@ pub fn run(config: &Report, console: &Console) -> anyhow::Result<Exit> {
             format!("{}  {bytes} bytes\n", clean(&printed.path))
         })
         .context("the page is written, but the result cannot be printed")?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Reads the content of a snapshot's page, including the changes since an older snapshot.
@@ -70,10 +70,10 @@ pub(super) fn source<'a>(
     (reader, path): (&'a Reader, &Path),
     older: Option<(&Reader, &Path)>,
     exceptions: &Exceptions,
-    options: &Options,
-) -> anyhow::Result<Source<'a>> {
-    let mut source = Source::read(reader, file(path)?, options.clone())?;
-    let mut context = Context::default();
+    options: &FindingOptions,
+) -> anyhow::Result<PageSource<'a>> {
+    let mut source = PageSource::read(reader, file(path)?, options.clone())?;
+    let mut context = FindingContext::default();
     if let Some((older, path)) = older {
         require_older(older, path, reader)?;
         source.change = Some(change(older, path, reader)?);
@@ -103,21 +103,21 @@ fn file(path: &Path) -> anyhow::Result<File> {
     })
 }
 
-fn change(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<Change> {
+fn change(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<ChangesSince> {
     let runs = [older, newer].map(|reader| reader.info().metadata.as_ref());
     let mut scope = Vec::new();
     if let [Some(before), Some(after)] = runs {
         scope = scope_changes(before, after);
     }
-    Ok(Change {
+    Ok(ChangesSince {
         file: file(path)?,
         info: older.info().clone(),
-        summary: walk(older, newer, &walk::Options::default())?.summary,
+        summary: compare_snapshots(older, newer, &merge::DiffOptions::default())?.summary,
         scope,
     })
 }
 
-fn write(page: &Page, path: &Path) -> anyhow::Result<()> {
+fn write(page: &RenderedPage, path: &Path) -> anyhow::Result<()> {
     let (temporary, target) = Temporary::for_target(path)?;
     refuse_snapshot(&target)?;
     let written = temporary.create()?.write_all(page.html.as_bytes());

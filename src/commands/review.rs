@@ -11,9 +11,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::config::Review;
+use crate::config::ReviewConfig;
 use crate::console::Console;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::sheet::review::{self, Coverage, Opened, ReviewRow};
 use crate::signal::ShutdownSignal;
 
@@ -24,11 +24,15 @@ const WRITTEN: &str = "the files are written, but the result cannot be printed";
 ///
 /// # Errors
 /// Returns an error if a file cannot be read or written, if a sheet is invalid, or after a signal.
-pub fn run(config: &Review, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub fn run(
+    config: &ReviewConfig,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     match config {
-        Review::Start(config) => start::run(config, console, stop),
-        Review::Status(sheets) => status::run(sheets, console),
-        Review::Close(config) => close::run(config, console, stop),
+        ReviewConfig::Start(config) => start::run(config, console, stop),
+        ReviewConfig::Status(sheets) => status::run(sheets, console),
+        ReviewConfig::Close(config) => close::run(config, console, stop),
     }
 }
 

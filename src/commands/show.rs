@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::commands::lookup::Unchanged;
-use crate::config::{MaxAge, Show, ShowWhat};
+use crate::config::{MaxAge, ShowConfig, ShowWhat};
 use crate::console::Console;
-use crate::exit::{Exit, ExitError};
+use crate::exit::{ExitError, ExitStatus};
 use crate::snapshot::{Reader, rfc3339};
 use crate::text;
 
@@ -20,7 +20,7 @@ use crate::text;
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, if it does not contain the user or group, or if the output fails.
-pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
+pub fn run(config: &ShowConfig, console: &Console) -> anyhow::Result<ExitStatus> {
     let file = &config.file;
     let unchanged = Unchanged::of(file);
     let reader = Reader::open(file)?;
@@ -34,7 +34,7 @@ pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
         ShowWhat::Table(table) => {
             table::print(&reader, file, table, console)?;
             unchanged.check()?;
-            return Ok(Exit::Done);
+            return Ok(ExitStatus::Done);
         }
     };
     unchanged.check()?;
@@ -44,7 +44,7 @@ pub fn run(config: &Show, console: &Console) -> anyhow::Result<Exit> {
         text
     };
     console.data(&text)?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Refuses a snapshot whose run ended too long ago. An end in the future, from a wrong clock, is not too old.

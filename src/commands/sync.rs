@@ -18,18 +18,18 @@ use jiff::Timestamp;
 
 use self::checkpoint::{RunCheckpoint, keep_or_remove, with_checkpoint_path};
 use self::metrics::Measured;
-use self::summary::{Manifest, Summary};
 pub(in crate::commands) use self::summary::{ScopeCount, domain_lines};
-use super::saying_waits;
-use crate::config::Sync;
+use self::summary::{SyncManifest, SyncSummary};
+use super::report_waits;
+use crate::config::SyncConfig;
 use crate::console::Console;
-use crate::exit::{Exit, ExitError};
+use crate::exit::{ExitError, ExitStatus};
 use crate::okta::Client;
 use crate::signal::{NoResult, ShutdownSignal};
 use crate::snapshot::target::{ReservedPath, Target};
-use crate::snapshot::{self, Arguments, FileFormat, Reader, Run, RunMetadata, Warning};
+use crate::snapshot::{self, Arguments, FileFormat, Reader, RunHeader, RunMetadata, Warning};
 use crate::sync::TokenOwner;
-use crate::sync::assemble::Counts;
+use crate::sync::assemble::AssembledCounts;
 use crate::sync::checkpoint::{Checkpoint, resume};
 use crate::sync::drop_guard::{self, SnapshotSize};
 use crate::sync::engine;
@@ -41,7 +41,11 @@ use crate::whoami;
 ///
 /// # Errors
 /// Returns the error that ends the run; [`crate::exit`] assigns its exit code.
-pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::Result<Exit> {
+pub fn run(
+    config: &SyncConfig,
+    console: &Console,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<ExitStatus> {
     run_measured(config, console, stop, &mut Measured::default())
 }
 
@@ -50,11 +54,11 @@ pub fn run(config: &Sync, console: &Console, stop: &ShutdownSignal) -> anyhow::R
 /// # Errors
 /// Returns the error that ends the run.
 pub fn run_measured(
-    config: &Sync,
+    config: &SyncConfig,
     console: &Console,
     stop: &ShutdownSignal,
     measured: &mut Measured,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     measured.start(config.run_id.as_deref());
     if config.plan {
         super::estimate::run(config, console, stop)
@@ -64,13 +68,13 @@ pub fn run_measured(
 }
 
 fn sync(
-    config: &Sync,
+    config: &SyncConfig,
     console: &Console,
     stop: &ShutdownSignal,
     measured: &mut Measured,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     let begun = Instant::now();
-    let target = Target::take(&config.file, config.format == FileFormat::Sqlite)?;
+    let target = Target::lock(&config.file, config.format == FileFormat::Sqlite)?;
     let manifest = config
         .manifest
         .as_deref()
@@ -111,10 +115,10 @@ fn sync(
     if metadata.complete && refusal.is_none() {
         target.remove_unaccepted();
     }
-    let summary = Summary::new(&published, begun.elapsed());
+    let summary = SyncSummary::new(&published, begun.elapsed());
     let Some(refusal) = refusal else {
         if let Some(manifest) = manifest {
-            let bytes = Manifest::new(&summary, metadata).to_bytes()?;
+            let bytes = SyncManifest::new(&summary, metadata).to_bytes()?;
             manifest.write(&bytes, config.file_mode)?;
         }
         let printed = console.result(&summary, || summary.text());
@@ -126,13 +130,17 @@ fn sync(
             "okta-ciam show -f {} memberships --status SUSPENDED,DEPROVISIONED",
             published.file.display()
         ));
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     };
     report_refusal(console, summary, refusal.to_error(&published, &target))
 }
 
 /// Ends the run with a refusal. With `--output json`, the summary contains the refusal.
-fn report_refusal(console: &Console, summary: Summary, error: ExitError) -> anyhow::Result<Exit> {
+fn report_refusal(
+    console: &Console,
+    summary: SyncSummary,
+    error: ExitError,
+) -> anyhow::Result<ExitStatus> {
     if !console.json() {
         return Err(error.into());
     }
@@ -150,7 +158,11 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn of(snapshot: &Packed, config: &Sync, before: Option<&PreviousSnapshot>) -> Option<Self> {
+    fn of(
+        snapshot: &Packed,
+        config: &SyncConfig,
+        before: Option<&PreviousSnapshot>,
+    ) -> Option<Self> {
         if !snapshot.metadata.complete && !config.allow_partial {
             return Some(Self::Incomplete);
         }
@@ -169,7 +181,7 @@ impl Refusal {
         let (kept, new) = (target.path().display(), published.file.display());
         match self {
             Self::Incomplete => ExitError {
-                exit: Exit::Partial,
+                exit: ExitStatus::Partial,
                 message: format!(
                     "the snapshot is incomplete ({}): {kept} is unchanged, see {new}; pass --allow-partial to accept it",
                     reasons(&published.snapshot.missing),
@@ -184,7 +196,7 @@ impl Refusal {
 
 /// The data that a run needs to read an org.
 struct OrgReader<'a> {
-    config: &'a Sync,
+    config: &'a SyncConfig,
     console: &'a Console,
     stop: &'a ShutdownSignal,
     client: Arc<Client>,
@@ -215,7 +227,7 @@ impl OrgReader<'_> {
         let read = Read { checkpoint, report };
         let metadata = metadata(config, &read, skew, &owner);
         let files = Files::reserve(target, config.format)?;
-        let open = files.create(&Run {
+        let open = files.create(&RunHeader {
             sync_id: metadata.sync_id.clone(),
             started_at: metadata.started_at,
         })?;
@@ -234,7 +246,7 @@ pub(super) fn token_owner(
 ) -> anyhow::Result<TokenOwner> {
     let owner = match &checkpoint.progress.token_owner {
         Some(owner) => owner.clone(),
-        None => match saying_waits(client, || TokenOwner::read(client)) {
+        None => match report_waits(client, || TokenOwner::read(client)) {
             Ok(owner) => owner,
             Err(error) => {
                 // A checkpoint is valid even if it contains no pages yet.
@@ -258,7 +270,7 @@ struct PreviousSnapshot {
 
 impl PreviousSnapshot {
     /// Reads the previous snapshot; `None` if there is none.
-    fn read(config: &Sync, target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
+    fn read(config: &SyncConfig, target: &Target, percent: u8) -> anyhow::Result<Option<Self>> {
         let Some(path) = retention::previous(config, target.path())? else {
             return Ok(None);
         };
@@ -288,7 +300,7 @@ impl PreviousSnapshot {
         Ok(Some(Self { size, percent }))
     }
 
-    fn dropped(&self, after: &Counts) -> Option<String> {
+    fn dropped(&self, after: &AssembledCounts) -> Option<String> {
         let after = SnapshotSize {
             users: after.users,
             groups: after.groups,
@@ -342,7 +354,7 @@ fn note_skew(client: &Client, warnings: &mut Vec<Warning>) -> Option<i64> {
     Some(ahead)
 }
 
-fn sync_id(config: &Sync, started_at: Timestamp) -> String {
+fn sync_id(config: &SyncConfig, started_at: Timestamp) -> String {
     snapshot::sync_id(
         &config.connection.origin.origin().ascii_serialization(),
         &config.scope.to_text(),
@@ -351,7 +363,12 @@ fn sync_id(config: &Sync, started_at: Timestamp) -> String {
 }
 
 /// Returns the metadata of the run, without the numbers of rows.
-fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -> RunMetadata {
+fn metadata(
+    config: &SyncConfig,
+    read: &Read,
+    skew: Option<i64>,
+    owner: &TokenOwner,
+) -> RunMetadata {
     let (report, progress) = (&read.report, &read.checkpoint.progress);
     let cost = &report.cost;
     RunMetadata {
@@ -392,7 +409,7 @@ fn metadata(config: &Sync, read: &Read, skew: Option<i64>, owner: &TokenOwner) -
 }
 
 /// Returns the metadata about the scope.
-fn scope_metadata(config: &Sync) -> RunMetadata {
+fn scope_metadata(config: &SyncConfig) -> RunMetadata {
     let domains: Vec<String> = config
         .scope
         .domains()
@@ -412,9 +429,9 @@ fn scope_metadata(config: &Sync) -> RunMetadata {
 /// ends with the process, and its files, which have temporary names, are removed by the caller.
 fn until_stopped<T: Send + 'static>(
     stop: &ShutdownSignal,
-    step: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    match stop.run(Duration::ZERO, step) {
+    match stop.run(Duration::ZERO, work) {
         Ok(result) => result,
         Err(NoResult::Interrupted(interrupted)) => Err(interrupted.into()),
         Err(NoResult::Panicked) => anyhow::bail!(internal_error("the writer panicked")),

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::config::Verify;
+use crate::config::VerifyConfig;
 use crate::console::{Console, FailureObject};
 use crate::evidence::verify::{CheckStatus, Verification, verify};
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::text::{clean, count, number, one_line};
 
 /// Runs `verify`.
@@ -15,11 +15,15 @@ use crate::text::{clean, count, number, one_line};
 /// # Errors
 /// Returns an error if the file cannot be opened as a snapshot, or if the result cannot be printed. Failed checks are
 /// not an error, but lead to exit code 2.
-pub fn run(config: &Verify, console: &Console) -> anyhow::Result<Exit> {
+pub fn run(config: &VerifyConfig, console: &Console) -> anyhow::Result<ExitStatus> {
     let verification = verify(&config.file, config.manifest.as_deref())?;
     let message = summary(&verification);
     let failed = verification.failures().next().is_some();
-    let exit = if failed { Exit::Failed } else { Exit::Done };
+    let exit = if failed {
+        ExitStatus::Failed
+    } else {
+        ExitStatus::Done
+    };
     let failure = failed.then(|| FailureObject {
         error: exit.word(),
         exit_code: exit.code(),

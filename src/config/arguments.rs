@@ -2,8 +2,8 @@
 //! snapshot.
 //!
 //! If an option is given, its variable is not recorded, since it has no effect. The token is left out. The options of
-//! [`cli::Limits`] and [`cli::Files`] are left out too, because they do not affect the contents: equal runs give equal
-//! bytes, no matter how fast they were and how the file is called.
+//! [`cli::LimitsArgs`] and [`cli::FileArgs`] are left out too, because they do not affect the contents: equal runs give
+//! equal bytes, no matter how fast they were and how the file is called.
 
 use clap::{Arg, Args as _, Command, CommandFactory as _};
 
@@ -17,7 +17,7 @@ const TOKEN_OPTIONS: [&str; 2] = ["--api-token", "--api-token-file"];
 
 /// Returns the arguments of a `sync`, in the order of its options.
 pub(super) fn of_sync(
-    typed: &cli::Sync,
+    typed: &cli::SyncArgs,
     environment: &Environment,
     connection: &Connection,
 ) -> Result<Vec<String>, Error> {
@@ -51,13 +51,14 @@ pub(super) fn of_sync(
     Ok(arguments.into_iter().map(|text| mask.text(text)).collect())
 }
 
-/// Returns the options that are recorded: those of `sync` without the token, and without [`cli::Files`] and [`cli::Limits`].
+/// Returns the options that are recorded: those of `sync` without the token, and without [`cli::FileArgs`] and
+/// [`cli::LimitsArgs`].
 fn recorded() -> Vec<Arg> {
     let command = cli::Cli::command();
     let Some(sync) = command.find_subcommand("sync") else {
         return Vec::new();
     };
-    let left_out = cli::Limits::augment_args(cli::Files::augment_args(Command::new("")));
+    let left_out = cli::LimitsArgs::augment_args(cli::FileArgs::augment_args(Command::new("")));
     let options = sync.get_arguments().filter(|option| {
         let is_token = |flag: &str| option.get_long() == Some(flag.trim_start_matches('-'));
         let mut left_out = left_out.get_arguments();
@@ -68,7 +69,7 @@ fn recorded() -> Vec<Arg> {
 }
 
 /// Returns the source of the token: the name of the option or variable, with the path if it is a file.
-fn token(typed: &cli::Connection, environment: &Environment) -> Result<Option<String>, Error> {
+fn token(typed: &cli::ConnectionArgs, environment: &Environment) -> Result<Option<String>, Error> {
     let typed = [&typed.api_token, &typed.api_token_file];
     let by_flag = typed.iter().any(|value| value.is_some());
     let mut found = None;
@@ -89,11 +90,11 @@ fn token(typed: &cli::Connection, environment: &Environment) -> Result<Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sync;
+    use crate::config::SyncConfig;
 
     const TOKEN: &str = "00aTokenOfFortyTwoCharacters0123456789abcd";
 
-    fn typed(arguments: &[&str]) -> cli::Sync {
+    fn typed(arguments: &[&str]) -> cli::SyncArgs {
         let all = ["okta-ciam", "sync"].iter().chain(arguments);
         match cli::Cli::read(all).unwrap().command {
             cli::Command::Sync(sync) => *sync,
@@ -113,7 +114,7 @@ mod tests {
             ("BATON_FILE", "a.db"),
             ("BATON_MAX_DROP", ""),
         ]);
-        let sync = Sync::new(
+        let sync = SyncConfig::new(
             &typed(&[
                 "--email-domains=a.example",
                 "--email-domains=b.example",

@@ -3,11 +3,11 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::environment::{Environment, Setting, or_default, read_switch};
+use super::environment::{Environment, Setting, or_default, parse_bool};
 use super::{Error, scope};
 use crate::change::Action;
 use crate::change::rows::{self, Request, Row};
-use crate::change::sheet::{self, Conditions, Summary};
+use crate::change::sheet::{self, Conditions, SheetSummary};
 use crate::cli;
 use crate::filter::Scope;
 use crate::mask;
@@ -16,7 +16,7 @@ use crate::sheet::review::{self, Opened};
 
 /// A checked `grant` or `revoke`.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct ChangeConfig {
     /// The kind of change.
     pub action: Action,
     /// The connection to the org.
@@ -28,7 +28,7 @@ pub struct Change {
     /// The requested changes.
     pub request: Request,
     /// The counts of the review sheet, if the changes are from one.
-    pub sheet: Option<Summary>,
+    pub sheet: Option<SheetSummary>,
     /// The conditions on that review sheet.
     pub conditions: Conditions,
     /// The file with the rows, if there is one.
@@ -46,14 +46,14 @@ const LARGEST_LIST: u64 = 512 << 20;
 /// The default for the largest age of a sheet's snapshot, in days.
 const MAX_SHEET_DAYS: u32 = 30;
 
-impl Change {
+impl ChangeConfig {
     /// Reads the options, their variables, the list of `--from`, and the files with secrets.
     ///
     /// # Errors
     /// Returns an error for the first option, variable or line of the list that is invalid.
     pub fn new(
         action: Action,
-        typed: &cli::Change,
+        typed: &cli::ChangeArgs,
         revoke: RevokeOnly<'_>,
         environment: &Environment,
     ) -> Result<Self, Error> {
@@ -120,7 +120,7 @@ impl RevokeOnly<'_> {
 }
 
 fn conditions(
-    typed: &cli::Change,
+    typed: &cli::ChangeArgs,
     revoke: RevokeOnly<'_>,
     environment: &Environment,
 ) -> Result<Conditions, Error> {
@@ -138,9 +138,9 @@ fn conditions(
 
 fn request(
     action: Action,
-    typed: &cli::Change,
+    typed: &cli::ChangeArgs,
     revoke: RevokeOnly<'_>,
-) -> Result<(Request, Option<Summary>), Error> {
+) -> Result<(Request, Option<SheetSummary>), Error> {
     let ways = [
         !typed.user.is_empty() || !typed.group.is_empty() || revoke.all_groups,
         typed.from.is_some(),
@@ -201,7 +201,7 @@ fn pairs(users: &[String], groups: &[String]) -> Vec<Row> {
     users.iter().flat_map(rows_of).collect()
 }
 
-fn list(action: Action, from: &Setting) -> Result<(Vec<Row>, Option<Summary>), Error> {
+fn list(action: Action, from: &Setting) -> Result<(Vec<Row>, Option<SheetSummary>), Error> {
     let mut bytes = Vec::new();
     let read = if from.value == "-" {
         std::io::stdin().take(LARGEST_LIST).read_to_end(&mut bytes)
@@ -232,9 +232,9 @@ fn list(action: Action, from: &Setting) -> Result<(Vec<Row>, Option<Summary>), E
 /// # Errors
 /// Returns an error for anything other than a boolean.
 pub(super) fn provisioning(
-    typed: &cli::Provisioning,
+    typed: &cli::ProvisioningArgs,
     environment: &Environment,
 ) -> Result<bool, Error> {
     let setting = environment.setting("--provisioning", typed.provisioning.as_ref())?;
-    or_default(setting, false, read_switch, "true or false")
+    or_default(setting, false, parse_bool, "true or false")
 }

@@ -8,7 +8,7 @@ use crate::okta::settings::Connection;
 
 /// A checked `check`.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct CheckConfig {
     /// The connection to the org.
     pub connection: Connection,
     /// The scope.
@@ -17,12 +17,12 @@ pub struct Check {
     pub provisioning: bool,
 }
 
-impl Check {
+impl CheckConfig {
     /// Reads the options, their variables, and the files with secrets.
     ///
     /// # Errors
     /// Returns an error for the first option or variable that is invalid.
-    pub fn new(typed: &cli::Check, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::CheckArgs, environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             provisioning: change::provisioning(&typed.provisioning, environment)?,
             scope: scope::scope(&typed.scope, environment)?,

@@ -13,8 +13,8 @@ use crate::okta::settings::{Connection, PageSizes};
 
 impl Connection {
     pub(super) fn new(
-        typed: &cli::Connection,
-        limits: &cli::Limits,
+        typed: &cli::ConnectionArgs,
+        limits: &cli::LimitsArgs,
         environment: &Environment,
     ) -> Result<Self, Error> {
         let domain = environment
@@ -37,7 +37,7 @@ impl Connection {
         Ok(Self {
             proxy: proxy::proxy(environment, &origin)?,
             origin,
-            capacity: or_default(
+            capacity_percent: or_default(
                 capacity,
                 75,
                 |text| {

@@ -9,12 +9,12 @@ use super::Error;
 use super::environment::Setting;
 use crate::cli;
 use crate::evidence::diff::compare::{self, Fields};
-use crate::evidence::diff::render::{Format, View};
-use crate::evidence::diff::{Kind, Table};
+use crate::evidence::diff::render::{DiffFormat, View};
+use crate::evidence::diff::{ChangeKind, Table};
 
 /// A checked `diff`.
 #[derive(Clone, Debug)]
-pub struct Diff {
+pub struct DiffConfig {
     /// The earlier snapshot.
     pub old: RunFile,
     /// The later snapshot.
@@ -22,7 +22,7 @@ pub struct Diff {
     /// The tables to compare.
     pub tables: BTreeSet<Table>,
     /// The kinds of change to report.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<ChangeKind>,
     /// The fields to compare.
     pub fields: Fields,
     /// The users to report, as typed; all users if empty.
@@ -32,7 +32,7 @@ pub struct Diff {
     /// True if the snapshots may be of different orgs.
     pub allow_different_org: bool,
     /// The format, if given. It overrides `--output`.
-    pub format: Option<Format>,
+    pub format: Option<DiffFormat>,
     /// Limits of the output.
     pub view: View,
     /// True if the exit code is 0 even if there are differences.
@@ -50,12 +50,12 @@ pub struct RunFile {
 
 const DEFAULT_MAX_BYTES: u64 = 60_000;
 
-impl Diff {
+impl DiffConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for the first invalid option.
-    pub fn new(typed: &cli::Diff) -> Result<Self, Error> {
+    pub fn new(typed: &cli::DiffArgs) -> Result<Self, Error> {
         let number = |flag: &str, typed: &Option<String>| {
             let setting = typed.as_ref().map(|value| Setting::new(flag, value));
             let number = setting.map(|setting| {
@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn unknown_words_are_refused_with_the_valid_ones() {
-        let with = |change: fn(&mut cli::Diff)| {
-            let mut typed = cli::Diff::default();
+        let with = |change: fn(&mut cli::DiffArgs)| {
+            let mut typed = cli::DiffArgs::default();
             change(&mut typed);
-            Diff::new(&typed).unwrap_err().to_string()
+            DiffConfig::new(&typed).unwrap_err().to_string()
         };
         assert!(
             with(|diff| diff.only = vec!["user".into()]).contains("users, groups or memberships")

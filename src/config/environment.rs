@@ -183,7 +183,7 @@ pub(super) fn or_default<T>(
 }
 
 /// Parses `true`, `1`, `false` or `0`.
-pub(super) fn read_switch(text: &str) -> Option<bool> {
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
     match text.to_lowercase().as_str() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),

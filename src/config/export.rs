@@ -8,21 +8,21 @@ use super::environment::Setting;
 use super::show::chosen_columns;
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
-use crate::evidence::export::{Format, Plan, Sheet};
+use crate::evidence::export::{ExportFormat, ExportPlan, Sheet};
 use crate::evidence::tables::write::CsvStyle;
 use crate::words;
 
 /// A checked `export`.
 #[derive(Clone, Debug)]
-pub struct Export {
+pub struct ExportConfig {
     /// The snapshot.
     pub file: PathBuf,
     /// The format.
-    pub format: Format,
+    pub format: ExportFormat,
     /// The destination.
     pub destination: Destination,
     /// The tables and their columns.
-    pub plans: Vec<Plan>,
+    pub plans: Vec<ExportPlan>,
     /// The style of CSV.
     pub style: CsvStyle,
 }
@@ -38,17 +38,17 @@ pub enum Destination {
     Folder(PathBuf),
 }
 
-impl Export {
+impl ExportConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for the first invalid option.
-    pub fn new(typed: &cli::Export, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::ExportArgs, environment: &Environment) -> Result<Self, Error> {
         let file = snapshot_to_read(typed.file.as_ref(), environment)?;
         let missing =
             |flag: &str, expected: &str| Error(format!("{flag} is required; pass {expected}"));
         let format = typed.format.as_ref();
-        let format = format.ok_or_else(|| missing("--format", &words::list::<Format>()))?;
+        let format = format.ok_or_else(|| missing("--format", &words::list::<ExportFormat>()))?;
         let format = Setting::new("--format", format).word()?;
         let out = typed.out.as_ref().filter(|out| !out.is_empty());
         let out = out.ok_or_else(|| missing("-o", "a folder, a file, or - for standard output"))?;
@@ -57,7 +57,7 @@ impl Export {
             raw: typed.raw,
             bom: typed.bom,
         };
-        if format != Format::Csv && style != CsvStyle::default() {
+        if format != ExportFormat::Csv && style != CsvStyle::default() {
             let flag = if typed.raw { "--raw" } else { "--bom" };
             return Err(Error(format!("{flag} requires --format csv")));
         }
@@ -71,7 +71,7 @@ impl Export {
     }
 }
 
-fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
+fn plans(typed: &cli::ExportArgs) -> Result<Vec<ExportPlan>, Error> {
     let sheets = if typed.table.is_empty() {
         Sheet::value_variants().to_vec()
     } else {
@@ -83,7 +83,10 @@ fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
         sheets
     };
     if typed.columns.is_empty() {
-        return Ok(sheets.iter().map(|sheet| Plan::new(*sheet, &[])).collect());
+        return Ok(sheets
+            .iter()
+            .map(|sheet| ExportPlan::new(*sheet, &[]))
+            .collect());
     }
     let [sheet] = sheets[..] else {
         return Err(Error(
@@ -95,11 +98,15 @@ fn plans(typed: &cli::Export) -> Result<Vec<Plan>, Error> {
         Error(format!("--columns cannot be used with --table {name}"))
     })?;
     let columns = chosen_columns(table, &typed.columns)?;
-    Ok(vec![Plan::new(sheet, &columns)])
+    Ok(vec![ExportPlan::new(sheet, &columns)])
 }
 
 /// Returns the destination. A path is a file if it has an extension of the format and is not a folder.
-fn destination(out: &str, format: Format, plans: &[Plan]) -> Result<Destination, Error> {
+fn destination(
+    out: &str,
+    format: ExportFormat,
+    plans: &[ExportPlan],
+) -> Result<Destination, Error> {
     let path = Path::new(out);
     let is_one_table = plans.len() == 1;
     if out == "-" {
@@ -132,8 +139,8 @@ fn destination(out: &str, format: Format, plans: &[Plan]) -> Result<Destination,
 mod tests {
     use super::*;
 
-    fn export(arguments: &[(&str, &str)]) -> Result<Export, Error> {
-        let mut typed = cli::Export::default();
+    fn export(arguments: &[(&str, &str)]) -> Result<ExportConfig, Error> {
+        let mut typed = cli::ExportArgs::default();
         for (name, value) in arguments {
             let value = (*value).to_owned();
             match *name {
@@ -145,7 +152,7 @@ mod tests {
                 other => panic!("{other}"),
             }
         }
-        Export::new(&typed, &Environment::default())
+        ExportConfig::new(&typed, &Environment::default())
     }
 
     #[test]

@@ -7,22 +7,22 @@ use clap::ValueEnum as _;
 use super::environment::Setting;
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
-use crate::evidence::findings::Options;
+use crate::evidence::findings::FindingOptions;
 use crate::evidence::findings::catalogue::{CATALOGUE, Severity};
 use crate::evidence::findings::exceptions::find;
-use crate::evidence::findings::render::Format;
+use crate::evidence::findings::render::FindingsFormat;
 use crate::text::closest;
 use crate::words;
 
 /// A checked `findings`.
 #[derive(Clone, Debug)]
-pub struct Findings {
+pub struct FindingsConfig {
     /// The snapshot.
     pub file: PathBuf,
     /// True if only the catalogue is printed.
     pub list: bool,
     /// The settings of the checks.
-    pub options: Options,
+    pub options: FindingOptions,
     /// An older snapshot to compare with.
     pub since: Option<PathBuf>,
     /// A review sheet with decisions.
@@ -32,9 +32,9 @@ pub struct Findings {
     /// The findings that make the exit code 1.
     pub fail_on: Vec<FailOn>,
     /// The format, if given. It overrides `--output`.
-    pub format: Option<Format>,
+    pub format: Option<FindingsFormat>,
     /// More files to write, with their formats.
-    pub outputs: Vec<(Format, PathBuf)>,
+    pub outputs: Vec<(FindingsFormat, PathBuf)>,
 }
 
 /// A condition that makes the exit code 1.
@@ -46,12 +46,12 @@ pub enum FailOn {
     Severity(Severity),
 }
 
-impl Findings {
+impl FindingsConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for the first invalid option.
-    pub fn new(typed: &cli::Findings, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::FindingsArgs, environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             file: snapshot_to_read(typed.file.as_ref(), environment)?,
             list: typed.list,
@@ -82,7 +82,7 @@ pub(super) fn path(typed: &Option<String>) -> Option<PathBuf> {
     typed.as_ref().map(PathBuf::from)
 }
 
-fn options(typed: &cli::Findings) -> Result<Options, Error> {
+fn options(typed: &cli::FindingsArgs) -> Result<FindingOptions, Error> {
     let mut options = rules(&typed.rules)?;
     if !typed.check.is_empty() {
         let chosen = typed.check.iter().map(|text| id("--check", text, ID));
@@ -95,9 +95,9 @@ fn options(typed: &cli::Findings) -> Result<Options, Error> {
 }
 
 /// Returns the settings of the checks, with all checks enabled.
-pub(super) fn rules(typed: &cli::FindingRules) -> Result<Options, Error> {
-    let defaults = Options::default();
-    Ok(Options {
+pub(super) fn rules(typed: &cli::FindingRules) -> Result<FindingOptions, Error> {
+    let defaults = FindingOptions::default();
+    Ok(FindingOptions {
         dormant_days: number(
             "--dormant-days",
             typed.dormant_days.as_ref(),
@@ -149,7 +149,7 @@ fn fail_on(text: &str) -> Result<FailOn, Error> {
     }
 }
 
-fn output(text: &str) -> Result<(Format, PathBuf), Error> {
+fn output(text: &str) -> Result<(FindingsFormat, PathBuf), Error> {
     match text.split_once('=') {
         Some((word, path)) if !path.is_empty() => {
             Ok((Setting::new("--out", word).word()?, path.into()))
@@ -164,10 +164,10 @@ mod tests {
 
     #[test]
     fn unknown_words_are_refused_with_what_to_write_instead() {
-        let error = |change: fn(&mut cli::Findings)| {
-            let mut typed = cli::Findings::default();
+        let error = |change: fn(&mut cli::FindingsArgs)| {
+            let mut typed = cli::FindingsArgs::default();
             change(&mut typed);
-            Findings::new(&typed, &Environment::default())
+            FindingsConfig::new(&typed, &Environment::default())
                 .unwrap_err()
                 .to_string()
         };

@@ -9,19 +9,19 @@ use crate::{cli, mask};
 
 /// The metrics file and its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metrics {
+pub struct MetricsConfig {
     /// The path of the file.
     pub path: PathBuf,
     /// The host of the org, as typed; empty if not given.
     pub domain: String,
 }
 
-impl Metrics {
+impl MetricsConfig {
     /// Reads the option. Returns `None` if it is not given, and for `--plan`.
     ///
     /// # Errors
     /// Returns an error if the name does not end in `.prom`, or if the manifest has the same name.
-    pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Option<Self>, Error> {
+    pub fn new(typed: &cli::SyncArgs, environment: &Environment) -> Result<Option<Self>, Error> {
         let path = environment.setting("--metrics-file", typed.files.metrics_file.as_ref())?;
         let Some(path) = path.filter(|_| !typed.plan) else {
             return Ok(None);

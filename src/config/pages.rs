@@ -13,25 +13,25 @@ use crate::{mask, text};
 ///
 /// # Errors
 /// Returns an error for a shell that is not supported.
-pub fn shell(typed: &cli::Completions) -> Result<Shell, Error> {
+pub fn shell(typed: &cli::CompletionsArgs) -> Result<Shell, Error> {
     Setting::new("SHELL", &typed.shell).word_in_any_case()
 }
 
 /// A checked `man`.
 #[derive(Clone, Debug)]
-pub enum Man {
+pub enum ManConfig {
     /// Prints the page of one command.
     Page(Box<clap::Command>),
     /// Writes all pages to this folder.
     Folder(PathBuf),
 }
 
-impl Man {
+impl ManConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for a command that does not exist, with the nearest one.
-    pub fn new(typed: &cli::Man) -> Result<Self, Error> {
+    pub fn new(typed: &cli::ManArgs) -> Result<Self, Error> {
         if let Some(folder) = &typed.to {
             if folder.is_empty() {
                 return Err(Setting::new("--to", folder).error("is empty; set it to a folder"));

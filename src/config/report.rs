@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::findings::{path, rules};
 use super::{Environment, Error, Setting, snapshot_to_read};
 use crate::cli;
-use crate::evidence::findings::Options;
+use crate::evidence::findings::FindingOptions;
 
 /// A checked `report`.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ReportConfig {
     /// The snapshot.
     pub file: PathBuf,
     /// The page to write.
@@ -19,19 +19,19 @@ pub struct Report {
     /// True if the page contains the memberships even if it is large.
     pub full: bool,
     /// The settings of the checks.
-    pub options: Options,
+    pub options: FindingOptions,
     /// An older snapshot to compare with.
     pub since: Option<PathBuf>,
     /// An exceptions file.
     pub exceptions: Option<PathBuf>,
 }
 
-impl Report {
+impl ReportConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for the first invalid option.
-    pub fn new(typed: &cli::Report, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::ReportArgs, environment: &Environment) -> Result<Self, Error> {
         let file = snapshot_to_read(typed.file.as_ref(), environment)?;
         let out = typed.out.as_ref().filter(|out| !out.is_empty());
         let out = out.ok_or_else(|| {
@@ -55,7 +55,7 @@ impl Report {
 /// The longest title, in characters: browsers cut the names of tabs and bookmarks much earlier.
 const LONGEST_TITLE: usize = 200;
 
-fn title(typed: &cli::Report, environment: &Environment) -> Result<Option<String>, Error> {
+fn title(typed: &cli::ReportArgs, environment: &Environment) -> Result<Option<String>, Error> {
     let Some(setting) = environment.setting("--title", typed.title.as_ref())? else {
         return Ok(None);
     };
@@ -81,11 +81,11 @@ mod tests {
             (Some(""), "-o is required"),
             (Some("-"), "invalid value \"-\" for -o: expected a file"),
         ] {
-            let typed = cli::Report {
+            let typed = cli::ReportArgs {
                 out: out.map(str::to_owned),
-                ..cli::Report::default()
+                ..cli::ReportArgs::default()
             };
-            let error = Report::new(&typed, &Environment::default()).unwrap_err();
+            let error = ReportConfig::new(&typed, &Environment::default()).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
         }
     }
@@ -93,12 +93,12 @@ mod tests {
     #[test]
     fn a_title_has_1_to_200_characters_and_hides_its_variable() {
         let read = |given: Option<&str>, variable: &str| {
-            let typed = cli::Report {
+            let typed = cli::ReportArgs {
                 out: Some("report.html".to_owned()),
                 title: given.map(str::to_owned),
-                ..cli::Report::default()
+                ..cli::ReportArgs::default()
             };
-            let report = Report::new(&typed, &Environment::from([("BATON_TITLE", variable)]));
+            let report = ReportConfig::new(&typed, &Environment::from([("BATON_TITLE", variable)]));
             report
                 .map(|report| report.title)
                 .map_err(|error| error.to_string())

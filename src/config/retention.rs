@@ -22,7 +22,7 @@ pub struct Retention {
 
 /// Reads the patterns. Returns `None` if the name of `--file` contains no time.
 pub(super) fn retention(
-    typed: &cli::Sync,
+    typed: &cli::SyncArgs,
     environment: &Environment,
     file: &Setting,
     manifest: Option<&Setting>,

@@ -6,16 +6,16 @@ use super::environment::Setting;
 use super::findings::{number, privileged};
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
-use crate::evidence::findings::Options as FindingOptions;
-use crate::evidence::review::plan::{Options, SplitBy};
+use crate::evidence::findings::FindingOptions;
+use crate::evidence::review::plan::{ReviewOptions, SplitBy};
 
 /// A checked step of `review`.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the steps'")]
-pub enum Review {
-    Start(Box<ReviewStart>),
+pub enum ReviewConfig {
+    Start(Box<ReviewStartConfig>),
     Status(Vec<PathBuf>),
-    Close(ReviewClose),
+    Close(ReviewCloseConfig),
 }
 
 /// The format of a sheet.
@@ -28,7 +28,7 @@ pub enum SheetFormat {
 
 /// A checked `review start`.
 #[derive(Clone, Debug)]
-pub struct ReviewStart {
+pub struct ReviewStartConfig {
     /// The snapshot.
     pub file: PathBuf,
     /// The sheet to write.
@@ -36,7 +36,7 @@ pub struct ReviewStart {
     /// The format of the sheet.
     pub format: SheetFormat,
     /// The settings that select the rows.
-    pub options: Options,
+    pub options: ReviewOptions,
     /// An older snapshot; if given, only newer memberships are reviewed.
     pub changed_since: Option<PathBuf>,
     /// The sheets of the previous review.
@@ -47,7 +47,7 @@ pub struct ReviewStart {
 
 /// A checked `review close`.
 #[derive(Clone, Debug)]
-pub struct ReviewClose {
+pub struct ReviewCloseConfig {
     /// The sheets.
     pub sheets: Vec<PathBuf>,
     /// The snapshot of which the sheets were made.
@@ -60,25 +60,25 @@ pub struct ReviewClose {
     pub audit_logs: Vec<PathBuf>,
 }
 
-impl Review {
+impl ReviewConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for the first invalid option.
-    pub fn new(typed: &cli::Review, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::ReviewArgs, environment: &Environment) -> Result<Self, Error> {
         match &typed.step {
             cli::ReviewStep::Start(typed) => {
-                let start = ReviewStart::new(typed, environment)?;
+                let start = ReviewStartConfig::new(typed, environment)?;
                 Ok(Self::Start(Box::new(start)))
             }
             cli::ReviewStep::Status(typed) => Ok(Self::Status(paths(&typed.sheets))),
-            cli::ReviewStep::Close(typed) => ReviewClose::new(typed).map(Self::Close),
+            cli::ReviewStep::Close(typed) => ReviewCloseConfig::new(typed).map(Self::Close),
         }
     }
 }
 
-impl ReviewStart {
-    fn new(typed: &cli::ReviewStart, environment: &Environment) -> Result<Self, Error> {
+impl ReviewStartConfig {
+    fn new(typed: &cli::ReviewStartArgs, environment: &Environment) -> Result<Self, Error> {
         let out = needed(
             "--to",
             typed.out.as_ref(),
@@ -106,7 +106,7 @@ impl ReviewStart {
             file: snapshot_to_read(typed.file.as_ref(), environment)?,
             out,
             format,
-            options: Options {
+            options: ReviewOptions {
                 findings,
                 include_everyone: typed.include_everyone,
                 only_flagged: typed.only_flagged,
@@ -120,8 +120,8 @@ impl ReviewStart {
     }
 }
 
-impl ReviewClose {
-    fn new(typed: &cli::ReviewClose) -> Result<Self, Error> {
+impl ReviewCloseConfig {
+    fn new(typed: &cli::ReviewCloseArgs) -> Result<Self, Error> {
         if typed.sheet.is_empty() {
             return Err(missing("--sheet", "the sheets of the review"));
         }

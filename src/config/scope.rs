@@ -1,11 +1,11 @@
 //! The scope: which users and groups a command covers.
 
-use super::environment::{Environment, Setting, or_default, read_switch};
+use super::environment::{Environment, Setting, or_default, parse_bool};
 use super::{Error, required};
 use crate::cli;
 use crate::filter::{Domain, NameFilter, Scope};
 
-pub(super) fn scope(typed: &cli::Scope, environment: &Environment) -> Result<Scope, Error> {
+pub(super) fn scope(typed: &cli::ScopeArgs, environment: &Environment) -> Result<Scope, Error> {
     let lists = if typed.email_domains.is_empty() {
         let list = environment.get("BATON_EMAIL_DOMAINS")?.ok_or_else(|| {
             required(
@@ -32,7 +32,7 @@ pub(super) fn scope(typed: &cli::Scope, environment: &Environment) -> Result<Sco
         "--skip-secondary-emails",
         typed.skip_secondary_emails.as_ref(),
     )?;
-    let skip = or_default(skip, false, read_switch, "true or false")?;
+    let skip = or_default(skip, false, parse_bool, "true or false")?;
     let name = environment.setting("--group-name-filter", typed.group_name_filter.as_ref())?;
     let name = name
         .map(|name| NameFilter::parse(&name.value).map_err(|error| name.error(error)))

@@ -36,7 +36,7 @@ pub(super) fn certificates(file: &Setting) -> Result<Vec<u8>, Error> {
 const LONGEST_TOKEN: u64 = 4096;
 
 pub(super) fn token(
-    typed: &cli::Connection,
+    typed: &cli::ConnectionArgs,
     environment: &Environment,
 ) -> Result<SecretString, Error> {
     let flag = |value: &Option<String>, name| value.as_ref().map(|value| Setting::new(name, value));

@@ -8,12 +8,12 @@ use super::environment::{Setting, read_duration};
 use super::{Environment, Error, snapshot_to_read};
 use crate::cli;
 use crate::evidence::tables::Table;
-use crate::evidence::tables::columns::{self, Column};
-use crate::evidence::tables::write::Format;
+use crate::evidence::tables::columns::{self, TableColumn};
+use crate::evidence::tables::write::TableFormat;
 
 /// A checked `show`.
 #[derive(Clone, Debug)]
-pub struct Show {
+pub struct ShowConfig {
     /// The snapshot.
     pub file: PathBuf,
     /// The largest age of the snapshot, if given.
@@ -50,9 +50,9 @@ pub struct ShowTable {
     /// The table.
     pub table: Table,
     /// The chosen columns; those of the format's default if empty.
-    pub columns: Vec<Column>,
+    pub columns: Vec<TableColumn>,
     /// The format, if given. It overrides `--output`.
-    pub format: Option<Format>,
+    pub format: Option<TableFormat>,
     /// The largest number of rows to print.
     pub limit: Option<u64>,
     /// The text that rows must contain.
@@ -67,12 +67,12 @@ pub struct ShowTable {
     pub groups: Vec<String>,
 }
 
-impl Show {
+impl ShowConfig {
     /// Checks the options.
     ///
     /// # Errors
     /// Returns an error for the first invalid option.
-    pub fn new(typed: &cli::Show, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::ShowArgs, environment: &Environment) -> Result<Self, Error> {
         use cli::ShowWhat;
         let file = snapshot_to_read(typed.file.as_ref(), environment)?;
         let what = match &typed.what {
@@ -139,8 +139,8 @@ impl ShowTable {
 }
 
 /// Returns the columns of `--columns`. Repeated columns are refused, because a JSON object cannot have two equal keys.
-pub(super) fn chosen_columns(table: Table, typed: &[String]) -> Result<Vec<Column>, Error> {
-    let mut chosen: Vec<Column> = Vec::new();
+pub(super) fn chosen_columns(table: Table, typed: &[String]) -> Result<Vec<TableColumn>, Error> {
+    let mut chosen: Vec<TableColumn> = Vec::new();
     for name in typed {
         let setting = Setting::new("--columns", name);
         let column = columns::named(table, name.trim()).map_err(|hint| setting.invalid(hint))?;

@@ -16,7 +16,7 @@ use crate::sync::plan::MembershipsBy;
 
 /// A checked `sync`.
 #[derive(Clone, Debug)]
-pub struct Sync {
+pub struct SyncConfig {
     /// The connection to the org.
     pub connection: Connection,
     /// The scope.
@@ -55,7 +55,7 @@ pub struct Sync {
     pub command: &'static str,
 }
 
-impl Sync {
+impl SyncConfig {
     /// Returns the options for reading the org.
     pub fn options(&self) -> sync::Options {
         sync::Options {
@@ -72,7 +72,7 @@ impl Sync {
     ///
     /// # Errors
     /// Returns an error for the first option or variable that is invalid.
-    pub fn new(typed: &cli::Sync, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::SyncArgs, environment: &Environment) -> Result<Self, Error> {
         let file = file::to_write(typed.files.file.as_ref(), environment, "sync.c1z")?;
         let file_mode = file_mode(typed, environment)?;
         let manifest = environment.setting("--manifest", typed.files.manifest.as_ref())?;
@@ -113,14 +113,17 @@ impl Sync {
     }
 }
 
-fn memberships_by(typed: &cli::Sync, environment: &Environment) -> Result<MembershipsBy, Error> {
+fn memberships_by(
+    typed: &cli::SyncArgs,
+    environment: &Environment,
+) -> Result<MembershipsBy, Error> {
     let by = environment.setting("--memberships-by", typed.memberships_by.as_ref())?;
     word_or_default(by)
 }
 
 /// Parses octal permissions. The owner must be able to read and write, because the next run replaces the file, and
 /// users outside the group must not be able to write.
-fn file_mode(typed: &cli::Sync, environment: &Environment) -> Result<Option<u32>, Error> {
+fn file_mode(typed: &cli::SyncArgs, environment: &Environment) -> Result<Option<u32>, Error> {
     let setting = environment.setting("--file-mode", typed.files.file_mode.as_ref())?;
     let read = |text: &str| {
         let is_octal =
@@ -134,7 +137,7 @@ fn file_mode(typed: &cli::Sync, environment: &Environment) -> Result<Option<u32>
         .transpose()
 }
 
-fn max_drop(typed: &cli::Sync, environment: &Environment) -> Result<Option<u8>, Error> {
+fn max_drop(typed: &cli::SyncArgs, environment: &Environment) -> Result<Option<u8>, Error> {
     let setting = environment.setting("--max-drop", typed.max_drop.as_ref())?;
     let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100);
     setting
@@ -142,7 +145,7 @@ fn max_drop(typed: &cli::Sync, environment: &Environment) -> Result<Option<u8>, 
         .transpose()
 }
 
-fn now(typed: &cli::Sync, connection: &Connection) -> Result<Option<Timestamp>, Error> {
+fn now(typed: &cli::SyncArgs, connection: &Connection) -> Result<Option<Timestamp>, Error> {
     let Some(text) = &typed.now else {
         return Ok(None);
     };
@@ -184,7 +187,7 @@ fn checked_text(setting: Setting) -> Result<Option<String>, Error> {
 }
 
 /// Returns the id of the run in other systems. An invalid id from a CI system is ignored.
-fn run_id(typed: &cli::Sync, environment: &Environment) -> Result<Option<String>, Error> {
+fn run_id(typed: &cli::SyncArgs, environment: &Environment) -> Result<Option<String>, Error> {
     let given = recorded_text("--run-id", typed.run_id.as_ref(), environment)?;
     let of_ci = || {
         let text = |name: &str| checked_text(environment.get(name).ok()??).ok()?;

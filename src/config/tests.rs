@@ -32,7 +32,7 @@ fn token_of(connection: &Connection) -> &str {
 }
 
 fn problem(name: &str, value: &str) -> String {
-    match Sync::new(&cli::Sync::default(), &with(name, value)) {
+    match SyncConfig::new(&cli::SyncArgs::default(), &with(name, value)) {
         Ok(_) => panic!("{name}={value:?} was accepted"),
         Err(error) => error.to_string(),
     }
@@ -40,10 +40,10 @@ fn problem(name: &str, value: &str) -> String {
 
 #[test]
 fn three_variables_are_enough() {
-    let sync = Sync::new(&cli::Sync::default(), &WHOLE.into()).unwrap();
+    let sync = SyncConfig::new(&cli::SyncArgs::default(), &WHOLE.into()).unwrap();
     assert_eq!(sync.connection.origin.as_str(), "https://company.okta.com/");
     assert_eq!(token_of(&sync.connection), "00token");
-    assert_eq!(sync.connection.capacity, 75);
+    assert_eq!(sync.connection.capacity_percent, 75);
     assert_eq!(sync.connection.concurrency, 8);
     assert_eq!(sync.connection.timeout, Duration::from_secs(60));
     assert_eq!(sync.connection.deadline, None);
@@ -54,7 +54,7 @@ fn three_variables_are_enough() {
 
 #[test]
 fn debug_texts_do_not_contain_the_token() {
-    let sync = Sync::new(&cli::Sync::default(), &WHOLE.into()).unwrap();
+    let sync = SyncConfig::new(&cli::SyncArgs::default(), &WHOLE.into()).unwrap();
     assert!(!format!("{sync:?}").contains("00token"));
 }
 
@@ -74,7 +74,8 @@ fn a_domain_is_read_with_or_without_scheme_slash_and_port() {
         ("http://[::1]:8080/", "http://[::1]:8080/"),
         ("my-admin.example.com", "https://my-admin.example.com/"),
     ] {
-        let sync = Sync::new(&cli::Sync::default(), &with("BATON_DOMAIN", typed)).unwrap();
+        let sync =
+            SyncConfig::new(&cli::SyncArgs::default(), &with("BATON_DOMAIN", typed)).unwrap();
         assert_eq!(sync.connection.origin.as_str(), origin, "{typed}");
     }
 }
@@ -203,19 +204,19 @@ fn every_invalid_value_is_refused_with_its_name_and_a_next_step() {
 
 #[test]
 fn an_option_overrides_its_variable_even_an_invalid_one() {
-    let typed = cli::Sync {
-        connection: cli::Connection {
+    let typed = cli::SyncArgs {
+        connection: cli::ConnectionArgs {
             domain: Some("other.okta.com".to_owned()),
             api_token: Some("00other".to_owned()),
-            ..cli::Connection::default()
+            ..cli::ConnectionArgs::default()
         },
-        ..cli::Sync::default()
+        ..cli::SyncArgs::default()
     };
     let mut environment = with("BATON_DOMAIN", "not a domain");
     environment
         .0
         .insert("BATON_API_TOKEN_FILE".to_owned(), "/x".into());
-    let sync = Sync::new(&typed, &environment).unwrap();
+    let sync = SyncConfig::new(&typed, &environment).unwrap();
     assert_eq!(sync.connection.origin.as_str(), "https://other.okta.com/");
     assert_eq!(token_of(&sync.connection), "00other");
 }
@@ -229,7 +230,7 @@ fn a_token_file_may_end_with_a_line_break() {
     environment
         .0
         .insert("BATON_API_TOKEN_FILE".to_owned(), path);
-    let sync = Sync::new(&cli::Sync::default(), &environment).unwrap();
+    let sync = SyncConfig::new(&cli::SyncArgs::default(), &environment).unwrap();
     assert_eq!(token_of(&sync.connection), "00filed");
 }
 
@@ -242,7 +243,7 @@ fn lists_are_split_and_trimmed_and_booleans_are_parsed() {
     environment
         .0
         .insert("BATON_SKIP_SECONDARY_EMAILS".to_owned(), "1".into());
-    let sync = Sync::new(&cli::Sync::default(), &environment).unwrap();
+    let sync = SyncConfig::new(&cli::SyncArgs::default(), &environment).unwrap();
     let domains: Vec<String> = sync
         .scope
         .domains()
@@ -256,11 +257,11 @@ fn lists_are_split_and_trimmed_and_booleans_are_parsed() {
 #[test]
 fn changes_are_off_by_default() {
     let read = |flag: Option<&str>, variable: &str| {
-        let typed = cli::Check {
-            provisioning: cli::Provisioning {
+        let typed = cli::CheckArgs {
+            provisioning: cli::ProvisioningArgs {
                 provisioning: flag.map(str::to_owned),
             },
-            ..cli::Check::default()
+            ..cli::CheckArgs::default()
         };
         let mut environment = Environment::from(WHOLE);
         if !variable.is_empty() {
@@ -268,7 +269,7 @@ fn changes_are_off_by_default() {
                 .0
                 .insert("BATON_PROVISIONING".to_owned(), variable.into());
         }
-        Check::new(&typed, &environment).map(|check| check.provisioning)
+        CheckConfig::new(&typed, &environment).map(|check| check.provisioning)
     };
     for (flag, variable, on) in [
         (None, "", false),
@@ -296,16 +297,16 @@ fn times_are_read_with_and_without_a_unit() {
 
 #[test]
 fn a_recorded_time_is_for_this_machine_only() {
-    let typed = cli::Sync {
+    let typed = cli::SyncArgs {
         now: Some("2026-01-31T12:00:00Z".to_owned()),
-        ..cli::Sync::default()
+        ..cli::SyncArgs::default()
     };
-    let error = Sync::new(&typed, &WHOLE.into()).unwrap_err();
+    let error = SyncConfig::new(&typed, &WHOLE.into()).unwrap_err();
     assert!(
         error
             .to_string()
             .contains("--now: is for orgs on this machine only")
     );
-    let sync = Sync::new(&typed, &with("BATON_DOMAIN", "http://127.0.0.1:1")).unwrap();
+    let sync = SyncConfig::new(&typed, &with("BATON_DOMAIN", "http://127.0.0.1:1")).unwrap();
     assert_eq!(sync.now.unwrap().to_string(), "2026-01-31T12:00:00Z");
 }

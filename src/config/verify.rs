@@ -8,19 +8,19 @@ use crate::cli;
 
 /// A checked `verify`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verify {
+pub struct VerifyConfig {
     /// The snapshot.
     pub file: PathBuf,
     /// The manifest to compare the snapshot with.
     pub manifest: Option<PathBuf>,
 }
 
-impl Verify {
+impl VerifyConfig {
     /// Reads the options and their variables.
     ///
     /// # Errors
     /// Returns an error for a path that is not UTF-8.
-    pub fn new(typed: &cli::Verify, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(typed: &cli::VerifyArgs, environment: &Environment) -> Result<Self, Error> {
         let manifest = environment.setting("--manifest", typed.manifest.as_ref())?;
         Ok(Self {
             file: snapshot_to_read(typed.file.as_ref(), environment)?,
@@ -35,27 +35,27 @@ mod tests {
 
     #[test]
     fn an_argument_overrides_its_variable_and_there_is_a_default() {
-        let given = cli::Verify {
+        let given = cli::VerifyArgs {
             file: Some("a.db".to_owned()),
             manifest: None,
         };
         let variables = [("BATON_FILE", "b.c1z"), ("BATON_MANIFEST", "m.json")];
         for (typed, environment, file, manifest) in [
             (
-                &cli::Verify::default(),
+                &cli::VerifyArgs::default(),
                 Environment::default(),
                 "sync.c1z",
                 None,
             ),
             (
-                &cli::Verify::default(),
+                &cli::VerifyArgs::default(),
                 variables.into(),
                 "b.c1z",
                 Some("m.json"),
             ),
             (&given, variables.into(), "a.db", Some("m.json")),
         ] {
-            let verify = Verify::new(typed, &environment).unwrap();
+            let verify = VerifyConfig::new(typed, &environment).unwrap();
             assert_eq!(verify.file, PathBuf::from(file));
             assert_eq!(verify.manifest, manifest.map(PathBuf::from));
         }

@@ -135,7 +135,7 @@ impl ChangeProgress {
     }
 
     /// Counts one more as done.
-    pub fn step(&mut self) {
+    pub fn advance(&mut self) {
         self.done += 1;
         if let Some(bar) = &self.bar {
             bar.set_position(self.done);

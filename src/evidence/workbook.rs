@@ -7,7 +7,7 @@ use rust_xlsxwriter::{ExcelDateTime, Worksheet};
 use serde_json::Value;
 
 use super::cells::{exact_float, plain};
-use super::export::Facts;
+use super::export::OrderedObject;
 
 /// The largest number of rows in a sheet, without the header (Excel's limit).
 pub const MAX_ROWS: u64 = 1_048_575;
@@ -26,7 +26,7 @@ pub fn created(time: Timestamp) -> anyhow::Result<ExcelDateTime> {
 ///
 /// # Errors
 /// Returns an error if the sheet cannot be written.
-pub fn write_facts(sheet: &mut Worksheet, from: u32, about: &Facts) -> anyhow::Result<u64> {
+pub fn write_facts(sheet: &mut Worksheet, from: u32, about: &OrderedObject) -> anyhow::Result<u64> {
     sheet.set_column_width(0, 28)?;
     sheet.set_column_width(1, 72)?;
     let mut cut = 0;

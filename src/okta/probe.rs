@@ -56,7 +56,7 @@ pub fn owner_if_visible(client: &Client) -> Result<Result<User, ApiError>, Error
 pub fn users<T>(
     client: &Client,
     page_size: u64,
-    read: impl Fn(&wire::User<'_>) -> T,
+    read: impl Fn(&wire::WireUser<'_>) -> T,
 ) -> Result<(UserListMethod, First<T>), Error> {
     let list = |parameters: &[(&str, &str)]| {
         let target = target("/api/v1/users", page_size, parameters);
@@ -76,7 +76,7 @@ pub fn users<T>(
 ///
 /// # Errors
 /// See [`Error`].
-pub fn is_anybody_in(client: &Client, domain: &Domain) -> Result<bool, Error> {
+pub fn has_user_in(client: &Client, domain: &Domain) -> Result<bool, Error> {
     let target = target("/api/v1/users", 1, &[("search", &domain.search())]);
     client.get(&PageRequest { target, lean: true }, |answer, _| {
         wire::users(&answer.body).map(|users| !users.is_empty())

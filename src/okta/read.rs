@@ -87,12 +87,12 @@ impl UserSet {
     }
 }
 
-/// One page, reduced to what is kept of it.
+/// One page, reduced to its rows in scope.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// The rows that were kept.
-    pub kept: Vec<T>,
-    /// All its rows, kept or not, in their order.
+    /// The rows in scope.
+    pub in_scope: Vec<T>,
+    /// All its rows, in scope or not, in their order.
     pub rows: Vec<RowSummary>,
     /// The number of different rows that the listing has returned so far.
     pub distinct: u64,
@@ -110,7 +110,7 @@ pub struct Start {
     /// Path and query of the page to resume with; none at the beginning.
     pub cursor: Option<String>,
     /// The rows that earlier pages returned.
-    pub seen: Vec<RowKey>,
+    pub listed: Vec<RowKey>,
 }
 
 /// True to request the page after this one.
@@ -124,14 +124,14 @@ pub fn users<T>(
     client: &Client,
     set: &UserSet,
     start: Start,
-    keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
+    keep: impl Fn(&wire::WireUser<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
     let first = PageRequest {
         target: set.target(start.page_size),
         lean: true,
     };
-    let count = |user: &wire::User<'_>| RowSummary {
+    let count = |user: &wire::WireUser<'_>| RowSummary {
         position: Position::of(user.id()),
         ..counted(user)
     };
@@ -178,7 +178,7 @@ pub fn members<T>(
     client: &Client,
     group: &GroupId,
     start: Start,
-    keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
+    keep: impl Fn(&wire::WireUser<'_>) -> Result<Option<T>, Malformed>,
     mut sink: impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
     let first = PageRequest {
@@ -223,7 +223,7 @@ pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) ->
 /// The rows of a page: all of them in short form, and those that are kept.
 type Rows<T> = (Vec<RowSummary>, Vec<T>);
 
-fn counted(user: &wire::User<'_>) -> RowSummary {
+fn counted(user: &wire::WireUser<'_>) -> RowSummary {
     RowSummary {
         active: !user.is_deprovisioned(),
         ..RowSummary::of(user.id())
@@ -232,15 +232,15 @@ fn counted(user: &wire::User<'_>) -> RowSummary {
 
 fn user_rows<T>(
     body: &[u8],
-    count: impl Fn(&wire::User<'_>) -> RowSummary,
-    keep: impl Fn(&wire::User<'_>) -> Result<Option<T>, Malformed>,
+    count: impl Fn(&wire::WireUser<'_>) -> RowSummary,
+    keep: impl Fn(&wire::WireUser<'_>) -> Result<Option<T>, Malformed>,
 ) -> Result<Rows<T>, Malformed> {
     let users = wire::users(body)?;
-    let kept: Result<Vec<T>, Malformed> = users
+    let in_scope: Result<Vec<T>, Malformed> = users
         .iter()
         .filter_map(|user| keep(user).transpose())
         .collect();
-    Ok((users.iter().map(count).collect(), kept?))
+    Ok((users.iter().map(count).collect(), in_scope?))
 }
 
 fn group_rows(body: &[u8]) -> Result<Rows<Group>, Malformed> {
@@ -262,14 +262,14 @@ fn read_pages<T>(
         .cursor
         .filter(|cursor| page::is_page_of(&first.target, cursor))
         .unwrap_or(ask.target);
-    let mut pages = PageTracker::resumed(start.seen);
+    let mut pages = PageTracker::resumed(start.listed);
     let mut restarted = false;
     loop {
         let read = |answer: &Response, url: &Url| {
             // A link that leads elsewhere will not change, so it is no reason to retry.
             Ok((rows(&answer.body)?, answer.next_page(url)?))
         };
-        let ((rows, kept), next) = match client.get(&ask, read) {
+        let ((rows, in_scope), next) = match client.get(&ask, read) {
             Ok(page) => page,
             Err(error) if ask.target != first.target && !restarted && is_lost_cursor(&error) => {
                 tracing::warn!(
@@ -302,7 +302,7 @@ fn read_pages<T>(
             .add(&ask.target, &rows, next.as_deref())
             .map_err(|problem| paging(problem.to_owned()))?;
         let wants_more = sink(Page {
-            kept,
+            in_scope,
             rows,
             distinct: pages.distinct(),
             is_first: ask.target == first.target,

@@ -70,12 +70,12 @@ impl Fixture {
 
     fn next_page(&self) -> Option<String> {
         let path = self.request.split_once(' ').unwrap().1;
-        let asked = Url::parse(&format!("https://kestrel.example{path}")).unwrap();
+        let requested = Url::parse(&format!("https://kestrel.example{path}")).unwrap();
         let response = Response {
             headers: self.headers.clone(),
             body: Vec::new(),
         };
-        response.next_page(&asked).unwrap().unwrap()
+        response.next_page(&requested).unwrap().unwrap()
     }
 }
 
@@ -194,13 +194,13 @@ fn every_response_is_read_as_it_stands() {
             }
             error if error.starts_with("error-") => {
                 assert!(name.contains(&fixture.status.to_string()), "{name}");
-                let (code, words) = wire::refusal(&body);
+                let (code, message) = wire::refusal(&body);
                 assert_eq!(code.as_deref(), text(&fixture.body, "/errorCode"), "{name}");
                 assert!(code.is_some_and(|code| http::error::is_oktas_code(&code)));
-                let words = words.unwrap();
-                assert!(words.starts_with(text(&fixture.body, "/errorSummary").unwrap()));
+                let message = message.unwrap();
+                assert!(message.starts_with(text(&fixture.body, "/errorSummary").unwrap()));
                 let cause = text(&fixture.body, "/errorCauses/0/errorSummary").unwrap_or_default();
-                assert!(words.ends_with(cause), "{name}");
+                assert!(message.ends_with(cause), "{name}");
             }
             other => panic!("no test reads {other}"),
         }

@@ -52,7 +52,7 @@ pub struct Connection {
     /// The proof of who sends the requests.
     pub credentials: Credentials,
     /// Percent of each rate limit that may be used.
-    pub capacity: u8,
+    pub capacity_percent: u8,
     /// Requests at once.
     pub concurrency: usize,
     /// Longest time for one attempt.

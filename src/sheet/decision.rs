@@ -59,7 +59,7 @@ impl Decision {
 /// The number of rows with each decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the decisions")]
-pub struct Tally {
+pub struct DecisionTally {
     pub rows: u64,
     pub revoke: u64,
     pub approve: u64,
@@ -68,7 +68,7 @@ pub struct Tally {
     pub undecided: u64,
 }
 
-impl Tally {
+impl DecisionTally {
     /// Counts a row.
     pub fn add(&mut self, decision: Decision) {
         self.rows += 1;
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_counts_of_decisions_are_one_line() {
-        let mut tally = Tally::default();
+        let mut tally = DecisionTally::default();
         assert_eq!(tally.approved_percent(), None);
         for decision in [Decision::Revoke, Decision::Approve, Decision::Approve] {
             tally.add(decision);

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::csv::CsvText;
 use super::decision::{Decision, not_a_decision};
-use super::row_check::{Checked, Position};
+use super::row_check::{Checked, RowPosition};
 use super::xlsx::Workbook;
 use super::{Error, Record, unguarded};
 
@@ -59,7 +59,7 @@ pub struct ReviewRow {
     pub org: String,
     pub sync_id: String,
     /// The position of the row in the review.
-    pub position: Position,
+    pub position: RowPosition,
     pub decision: Decision,
     pub reviewer: String,
     pub comment: String,
@@ -369,7 +369,7 @@ pub struct Coverage {
     /// The ids of the runs in the rows; the maps contain their indices.
     sync_ids: Vec<String>,
     memberships: HashMap<(usize, Hash), Decision>,
-    positions: HashMap<(usize, Position), Hash>,
+    positions: HashMap<(usize, RowPosition), Hash>,
 }
 
 /// A hash of a review id, since the ids of 300,000 rows would take too much memory.

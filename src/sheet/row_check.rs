@@ -24,7 +24,7 @@ const MOST: u32 = 100_000_000;
 
 /// The position of a row in a review. Numbers start at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Position {
+pub struct RowPosition {
     /// The number of the file.
     pub part: u32,
     /// The number of files in the review.
@@ -35,7 +35,7 @@ pub struct Position {
     pub rows: u32,
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for RowPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}of{}", self.row, self.rows)?;
         if self.parts > 1 {
@@ -45,7 +45,7 @@ impl fmt::Display for Position {
     }
 }
 
-impl Position {
+impl RowPosition {
     fn parse(text: &str) -> Option<Self> {
         let pair = |text: &str| {
             let (number, of) = text.split_once("of")?;
@@ -82,7 +82,7 @@ pub struct Checked<'a> {
 
 impl Checked<'_> {
     /// Returns the check sum of a row, which includes its position.
-    pub fn row_check(&self, position: Position) -> String {
+    pub fn row_check(&self, position: RowPosition) -> String {
         let mut hash = Sha256::new();
         let texts = [
             self.org,
@@ -107,9 +107,9 @@ impl Checked<'_> {
     }
 
     /// Returns the position of the row if its check sum is correct.
-    pub fn verify(&self, row_check: &str) -> Option<Position> {
+    pub fn verify(&self, row_check: &str) -> Option<RowPosition> {
         let (_, position) = row_check.trim().split_once('-')?;
-        let position = Position::parse(position)?;
+        let position = RowPosition::parse(position)?;
         let is_right = self
             .row_check(position)
             .eq_ignore_ascii_case(row_check.trim());
@@ -141,7 +141,7 @@ fn without_controls(text: &str) -> String {
             && text.get(6..7) == Some("_")
             && code.is_some_and(|code| code < 0x20)
     };
-    let mut kept = String::with_capacity(text.len());
+    let mut cleaned = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         if is_code(rest) {
@@ -149,13 +149,13 @@ fn without_controls(text: &str) -> String {
             continue;
         }
         if c.is_whitespace() {
-            kept.push(' ');
+            cleaned.push(' ');
         } else if !c.is_control() {
-            kept.push(c);
+            cleaned.push(c);
         }
         rest = &rest[c.len_utf8()..];
     }
-    kept
+    cleaned
 }
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    const POSITION: Position = Position {
+    const POSITION: RowPosition = RowPosition {
         part: 1,
         parts: 1,
         row: 7,
@@ -277,8 +277,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_position_is_read_back(row in 1_u32..1000, more in 0_u32..1000, part in 1_u32..50, parts in 0_u32..50) {
-            let position = Position { part, parts: part + parts, row, rows: row + more };
-            prop_assert_eq!(Position::parse(&position.to_string()), Some(position));
+            let position = RowPosition { part, parts: part + parts, row, rows: row + more };
+            prop_assert_eq!(RowPosition::parse(&position.to_string()), Some(position));
         }
 
         #[test]

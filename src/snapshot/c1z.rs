@@ -34,7 +34,7 @@ const CHUNK: usize = 1 << 18;
 
 /// A container that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
+pub struct Container {
     /// The size in bytes.
     pub bytes: u64,
     /// Their SHA-256.
@@ -45,7 +45,7 @@ pub struct Packed {
 ///
 /// # Errors
 /// Returns an error if the database cannot be read or the file cannot be written.
-pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
+pub fn pack(db: &Path, out: &mut File) -> Result<Container, Error> {
     let mut database = File::open(db).map_err(Error::io(db, "open"))?;
     let length = database.metadata().map_err(Error::io(db, "open"))?.len();
     if length > MAX_DATABASE {
@@ -56,7 +56,7 @@ pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
             advice: "no reader accepts a larger container; use a file that ends in .db",
         });
     }
-    let mut pack = || -> io::Result<Packed> {
+    let mut pack = || -> io::Result<Container> {
         let mut hashing = Hashing {
             file: out,
             bytes: 0,
@@ -83,7 +83,7 @@ pub fn pack(db: &Path, out: &mut File) -> Result<Packed, Error> {
         if missing > 0 {
             fill_up(&mut hashing, missing)?;
         }
-        Ok(Packed {
+        Ok(Container {
             bytes: hashing.bytes,
             sha256: hashing.hash.finalize().into(),
         })

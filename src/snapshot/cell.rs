@@ -12,7 +12,7 @@ use super::times;
 use crate::model::{GroupId, Profile, UserId};
 
 /// A type that a column can have.
-pub(super) trait Cell: Sized {
+pub(super) trait ColumnType: Sized {
     /// `text`, `integer` or `real`.
     const SQL_TYPE: &'static str;
     fn encode(&self) -> ToSqlOutput<'_>;
@@ -55,7 +55,7 @@ impl ProfileText {
     }
 }
 
-impl Cell for ProfileText {
+impl ColumnType for ProfileText {
     const SQL_TYPE: &'static str = "text";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -82,7 +82,7 @@ impl Cell for ProfileText {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Arguments(pub Vec<String>);
 
-impl Cell for Arguments {
+impl ColumnType for Arguments {
     const SQL_TYPE: &'static str = "text";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -100,7 +100,7 @@ fn text(value: ValueRef<'_>) -> Result<&str, String> {
     value.as_str().map_err(|_| "is not a text".to_owned())
 }
 
-impl Cell for String {
+impl ColumnType for String {
     const SQL_TYPE: &'static str = "text";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -115,7 +115,7 @@ impl Cell for String {
 /// Ids are stored as their text.
 macro_rules! id {
     ($($id:ident),*) => {
-        $(impl Cell for $id {
+        $(impl ColumnType for $id {
             const SQL_TYPE: &'static str = "text";
 
             fn encode(&self) -> ToSqlOutput<'_> {
@@ -130,7 +130,7 @@ macro_rules! id {
 }
 id!(UserId, GroupId);
 
-impl Cell for Timestamp {
+impl ColumnType for Timestamp {
     const SQL_TYPE: &'static str = "text";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -143,7 +143,7 @@ impl Cell for Timestamp {
     }
 }
 
-impl Cell for i64 {
+impl ColumnType for i64 {
     const SQL_TYPE: &'static str = "integer";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -157,7 +157,7 @@ impl Cell for i64 {
     }
 }
 
-impl Cell for u64 {
+impl ColumnType for u64 {
     const SQL_TYPE: &'static str = "integer";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -170,7 +170,7 @@ impl Cell for u64 {
     }
 }
 
-impl Cell for u32 {
+impl ColumnType for u32 {
     const SQL_TYPE: &'static str = "integer";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -183,7 +183,7 @@ impl Cell for u32 {
     }
 }
 
-impl Cell for bool {
+impl ColumnType for bool {
     const SQL_TYPE: &'static str = "integer";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -199,7 +199,7 @@ impl Cell for bool {
     }
 }
 
-impl Cell for f64 {
+impl ColumnType for f64 {
     const SQL_TYPE: &'static str = "real";
 
     fn encode(&self) -> ToSqlOutput<'_> {
@@ -211,7 +211,7 @@ impl Cell for f64 {
     }
 }
 
-impl<T: Cell> Cell for Option<T> {
+impl<T: ColumnType> ColumnType for Option<T> {
     const SQL_TYPE: &'static str = T::SQL_TYPE;
 
     fn encode(&self) -> ToSqlOutput<'_> {

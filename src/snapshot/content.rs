@@ -6,7 +6,7 @@
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use sha2::{Digest as _, Sha256};
 
-use super::columns::{FIRST, GroupRow, MembershipRow, Table, UserRow};
+use super::columns::{FIRST, GroupRow, MembershipRow, TableRow, UserRow};
 use super::{Error, Reader};
 use crate::text::hex;
 
@@ -91,7 +91,7 @@ pub enum ContentRow<'r> {
 
 /// Replaces `into` with the columns of a row that count. A column that came later counts with its name, and only if it has
 /// a value: the hash of a file that was written before stays the same.
-fn encode<T: Table>(values: &[ToSqlOutput<'_>], into: &mut Vec<u8>) {
+fn encode<T: TableRow>(values: &[ToSqlOutput<'_>], into: &mut Vec<u8>) {
     into.clear();
     let left_out = LEFT_OUT.iter().find(|(table, _)| *table == T::NAME);
     let left_out = left_out.map_or::<&[_], _>(&[], |(_, columns)| columns);
@@ -186,8 +186,8 @@ mod tests {
 
     use super::*;
     use crate::filter::MatchedBy;
-    use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
-    use crate::snapshot::{GroupMembers, Run, RunMetadata, Writer};
+    use crate::model::{Group, GroupId, MembershipSource, Profile, User, UserId};
+    use crate::snapshot::{GroupMembers, RunHeader, RunMetadata, Writer};
 
     type Attributes = Vec<(String, String)>;
     /// Names, and for each group the sources of its memberships as a number.
@@ -233,7 +233,7 @@ mod tests {
         groups: &Groups,
         pairs: &BTreeSet<(usize, usize)>,
     ) -> String {
-        let run = Run {
+        let run = RunHeader {
             sync_id: "run".to_owned(),
             started_at: Timestamp::UNIX_EPOCH,
         };
@@ -243,15 +243,17 @@ mod tests {
             writer.user(&user, MatchedBy::Email).unwrap();
         }
         let ids: Vec<UserId> = users.keys().map(|id| UserId::from(id.as_str())).collect();
-        for (place, (id, (attributes, learned))) in groups.iter().enumerate() {
-            let learned = Learned::ALL[learned % Learned::ALL.len()];
+        for (place, (id, (attributes, source))) in groups.iter().enumerate() {
+            let source = MembershipSource::ALL[source % MembershipSource::ALL.len()];
             let members = pairs.iter().filter(|(group, _)| *group == place);
             let members = members.filter_map(|(_, user)| ids.get(*user));
-            let members: Vec<&UserId> = members.filter(|_| learned != Learned::Forbidden).collect();
+            let members: Vec<&UserId> = members
+                .filter(|_| source != MembershipSource::Forbidden)
+                .collect();
             let read = GroupMembers {
-                learned,
-                seen: Some(7),
-                kept: Some(members.len() as u64),
+                source,
+                listed: Some(7),
+                stored: Some(members.len() as u64),
             };
             writer.group(&group(id, attributes), &read).unwrap();
             let group = GroupId::from(id.as_str());

@@ -167,7 +167,7 @@ mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
-    use crate::snapshot::columns::{BadValue, Table as _};
+    use crate::snapshot::columns::{BadValue, TableRow as _};
     use crate::snapshot::schema;
 
     /// Stores metadata, changes the table, and reads them again.

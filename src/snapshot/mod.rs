@@ -66,7 +66,9 @@ use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid, KsuidLike as _};
 
 pub use cell::{Arguments, ProfileText};
-pub use columns::{Column, DomainUsers, GroupRow, MembershipRow, Record, TABLES, UserRow, Warning};
+pub use columns::{
+    Column, DomainUsers, GroupRow, JsonRow, MembershipRow, TABLES, UserRow, Warning,
+};
 pub use content::ContentRow;
 pub use error::Error;
 pub use metadata::RunMetadata;
@@ -74,11 +76,11 @@ pub use reader::{Grants, Reader, Recount};
 pub use times::rfc3339;
 pub use writer::{PRAGMAS, Writer};
 
-use crate::model::Learned;
+use crate::model::MembershipSource;
 
 /// A run that a snapshot is written for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct RunHeader {
     /// See [`sync_id`].
     pub sync_id: String,
     /// The first start of the run; every row gives it as the time of discovery.
@@ -89,11 +91,11 @@ pub struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupMembers {
     /// The source of the memberships.
-    pub learned: Learned,
+    pub source: MembershipSource,
     /// The number of different members that Okta listed, if they were requested.
-    pub seen: Option<u64>,
+    pub listed: Option<u64>,
     /// The number of members in scope; not written if Okta denied access to the members.
-    pub kept: Option<u64>,
+    pub stored: Option<u64>,
 }
 
 /// The format of a snapshot file.

@@ -1,6 +1,6 @@
 //! All SQL that creates a snapshot's tables and fills them.
 
-use super::columns::{DomainUsers, GroupRow, Table, UserRow, Warning};
+use super::columns::{DomainUsers, GroupRow, TableRow, UserRow, Warning};
 use super::metadata::RunMetadata;
 
 /// The tables of Baton's v1 format, as SDK 0.7.27 makes them (level B).
@@ -110,7 +110,7 @@ pub fn plain_tables() -> String {
 }
 
 /// Returns the SQL that creates a table.
-pub fn create_table<T: Table>() -> String {
+pub fn create_table<T: TableRow>() -> String {
     let columns: Vec<String> = T::COLUMNS
         .iter()
         .map(|column| format!("    {column}"))
@@ -119,7 +119,7 @@ pub fn create_table<T: Table>() -> String {
 }
 
 /// Returns the SQL that inserts a row, given the values of all columns.
-pub fn insert_into<T: Table>() -> String {
+pub fn insert_into<T: TableRow>() -> String {
     let marks = vec!["?"; T::COLUMNS.len()].join(", ");
     format!("insert into {} values ({marks})", T::NAME)
 }

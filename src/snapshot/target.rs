@@ -36,13 +36,13 @@ impl Target {
     /// # Errors
     /// Returns [`Busy`](crate::atomic_file::Busy) if another run has it, or an error if it cannot be replaced: a folder, a
     /// device, a file in a folder that cannot be written.
-    pub fn take(typed: &Path, plain_sqlite: bool) -> anyhow::Result<Self> {
+    pub fn lock(typed: &Path, plain_sqlite: bool) -> anyhow::Result<Self> {
         let path = resolve_replaceable(typed)?;
         let (folder, name) = split_path(&path)?;
         if plain_sqlite {
             refuse_database_in_use(&path)?;
         }
-        let lock = Lock::take(&folder.join(hidden_name(&name, "lock")), &path)?;
+        let lock = Lock::acquire(&folder.join(hidden_name(&name, "lock")), &path)?;
         let target = Self {
             path,
             folder,
@@ -280,7 +280,7 @@ impl ReservedPath {
     /// Checks that it can be written and is not the target.
     ///
     /// # Errors
-    /// Returns the errors of [`Target::take`], or an error if the path is one that the run uses itself.
+    /// Returns the errors of [`Target::lock`], or an error if the path is one that the run uses itself.
     pub fn reserve(typed: &Path, target: &Target) -> anyhow::Result<Self> {
         let path = resolve_replaceable(typed)?;
         if target.owns(&path)? {
@@ -290,7 +290,7 @@ impl ReservedPath {
             );
         }
         let (folder, name) = split_path(&path)?;
-        let lock = Lock::take(&folder.join(hidden_name(&name, "lock")), &path)?;
+        let lock = Lock::acquire(&folder.join(hidden_name(&name, "lock")), &path)?;
         let temporary = Temporary::reserve(folder.join(hidden_name(&name, "tmp-aside")))?;
         drop(temporary.create()?);
         Ok(Self {
@@ -325,10 +325,10 @@ mod tests {
     fn a_file_is_held_by_one_run_and_free_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sync.c1z");
-        let first = Target::take(&path, false).unwrap();
-        assert!(Target::take(&path, false).unwrap_err().is::<Busy>());
+        let first = Target::lock(&path, false).unwrap();
+        assert!(Target::lock(&path, false).unwrap_err().is::<Busy>());
         drop(first);
-        drop(Target::take(&path, false).unwrap());
+        drop(Target::lock(&path, false).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -338,7 +338,7 @@ mod tests {
         fs::create_dir(folder.path().join("data")).unwrap();
         let link = folder.path().join("latest.c1z");
         std::os::unix::fs::symlink("data/new.c1z", &link).unwrap();
-        let target = Target::take(&link, false).unwrap();
+        let target = Target::lock(&link, false).unwrap();
         let temporary = target.container().unwrap();
         temporary.create().unwrap().write_all(b"whole").unwrap();
         temporary.publish(target.path()).unwrap();
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn what_cannot_be_replaced_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| Target::take(path, false).unwrap_err().to_string();
+        let refused = |path: &Path| Target::lock(path, false).unwrap_err().to_string();
         assert!(refused(folder.path()).contains("is a folder"));
         assert!(refused(Path::new("/dev/null")).contains("not a regular file"));
         assert!(refused(&folder.path().join("none/sync.c1z")).contains("does not exist"));
@@ -372,7 +372,7 @@ mod tests {
     fn a_file_aside_is_never_the_target_however_it_is_spelled() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sync.db");
-        let target = Target::take(&path, true).unwrap();
+        let target = Target::lock(&path, true).unwrap();
         std::os::unix::fs::symlink("sync.db", folder.path().join("link.json")).unwrap();
         std::os::unix::fs::symlink(".", folder.path().join("here")).unwrap();
         for name in [
@@ -407,20 +407,20 @@ mod tests {
         let path = folder.path().join("sync.db");
         fs::write(folder.path().join("sync.db-wal"), "old rows").unwrap();
         assert!(
-            Target::take(&path, true)
+            Target::lock(&path, true)
                 .unwrap_err()
                 .to_string()
                 .contains("sync.db-wal is there")
         );
-        Target::take(&path, false).unwrap();
+        Target::lock(&path, false).unwrap();
         fs::write(folder.path().join("sync.db-wal"), "").unwrap();
-        Target::take(&path, true).unwrap();
+        Target::lock(&path, true).unwrap();
     }
 
     #[test]
     fn what_is_not_published_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::take(&folder.path().join("sync.c1z"), false).unwrap();
+        let target = Target::lock(&folder.path().join("sync.c1z"), false).unwrap();
         let temporary = target.database().unwrap();
         temporary.create().unwrap();
         let path = temporary.path().to_owned();

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use serde_json::from_str;
 use tempfile::TempDir;
 
-use super::columns::Table as _;
+use super::columns::TableRow as _;
 use super::*;
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, User, UserId};
@@ -38,7 +38,7 @@ fn user(id: &str, status: Option<&str>, profile: &str) -> User {
 /// A group to write.
 type Written = (Group, GroupMembers);
 
-fn group(id: &str, name: &str, kind: &str, learned: Learned) -> Written {
+fn group(id: &str, name: &str, kind: &str, source: MembershipSource) -> Written {
     let profile = from_str(&format!(
         r#"{{"name": {name:?}, "description": null, "cost": 1.50}}"#
     ));
@@ -54,9 +54,9 @@ fn group(id: &str, name: &str, kind: &str, learned: Learned) -> Written {
         profile: profile.unwrap(),
     };
     let members = GroupMembers {
-        learned,
-        seen: (learned == Learned::Listed).then_some(4),
-        kept: Some(2),
+        source,
+        listed: (source == MembershipSource::Listed).then_some(4),
+        stored: Some(2),
     };
     (group, members)
 }
@@ -82,10 +82,10 @@ fn users() -> Vec<User> {
 
 fn groups() -> Vec<Written> {
     vec![
-        group("00g1", "VPN", "OKTA_GROUP", Learned::Listed),
-        group("00g2", "vpn", "APP_GROUP", Learned::Listed),
-        group("00g3", "Secret", "OKTA_GROUP", Learned::Forbidden),
-        group("00g4", "Everyone", "BUILT_IN", Learned::Implied),
+        group("00g1", "VPN", "OKTA_GROUP", MembershipSource::Listed),
+        group("00g2", "vpn", "APP_GROUP", MembershipSource::Listed),
+        group("00g3", "Secret", "OKTA_GROUP", MembershipSource::Forbidden),
+        group("00g4", "Everyone", "BUILT_IN", MembershipSource::Implied),
     ]
 }
 
@@ -100,15 +100,15 @@ const MEMBERSHIPS: [(&str, &str); 5] = [
 /// The hash of these users, groups and memberships.
 const CONTENT: &str = "1cd455fe20e5c5dffa26bb4dccc9c3ab4c354a3272576342b5b2bd2587bc0627";
 
-fn run() -> Run {
+fn run() -> RunHeader {
     let started_at = at("2026-11-23T15:04:10.25Z");
-    Run {
+    RunHeader {
         sync_id: sync_id("https://acme.okta.com", "example.com", started_at),
         started_at,
     }
 }
 
-fn metadata(run: &Run) -> RunMetadata {
+fn metadata(run: &RunHeader) -> RunMetadata {
     RunMetadata {
         sync_id: run.sync_id.clone(),
         origin: "https://acme.okta.com".to_owned(),

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
-use super::columns::{SCHEMA_VERSION, Table};
+use super::columns::{SCHEMA_VERSION, TableRow};
 use super::content::ContentHash;
 use super::limits::{MAX_ID, MAX_VALUE, has_few_elements};
 use super::metadata::RunMetadata;
 use super::schema;
 use super::{
-    DomainUsers, Error, GroupMembers, GroupRow, ProfileText, Run, UserRow, Warning, baton, proto,
-    times,
+    DomainUsers, Error, GroupMembers, GroupRow, ProfileText, RunHeader, UserRow, Warning, baton,
+    proto, times,
 };
 use crate::filter::MatchedBy;
-use crate::model::{Group, GroupId, Learned, User, UserId};
+use crate::model::{Group, GroupId, MembershipSource, User, UserId};
 
 /// The settings of a new database. Nothing of the file is of use until all of it is there, so nothing needs to be
 /// undone or synced. The cache is 32 MiB: room for the leaves of the tables and for sorting the indexes in large runs.
@@ -53,7 +53,7 @@ impl Writer {
     ///
     /// # Errors
     /// Returns an error if the file exists already or cannot be created.
-    pub fn create(path: &Path, run: &Run) -> Result<Self, Error> {
+    pub fn create(path: &Path, run: &RunHeader) -> Result<Self, Error> {
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -151,7 +151,7 @@ impl Writer {
             group.kind.as_deref(),
             group.source_id.as_deref(),
         ])?;
-        let readable = members.learned != Learned::Forbidden;
+        let readable = members.source != MembershipSource::Forbidden;
         if readable {
             let entitlement = baton::group_entitlement(group, resource);
             let data = entitlement.encode_to_vec();
@@ -167,9 +167,9 @@ impl Writer {
             self.insert(schema::INSERT_ENTITLEMENT, row)?;
         }
         let row = GroupRow {
-            members_seen: members.seen,
-            members_kept: members.kept.filter(|_| readable),
-            learned: Some(members.learned.as_str().to_owned()),
+            members_seen: members.listed,
+            members_kept: members.stored.filter(|_| readable),
+            learned: Some(members.source.as_str().to_owned()),
             ..GroupRow::of(group).map_err(|error| self.no_json(&error))?
         };
         self.check_profile(&row.profile)?;
@@ -335,7 +335,7 @@ impl Writer {
         Ok(())
     }
 
-    fn insert_row<T: Table>(&self, sql: &str, row: &T) -> Result<(), Error> {
+    fn insert_row<T: TableRow>(&self, sql: &str, row: &T) -> Result<(), Error> {
         self.insert(sql, params_from_iter(row.values()))
     }
 

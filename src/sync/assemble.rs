@@ -7,12 +7,12 @@ use super::checkpoint::Checkpoint;
 use super::objects::LocalId;
 use super::plan::Strategy;
 use crate::filter::{Addresses, Scope};
-use crate::model::{Learned, UserId};
+use crate::model::{MembershipSource, UserId};
 use crate::snapshot::{DomainUsers, GroupMembers, Writer};
 
 /// The numbers of objects in the snapshot, counted while it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct AssembledCounts {
     /// Users.
     pub users: u64,
     /// Groups.
@@ -61,22 +61,22 @@ impl Places {
     }
 }
 
-impl Counts {
+impl AssembledCounts {
     fn add_group(
         &mut self,
-        kept: u64,
-        learned: Learned,
+        stored: u64,
+        source: MembershipSource,
         listed: Option<u64>,
         reported: Option<u64>,
     ) {
         self.groups += 1;
-        self.memberships += kept;
-        if learned != Learned::Forbidden
-            && let Some(seen) = listed.or(reported)
+        self.memberships += stored;
+        if source != MembershipSource::Forbidden
+            && let Some(total) = listed.or(reported)
         {
-            self.memberships_seen += seen.max(kept);
-            self.hidden += seen.saturating_sub(kept);
-            self.hidden_is_estimate |= listed.is_none() && seen > kept;
+            self.memberships_seen += total.max(stored);
+            self.hidden += total.saturating_sub(stored);
+            self.hidden_is_estimate |= listed.is_none() && total > stored;
         }
     }
 }
@@ -91,10 +91,10 @@ pub fn assemble(
     all_in_everyone: bool,
     scope: &Scope,
     writer: &mut Writer,
-) -> anyhow::Result<Counts> {
-    let mut counts = Counts {
+) -> anyhow::Result<AssembledCounts> {
+    let mut counts = AssembledCounts {
         domains: scope.domains().iter().map(DomainUsers::none_of).collect(),
-        ..Counts::default()
+        ..AssembledCounts::default()
     };
     let mut places = Places::default();
     checkpoint.each_user(|local_id, user, matched_by| {
@@ -118,22 +118,22 @@ pub fn assemble(
         Strategy::Group => ByUser::default(),
         Strategy::User => ByUser::load(checkpoint, &places)?,
     };
-    checkpoint.each_group(|local_id, group, learned, members_listed| {
-        let members: Vec<u32> = match learned {
-            Learned::Listed => {
+    checkpoint.each_group(|local_id, group, source, members_listed| {
+        let members: Vec<u32> = match source {
+            MembershipSource::Listed => {
                 let listed = checkpoint.others_of(local_id)?.into_iter();
                 in_order(listed.filter_map(|user| places.of(user)).collect())
             }
-            Learned::ByUser => by_user.take(local_id),
-            Learned::Implied => places.of_everyone(all_in_everyone),
-            Learned::ReportedEmpty | Learned::Forbidden => Vec::new(),
+            MembershipSource::ByUser => by_user.take(local_id),
+            MembershipSource::Implied => places.of_everyone(all_in_everyone),
+            MembershipSource::ReportedEmpty | MembershipSource::Forbidden => Vec::new(),
         };
-        let kept = members.len() as u64;
-        counts.add_group(kept, learned, members_listed, group.members_reported);
+        let stored = members.len() as u64;
+        counts.add_group(stored, source, members_listed, group.members_reported);
         let read = GroupMembers {
-            learned,
-            seen: members_listed,
-            kept: Some(kept),
+            source,
+            listed: members_listed,
+            stored: Some(stored),
         };
         writer
             .group(&group, &read)

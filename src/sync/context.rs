@@ -9,7 +9,7 @@ use super::Options;
 use super::checkpoint::{Checkpoint, UserCopy};
 use super::listing::{ListingId, ListingKind, OpenListing};
 use super::objects::{CopySource, LocalId};
-use super::worker::{PageCommit, Shared, Task, UserRow};
+use super::worker::{ListedUser, PageCommit, Shared, Task};
 use crate::model::UserId;
 use crate::okta::http::Cost;
 use crate::snapshot::Warning;
@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
             id,
             kind,
             cursor: None,
-            seen: Vec::new(),
+            listed: Vec::new(),
             reached: None,
         }));
     }
@@ -86,13 +86,13 @@ impl<'a> Context<'a> {
     /// Stores users of a page, and returns their numbers.
     pub fn store_users(
         &mut self,
-        rows: Vec<UserRow>,
+        rows: Vec<ListedUser>,
         source: CopySource,
     ) -> anyhow::Result<Vec<LocalId>> {
         rows.into_iter()
             .map(|row| match row {
-                UserRow::Known(local_id) => Ok(local_id),
-                UserRow::Copy(copy) => self.store_user(&copy, source),
+                ListedUser::Known(local_id) => Ok(local_id),
+                ListedUser::Copy(copy) => self.store_user(&copy, source),
             })
             .collect()
     }

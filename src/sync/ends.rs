@@ -102,11 +102,11 @@ pub fn are_worth_it(
     pages: u64,
     read: u64,
     response: Duration,
-    share_per_minute: Option<u64>,
+    budget_per_minute: Option<u64>,
     workers: usize,
 ) -> bool {
     let by_one_cursor = 60.0 / response.as_secs_f64().max(1e-6);
-    let unused = share_per_minute.is_none_or(|share| by_one_cursor * 2.0 < share as f64);
+    let unused = budget_per_minute.is_none_or(|budget| by_one_cursor * 2.0 < budget as f64);
     (read + UNDER_WAY) * 100 <= pages * MOST_TWICE && workers > 1 && unused
 }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn two_cursors_are_worth_it_for_long_lists_that_one_reads_too_slowly() {
         let millis = Duration::from_millis;
-        for (pages, read, response, share, workers, expected) in [
+        for (pages, read, response, budget, workers, expected) in [
             (200, 2, millis(50), None, 8, true),
             (199, 2, millis(50), None, 8, false),
             (5000, 146, millis(50), None, 8, true),
@@ -149,10 +149,10 @@ mod tests {
             (5000, 2, millis(50), Some(2400), 8, false),
             (5000, 2, millis(50), Some(2401), 8, true),
         ] {
-            let found = are_worth_it(pages, read, response, share, workers);
+            let found = are_worth_it(pages, read, response, budget, workers);
             assert_eq!(
                 found, expected,
-                "{pages} {read} {response:?} {share:?} {workers}"
+                "{pages} {read} {response:?} {budget:?} {workers}"
             );
         }
     }

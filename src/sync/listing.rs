@@ -20,7 +20,7 @@ pub struct OpenListing {
     /// Path and query of the page to request next; none at the beginning.
     pub cursor: Option<String>,
     /// The rows of its earlier pages, where a resumed listing counts them.
-    pub seen: Vec<RowKey>,
+    pub listed: Vec<RowKey>,
     /// The position that a listing sorted by id has reached ([`super::ends`]).
     pub reached: Option<Position>,
 }

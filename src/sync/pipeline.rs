@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::assemble::{self, Counts};
+use super::assemble::{self, AssembledCounts};
 use super::checkpoint::Checkpoint;
 use super::{Options, OrgReadReport, domain_unused};
 use crate::atomic_file::Temporary;
 use crate::exit::ExitError;
 use crate::snapshot::target::Target;
-use crate::snapshot::{FileFormat, Run, RunMetadata, Warning, Writer, c1z};
+use crate::snapshot::{FileFormat, RunHeader, RunMetadata, Warning, Writer, c1z};
 use crate::text::{hex, number};
 
 /// An org that was read.
@@ -45,7 +45,7 @@ pub struct Assembled {
     database: PathBuf,
     packed: Option<File>,
     metadata: RunMetadata,
-    counts: Counts,
+    counts: AssembledCounts,
     warnings: Vec<Warning>,
     missing: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub struct Packed {
     /// The run metadata of the snapshot.
     pub metadata: RunMetadata,
     /// The numbers of users, groups and memberships.
-    pub counts: Counts,
+    pub counts: AssembledCounts,
     /// The size of the file, in bytes.
     pub bytes: u64,
     /// The SHA-256 of the file, in lowercase hexadecimal.
@@ -93,7 +93,7 @@ impl Files {
     ///
     /// # Errors
     /// Returns an error if a file cannot be created.
-    pub fn create(&self, run: &Run) -> anyhow::Result<OpenFiles> {
+    pub fn create(&self, run: &RunHeader) -> anyhow::Result<OpenFiles> {
         Ok(OpenFiles {
             path: self.database.path().to_owned(),
             writer: Writer::create(self.database.path(), run)?,

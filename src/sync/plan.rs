@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::model::{Group, Learned};
+use crate::model::{Group, MembershipSource};
 use crate::okta::settings::PageSizes;
 use crate::words::Words;
 
@@ -57,15 +57,15 @@ impl Strategy {
 /// Returns where the members of a group come from when memberships are read by group.
 ///
 /// Requested explicitly, reading by group ignores Okta's counts: groups reported empty are listed too, and so is Everyone.
-pub fn membership_source(group: &Group, requested: MembershipsBy) -> Learned {
+pub fn membership_source(group: &Group, requested: MembershipsBy) -> MembershipSource {
     if requested == MembershipsBy::Group {
-        Learned::Listed
+        MembershipSource::Listed
     } else if group.is_everyone() {
-        Learned::Implied
+        MembershipSource::Implied
     } else if group.members_reported == Some(0) {
-        Learned::ReportedEmpty
+        MembershipSource::ReportedEmpty
     } else {
-        Learned::Listed
+        MembershipSource::Listed
     }
 }
 
@@ -77,7 +77,7 @@ pub fn pages(members: Option<u64>, page_size: u64) -> u64 {
 /// Returns how many requests a group takes when memberships are read by group.
 pub fn requests_by_group(group: &Group, requested: MembershipsBy, sizes: PageSizes) -> u64 {
     match membership_source(group, requested) {
-        Learned::Listed => pages(group.members_reported, sizes.members),
+        MembershipSource::Listed => pages(group.members_reported, sizes.members),
         _ => 0,
     }
 }
@@ -109,13 +109,13 @@ pub fn choose_early(
 /// Returns how long requests take: a minute for each rate-limit window that they fill, then the time of the responses.
 pub fn time(
     requests: u64,
-    share_per_minute: Option<u64>,
+    budget_per_minute: Option<u64>,
     response: Duration,
     concurrency: usize,
 ) -> Duration {
     let full_windows =
-        share_per_minute.map_or(0, |share| requests.saturating_sub(1) / share.max(1));
-    let last = requests - full_windows * share_per_minute.unwrap_or(0);
+        budget_per_minute.map_or(0, |budget| requests.saturating_sub(1) / budget.max(1));
+    let last = requests - full_windows * budget_per_minute.unwrap_or(0);
     let responding = response.mul_f64(last as f64 / concurrency as f64);
     Duration::from_secs(60 * full_windows) + responding
 }

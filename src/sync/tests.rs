@@ -29,7 +29,7 @@ fn config(server: &Server) -> (Connection, super::Options) {
     let connection = Connection {
         origin: Url::parse(&server.origin()).unwrap(),
         credentials: Credentials::ApiToken(SecretString::from(server.token().to_owned())),
-        capacity: 75,
+        capacity_percent: 75,
         concurrency: 4,
         timeout: Duration::from_secs(60),
         deadline: None,

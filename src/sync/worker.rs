@@ -43,7 +43,7 @@ pub(super) struct PageCommit {
 
 /// One row of a page of users that is in scope, or was.
 #[derive(Debug)]
-pub(super) enum UserRow {
+pub(super) enum ListedUser {
     Known(LocalId),
     Copy(Box<UserCopy>),
 }
@@ -53,7 +53,7 @@ pub(super) enum UserRow {
 pub(super) struct UserPage {
     pub commit: PageCommit,
     pub set: UserSet,
-    pub in_scope: Vec<UserRow>,
+    pub in_scope: Vec<ListedUser>,
     /// All rows.
     pub rows: Vec<RowSummary>,
     /// True if the listing begins with this page, also if it restarts with it.
@@ -67,7 +67,7 @@ pub(super) struct UserPage {
 pub(super) struct MemberPage {
     pub commit: PageCommit,
     pub group: LocalId,
-    pub in_scope: Vec<UserRow>,
+    pub in_scope: Vec<ListedUser>,
     /// All rows, for a run that resumes the listing; none on the last page.
     pub rows: Vec<RowSummary>,
     /// The number of different members that the listing has returned so far.
@@ -196,13 +196,13 @@ impl Shared {
             id,
             kind,
             cursor,
-            seen,
+            listed,
             ..
         } = listing;
         let start = |page_size| Start {
             page_size,
             cursor,
-            seen,
+            listed,
         };
         let event = match &kind {
             ListingKind::Users(set) => self.users(id, set, start(self.sizes.users)),
@@ -247,9 +247,9 @@ impl Shared {
         if is_from_an_end && is_to_stop() {
             return Ok(ended(UserListEnd::Stopped));
         }
-        let keep = |user: &wire::User<'_>| self.keep(user, CopySource::Listing);
+        let keep = |user: &wire::WireUser<'_>| self.keep(user, CopySource::Listing);
         let mut stopped = false;
-        let sink = |page: read::Page<UserRow>| {
+        let sink = |page: read::Page<ListedUser>| {
             let has_more = page.next.is_some();
             let is_full = page.rows.len() as u64 >= self.sizes.users;
             let sent = self.send(Event::Users(UserPage {
@@ -258,7 +258,7 @@ impl Shared {
                     next: page.next,
                 },
                 set: set.clone(),
-                in_scope: page.kept,
+                in_scope: page.in_scope,
                 rows: page.rows,
                 is_first: page.is_first,
                 is_full,
@@ -287,7 +287,7 @@ impl Shared {
                     listing,
                     next: page.next,
                 },
-                rows: page.kept,
+                rows: page.in_scope,
             })
         })
         .map(|()| None)
@@ -301,15 +301,15 @@ impl Shared {
         start: Start,
     ) -> Result<(), Error> {
         let out_of_scope = RefCell::new(Vec::new());
-        let keep = |user: &wire::User<'_>| {
+        let keep = |user: &wire::WireUser<'_>| {
             let row = self.keep(user, CopySource::MembershipPage)?;
             if row.is_none() {
                 out_of_scope.borrow_mut().push(RowKey::of(user.id()));
             }
             Ok(row)
         };
-        let mut before = start.seen.len() as u64;
-        let sink = |page: read::Page<UserRow>| {
+        let mut before = start.listed.len() as u64;
+        let sink = |page: read::Page<ListedUser>| {
             let new = page.distinct.saturating_sub(before);
             before = page.distinct;
             let has_more = page.next.is_some();
@@ -320,7 +320,7 @@ impl Shared {
                     next: page.next,
                 },
                 group,
-                in_scope: page.kept,
+                in_scope: page.in_scope,
                 rows: if has_more { page.rows } else { Vec::new() },
                 distinct: page.distinct,
                 new,
@@ -345,7 +345,7 @@ impl Shared {
                     next: page.next,
                 },
                 user,
-                rows: page.kept,
+                rows: page.in_scope,
             }))
         };
         read::groups_of(&self.client, id, start, sink)
@@ -383,18 +383,18 @@ impl Shared {
     /// Returns what to store of a user on a page: a number, a copy, or nothing.
     fn keep(
         &self,
-        user: &wire::User<'_>,
+        user: &wire::WireUser<'_>,
         source: CopySource,
-    ) -> Result<Option<UserRow>, Malformed> {
+    ) -> Result<Option<ListedUser>, Malformed> {
         let matched_by = || user.with_addresses(|addresses| self.match_user(addresses));
         let copy = |matched_by| {
             let user = user.to_model()?;
-            Ok(Some(UserRow::Copy(Box::new(UserCopy::new(
+            Ok(Some(ListedUser::Copy(Box::new(UserCopy::new(
                 user, matched_by,
             )))))
         };
         match self.users.compare(user.id(), user.last_updated(), source) {
-            CopyComparison::Known(local_id) => Ok(Some(UserRow::Known(local_id))),
+            CopyComparison::Known(local_id) => Ok(Some(ListedUser::Known(local_id))),
             CopyComparison::Better => copy(matched_by()?),
             CopyComparison::First => matched_by()?.map_or(Ok(None), |by| copy(Some(by))),
         }

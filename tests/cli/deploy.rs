@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use okta_ciam::testing::cli::variables;
-use okta_ciam::testing::exit::Exit;
+use okta_ciam::testing::exit::ExitStatus;
 use okta_fake::{Action, Endpoint, Fault, Org, Reply};
 use serde_json::{Value, json};
 
@@ -68,33 +68,33 @@ fn assert_ok(ran: &Output) {
 
 /// Returns true if the next run with the same settings may end differently. There is no wildcard, so that a new exit
 /// code needs a decision.
-fn is_worth_another_try(exit: Exit) -> bool {
+fn is_worth_another_try(exit: ExitStatus) -> bool {
     match exit {
-        Exit::Done
-        | Exit::Different
-        | Exit::Failed
-        | Exit::Partial
-        | Exit::Refused
-        | Exit::Credentials
-        | Exit::NotVisible
-        | Exit::Guard => false,
-        Exit::Unavailable | Exit::Locked | Exit::Interrupted(_) => true,
+        ExitStatus::Done
+        | ExitStatus::Different
+        | ExitStatus::Failed
+        | ExitStatus::Partial
+        | ExitStatus::Refused
+        | ExitStatus::Credentials
+        | ExitStatus::NotVisible
+        | ExitStatus::Guard => false,
+        ExitStatus::Unavailable | ExitStatus::Locked | ExitStatus::Interrupted(_) => true,
     }
 }
 
 /// Returns the codes of `sync` that end a job, and those after which it is retried.
 fn codes() -> (BTreeSet<u64>, BTreeSet<u64>) {
     let all = [
-        Exit::Failed,
-        Exit::Partial,
-        Exit::Refused,
-        Exit::Credentials,
-        Exit::Unavailable,
-        Exit::NotVisible,
-        Exit::Guard,
-        Exit::Locked,
-        Exit::Interrupted(2),
-        Exit::Interrupted(15),
+        ExitStatus::Failed,
+        ExitStatus::Partial,
+        ExitStatus::Refused,
+        ExitStatus::Credentials,
+        ExitStatus::Unavailable,
+        ExitStatus::NotVisible,
+        ExitStatus::Guard,
+        ExitStatus::Locked,
+        ExitStatus::Interrupted(2),
+        ExitStatus::Interrupted(15),
     ];
     let of = |wanted: bool| {
         let some = all.into_iter();

@@ -9,11 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
-use okta_ciam::testing::evidence::findings::Options;
-use okta_ciam::testing::evidence::report::{File, Source};
+use okta_ciam::testing::evidence::findings::FindingOptions;
+use okta_ciam::testing::evidence::report::{File, PageSource};
 use okta_ciam::testing::filter::MatchedBy;
-use okta_ciam::testing::model::{self, GroupId, Learned, UserId};
-use okta_ciam::testing::snapshot::{GroupMembers, Reader, Run, RunMetadata, Writer};
+use okta_ciam::testing::model::{self, GroupId, MembershipSource, UserId};
+use okta_ciam::testing::snapshot::{GroupMembers, Reader, RunHeader, RunMetadata, Writer};
 
 use okta_fake::{Action, Fault, Group, Org, User};
 use serde_json::Value;
@@ -451,7 +451,7 @@ fn a_page_that_is_too_large_has_a_note_instead_of_memberships() {
         bytes: 1,
         sha256: "0".to_owned(),
     };
-    let source = Source::read(&reader, file, Options::default()).unwrap();
+    let source = PageSource::read(&reader, file, FindingOptions::default()).unwrap();
     let with = source.page(None).unwrap();
     assert_eq!(with.size_with_memberships, None);
     let fits = source.page(Some(with.html.len())).unwrap();
@@ -470,7 +470,7 @@ fn a_page_that_is_too_large_has_a_note_instead_of_memberships() {
 /// Writes a snapshot of users with long random logins in one group.
 fn write_incompressible(path: &Path, users: usize) {
     let mut random = fastrand::Rng::with_seed(1);
-    let run = Run {
+    let run = RunHeader {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -497,9 +497,9 @@ fn write_incompressible(path: &Path, users: usize) {
     };
     group.profile.insert("name".to_owned(), "team".into());
     let members = GroupMembers {
-        learned: Learned::Listed,
-        seen: Some(users as u64),
-        kept: Some(users as u64),
+        source: MembershipSource::Listed,
+        listed: Some(users as u64),
+        stored: Some(users as u64),
     };
     writer.group(&group, &members).unwrap();
     writer.memberships(&group.id, ids.iter()).unwrap();

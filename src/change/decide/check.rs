@@ -8,7 +8,7 @@ use super::refuse::{refuse_group, refuse_user};
 use super::{Knowledge, PlannedRow, RowAction, RowRefusal};
 use crate::change::Action;
 use crate::change::rows::Row;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::filter::Scope;
 use crate::model::{GroupId, UserId};
 
@@ -25,18 +25,18 @@ pub fn check(
     let mut seen: HashMap<(UserId, GroupId), usize> = HashMap::new();
     let mut planned: Vec<PlannedRow> = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut step = check_row(action, row, knowledge, scope);
-        if let Some((user, group)) = step.ids() {
+        let mut planned_row = check_row(action, row, knowledge, scope);
+        if let Some((user, group)) = planned_row.ids() {
             match seen.entry((user.clone(), group.clone())) {
                 Entry::Vacant(first) => {
                     first.insert(planned.len());
                 }
-                Entry::Occupied(first) => compare(&mut planned[*first.get()], &mut step),
+                Entry::Occupied(first) => compare(&mut planned[*first.get()], &mut planned_row),
             }
         }
-        planned.push(step);
+        planned.push(planned_row);
     }
-    planned.retain(|step| step.verdict != RowAction::Kept);
+    planned.retain(|planned_row| planned_row.verdict != RowAction::Kept);
     protect_what_may_be_meant(&mut planned, knowledge);
     planned
 }
@@ -88,28 +88,28 @@ fn contradicted_by(other: &Row) -> RowAction {
         .line
         .map_or("another row".to_owned(), |line| format!("line {line}"));
     RowAction::Refused(RowRefusal {
-        exit: Exit::Refused,
+        exit: ExitStatus::Refused,
         reason: format!("{line} contradicts this decision on the same user and group"),
     })
 }
 
 /// Refuses changes that a row to keep may refer to. If a name in that row matches several objects, it may refer to any
 /// of these; if it matches nothing, it may be an old name of any object.
-fn protect_what_may_be_meant(steps: &mut [PlannedRow], knowledge: &Knowledge) {
-    let unresolved: Vec<(Option<u64>, _, _)> = steps
+fn protect_what_may_be_meant(planned_rows: &mut [PlannedRow], knowledge: &Knowledge) {
+    let unresolved: Vec<(Option<u64>, _, _)> = planned_rows
         .iter()
-        .filter(|step| step.row.keep && step.ids().is_none())
-        .map(|step| {
-            let user = knowledge.users.get(&step.row.user);
-            let group = knowledge.groups.get(&step.row.group);
-            (step.row.line, user, group)
+        .filter(|planned_row| planned_row.row.keep && planned_row.ids().is_none())
+        .map(|planned_row| {
+            let user = knowledge.users.get(&planned_row.row.user);
+            let group = knowledge.groups.get(&planned_row.row.group);
+            (planned_row.row.line, user, group)
         })
         .collect();
-    for step in steps {
-        if step.verdict != RowAction::Change {
+    for planned_row in planned_rows {
+        if planned_row.verdict != RowAction::Change {
             continue;
         }
-        let (Some(user), Some(group)) = (&step.user, &step.group) else {
+        let (Some(user), Some(group)) = (&planned_row.user, &planned_row.group) else {
             continue;
         };
         let keep = unresolved.iter().find(|(_, users, groups)| {
@@ -118,8 +118,8 @@ fn protect_what_may_be_meant(steps: &mut [PlannedRow], knowledge: &Knowledge) {
         });
         if let Some((line, ..)) = keep {
             let line = line.map_or("another row".to_owned(), |line| format!("line {line}"));
-            step.verdict = RowAction::Refused(RowRefusal {
-                exit: Exit::Refused,
+            planned_row.verdict = RowAction::Refused(RowRefusal {
+                exit: ExitStatus::Refused,
                 reason: format!(
                     "the decision of {line} is keep, and it may refer to this membership; use ids in that line, or remove it"
                 ),
@@ -139,19 +139,25 @@ fn may_mean<T>(found: Option<&Found<T>>, is: impl Fn(&T) -> bool) -> bool {
 }
 
 /// Marks changes that were already made as unchanged, and refuses changes whose membership cannot be read.
-pub fn leave_out_what_is_done(action: Action, steps: &mut [PlannedRow], knowledge: &Knowledge) {
-    for step in steps {
-        if step.verdict != RowAction::Change {
+pub fn leave_out_what_is_done(
+    action: Action,
+    planned_rows: &mut [PlannedRow],
+    knowledge: &Knowledge,
+) {
+    for planned_row in planned_rows {
+        if planned_row.verdict != RowAction::Change {
             continue;
         }
-        let Some((user, group)) = step.ids() else {
+        let Some((user, group)) = planned_row.ids() else {
             continue;
         };
         match knowledge.memberships.get(&(user.clone(), group.clone())) {
-            Some(Err(refusal)) => step.verdict = RowAction::Refused(refusal.clone()),
-            Some(Ok(member)) if action.is_done(*member) => step.verdict = RowAction::Unchanged,
+            Some(Err(refusal)) => planned_row.verdict = RowAction::Refused(refusal.clone()),
+            Some(Ok(member)) if action.is_done(*member) => {
+                planned_row.verdict = RowAction::Unchanged
+            }
             Some(Ok(_)) => {}
-            None if action.is_done(false) => step.verdict = RowAction::Unchanged,
+            None if action.is_done(false) => planned_row.verdict = RowAction::Unchanged,
             None => {}
         }
     }

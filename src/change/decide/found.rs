@@ -25,13 +25,13 @@ pub enum Found<T> {
 /// Chooses the user that a text refers to among those that Okta returned: one whose id or complete login equals the
 /// text, ignoring case, or else one whose complete email does. Logins are unique in an org, and emails are not. Okta
 /// also finds users by short logins (docs/okta-api.md, Users).
-pub fn choose_user(asked: &str, answers: Vec<User>) -> Found<User> {
+pub fn choose_user(typed: &str, answers: Vec<User>) -> Found<User> {
     let mut by_login: Vec<Arc<User>> = Vec::new();
     let mut by_email: Vec<Arc<User>> = Vec::new();
     for user in answers {
-        let list = if is_id_or_login(asked, &user) {
+        let list = if is_id_or_login(typed, &user) {
             &mut by_login
-        } else if is_same(asked, user.email()) {
+        } else if is_same(typed, user.email()) {
             &mut by_email
         } else {
             continue;
@@ -48,25 +48,25 @@ pub fn choose_user(asked: &str, answers: Vec<User>) -> Found<User> {
 }
 
 /// Returns true if a text is a user's id or complete login, ignoring case.
-pub fn is_id_or_login(asked: &str, user: &User) -> bool {
-    is_same(asked, Some(user.id.as_str())) || is_same(asked, user.login())
+pub fn is_id_or_login(typed: &str, user: &User) -> bool {
+    is_same(typed, Some(user.id.as_str())) || is_same(typed, user.login())
 }
 
-fn is_same(asked: &str, text: Option<&str>) -> bool {
-    text.is_some_and(|text| text.to_lowercase() == asked.to_lowercase())
+fn is_same(typed: &str, text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.to_lowercase() == typed.to_lowercase())
 }
 
 /// Chooses the group that a text refers to among those that Okta returned: one whose id is the text, or one whose name
 /// equals it byte for byte.
-pub fn choose_group(asked: &str, answers: Vec<Group>) -> Found<Group> {
+pub fn choose_group(typed: &str, answers: Vec<Group>) -> Found<Group> {
     let mut exact: Vec<Arc<Group>> = Vec::new();
     let mut other_case: Vec<Arc<Group>> = Vec::new();
-    let folded = asked.to_lowercase();
+    let folded = typed.to_lowercase();
     for group in answers {
         let same_name = group
             .name()
             .is_some_and(|name| name.to_lowercase() == folded);
-        let list = if group.id.as_str() == asked || group.name() == Some(asked) {
+        let list = if group.id.as_str() == typed || group.name() == Some(typed) {
             &mut exact
         } else if same_name {
             &mut other_case

@@ -5,25 +5,25 @@ use std::sync::Arc;
 use super::found::Found;
 use super::{RowRefusal, Rules};
 use crate::change::Action;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::filter::{Addresses, Scope};
 use crate::model::{Group, User};
 
-fn no_user(asked: &str) -> String {
-    format!("no user has the id, login or email {asked:?}")
+fn no_user(typed: &str) -> String {
+    format!("no user has the id, login or email {typed:?}")
 }
 
-fn no_group(asked: &str) -> String {
-    format!("no group has the id or the name {asked:?}")
+fn no_group(typed: &str) -> String {
+    format!("no group has the id or the name {typed:?}")
 }
 
-fn refuse(exit: Exit, reason: String) -> Option<RowRefusal> {
+fn refuse(exit: ExitStatus, reason: String) -> Option<RowRefusal> {
     Some(RowRefusal { exit, reason })
 }
 
 pub(in crate::change) fn refuse_user(
     action: Action,
-    asked: &str,
+    typed: &str,
     found: &Found<User>,
     scope: &Scope,
 ) -> Option<RowRefusal> {
@@ -31,10 +31,13 @@ pub(in crate::change) fn refuse_user(
         Found::One(user) => user,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
         Found::Nothing | Found::OtherCase(_) => {
-            return refuse(Exit::Failed, no_user(asked));
+            return refuse(ExitStatus::Failed, no_user(typed));
         }
         Found::Near(question) => {
-            return refuse(Exit::Failed, format!("{}; {question}", no_user(asked)));
+            return refuse(
+                ExitStatus::Failed,
+                format!("{}; {question}", no_user(typed)),
+            );
         }
         Found::Several(users) => {
             let names: Vec<String> = users
@@ -46,9 +49,9 @@ pub(in crate::change) fn refuse_user(
                 })
                 .collect();
             return refuse(
-                Exit::Refused,
+                ExitStatus::Refused,
                 format!(
-                    "{asked:?} is the email of several users: {}; use an id",
+                    "{typed:?} is the email of several users: {}; use an id",
                     names.join(", ")
                 ),
             );
@@ -63,7 +66,7 @@ pub(in crate::change) fn refuse_user(
         let domains: Vec<String> = scope.domains().iter().map(ToString::to_string).collect();
         let domains = domains.join(", ");
         return refuse(
-            Exit::Refused,
+            ExitStatus::Refused,
             format!(
                 "{} is out of scope: no address in {domains}",
                 name_of_user(user)
@@ -72,7 +75,7 @@ pub(in crate::change) fn refuse_user(
     }
     if action == Action::Grant && user.is_deprovisioned() {
         return refuse(
-            Exit::Refused,
+            ExitStatus::Refused,
             format!(
                 "{} is DEPROVISIONED and cannot be granted anything",
                 name_of_user(user)
@@ -82,7 +85,7 @@ pub(in crate::change) fn refuse_user(
     None
 }
 
-pub(super) fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> Option<RowRefusal> {
+pub(super) fn refuse_group(typed: &str, found: &Found<Group>, scope: &Scope) -> Option<RowRefusal> {
     let names = |groups: &[Arc<Group>]| {
         let names: Vec<String> = groups.iter().map(|group| name_of_group(group)).collect();
         names.join(", ")
@@ -90,15 +93,18 @@ pub(super) fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> 
     let group = match found {
         Found::One(group) => group,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
-        Found::Nothing => return refuse(Exit::Failed, no_group(asked)),
+        Found::Nothing => return refuse(ExitStatus::Failed, no_group(typed)),
         Found::Near(question) => {
-            return refuse(Exit::Failed, format!("{}; {question}", no_group(asked)));
+            return refuse(
+                ExitStatus::Failed,
+                format!("{}; {question}", no_group(typed)),
+            );
         }
         Found::Several(groups) => {
             return refuse(
-                Exit::Refused,
+                ExitStatus::Refused,
                 format!(
-                    "{asked:?} matches several groups: {}; use an id",
+                    "{typed:?} matches several groups: {}; use an id",
                     names(groups)
                 ),
             );
@@ -106,8 +112,8 @@ pub(super) fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> 
         Found::OtherCase(groups) => {
             let names = names(groups);
             return refuse(
-                Exit::Refused,
-                format!("no group is named {asked:?}; did you mean {names}?"),
+                ExitStatus::Refused,
+                format!("no group is named {typed:?}; did you mean {names}?"),
             );
         }
     };
@@ -117,7 +123,7 @@ pub(super) fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> 
             .map(ToString::to_string)
             .unwrap_or_default();
         return refuse(
-            Exit::Refused,
+            ExitStatus::Refused,
             format!(
                 "{} is out of scope: its name does not contain {text:?}",
                 name_of_group(group)
@@ -127,7 +133,7 @@ pub(super) fn refuse_group(asked: &str, found: &Found<Group>, scope: &Scope) -> 
     if !group.is_editable() {
         let kind = group.kind.as_deref().unwrap_or("of no known kind");
         return refuse(
-            Exit::Refused,
+            ExitStatus::Refused,
             format!(
                 "{} is {kind}; Okta allows changes only to OKTA_GROUP memberships",
                 name_of_group(group)

@@ -50,7 +50,7 @@ fn a_user_matches_only_by_complete_id_login_or_email() {
     let other = user("00u2", "ada", "ada@example.com", "ACTIVE");
     let third = user("00u3", "ada3", "ADA@example.com", "ACTIVE");
     let named_like_an_id = user("00u4", "00U3", "", "ACTIVE");
-    for (asked, answers, expected) in [
+    for (typed, answers, expected) in [
         ("ADA@example.com", vec![ada.clone(), ada.clone()], "00u1"),
         ("00U1", vec![ada.clone()], "00u1"),
         ("ada", vec![ada.clone()], "nothing"),
@@ -68,9 +68,9 @@ fn a_user_matches_only_by_complete_id_login_or_email() {
         ("x", vec![], "nothing"),
     ] {
         assert_eq!(
-            ids(&choose_user(asked, answers), |user| user.id.to_string()),
+            ids(&choose_user(typed, answers), |user| user.id.to_string()),
             expected,
-            "{asked}"
+            "{typed}"
         );
     }
 }
@@ -81,7 +81,7 @@ fn a_group_matches_only_by_its_complete_name_byte_for_byte() {
     let lower = group("00g2", "vpn", "OKTA_GROUP");
     let twin = group("00g3", "VPN", "APP_GROUP");
     let named_like_an_id = group("00g4", "00g1", "OKTA_GROUP");
-    for (asked, answers, expected) in [
+    for (typed, answers, expected) in [
         ("VPN", vec![upper.clone(), lower.clone()], "00g1"),
         ("Vpn", vec![upper.clone(), lower], "other case 00g1 00g2"),
         ("VPN", vec![upper.clone(), twin], "several 00g1 00g3"),
@@ -93,9 +93,9 @@ fn a_group_matches_only_by_its_complete_name_byte_for_byte() {
         ("VP", vec![upper], "nothing"),
     ] {
         assert_eq!(
-            ids(&choose_group(asked, answers), |group| group.id.to_string()),
+            ids(&choose_group(typed, answers), |group| group.id.to_string()),
             expected,
-            "{asked}"
+            "{typed}"
         );
     }
 }
@@ -187,13 +187,16 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             Action::Grant,
             "out",
             "team",
-            Some((Exit::Refused, "out of scope: no address in example.com")),
+            Some((
+                ExitStatus::Refused,
+                "out of scope: no address in example.com",
+            )),
         ),
         (
             Action::Grant,
             "gone",
             "team",
-            Some((Exit::Refused, "DEPROVISIONED")),
+            Some((ExitStatus::Refused, "DEPROVISIONED")),
         ),
         (Action::Revoke, "gone", "team", None),
         (
@@ -201,7 +204,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             "two",
             "team",
             Some((
-                Exit::Refused,
+                ExitStatus::Refused,
                 "several users: 00u4 (x1@example.com, SUSPENDED), 00u5 (no login, ACTIVE); use an id",
             )),
         ),
@@ -209,37 +212,37 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             Action::Grant,
             "none",
             "team",
-            Some((Exit::Failed, "no user has")),
+            Some((ExitStatus::Failed, "no user has")),
         ),
         (
             Action::Grant,
             "in",
             "hidden",
-            Some((Exit::Refused, "does not contain \"app\"")),
+            Some((ExitStatus::Refused, "does not contain \"app\"")),
         ),
         (
             Action::Grant,
             "in",
             "app",
-            Some((Exit::Refused, "APP_GROUP")),
+            Some((ExitStatus::Refused, "APP_GROUP")),
         ),
         (
             Action::Revoke,
             "in",
             "builtin",
-            Some((Exit::Refused, "BUILT_IN")),
+            Some((ExitStatus::Refused, "BUILT_IN")),
         ),
         (
             Action::Grant,
             "in",
             "case",
-            Some((Exit::Refused, "did you mean")),
+            Some((ExitStatus::Refused, "did you mean")),
         ),
         (
             Action::Grant,
             "in",
             "none",
-            Some((Exit::Failed, "no group has")),
+            Some((ExitStatus::Failed, "no group has")),
         ),
     ] {
         let row = Row {
@@ -249,8 +252,8 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             keep: false,
             reviewed: None,
         };
-        let step = check(action, std::slice::from_ref(&row), &knowledge, &scope).remove(0);
-        match (step.verdict, expected) {
+        let planned_row = check(action, std::slice::from_ref(&row), &knowledge, &scope).remove(0);
+        match (planned_row.verdict, expected) {
             (RowAction::Change, None) => {}
             (RowAction::Refused(refusal), Some((exit, part))) => {
                 assert_eq!(refusal.exit, exit, "{user} {group}");
@@ -268,13 +271,13 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             reviewed: None,
         })
         .into();
-    let steps = check(Action::Grant, &rows, &knowledge, &scope);
-    assert_eq!(steps[1].verdict, RowAction::Duplicate(Some(2)));
+    let planned_rows = check(Action::Grant, &rows, &knowledge, &scope);
+    assert_eq!(planned_rows[1].verdict, RowAction::Duplicate(Some(2)));
     let mut sheet = rows;
     sheet[1].keep = true;
-    for step in check(Action::Revoke, &sheet, &knowledge, &scope) {
-        let RowAction::Refused(refusal) = step.verdict else {
-            panic!("{:?}", step.verdict)
+    for planned_row in check(Action::Revoke, &sheet, &knowledge, &scope) {
+        let RowAction::Refused(refusal) = planned_row.verdict else {
+            panic!("{:?}", planned_row.verdict)
         };
         assert!(
             refusal.reason.contains("contradicts this decision"),
@@ -307,7 +310,7 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
         (
             "hidden".to_owned(),
             Found::Unreadable(RowRefusal {
-                exit: Exit::Credentials,
+                exit: ExitStatus::Credentials,
                 reason: "403".to_owned(),
             }),
         ),
@@ -357,8 +360,8 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
             ];
             let place = if keep_is_first { 0 } else { rows.len() };
             rows.insert(place, row(2, user, group, true));
-            let mut steps = check(Action::Revoke, &rows, &knowledge, &scope);
-            let keep = steps.remove(place);
+            let mut planned_rows = check(Action::Revoke, &rows, &knowledge, &scope);
+            let keep = planned_rows.remove(place);
             let RowAction::Refused(refusal) = keep.verdict else {
                 panic!("{user} {group}: {:?}", keep.verdict)
             };
@@ -367,19 +370,19 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
                 "{}",
                 refusal.reason
             );
-            let revoked: Vec<bool> = steps
+            let revoked: Vec<bool> = planned_rows
                 .iter()
-                .map(|step| step.verdict == RowAction::Change)
+                .map(|planned_row| planned_row.verdict == RowAction::Change)
                 .collect();
             assert_eq!(revoked, expected, "{user} {group}");
-            let stopped = steps
+            let stopped = planned_rows
                 .iter()
-                .filter(|step| step.verdict != RowAction::Change);
-            for step in stopped {
-                let RowAction::Refused(refusal) = &step.verdict else {
-                    panic!("{:?}", step.verdict)
+                .filter(|planned_row| planned_row.verdict != RowAction::Change);
+            for planned_row in stopped {
+                let RowAction::Refused(refusal) = &planned_row.verdict else {
+                    panic!("{:?}", planned_row.verdict)
                 };
-                assert_eq!(refusal.exit, Exit::Refused);
+                assert_eq!(refusal.exit, ExitStatus::Refused);
                 assert!(
                     refusal.reason.contains("the decision of line 2 is keep"),
                     "{}",
@@ -390,9 +393,9 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
     }
     // A row to keep with a clear membership is not shown and does not affect other rows.
     let rows = [row(2, "00u1", "00g1", true), row(3, "00u2", "00g1", false)];
-    let steps = check(Action::Revoke, &rows, &knowledge, &scope);
-    assert_eq!(steps.len(), 1);
-    assert_eq!(steps[0].verdict, RowAction::Change);
+    let planned_rows = check(Action::Revoke, &rows, &knowledge, &scope);
+    assert_eq!(planned_rows.len(), 1);
+    assert_eq!(planned_rows[0].verdict, RowAction::Change);
 }
 
 #[test]
@@ -407,7 +410,7 @@ fn changes_that_are_already_made_are_not_sent() {
         (Action::Revoke, true, RowAction::Change),
         (Action::Revoke, false, RowAction::Unchanged),
     ] {
-        let mut steps = [PlannedRow {
+        let mut planned_rows = [PlannedRow {
             row: Row {
                 line: None,
                 user: String::new(),
@@ -425,8 +428,8 @@ fn changes_that_are_already_made_are_not_sent() {
             groups: HashMap::new(),
             memberships,
         };
-        leave_out_what_is_done(action, &mut steps, &knowledge);
-        assert_eq!(steps[0].verdict, expected, "{action:?} {member}");
+        leave_out_what_is_done(action, &mut planned_rows, &knowledge);
+        assert_eq!(planned_rows[0].verdict, expected, "{action:?} {member}");
     }
 }
 
@@ -485,9 +488,9 @@ fn memberships_are_read_with_the_fewest_requests() {
             ids.iter().map(|id| id[3..].to_owned()).collect::<String>()
         };
         let listed = ids(reading.groups.iter().map(ToString::to_string).collect());
-        let asked = ids(reading.users.iter().map(ToString::to_string).collect());
+        let requested = ids(reading.users.iter().map(ToString::to_string).collect());
         assert_eq!(
-            (listed.as_str(), asked.as_str()),
+            (listed.as_str(), requested.as_str()),
             (groups, users),
             "{text} {sizes:?}"
         );

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::Report;
-use crate::change::all_groups::AskedUsers;
+use super::report::ChangeReport;
+use crate::change::all_groups::RequestedUsers;
 use crate::change::audit::AuditHistory;
 use crate::change::decide::{self, Knowledge, Pair, PlannedRow, Reading, RowAction, Rules};
 use crate::change::resolve::Resolver;
 use crate::change::rows::{Request, Row};
 use crate::change::{Action, all_groups, send, sheet};
-use crate::config::Change;
+use crate::config::ChangeConfig;
 use crate::console::{Confirmation, Console};
 use crate::exit::ExitError;
 use crate::model::{Group, GroupId};
@@ -20,16 +20,16 @@ use crate::signal::ShutdownSignal;
 use crate::text::count;
 
 /// The planned changes and the warnings about them.
-pub(super) struct Plan {
+pub(super) struct ChangePlan {
     action: Action,
-    pub(super) steps: Vec<PlannedRow>,
+    pub(super) planned_rows: Vec<PlannedRow>,
     pub(super) cautions: Vec<String>,
     needs_yes: bool,
 }
 
-impl Plan {
+impl ChangePlan {
     pub(super) fn make(
-        config: &Change,
+        config: &ChangeConfig,
         resolver: &Resolver,
         past: &AuditHistory,
     ) -> Result<Self, Error> {
@@ -40,7 +40,7 @@ impl Plan {
     }
 
     fn of_rows(
-        config: &Change,
+        config: &ChangeConfig,
         rows: &[Row],
         resolver: &Resolver,
         past: &AuditHistory,
@@ -52,21 +52,21 @@ impl Plan {
             groups: resolver.groups(names(|row| &row.group))?,
             memberships: HashMap::new(),
         };
-        let mut steps = decide::check(action, rows, &knowledge, &config.scope);
-        for (user, group) in steps
+        let mut planned_rows = decide::check(action, rows, &knowledge, &config.scope);
+        for (user, group) in planned_rows
             .iter()
-            .filter(|step| step.verdict == RowAction::Change)
+            .filter(|planned_row| planned_row.verdict == RowAction::Change)
             .filter_map(PlannedRow::ids)
         {
             send::wait_for_read_lag(resolver, past, user, Some(group))?;
         }
-        let pairs = pairs_of(&steps, &RowAction::Change);
+        let pairs = pairs_of(&planned_rows, &RowAction::Change);
         let reading = Reading::cheapest(&pairs, resolver.sizes.members);
         knowledge.memberships = resolver.memberships(&pairs, reading)?;
-        let before = steps.clone();
-        decide::leave_out_what_is_done(action, &mut steps, &knowledge);
+        let before = planned_rows.clone();
+        decide::leave_out_what_is_done(action, &mut planned_rows, &knowledge);
         if action == Action::Revoke {
-            let absent = pairs_of(&steps, &RowAction::Unchanged);
+            let absent = pairs_of(&planned_rows, &RowAction::Unchanged);
             if !absent.is_empty() {
                 // A new membership may not be visible yet, so an absent one is read again after three seconds. The
                 // second read lists the user's groups, so that no user keeps access because a list of members was
@@ -74,14 +74,14 @@ impl Plan {
                 resolver.client.sleep(Duration::from_secs(3))?;
                 let again = resolver.memberships(&absent, Reading::by_user(&absent))?;
                 knowledge.memberships.extend(again);
-                steps = before;
-                decide::leave_out_what_is_done(action, &mut steps, &knowledge);
+                planned_rows = before;
+                decide::leave_out_what_is_done(action, &mut planned_rows, &knowledge);
             }
         }
         let mut plan = Self {
             action,
-            cautions: sheet::renamed(&steps),
-            steps,
+            cautions: sheet::renamed(&planned_rows),
+            planned_rows,
             needs_yes: false,
         };
         let groups = plan.groups_to_change();
@@ -95,17 +95,17 @@ impl Plan {
 
     /// Plans the removal of users from all groups in scope that can be edited and that no rule fills.
     fn of_all_groups(
-        config: &Change,
+        config: &ChangeConfig,
         names: &[String],
         resolver: &Resolver,
         past: &AuditHistory,
     ) -> Result<Self, Error> {
         let found = resolver.users(names.iter().cloned().collect())?;
-        let asked = AskedUsers {
+        let requested = RequestedUsers {
             names,
             found: &found,
         };
-        let (mut steps, users) = asked.check(&config.scope);
+        let (mut planned_rows, users) = requested.check(&config.scope);
         for user in &users {
             send::wait_for_read_lag(resolver, past, &user.id, None)?;
         }
@@ -125,12 +125,12 @@ impl Plan {
                 continue;
             };
             let (rows, note) = all_groups::plan(user, groups, &rules, &config.scope);
-            steps.extend(rows);
+            planned_rows.extend(rows);
             cautions.extend(note);
         }
         let mut plan = Self {
             action: config.action,
-            steps,
+            planned_rows,
             cautions,
             needs_yes: false,
         };
@@ -141,11 +141,11 @@ impl Plan {
 
     fn groups_to_change(&self) -> HashMap<GroupId, Arc<Group>> {
         let changing = self
-            .steps
+            .planned_rows
             .iter()
-            .filter(|step| step.verdict == RowAction::Change);
+            .filter(|planned_row| planned_row.verdict == RowAction::Change);
         changing
-            .filter_map(|step| step.group.as_ref())
+            .filter_map(|planned_row| planned_row.group.as_ref())
             .map(|group| (group.id.clone(), Arc::clone(group)))
             .collect()
     }
@@ -166,9 +166,9 @@ impl Plan {
     }
 
     pub(super) fn changes(&self) -> usize {
-        self.steps
+        self.planned_rows
             .iter()
-            .filter(|step| step.verdict == RowAction::Change)
+            .filter(|planned_row| planned_row.verdict == RowAction::Change)
             .count()
     }
 
@@ -184,10 +184,10 @@ impl Plan {
 
     pub(super) fn confirm(
         &self,
-        config: &Change,
+        config: &ChangeConfig,
         console: &Console,
         stop: &ShutdownSignal,
-        report: &Report,
+        report: &ChangeReport,
     ) -> anyhow::Result<()> {
         let asks = config.from.is_some() || self.action == Action::Revoke;
         if config.yes || !(asks || self.needs_yes) {
@@ -214,13 +214,15 @@ impl Plan {
     }
 }
 
-fn pairs_of(steps: &[PlannedRow], verdict: &RowAction) -> Vec<Pair> {
-    let steps = steps.iter().filter(|step| step.verdict == *verdict);
-    steps
-        .filter_map(|step| {
+fn pairs_of(planned_rows: &[PlannedRow], verdict: &RowAction) -> Vec<Pair> {
+    let planned_rows = planned_rows
+        .iter()
+        .filter(|planned_row| planned_row.verdict == *verdict);
+    planned_rows
+        .filter_map(|planned_row| {
             Some((
-                Arc::clone(step.user.as_ref()?),
-                Arc::clone(step.group.as_ref()?),
+                Arc::clone(planned_row.user.as_ref()?),
+                Arc::clone(planned_row.group.as_ref()?),
             ))
         })
         .collect()

@@ -7,14 +7,14 @@ use std::io::ErrorKind;
 use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
-use super::plan::Plan;
+use super::plan::ChangePlan;
 use crate::change::Action;
 use crate::change::audit::{Audit, Unsent};
 use crate::change::decide::{PlannedRow, RowAction};
-use crate::change::sheet::Summary;
-use crate::config::Change;
+use crate::change::sheet::SheetSummary;
+use crate::config::ChangeConfig;
 use crate::console::{Console, FailureObject};
-use crate::exit::{self, Exit};
+use crate::exit::{self, ExitStatus};
 use crate::failure;
 use crate::okta::Error;
 use crate::text::{clean, count, one_line};
@@ -87,7 +87,7 @@ pub(super) struct ReportRow {
     pub(super) message: Option<String>,
     request_id: Option<String>,
     #[serde(skip)]
-    exit: Exit,
+    exit: ExitStatus,
     /// True if the audit log already contains the change.
     #[serde(skip)]
     pub(super) is_recorded: bool,
@@ -111,17 +111,19 @@ impl Named {
 }
 
 impl ReportRow {
-    fn new(step: &PlannedRow) -> Self {
-        let user = step.user.as_deref();
-        let group = step.group.as_deref();
-        let (result, exit, message) = match &step.verdict {
-            RowAction::Change | RowAction::Kept => (RowResult::Planned, Exit::Done, None),
-            RowAction::Unchanged => (RowResult::Unchanged, Exit::Done, None),
-            RowAction::Skipped(reason) => (RowResult::Skipped, Exit::Done, Some(reason.clone())),
+    fn new(planned_row: &PlannedRow) -> Self {
+        let user = planned_row.user.as_deref();
+        let group = planned_row.group.as_deref();
+        let (result, exit, message) = match &planned_row.verdict {
+            RowAction::Change | RowAction::Kept => (RowResult::Planned, ExitStatus::Done, None),
+            RowAction::Unchanged => (RowResult::Unchanged, ExitStatus::Done, None),
+            RowAction::Skipped(reason) => {
+                (RowResult::Skipped, ExitStatus::Done, Some(reason.clone()))
+            }
             RowAction::Duplicate(line) => {
                 let first = line.map_or("an earlier row".to_owned(), |line| format!("line {line}"));
                 let message = format!("the same as {first}");
-                (RowResult::Duplicate, Exit::Done, Some(message))
+                (RowResult::Duplicate, ExitStatus::Done, Some(message))
             }
             RowAction::Refused(refusal) => (
                 RowResult::Refused,
@@ -130,14 +132,14 @@ impl ReportRow {
             ),
         };
         Self {
-            line: step.row.line,
+            line: planned_row.row.line,
             user: Named {
-                typed: step.row.user.clone(),
+                typed: planned_row.row.user.clone(),
                 id: user.map(|user| user.id.to_string()),
                 name: user.and_then(|user| user.login()).map(str::to_owned),
             },
             group: Named {
-                typed: step.row.group.clone(),
+                typed: planned_row.row.group.clone(),
                 id: group.map(|group| group.id.to_string()),
                 name: group.and_then(|group| group.name()).map(str::to_owned),
             },
@@ -159,9 +161,9 @@ impl ReportRow {
         self.message = message.map(str::to_owned);
         self.request_id = request_id.or(self.request_id.take());
         self.exit = match result {
-            RowResult::NotVisible => Exit::NotVisible,
-            RowResult::Unknown | RowResult::NotAttempted => Exit::Unavailable,
-            _ => Exit::Done,
+            RowResult::NotVisible => ExitStatus::NotVisible,
+            RowResult::Unknown | RowResult::NotAttempted => ExitStatus::Unavailable,
+            _ => ExitStatus::Done,
         };
     }
 
@@ -177,7 +179,7 @@ impl ReportRow {
             Error::Refused(refusal)
                 if refusal.status == 501 || refusal.code.as_deref() == Some("E0000060") =>
             {
-                Exit::Refused
+                ExitStatus::Refused
             }
             error => exit::of_okta(error),
         };
@@ -203,26 +205,26 @@ impl ReportRow {
 
 /// The outcomes of all rows.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct ChangeReport {
     #[serde(flatten)]
     failure: Option<FailureObject>,
     action: Action,
     dry_run: bool,
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sheet: Option<Summary>,
+    sheet: Option<SheetSummary>,
     pub(super) rows: Vec<ReportRow>,
 }
 
-impl Report {
-    pub(super) fn new(config: &Change, plan: &Plan) -> Self {
+impl ChangeReport {
+    pub(super) fn new(config: &ChangeConfig, plan: &ChangePlan) -> Self {
         Self {
             failure: None,
             action: config.action,
             dry_run: config.dry_run,
             warnings: plan.cautions.clone(),
             sheet: config.sheet.clone(),
-            rows: plan.steps.iter().map(ReportRow::new).collect(),
+            rows: plan.planned_rows.iter().map(ReportRow::new).collect(),
         }
     }
 
@@ -297,24 +299,24 @@ impl Report {
     /// Returns the exit code from the first of these that applies: the error that stopped the run, a change that is not
     /// visible, the first row with an exit code from 4 to 8, `Partial` if some rows succeeded, and the first failed
     /// row.
-    fn exit(&self, stopped: Option<&anyhow::Error>) -> Exit {
+    fn exit(&self, stopped: Option<&anyhow::Error>) -> ExitStatus {
         if let Some(error) = stopped {
             return failure::exit_of(error);
         }
         match self.decisive() {
-            None => Exit::Done,
+            None => ExitStatus::Done,
             Some(row) if row.exit.outranks_partial() => row.exit,
-            Some(_) if self.rows.iter().any(|row| row.result.is_as_wanted()) => Exit::Partial,
+            Some(_) if self.rows.iter().any(|row| row.result.is_as_wanted()) => ExitStatus::Partial,
             Some(row) => row.exit,
         }
     }
 
     /// Returns the row that decides the exit code; `None` if all rows succeeded.
     fn decisive(&self) -> Option<&ReportRow> {
-        let failed = || self.rows.iter().filter(|row| row.exit != Exit::Done);
-        let first = |is: fn(Exit) -> bool| failed().find(|row| is(row.exit));
-        first(|exit| exit == Exit::NotVisible)
-            .or_else(|| first(Exit::outranks_partial))
+        let failed = || self.rows.iter().filter(|row| row.exit != ExitStatus::Done);
+        let first = |is: fn(ExitStatus) -> bool| failed().find(|row| is(row.exit));
+        first(|exit| exit == ExitStatus::NotVisible)
+            .or_else(|| first(ExitStatus::outranks_partial))
             .or_else(|| failed().next())
     }
 
@@ -323,7 +325,7 @@ impl Report {
         mut self,
         console: &Console,
         stopped: Option<anyhow::Error>,
-    ) -> anyhow::Result<Exit> {
+    ) -> anyhow::Result<ExitStatus> {
         let exit = self.exit(stopped.as_ref());
         let mut message = self.message(stopped.as_ref());
         // The table ends with the counts, which are not repeated.
@@ -334,7 +336,7 @@ impl Report {
             Some(error) => failure::request_id(error).map(str::to_owned),
             None => self.decisive().and_then(|row| row.request_id.clone()),
         };
-        if exit != Exit::Done && console.json() {
+        if exit != ExitStatus::Done && console.json() {
             self.failure = Some(FailureObject {
                 error: exit.word(),
                 exit_code: exit.code(),
@@ -345,7 +347,7 @@ impl Report {
         if let Some(lost) = self.print(console, exit)? {
             return Ok(lost);
         }
-        if exit != Exit::Done {
+        if exit != ExitStatus::Done {
             tracing::error!("{message}");
         }
         Ok(exit)
@@ -367,8 +369,8 @@ impl Report {
 
     /// Prints the rows to stdout. If that fails after changes were sent, prints them to stderr and returns the exit
     /// code.
-    fn print(&self, console: &Console, exit: Exit) -> anyhow::Result<Option<Exit>> {
-        if exit != Exit::Done && !console.json() && self.rows.len() <= 1 {
+    fn print(&self, console: &Console, exit: ExitStatus) -> anyhow::Result<Option<ExitStatus>> {
+        if exit != ExitStatus::Done && !console.json() && self.rows.len() <= 1 {
             return Ok(None);
         }
         let is_sent = |row: &ReportRow| {
@@ -386,8 +388,8 @@ impl Report {
                     "cannot write the report to standard output ({error}), but changes were sent: {}",
                     self.counts()
                 );
-                Ok(Some(if exit == Exit::Done {
-                    Exit::Failed
+                Ok(Some(if exit == ExitStatus::Done {
+                    ExitStatus::Failed
                 } else {
                     exit
                 }))

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::plan::Plan;
-use super::report::{Report, RowResult};
+use super::plan::ChangePlan;
+use super::report::{ChangeReport, RowResult};
 use crate::change::Action;
 use crate::change::audit::Audit;
 use crate::change::decide::{Pair, PlannedRow, RowAction};
@@ -19,7 +19,7 @@ pub(super) struct Sender<'a> {
     pub(super) origin: &'a str,
     pub(super) audit: &'a mut Option<Audit>,
     pub(super) action: Action,
-    pub(super) report: &'a mut Report,
+    pub(super) report: &'a mut ChangeReport,
     /// The changes that were made, with the indices of their rows in the report.
     made: Vec<(usize, Pair)>,
     /// The error after which no more changes are sent.
@@ -32,7 +32,7 @@ impl<'a> Sender<'a> {
         origin: &'a str,
         audit: &'a mut Option<Audit>,
         action: Action,
-        report: &'a mut Report,
+        report: &'a mut ChangeReport,
     ) -> Self {
         Self {
             resolver,
@@ -47,10 +47,10 @@ impl<'a> Sender<'a> {
 
     /// Sends the planned changes. Returns the error that stopped the run; the report then contains the rows that were
     /// not attempted.
-    pub(super) fn send(mut self, plan: &Plan, console: &Console) -> Option<anyhow::Error> {
+    pub(super) fn send(mut self, plan: &ChangePlan, console: &Console) -> Option<anyhow::Error> {
         let mut progress = console.change_progress(plan.changes() as u64, "changes");
-        for (place, step) in plan.steps.iter().enumerate() {
-            if step.verdict != RowAction::Change {
+        for (place, planned_row) in plan.planned_rows.iter().enumerate() {
+            if planned_row.verdict != RowAction::Change {
                 continue;
             }
             if self.stopped.is_some() {
@@ -61,22 +61,22 @@ impl<'a> Sender<'a> {
                 );
                 continue;
             }
-            self.send_one(place, step);
-            progress.step();
+            self.send_one(place, planned_row);
+            progress.advance();
         }
         progress.clear();
         self.read_back();
         self.stopped
     }
 
-    fn send_one(&mut self, place: usize, step: &PlannedRow) {
-        let (Some(user), Some(group)) = (&step.user, &step.group) else {
+    fn send_one(&mut self, place: usize, planned_row: &PlannedRow) {
+        let (Some(user), Some(group)) = (&planned_row.user, &planned_row.group) else {
             return;
         };
         let item = Item {
             user: Arc::clone(user),
             group: Arc::clone(group),
-            line: step.row.line,
+            line: planned_row.row.line,
         };
         let row = &mut self.report.rows[place];
         match send::send(self.resolver, self.origin, self.audit, self.action, &item) {
@@ -105,7 +105,7 @@ impl<'a> Sender<'a> {
                     response_lost.then_some("Okta's response was lost, but the change is visible");
                 row.set(RowResult::Changed, message, request_id);
             }
-            ChangeOutcome::NotDone { error, looked } => {
+            ChangeOutcome::NotDone { error, confirmed } => {
                 let stop = stops_the_rest(&error);
                 let result = match error {
                     Error::Interrupted(_) | Error::Deadline { .. } => RowResult::NotAttempted,
@@ -113,7 +113,7 @@ impl<'a> Sender<'a> {
                 };
                 row.fail(result, &error);
                 let mut error = anyhow::Error::new(error);
-                if looked {
+                if confirmed {
                     let seconds = send::READ_LAG.as_secs();
                     error = error.context(format!("not visible when read back for {seconds} s"));
                     row.message = Some(one_line(&error));

@@ -1,9 +1,9 @@
 //! Checks that groups and their members can be read, and that a group is in scope.
 
-use super::report::{ADMIN_MEMBERS, EVERYONE, Everyone, GROUPS, MEMBERS, Report, words};
+use super::report::{ADMIN_MEMBERS, CheckReport, EVERYONE, Everyone, GROUPS, MEMBERS, describe};
 use super::{ASSIGN_A_ROLE, Halt, of};
-use crate::config::Check as Config;
-use crate::exit::Exit;
+use crate::config::CheckConfig;
+use crate::exit::ExitStatus;
 use crate::filter::Scope;
 use crate::model::Group;
 use crate::okta::Client;
@@ -11,8 +11,12 @@ use crate::okta::probe::{self, First, answered};
 use crate::text::{count, number};
 
 /// Checks the first page of groups, the group Everyone, and access to members.
-pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> Result<(), Halt> {
-    report.step = GROUPS;
+pub(super) fn groups(
+    config: &CheckConfig,
+    client: &Client,
+    report: &mut CheckReport,
+) -> Result<(), Halt> {
+    report.current_check = GROUPS;
     let page_size = config.connection.page_sizes.groups;
     let page = match answered(probe::groups(client, page_size))? {
         Ok(page) => page,
@@ -21,38 +25,38 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
             return Ok(());
         }
     };
-    let seen = page.rows.len() as u64;
+    let listed = page.rows.len() as u64;
     let in_scope = page
         .rows
         .iter()
         .filter(|group| is_in_scope(group, &config.scope));
     let in_scope = in_scope.count() as u64;
-    report.sample.groups_on_first_page = Some(seen);
+    report.sample.groups_on_first_page = Some(listed);
     report.sample.groups_in_scope = Some(in_scope);
-    let found = format!("{} in scope", of(in_scope, seen, page.more));
+    let found = format!("{} in scope", of(in_scope, listed, page.more));
     let sized = page
         .rows
         .iter()
         .filter(|group| group.members_reported.is_some());
     let sized = sized.count() as u64;
-    if seen == 0 {
+    if listed == 0 {
         report.failure(
             "Okta returned no groups, but every org has some; the token cannot see them".to_owned(),
             ASSIGN_A_ROLE,
-            Exit::Credentials,
+            ExitStatus::Credentials,
         );
     } else if in_scope == 0 && !page.more {
         report.failure(
             format!("{found}, so a sync stops"),
             "check --group-name-filter",
-            Exit::Guard,
+            ExitStatus::Guard,
         );
     } else if in_scope == 0 {
         report.warning(
             found,
             "a sync stops if no later page has one either; check --group-name-filter",
         );
-    } else if sized < seen {
+    } else if sized < listed {
         report.warning(
             format!("{found}; Okta returned the sizes of only {}", number(sized)),
             "a sync counts the others as one request each; set --memberships-by if the estimate is wrong",
@@ -60,7 +64,7 @@ pub(super) fn groups(config: &Config, client: &Client, report: &mut Report) -> R
     } else {
         report.ok(format!("{found}, with their sizes"));
     }
-    if seen > 0 {
+    if listed > 0 {
         everyone(page_size, &page, client, report)?;
         members(config, &page.rows, client, report)?;
     }
@@ -75,9 +79,9 @@ fn everyone(
     page_size: u64,
     page: &First<Group>,
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<(), Halt> {
-    report.step = EVERYONE;
+    report.current_check = EVERYONE;
     let on = |page: &First<Group>| page.rows.iter().find(|group| group.is_everyone()).cloned();
     let mut found = on(page).map(|group| ("listing", group));
     // If the list is complete and lacks Everyone, a second request is not necessary.
@@ -88,7 +92,7 @@ fn everyone(
                 report.warning(
                     format!(
                         "not on the first page, and Okta rejected the filter ({})",
-                        words(&refusal)
+                        describe(&refusal)
                     ),
                     "no action needed yet; a sync reads all pages and reports if it is missing",
                 );
@@ -119,12 +123,12 @@ fn everyone(
 
 /// Requests one member of a group without an admin role, and one of a group with an admin role.
 fn members(
-    config: &Config,
+    config: &CheckConfig,
     groups: &[Group],
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<(), Halt> {
-    report.step = MEMBERS;
+    report.current_check = MEMBERS;
     match plain_group(groups, &config.scope) {
         None => report.warning(
             "not tested: no group on the first page has members and no admin role".to_owned(),
@@ -136,7 +140,7 @@ fn members(
             Err(refusal) => report.refused(&refusal, ASSIGN_A_ROLE),
         },
     }
-    report.step = ADMIN_MEMBERS;
+    report.current_check = ADMIN_MEMBERS;
     let Some(group) = admin_group(groups, &config.scope) else {
         return Ok(());
     };
@@ -153,7 +157,7 @@ fn members(
                 format!(
                     "hidden for groups with an admin role (tested with {:?}); {what} ({})",
                     group.display_name(),
-                    words(&refusal)
+                    describe(&refusal)
                 ),
                 "use a Super Administrator's token, leave these groups out with --group-name-filter, or accept it with --allow-partial",
             );

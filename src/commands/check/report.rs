@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::commands::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::console::{Console, FailureObject, Size};
 use crate::evidence::verify::CheckStatus;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::failure;
 use crate::model::Group;
 use crate::okta::http::rate_limit::Standing;
@@ -32,7 +32,7 @@ pub(super) const LIMITS: &str = "limits";
 pub(super) const CLOCK: &str = "clock";
 
 #[derive(Debug, Serialize)]
-pub(super) struct Finding {
+pub(super) struct CheckResult {
     pub(super) name: &'static str,
     pub(super) status: CheckStatus,
     pub(super) message: String,
@@ -60,14 +60,14 @@ impl From<Standing> for Limit {
             reset: reset
                 .and_then(|reset| Timestamp::from_second(reset).ok())
                 .map(rfc3339),
-            request_budget: standing.share,
+            request_budget: standing.request_budget,
         }
     }
 }
 
 /// The user that the token acts for.
 #[derive(Debug, Serialize)]
-pub(super) struct Owner {
+pub(super) struct OwnerReport {
     pub(super) id: String,
     pub(super) login: Option<String>,
     pub(super) status: Option<String>,
@@ -105,12 +105,12 @@ pub(super) struct Sample {
 
 /// The findings of all checks.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
-    pub(super) checks: Vec<Finding>,
+pub(super) struct CheckReport {
+    pub(super) checks: Vec<CheckResult>,
     pub(super) limits: Vec<Limit>,
     pub(super) clock_skew_seconds: Option<i64>,
     /// The owner of the token; null if Okta does not show it.
-    pub(super) owner: Option<Owner>,
+    pub(super) owner: Option<OwnerReport>,
     /// The name of the company.
     pub(super) company: Option<String>,
     pub(super) domains: Vec<DomainSample>,
@@ -119,16 +119,16 @@ pub(super) struct Report {
     pub(super) requests: u64,
     /// The name of the current check.
     #[serde(skip)]
-    pub(super) step: &'static str,
+    pub(super) current_check: &'static str,
     /// The exit status that each failure leads to.
     #[serde(skip)]
-    pub(super) exits: Vec<Exit>,
+    pub(super) exits: Vec<ExitStatus>,
     #[serde(skip)]
     pub(super) request_id: Option<String>,
 }
 
 /// Returns Okta's refusal without the advice of the error message.
-pub(super) fn words(refusal: &ApiError) -> String {
+pub(super) fn describe(refusal: &ApiError) -> String {
     let mut text = format!("{}: {}", refusal.call, refusal.status);
     for part in [&refusal.code, &refusal.summary].into_iter().flatten() {
         text += &format!(" {part}");
@@ -142,10 +142,10 @@ pub(super) fn words(refusal: &ApiError) -> String {
 /// The smallest request budget per minute without a warning. A smaller one makes every command slow.
 pub(super) const SMALL_SHARE: u64 = 60;
 
-impl Report {
+impl CheckReport {
     pub(super) fn add(&mut self, status: CheckStatus, message: String, fix: Option<&str>) {
-        self.checks.push(Finding {
-            name: self.step,
+        self.checks.push(CheckResult {
+            name: self.current_check,
             status,
             message,
             fix: fix.map(str::to_owned),
@@ -160,7 +160,7 @@ impl Report {
         self.add(CheckStatus::Warning, message, Some(fix));
     }
 
-    pub(super) fn failure(&mut self, message: String, fix: &str, exit: Exit) {
+    pub(super) fn failure(&mut self, message: String, fix: &str, exit: ExitStatus) {
         self.add(CheckStatus::Failure, message, Some(fix));
         self.exits.push(exit);
     }
@@ -172,14 +172,14 @@ impl Report {
             .take()
             .or_else(|| refusal.request_id.clone());
         let (fix, exit) = if refusal.status == 403 {
-            (fix, Exit::Credentials)
+            (fix, ExitStatus::Credentials)
         } else {
             (
                 "contact Okta's support with the id of the request",
-                Exit::Failed,
+                ExitStatus::Failed,
             )
         };
-        self.failure(format!("refused ({})", words(refusal)), fix, exit);
+        self.failure(format!("refused ({})", describe(refusal)), fix, exit);
     }
 
     pub(super) fn gone(&mut self, group: &Group) {
@@ -196,10 +196,10 @@ impl Report {
         let message = error.to_string();
         let exit = failure::exit_of(&error.into());
         let fix = match exit {
-            Exit::Credentials => {
+            ExitStatus::Credentials => {
                 "create a new token in Okta under Security, API, Tokens, as an active admin"
             }
-            Exit::Unavailable => {
+            ExitStatus::Unavailable => {
                 "check --domain and whether the network lets it through, or try again later"
             }
             _ => "fix this and run `okta-ciam check` again",
@@ -212,7 +212,7 @@ impl Report {
     pub(super) fn measure(&mut self, client: &Client) {
         self.requests = client.cost().requests;
         self.limits = client.standings().into_iter().map(Limit::from).collect();
-        self.step = LIMITS;
+        self.current_check = LIMITS;
         if let Some(least) = self.limits.iter().min_by_key(|limit| limit.request_budget) {
             let message = format!(
                 "every limit allows at least {} requests per minute",
@@ -225,7 +225,7 @@ impl Report {
                 self.ok(message);
             }
         }
-        self.step = CLOCK;
+        self.current_check = CLOCK;
         self.clock_skew_seconds = clock_ahead(client);
         match self.clock_skew_seconds {
             None => {}
@@ -237,10 +237,10 @@ impl Report {
         }
     }
 
-    pub(super) fn print(&self, console: &Console) -> anyhow::Result<Exit> {
+    pub(super) fn print(&self, console: &Console) -> anyhow::Result<ExitStatus> {
         let exit = ending(&self.exits);
         let message = self.summary();
-        let failure = (exit != Exit::Done).then(|| FailureObject {
+        let failure = (exit != ExitStatus::Done).then(|| FailureObject {
             error: exit.word(),
             exit_code: exit.code(),
             message: message.clone(),
@@ -248,7 +248,7 @@ impl Report {
         });
         let printed = Printed {
             failed: failure.as_ref(),
-            ok: exit == Exit::Done,
+            ok: exit == ExitStatus::Done,
             report: self,
         };
         console.result(&printed, || self.text())?;
@@ -335,14 +335,18 @@ pub(super) fn spoken(name: &str) -> String {
 
 /// Returns the exit status for these failures. A failure of the token takes precedence over one of the network, and
 /// both over all others.
-pub(super) fn ending(exits: &[Exit]) -> Exit {
+pub(super) fn ending(exits: &[ExitStatus]) -> ExitStatus {
     if exits.is_empty() {
-        return Exit::Done;
+        return ExitStatus::Done;
     }
-    [Exit::Credentials, Exit::Unavailable, Exit::Guard]
-        .into_iter()
-        .find(|exit| exits.contains(exit))
-        .unwrap_or(Exit::Failed)
+    [
+        ExitStatus::Credentials,
+        ExitStatus::Unavailable,
+        ExitStatus::Guard,
+    ]
+    .into_iter()
+    .find(|exit| exits.contains(exit))
+    .unwrap_or(ExitStatus::Failed)
 }
 
 /// The report as JSON. After failures, it begins with the keys of a failure object.
@@ -352,7 +356,7 @@ pub(super) struct Printed<'a> {
     failed: Option<&'a FailureObject>,
     ok: bool,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a CheckReport,
 }
 
 #[cfg(test)]
@@ -361,12 +365,12 @@ mod tests {
 
     #[test]
     fn token_failures_take_precedence_over_network_failures_and_both_over_others() {
-        let (credentials, unavailable) = (Exit::Credentials, Exit::Unavailable);
-        let table: [(&[Exit], Exit); 5] = [
-            (&[], Exit::Done),
-            (&[Exit::Failed], Exit::Failed),
-            (&[Exit::Failed, unavailable], unavailable),
-            (&[unavailable, Exit::Failed, credentials], credentials),
+        let (credentials, unavailable) = (ExitStatus::Credentials, ExitStatus::Unavailable);
+        let table: [(&[ExitStatus], ExitStatus); 5] = [
+            (&[], ExitStatus::Done),
+            (&[ExitStatus::Failed], ExitStatus::Failed),
+            (&[ExitStatus::Failed, unavailable], unavailable),
+            (&[unavailable, ExitStatus::Failed, credentials], credentials),
             (&[credentials], credentials),
         ];
         for (exits, expected) in table {

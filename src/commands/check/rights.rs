@@ -1,9 +1,9 @@
 //! Checks what else the token can read, and that it can change memberships.
 
-use super::report::{CHANGES, ORG, RULES, Report, USER_GROUPS, words};
+use super::report::{CHANGES, CheckReport, ORG, RULES, USER_GROUPS, describe};
 use super::{ASSIGN_A_ROLE, Halt};
-use crate::config::Check as Config;
-use crate::exit::Exit;
+use crate::config::CheckConfig;
+use crate::exit::ExitStatus;
 use crate::model::{User, UserId};
 use crate::okta::Client;
 use crate::okta::probe::{self, answered};
@@ -13,9 +13,9 @@ use crate::text::count;
 pub(super) fn user_groups(
     user: Option<&UserId>,
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<(), Halt> {
-    report.step = USER_GROUPS;
+    report.current_check = USER_GROUPS;
     let Some(user) = user else {
         report.warning(
             "not tested: no user is known".to_owned(),
@@ -32,7 +32,7 @@ pub(super) fn user_groups(
         Err(refusal) if refusal.status == 404 => report.warning(
             format!(
                 "user {user} was deleted in the meantime ({})",
-                words(&refusal)
+                describe(&refusal)
             ),
             "run `okta-ciam check` again",
         ),
@@ -41,30 +41,30 @@ pub(super) fn user_groups(
     Ok(())
 }
 
-pub(super) fn org(client: &Client, report: &mut Report) -> Result<(), Halt> {
-    report.step = ORG;
+pub(super) fn org(client: &Client, report: &mut CheckReport) -> Result<(), Halt> {
+    report.current_check = ORG;
     match answered(probe::company(client))? {
         Ok(name) => {
             report.company = name.clone();
             report.ok(name.unwrap_or_else(|| "without a company name".to_owned()));
         }
         Err(refusal) => report.warning(
-            format!("hidden ({})", words(&refusal)),
+            format!("hidden ({})", describe(&refusal)),
             "no action needed; no command uses it",
         ),
     }
     Ok(())
 }
 
-pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
-    report.step = RULES;
+pub(super) fn rules(client: &Client, report: &mut CheckReport) -> Result<(), Halt> {
+    report.current_check = RULES;
     match answered(probe::a_rule(client))? {
         Ok(true) => report.ok("visible".to_owned()),
         Ok(false) => report.ok("visible; the org has none".to_owned()),
         Err(refusal) => report.warning(
             format!(
                 "hidden, so it is unknown whether a rule adds users to a group ({})",
-                words(&refusal)
+                describe(&refusal)
             ),
             "no action needed for a sync; revoke always requires --yes",
         ),
@@ -74,12 +74,12 @@ pub(super) fn rules(client: &Client, report: &mut Report) -> Result<(), Halt> {
 
 /// Checks that memberships can be changed, as far as that can be tested without a change.
 pub(super) fn changes(
-    config: &Config,
+    config: &CheckConfig,
     owner: Option<&User>,
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<(), Halt> {
-    report.step = CHANGES;
+    report.current_check = CHANGES;
     let (may, why) = match owner {
         None => (May::Unknown, "the owner of the token is unknown".to_owned()),
         Some(owner) => match answered(probe::roles(client, &owner.id))? {
@@ -97,7 +97,7 @@ pub(super) fn changes(
             }
             Err(refusal) => (
                 May::Unknown,
-                format!("the owner's roles are hidden, {}", words(&refusal)),
+                format!("the owner's roles are hidden, {}", describe(&refusal)),
             ),
         },
     };
@@ -126,7 +126,7 @@ pub(super) fn changes(
         May::Nothing => report.failure(
             what,
             "assign the token's owner the role Group Membership Administrator or Group Administrator, or leave --provisioning out",
-            Exit::Credentials,
+            ExitStatus::Credentials,
         ),
     }
     Ok(())

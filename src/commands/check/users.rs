@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::report::{DOMAINS, DomainSample, Report, USERS};
+use super::report::{CheckReport, DOMAINS, DomainSample, USERS};
 use super::{ASSIGN_A_ROLE, Halt, of};
-use crate::config::Check as Config;
-use crate::exit::Exit;
+use crate::config::CheckConfig;
+use crate::exit::ExitStatus;
 use crate::model::UserId;
 use crate::okta::Client;
 use crate::okta::probe::{self, answered};
@@ -13,11 +13,11 @@ use crate::okta::read::UserListMethod;
 
 /// Checks the first page of users. Returns one of them, whose groups are listed if the owner of the token is unknown.
 pub(super) fn users(
-    config: &Config,
+    config: &CheckConfig,
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<Option<UserId>, Halt> {
-    report.step = USERS;
+    report.current_check = USERS;
     let scope = &config.scope;
     let page = probe::users(client, config.connection.page_sizes.users, |user| {
         let domains = user.with_addresses(|addresses| scope.domains_of(addresses));
@@ -30,17 +30,17 @@ pub(super) fn users(
             return Ok(None);
         }
     };
-    let seen = page.rows.len() as u64;
+    let listed = page.rows.len() as u64;
     let is_in_scope = |row: &&(UserId, Vec<_>)| !row.1.is_empty();
     let in_scope = page.rows.iter().filter(is_in_scope).count() as u64;
-    report.sample.users_on_first_page = Some(seen);
+    report.sample.users_on_first_page = Some(listed);
     report.sample.users_in_scope = Some(in_scope);
-    let found = format!("{} in scope", of(in_scope, seen, page.more));
-    if seen == 0 {
+    let found = format!("{} in scope", of(in_scope, listed, page.more));
+    if listed == 0 {
         report.failure(
             "Okta returned no users; a token without an admin role sees an empty org".to_owned(),
             ASSIGN_A_ROLE,
-            Exit::Credentials,
+            ExitStatus::Credentials,
         );
     } else if in_scope > 0 {
         if listing == UserListMethod::Plain {
@@ -60,7 +60,7 @@ pub(super) fn users(
         report.failure(
             format!("{found}, so a sync stops"),
             "check --email-domains",
-            Exit::Guard,
+            ExitStatus::Guard,
         );
     }
     if in_scope > 0 {
@@ -76,16 +76,16 @@ pub(super) fn users(
 
 /// Searches for a user in each domain without a user on the first page.
 fn domains(
-    config: &Config,
+    config: &CheckConfig,
     counts: &HashMap<usize, u64>,
     listing: UserListMethod,
     more: bool,
     client: &Client,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<(), Halt> {
     /// The largest number of searches. More domains without users on the first page are unusual.
     const MOST: usize = 10;
-    report.step = DOMAINS;
+    report.current_check = DOMAINS;
     let mut searches = 0;
     for (place, domain) in config.scope.domains().iter().enumerate() {
         let on_page = counts.get(&place).copied().unwrap_or(0);
@@ -97,7 +97,7 @@ fn domains(
             None
         } else {
             searches += 1;
-            answered(probe::is_anybody_in(client, domain))?.ok()
+            answered(probe::has_user_in(client, domain))?.ok()
         };
         report.domains.push(DomainSample {
             domain: domain.to_string(),

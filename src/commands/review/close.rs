@@ -10,14 +10,14 @@ use super::start::origin;
 use super::{WRITTEN, read_sheet};
 use crate::change::audit::{LoggedChange, is_log, logged_changes};
 use crate::commands::lookup::Unchanged;
-use crate::config::ReviewClose;
+use crate::config::ReviewCloseConfig;
 use crate::console::Console;
-use crate::evidence::export::{Facts, about};
-use crate::evidence::findings::Pair;
+use crate::evidence::export::{OrderedObject, about};
+use crate::evidence::findings::MembershipIds;
 use crate::evidence::review::is_everyone;
-use crate::evidence::review::status::Status;
+use crate::evidence::review::status::ReviewStatus;
 use crate::evidence::review::verdict::{Access, Decided, judge};
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::model::{GroupId, UserId};
 use crate::sheet::review::{Coverage, ReviewRow};
 use crate::signal::ShutdownSignal;
@@ -25,10 +25,10 @@ use crate::snapshot::{FileInfo, Reader};
 use crate::text::count;
 
 pub(super) fn run(
-    config: &ReviewClose,
+    config: &ReviewCloseConfig,
     console: &Console,
     stop: &ShutdownSignal,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     let files = [&config.before, &config.after]
         .into_iter()
         .chain(&config.sheets);
@@ -73,14 +73,18 @@ pub(super) fn run(
     package.publish()?;
     console.result(&result, || result.text()).context(WRITTEN)?;
     Ok(if result.is_final() {
-        Exit::Done
+        ExitStatus::Done
     } else {
-        Exit::Different
+        ExitStatus::Different
     })
 }
 
 /// Checks that the later snapshot is comparable with the earlier one.
-fn compare_runs(config: &ReviewClose, before: &FileInfo, after: &FileInfo) -> anyhow::Result<()> {
+fn compare_runs(
+    config: &ReviewCloseConfig,
+    before: &FileInfo,
+    after: &FileInfo,
+) -> anyhow::Result<()> {
     let (old, new) = (config.before.display(), config.after.display());
     let (from, to) = (origin(before), origin(after));
     if from.org != to.org {
@@ -108,15 +112,15 @@ fn compare_runs(config: &ReviewClose, before: &FileInfo, after: &FileInfo) -> an
 /// The rows of all sheets.
 pub(super) struct Sheets {
     pub(super) rows: Vec<ReviewRow>,
-    pub(super) status: Status,
+    pub(super) status: ReviewStatus,
 }
 
 impl Sheets {
-    fn read(config: &ReviewClose, before: &FileInfo) -> anyhow::Result<Self> {
+    fn read(config: &ReviewCloseConfig, before: &FileInfo) -> anyhow::Result<Self> {
         let expected = origin(before);
         let mut sheets = Self {
             rows: Vec::new(),
-            status: Status::default(),
+            status: ReviewStatus::default(),
         };
         let mut coverage = Coverage::default();
         for path in &config.sheets {
@@ -154,7 +158,7 @@ impl Sheets {
         Ok(sheets)
     }
 
-    fn decisions(&self) -> HashMap<Pair, Decided> {
+    fn decisions(&self) -> HashMap<MembershipIds, Decided> {
         let decided = self.rows.iter().map(|row| {
             let decided = Decided {
                 decision: row.decision,
@@ -166,7 +170,7 @@ impl Sheets {
     }
 }
 
-pub(super) fn pair(row: &ReviewRow) -> Pair {
+pub(super) fn pair(row: &ReviewRow) -> MembershipIds {
     (row.group_id.as_str().into(), row.user_id.as_str().into())
 }
 
@@ -175,7 +179,7 @@ pub(super) struct Snapshot {
     pub(super) access: Access,
     pub(super) logins: HashMap<UserId, String>,
     pub(super) groups: HashMap<GroupId, String>,
-    pub(super) about: Facts,
+    pub(super) about: OrderedObject,
 }
 
 impl Snapshot {
@@ -223,7 +227,7 @@ impl Snapshot {
 
 /// Returns the changes from the audit logs between the two snapshots, each once.
 fn changes(
-    config: &ReviewClose,
+    config: &ReviewCloseConfig,
     before: &FileInfo,
     after: &FileInfo,
 ) -> anyhow::Result<Vec<LoggedChange>> {

@@ -11,10 +11,10 @@ use super::close::{Sheets, Snapshot, pair};
 use super::package::{Package, PackedFile};
 use crate::change::audit::LoggedChange;
 use crate::commands::report;
-use crate::config::ReviewClose;
-use crate::evidence::export::{Facts, Plan, Sheet};
+use crate::config::ReviewCloseConfig;
+use crate::evidence::export::{ExportPlan, OrderedObject, Sheet};
 use crate::evidence::findings::exceptions::Exceptions;
-use crate::evidence::findings::{Options, Pair};
+use crate::evidence::findings::{FindingOptions, MembershipIds};
 use crate::evidence::report::MAX_BYTES;
 use crate::evidence::review::verdict::Verdict;
 use crate::evidence::tables::write::{Csv, CsvStyle, WriteRows as _};
@@ -26,11 +26,11 @@ use crate::text::{clean, count, number};
 
 /// A review that is being closed.
 pub(super) struct Closing<'a> {
-    pub(super) config: &'a ReviewClose,
+    pub(super) config: &'a ReviewCloseConfig,
     pub(super) readers: [&'a Reader; 2],
     pub(super) sheets: &'a Sheets,
     pub(super) snapshots: &'a [Snapshot; 2],
-    pub(super) verdicts: BTreeMap<Pair, Verdict>,
+    pub(super) verdicts: BTreeMap<MembershipIds, Verdict>,
     pub(super) changes: Vec<LoggedChange>,
     pub(super) stop: &'a ShutdownSignal,
 }
@@ -100,7 +100,7 @@ impl Closing<'_> {
         })?;
         let manifest = ManifestOfReview {
             status: status_word(self.is_final()),
-            verdicts: Facts(facts(self.counts())),
+            verdicts: OrderedObject(facts(self.counts())),
             before: &self.snapshots[0].about,
             after: &self.snapshots[1].about,
             files: package.files().to_vec(),
@@ -120,14 +120,14 @@ impl Closing<'_> {
             (after, &self.config.after),
             Some((before, &self.config.before)),
             &Exceptions::default(),
-            &Options::default(),
+            &FindingOptions::default(),
         )?;
         "Access after the review".clone_into(&mut source.title);
         Ok(source.page(Some(MAX_BYTES))?.html)
     }
 
     fn access(&self, reader: &Reader, out: impl std::io::Write) -> anyhow::Result<u64> {
-        let plan = Plan::new(Sheet::Memberships, &[]);
+        let plan = ExportPlan::new(Sheet::Memberships, &[]);
         let mut out = Csv::new(out, &plan.names(), CsvStyle::default())?;
         let rows = plan.rows(reader, &mut |values: &[Value]| -> anyhow::Result<()> {
             self.stop.check()?;
@@ -158,7 +158,7 @@ impl Closing<'_> {
     }
 
     fn verdict_rows(&self) -> Vec<Vec<Value>> {
-        let decided: HashMap<Pair, &ReviewRow> = self
+        let decided: HashMap<MembershipIds, &ReviewRow> = self
             .sheets
             .rows
             .iter()
@@ -208,7 +208,7 @@ impl Closing<'_> {
             folder: self.config.out.display().to_string(),
             rows: self.sheets.status.all.rows,
             self_reviews: self.sheets.status.self_reviews.len(),
-            verdicts: Facts(facts(self.counts())),
+            verdicts: OrderedObject(facts(self.counts())),
             files,
             counts: self.counts(),
         }
@@ -243,9 +243,9 @@ fn decision(row: &ReviewRow) -> Vec<Value> {
 #[derive(Serialize)]
 struct ManifestOfReview<'a> {
     status: &'static str,
-    verdicts: Facts,
-    before: &'a Facts,
-    after: &'a Facts,
+    verdicts: OrderedObject,
+    before: &'a OrderedObject,
+    after: &'a OrderedObject,
     files: Vec<PackedFile>,
 }
 
@@ -257,7 +257,7 @@ pub(super) struct Closed {
     folder: String,
     rows: u64,
     self_reviews: usize,
-    verdicts: Facts,
+    verdicts: OrderedObject,
     files: Vec<PackedFile>,
     #[serde(skip)]
     counts: Vec<(&'static str, u64)>,

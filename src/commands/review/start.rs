@@ -11,14 +11,14 @@ use serde::Serialize;
 use super::{WRITTEN, read_sheet};
 use crate::atomic_file::Temporary;
 use crate::commands::lookup::{self, Unchanged};
-use crate::config::{ReviewStart, SheetFormat};
+use crate::config::{ReviewStartConfig, SheetFormat};
 use crate::console::Console;
-use crate::evidence::export::{Facts, about};
+use crate::evidence::export::{OrderedObject, about};
 use crate::evidence::findings::org::day;
 use crate::evidence::review::columns::Origin;
-use crate::evidence::review::plan::{History, Item, Previous, Review};
+use crate::evidence::review::plan::{History, Previous, Review, ReviewItem};
 use crate::evidence::review::sheet::{Part, csv, xlsx};
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::sheet::review::Coverage;
 use crate::signal::ShutdownSignal;
 use crate::snapshot::{FileInfo, Reader, c1z};
@@ -28,10 +28,10 @@ use crate::text::{clean, count, number};
 const LONGEST_NAME: usize = 100;
 
 pub(super) fn run(
-    config: &ReviewStart,
+    config: &ReviewStartConfig,
     console: &Console,
     stop: &ShutdownSignal,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     let unchanged = Unchanged::of(&config.file);
     let reader = Reader::open(&config.file)?;
     let origin = origin(reader.info());
@@ -44,7 +44,7 @@ pub(super) fn run(
     let review = Review::read(&reader, &config.options, history(config, &origin, &reader)?)?;
     if review.items.is_empty() {
         tracing::warn!("no membership meets the conditions, so there is nothing to review");
-        return report(console, &Started::nothing(&origin)).map(|()| Exit::Done);
+        return report(console, &Started::nothing(&origin)).map(|()| ExitStatus::Done);
     }
     let about = about(reader.info())?;
     let mut files = vec![(config.out.clone(), review.items.clone())];
@@ -88,7 +88,7 @@ pub(super) fn run(
             sheets,
         },
     )?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 pub(super) fn origin(info: &FileInfo) -> Origin {
@@ -101,7 +101,7 @@ pub(super) fn origin(info: &FileInfo) -> Origin {
     }
 }
 
-fn history(config: &ReviewStart, origin: &Origin, newer: &Reader) -> anyhow::Result<History> {
+fn history(config: &ReviewStartConfig, origin: &Origin, newer: &Reader) -> anyhow::Result<History> {
     let mut older = None;
     if let Some(path) = &config.changed_since {
         let reader = Reader::open(path)?;
@@ -165,10 +165,10 @@ fn named(sheet: &Path, key: &str, taken: &mut BTreeSet<String>) -> PathBuf {
 }
 
 struct Job<'a> {
-    config: &'a ReviewStart,
+    config: &'a ReviewStartConfig,
     review: &'a Review,
     origin: &'a Origin,
-    about: &'a Facts,
+    about: &'a OrderedObject,
     stop: &'a ShutdownSignal,
 }
 
@@ -176,7 +176,7 @@ impl Job<'_> {
     /// Writes every file under a temporary name.
     fn write(
         &self,
-        files: &[(PathBuf, Vec<Item>)],
+        files: &[(PathBuf, Vec<ReviewItem>)],
     ) -> anyhow::Result<Vec<(Temporary, PathBuf, Sheet)>> {
         let parts = u32::try_from(files.len()).context("the review has too many files")?;
         let written = (1..).zip(files).map(|(part, (path, items))| {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use super::read_sheet;
 use crate::console::Console;
-use crate::evidence::review::status::Status;
-use crate::exit::Exit;
+use crate::evidence::review::status::ReviewStatus;
+use crate::exit::ExitStatus;
 use crate::sheet::review::Coverage;
 use crate::text::{clean, count};
 
-pub(super) fn run(sheets: &[PathBuf], console: &Console) -> anyhow::Result<Exit> {
-    let mut status = Status::default();
+pub(super) fn run(sheets: &[PathBuf], console: &Console) -> anyhow::Result<ExitStatus> {
+    let mut status = ReviewStatus::default();
     let mut coverage = Coverage::default();
     for path in sheets {
         read_sheet(path, &mut coverage, &mut |row| {
@@ -22,13 +22,13 @@ pub(super) fn run(sheets: &[PathBuf], console: &Console) -> anyhow::Result<Exit>
     status.end(&coverage.missing());
     console.result(&status, || text(&status))?;
     Ok(if status.is_decided() {
-        Exit::Done
+        ExitStatus::Done
     } else {
-        Exit::Different
+        ExitStatus::Different
     })
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &ReviewStatus) -> String {
     let mut text = format!(
         "{}
 ",

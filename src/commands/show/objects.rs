@@ -15,8 +15,8 @@ use crate::text::{clean, count, number};
 ///
 /// # Errors
 /// Returns an error if there is no such user, or if the file is damaged.
-pub fn users(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, String)> {
-    let found = lookup::users(&[reader], &file.display().to_string(), asked)?;
+pub fn users(reader: &Reader, file: &Path, typed: &str) -> anyhow::Result<(Value, String)> {
+    let found = lookup::users(&[reader], &file.display().to_string(), typed)?;
     let mut values = Vec::new();
     let mut text = String::new();
     for user in &found {
@@ -126,8 +126,8 @@ fn time_value(time: Option<Timestamp>) -> Value {
 ///
 /// # Errors
 /// Returns an error if there is no such group, or if the file is damaged.
-pub fn groups(reader: &Reader, file: &Path, asked: &str) -> anyhow::Result<(Value, String)> {
-    let found = lookup::groups(&[reader], &file.display().to_string(), asked)?;
+pub fn groups(reader: &Reader, file: &Path, typed: &str) -> anyhow::Result<(Value, String)> {
+    let found = lookup::groups(&[reader], &file.display().to_string(), typed)?;
     let mut values = Vec::new();
     let mut text = String::new();
     for group in &found {

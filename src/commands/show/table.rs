@@ -11,10 +11,10 @@ use crate::commands::lookup;
 use crate::config::ShowTable;
 use crate::console::{Console, Size};
 use crate::evidence::tables::Table;
-use crate::evidence::tables::columns::{self, Column, Default};
+use crate::evidence::tables::columns::{self, DefaultColumns, TableColumn};
 use crate::evidence::tables::filter::Filter;
 use crate::evidence::tables::rows::{self, Listed, Query};
-use crate::evidence::tables::write::{Csv, CsvStyle, Format, Json, Text, WriteRows};
+use crate::evidence::tables::write::{Csv, CsvStyle, Json, TableFormat, Text, WriteRows};
 use crate::snapshot::{Reader, Warning};
 use crate::text::{count, number};
 
@@ -30,9 +30,9 @@ pub fn print(
     console: &Console,
 ) -> anyhow::Result<()> {
     let format = table.format.unwrap_or(if console.json() {
-        Format::Json
+        TableFormat::Json
     } else {
-        Format::Text
+        TableFormat::Text
     });
     let query = Query {
         table: table.table,
@@ -70,29 +70,29 @@ pub fn print(
     Ok(())
 }
 
-fn chosen(table: &ShowTable, format: Format) -> Vec<Column> {
+fn chosen(table: &ShowTable, format: TableFormat) -> Vec<TableColumn> {
     if !table.columns.is_empty() {
         return table.columns.clone();
     }
     let wanted = match format {
-        Format::Text => Default::Few,
-        Format::Csv | Format::Json => Default::All,
+        TableFormat::Text => DefaultColumns::Few,
+        TableFormat::Csv | TableFormat::Json => DefaultColumns::All,
     };
-    columns::default(table.table, wanted)
+    columns::default_columns(table.table, wanted)
 }
 
 fn writer<'a>(
-    format: Format,
+    format: TableFormat,
     out: impl Write + 'a,
     names: &'a [String],
 ) -> io::Result<Box<dyn WriteRows + 'a>> {
     Ok(match format {
-        Format::Text => {
+        TableFormat::Text => {
             let fit = Size::of_stdout().map(|size| size.columns);
             Box::new(Text::new(out, names, fit))
         }
-        Format::Csv => Box::new(Csv::new(out, names, CsvStyle::default())?),
-        Format::Json => Box::new(Json::new(out, names)?),
+        TableFormat::Csv => Box::new(Csv::new(out, names, CsvStyle::default())?),
+        TableFormat::Json => Box::new(Json::new(out, names)?),
     })
 }
 

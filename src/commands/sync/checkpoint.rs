@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::ErrorCode;
 
 use super::{now_in_millis, sync_id};
-use crate::config::Sync;
+use crate::config::SyncConfig;
 use crate::failure;
 use crate::snapshot::target::{CheckpointFile, LeftBehind, Target};
 use crate::snapshot::{self, Reader, Warning};
@@ -24,7 +24,7 @@ pub(super) struct RunCheckpoint {
 impl RunCheckpoint {
     /// Resumes an interrupted run, or starts a new one and logs why.
     pub(super) fn open_or_create(
-        config: &Sync,
+        config: &SyncConfig,
         file: &CheckpointFile,
         target: &Target,
     ) -> anyhow::Result<Self> {
@@ -82,7 +82,7 @@ impl RunCheckpoint {
 /// # Errors
 /// Returns an error with the reason if the checkpoint cannot be resumed.
 fn resumable(
-    config: &Sync,
+    config: &SyncConfig,
     file: &CheckpointFile,
     target: &Target,
     key: &ResumeKey,

@@ -15,9 +15,9 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
 use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
-use crate::config::Metrics;
+use crate::config::MetricsConfig;
 use crate::console::RECORDS;
-use crate::exit::Exit;
+use crate::exit::ExitStatus;
 use crate::failure;
 use crate::sync::pipeline::Published;
 
@@ -46,9 +46,9 @@ impl Measured {
     }
 
     /// Logs that a run ended.
-    fn end(&self, exit: Exit, seconds: f64) {
+    fn end(&self, exit: ExitStatus, seconds: f64) {
         let event = match exit {
-            Exit::Done => "finished",
+            ExitStatus::Done => "finished",
             _ => "failed",
         };
         let snapshot = self.snapshot.as_ref();
@@ -88,9 +88,9 @@ impl Measured {
 /// # Errors
 /// Returns the error of the run.
 pub fn recorded(
-    metrics: Option<&Metrics>,
-    run: impl FnOnce(&mut Measured) -> anyhow::Result<Exit>,
-) -> anyhow::Result<Exit> {
+    metrics: Option<&MetricsConfig>,
+    run: impl FnOnce(&mut Measured) -> anyhow::Result<ExitStatus>,
+) -> anyhow::Result<ExitStatus> {
     let begun = Instant::now();
     let mut measured = Measured::default();
     let ended = run(&mut measured);
@@ -116,7 +116,7 @@ pub fn recorded(
 struct Ended<'a> {
     domain: &'a str,
     at: i64,
-    exit: Exit,
+    exit: ExitStatus,
     seconds: f64,
     measured: Measured,
 }
@@ -177,7 +177,7 @@ impl Gauge {
 
 fn gauges(run: &Ended<'_>) -> [Gauge; 10] {
     let snapshot = run.measured.snapshot;
-    let done = run.exit == Exit::Done;
+    let done = run.exit == ExitStatus::Done;
     let of = |value: fn(Snapshot) -> f64| snapshot.map(value);
     let published = |value: fn(Snapshot) -> u64| {
         let accepted = snapshot.filter(|_| done);
@@ -279,11 +279,11 @@ fn label(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn ended(exit: Exit, at: i64, users: Option<u64>) -> String {
+    fn ended(exit: ExitStatus, at: i64, users: Option<u64>) -> String {
         render(&run(exit, at, users), "")
     }
 
-    fn run(exit: Exit, at: i64, users: Option<u64>) -> Ended<'static> {
+    fn run(exit: ExitStatus, at: i64, users: Option<u64>) -> Ended<'static> {
         let snapshot = users.map(|users| Snapshot {
             users,
             groups: 2,
@@ -308,8 +308,11 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_the_last_success_and_the_counts_of_the_snapshot() {
-        let success = ended(Exit::Done, 100, Some(7));
-        for (exit, users) in [(Exit::Unavailable, None), (Exit::Guard, Some(9))] {
+        let success = ended(ExitStatus::Done, 100, Some(7));
+        for (exit, users) in [
+            (ExitStatus::Unavailable, None),
+            (ExitStatus::Guard, Some(9)),
+        ] {
             let text = render(&run(exit, 200, users), &success);
             for (name, value) in [
                 ("last_run_timestamp_seconds", "200".to_owned()),
@@ -327,7 +330,7 @@ mod tests {
     #[test]
     fn a_first_failure_has_no_success_and_a_damaged_file_has_none_to_keep() {
         for before in ["", "# HELP okta_ciam_x", "okta_ciam_users NaN"] {
-            let text = render(&run(Exit::Failed, 200, None), before);
+            let text = render(&run(ExitStatus::Failed, 200, None), before);
             assert!(!text.contains("last_success") && !text.contains("_users"));
             assert!(text.contains(&format!("okta_ciam_exit_code{DOMAIN} 2\n")));
         }

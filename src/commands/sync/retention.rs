@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::atomic_file::{remove_if_there, sync_folder_of, with_ending};
-use crate::config::{Retention, Sync};
+use crate::config::{Retention, SyncConfig};
 use crate::evidence::verify::Manifest;
 use crate::snapshot::series::{SeriesFile, surplus};
 use crate::snapshot::{FileFormat, Reader};
@@ -16,7 +16,7 @@ use crate::snapshot::{FileFormat, Reader};
 ///
 /// # Errors
 /// Returns an error if the folder cannot be listed.
-pub fn previous(config: &Sync, target: &Path) -> anyhow::Result<Option<PathBuf>> {
+pub fn previous(config: &SyncConfig, target: &Path) -> anyhow::Result<Option<PathBuf>> {
     if target.exists() {
         return Ok(Some(target.to_owned()));
     }
@@ -29,7 +29,7 @@ pub fn previous(config: &Sync, target: &Path) -> anyhow::Result<Option<PathBuf>>
 
 /// Removes the snapshots beyond `--keep` with their manifests and their `.partial` and `.rejected` files. If an old
 /// snapshot cannot be removed, only a warning is printed, since the new snapshot is complete.
-pub fn remove_surplus(config: &Sync) {
+pub fn remove_surplus(config: &SyncConfig) {
     let Some(retention) = &config.retention else {
         return;
     };
@@ -86,7 +86,7 @@ fn remove(retention: &Retention, file: &SeriesFile) -> anyhow::Result<()> {
 }
 
 /// Returns the snapshots of the series, oldest first. Files that are not snapshots are ignored.
-fn snapshots(config: &Sync, retention: &Retention) -> anyhow::Result<Vec<SeriesFile>> {
+fn snapshots(config: &SyncConfig, retention: &Retention) -> anyhow::Result<Vec<SeriesFile>> {
     let mut files = retention
         .series
         .files()

@@ -13,7 +13,7 @@ use crate::text::{clean, count, number, span};
 
 /// The result of a sync, printed as text or JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
+pub(super) struct SyncSummary {
     #[serde(flatten)]
     failure: Option<FailureObject>,
     file: String,
@@ -52,7 +52,7 @@ struct Memberships {
     hidden_is_estimate: bool,
 }
 
-impl Summary {
+impl SyncSummary {
     pub(super) fn new(published: &Published, took: Duration) -> Self {
         let snapshot = &published.snapshot;
         let (metadata, counts) = (&snapshot.metadata, &snapshot.counts);
@@ -213,7 +213,7 @@ fn retried(retries: u64) -> String {
 
 /// The manifest, with which a pipeline can identify the snapshot later.
 #[derive(Debug, Serialize)]
-pub(super) struct Manifest<'a> {
+pub(super) struct SyncManifest<'a> {
     file: &'a str,
     bytes: u64,
     sha256: &'a str,
@@ -222,8 +222,8 @@ pub(super) struct Manifest<'a> {
     warnings: &'a [Warning],
 }
 
-impl<'a> Manifest<'a> {
-    pub(super) fn new(summary: &'a Summary, metadata: &'a RunMetadata) -> Self {
+impl<'a> SyncManifest<'a> {
+    pub(super) fn new(summary: &'a SyncSummary, metadata: &'a RunMetadata) -> Self {
         Self {
             file: &summary.file,
             bytes: summary.bytes,

@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
 use super::{FieldChange, Table};
-use crate::snapshot::{Column, Record, TABLES};
+use crate::snapshot::{Column, JsonRow, TABLES};
 
 /// The column that holds all attributes; its attributes are compared one by one.
 const PROFILE: &str = "profile";
@@ -55,7 +55,7 @@ pub fn columns(table: Table) -> &'static [Column] {
 }
 
 /// Returns a row as a JSON object, with the profile as an object.
-pub fn object<R: Record>(row: &R) -> Map<String, Value> {
+pub fn object<R: JsonRow>(row: &R) -> Map<String, Value> {
     let cells = R::columns().iter().zip(row.cells());
     cells
         .map(|(column, value)| (column.name.to_owned(), unpacked(column.name, value)))
@@ -84,7 +84,7 @@ pub fn newer_than(version: u32) -> impl Iterator<Item = &'static str> {
 
 /// Returns the fields that differ, without the ignored ones. `version` is that of the older tables. Newer columns are not
 /// compared, since they are null in one of the rows only because its file does not have them.
-pub fn differences<R: Record>(
+pub fn differences<R: JsonRow>(
     table: Table,
     [old, new]: [&R; 2],
     fields: &Fields,

@@ -1,15 +1,15 @@
 //! The differences between two snapshots.
 //!
-//! - [`walk`](walk::walk) reads both snapshots in parallel, sorted by id, and keeps no memberships in memory: the
-//!   changes go to a temporary file, from which [`render`] writes every format.
+//! - [`compare_snapshots`](merge::compare_snapshots) reads both snapshots in parallel, sorted by id, and keeps no
+//!   memberships in memory: the changes go to a temporary file, from which [`render`] writes every format.
 //! - Users and groups are compared by id. A login or name that reappears under a new id is `recreated`.
 //! - A membership is `unknown`, not added or removed, if the snapshot without it warns that it could not read all
 //!   members of the group or all groups of the user.
 
 pub mod compare;
+pub mod merge;
 pub mod render;
 mod spool;
-pub mod walk;
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::words::Words;
 /// The kind of a change, in the order of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ChangeKind {
     /// The row is only in the new snapshot.
     Added,
     /// The row is only in the old snapshot.
@@ -36,10 +36,10 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl ChangeKind {
     /// Returns the word for the kind in output and options.
     pub fn as_str(self) -> &'static str {
-        static WORDS: Words<Kind> = Words::new();
+        static WORDS: Words<ChangeKind> = Words::new();
         WORDS.of(self)
     }
 }
@@ -57,9 +57,9 @@ pub struct FieldChange {
 
 /// One row that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub struct RowChange {
     /// The kind of the change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// The id of the row; for a membership, the ids of the group and the user.
     pub key: Key,
     /// The names of the row, for people.
@@ -111,7 +111,7 @@ pub struct Recreated {
 /// The number of rows of a table for each kind of change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the kinds")]
-pub struct Counts {
+pub struct DiffCounts {
     pub added: u64,
     pub removed: u64,
     pub changed: u64,
@@ -120,13 +120,13 @@ pub struct Counts {
     pub unchanged: u64,
 }
 
-impl Counts {
-    fn add(&mut self, kind: Kind) {
+impl DiffCounts {
+    fn add(&mut self, kind: ChangeKind) {
         *match kind {
-            Kind::Added => &mut self.added,
-            Kind::Removed => &mut self.removed,
-            Kind::Changed => &mut self.changed,
-            Kind::Unknown => &mut self.unknown,
+            ChangeKind::Added => &mut self.added,
+            ChangeKind::Removed => &mut self.removed,
+            ChangeKind::Changed => &mut self.changed,
+            ChangeKind::Unknown => &mut self.unknown,
         } += 1;
     }
 
@@ -139,7 +139,7 @@ impl Counts {
 /// The differences between two snapshots.
 pub struct Diff {
     /// The counts of each compared table.
-    pub summary: BTreeMap<Table, Counts>,
+    pub summary: BTreeMap<Table, DiffCounts>,
     /// The changes of each compared table, sorted by key.
     pub changes: BTreeMap<Table, Spool>,
     /// The recreated users and groups.

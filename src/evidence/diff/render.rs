@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Counts, Diff, FieldChange};
+use super::{Diff, DiffCounts, FieldChange};
 use crate::snapshot::RunMetadata;
 
 pub use self::csv::csv;
@@ -20,7 +20,7 @@ pub use self::text::text;
 /// The format of a diff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Format {
+pub enum DiffFormat {
     Text,
     Json,
     Csv,
@@ -106,7 +106,7 @@ impl View {
     }
 }
 
-fn columns(counts: &Counts) -> [(&'static str, u64); 6] {
+fn columns(counts: &DiffCounts) -> [(&'static str, u64); 6] {
     [
         ("added", counts.added),
         ("removed", counts.removed),
@@ -124,12 +124,12 @@ fn shown_columns(diff: &Diff) -> Vec<&'static str> {
         all.into_iter()
             .any(|(other, count)| other == name && count > 0)
     };
-    let names = columns(&Counts::default()).map(|(name, _)| name);
+    let names = columns(&DiffCounts::default()).map(|(name, _)| name);
     let is_usual = |name: &&str| !matches!(*name, "unknown" | "recreated") || occurs(name);
     names.into_iter().filter(is_usual).collect()
 }
 
-fn in_columns(counts: &Counts, shown: &[&str]) -> Vec<(&'static str, u64)> {
+fn in_columns(counts: &DiffCounts, shown: &[&str]) -> Vec<(&'static str, u64)> {
     let all = columns(counts).into_iter();
     all.filter(|(name, _)| shown.contains(name)).collect()
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek as _, Write as _};
 
 use tempfile::SpooledTempFile;
 
-use super::Change;
+use super::RowChange;
 
 /// The number of bytes that are kept in memory before the changes go to disk.
 const IN_MEMORY: usize = 4 << 20;
@@ -22,7 +22,7 @@ impl SpoolWriter {
         Self(BufWriter::new(SpooledTempFile::new(IN_MEMORY)))
     }
 
-    pub(super) fn push(&mut self, change: &Change) -> io::Result<()> {
+    pub(super) fn push(&mut self, change: &RowChange) -> io::Result<()> {
         serde_json::to_writer(&mut self.0, change)?;
         self.0.write_all(b"\n")
     }
@@ -43,7 +43,7 @@ impl Spool {
     ///
     /// # Errors
     /// Returns an error if the temporary file cannot be read.
-    pub fn changes(&mut self) -> io::Result<impl Iterator<Item = io::Result<Change>> + '_> {
+    pub fn changes(&mut self) -> io::Result<impl Iterator<Item = io::Result<RowChange>> + '_> {
         self.file.rewind()?;
         let mut line = String::new();
         Ok(std::iter::from_fn(move || {

@@ -10,11 +10,11 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use serde_json::{Map, Value, json};
 
 use super::compare::{self, Fields};
-use super::walk::{Options, walk, walk_in_parallel};
-use super::{Key, Kind, Table};
+use super::merge::{DiffOptions, compare_in_parallel, compare_snapshots};
+use super::{ChangeKind, Key, Table};
 use crate::filter::MatchedBy;
-use crate::model::{Group, GroupId, Learned, Profile, User, UserId};
-use crate::snapshot::{GroupMembers, Reader, Record, Run, RunMetadata, Warning, Writer};
+use crate::model::{Group, GroupId, MembershipSource, Profile, User, UserId};
+use crate::snapshot::{GroupMembers, JsonRow, Reader, RunHeader, RunMetadata, Warning, Writer};
 
 /// An org: numbered users and groups with an attribute each, and memberships as pairs of numbers.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ fn write(sample: &Sample, path: &Path) {
 }
 
 fn write_with(sample: &Sample, warnings: &[Warning], path: &Path) {
-    let run = Run {
+    let run = RunHeader {
         sync_id: "3MgMxLrNoNKUhULjIFekjnjH02n".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -92,9 +92,9 @@ fn write_with(sample: &Sample, warnings: &[Warning], path: &Path) {
             .collect();
         let count = Some(members.len() as u64);
         let read = GroupMembers {
-            learned: Learned::Listed,
-            seen: count,
-            kept: count,
+            source: MembershipSource::Listed,
+            listed: count,
+            stored: count,
         };
         writer.group(&group, &read).unwrap();
         writer.memberships(&group.id, &members).unwrap();
@@ -108,7 +108,7 @@ fn write_with(sample: &Sample, warnings: &[Warning], path: &Path) {
 
 type Rows = BTreeMap<Key, Map<String, Value>>;
 
-fn rows<R: Record>(of: impl Iterator<Item = R>, key: fn(&Map<String, Value>) -> Key) -> Rows {
+fn rows<R: JsonRow>(of: impl Iterator<Item = R>, key: fn(&Map<String, Value>) -> Key) -> Rows {
     let objects = of.map(|row| compare::object(&row));
     objects.map(|object| (key(&object), object)).collect()
 }
@@ -175,12 +175,12 @@ proptest! {
         write(&before, &old);
         write(&after, &new);
         let (mut old, new) = (Reader::open(&old).unwrap(), Reader::open(&new).unwrap());
-        let options = Options {
+        let options = DiffOptions {
             fields: Fields { all: true, ..Fields::default() },
-            ..Options::default()
+            ..DiffOptions::default()
         };
-        let alone = walk(&old, &new, &options).unwrap().summary;
-        let mut diff = walk_in_parallel(&mut old, &new, &options).unwrap();
+        let alone = compare_snapshots(&old, &new, &options).unwrap().summary;
+        let mut diff = compare_in_parallel(&mut old, &new, &options).unwrap();
         prop_assert_eq!(&diff.summary, &alone);
         let mut applied = everything(&old);
         for (table, spool) in &mut diff.changes {
@@ -188,15 +188,15 @@ proptest! {
             for change in spool.changes().unwrap() {
                 let change = change.unwrap();
                 match change.kind {
-                    Kind::Added => prop_assert_eq!(rows.insert(change.key, change.row), None),
-                    Kind::Removed => prop_assert_eq!(rows.remove(&change.key), Some(change.row)),
-                    Kind::Changed => {
+                    ChangeKind::Added => prop_assert_eq!(rows.insert(change.key, change.row), None),
+                    ChangeKind::Removed => prop_assert_eq!(rows.remove(&change.key), Some(change.row)),
+                    ChangeKind::Changed => {
                         let row = rows.get_mut(&change.key).unwrap();
                         for field in &change.fields {
                             apply(&field.field, &field.new, row);
                         }
                     }
-                    Kind::Unknown => panic!("every group could be read"),
+                    ChangeKind::Unknown => panic!("every group could be read"),
                 }
             }
         }
@@ -256,7 +256,8 @@ fn missing_memberships_are_unknown_only_if_a_warning_says_that_they_were_not_rea
         write_with(&whole, &[warning], &path("warned.db"));
         let counts = |old: &str, new: &str| {
             let (old, new) = (Reader::open(&path(old)), Reader::open(&path(new)));
-            let diff = walk(&old.unwrap(), &new.unwrap(), &Options::default()).unwrap();
+            let diff =
+                compare_snapshots(&old.unwrap(), &new.unwrap(), &DiffOptions::default()).unwrap();
             let counts = &diff.summary[&Table::Memberships];
             (counts.added, counts.removed, counts.unknown)
         };
@@ -289,7 +290,7 @@ fn an_ambiguous_name_is_not_recreated() {
     write(&sample([3, 3]), &new);
     let (old, new) = (Reader::open(&old).unwrap(), Reader::open(&new).unwrap());
     for (old, new) in [(&old, &new), (&new, &old)] {
-        let diff = walk(old, new, &Options::default()).unwrap();
+        let diff = compare_snapshots(old, new, &DiffOptions::default()).unwrap();
         assert_eq!(diff.recreated[&Table::Groups], []);
     }
 }

@@ -3,13 +3,13 @@
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::snapshot::{FileInfo, Record as _, RunMetadata, rfc3339};
+use crate::snapshot::{FileInfo, JsonRow as _, RunMetadata, rfc3339};
 
 /// Pairs of name and value that keep their order in a JSON object.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts(pub Vec<(String, Value)>);
+pub struct OrderedObject(pub Vec<(String, Value)>);
 
-impl Serialize for Facts {
+impl Serialize for OrderedObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -20,18 +20,18 @@ impl Serialize for Facts {
 ///
 /// # Errors
 /// Returns an error if the facts cannot be written as JSON, which is a bug.
-pub fn about(info: &FileInfo) -> serde_json::Result<Facts> {
+pub fn about(info: &FileInfo) -> serde_json::Result<OrderedObject> {
     let Some(metadata) = &info.metadata else {
         let times = [("started_at", info.started_at), ("ended_at", info.ended_at)];
         let times = times.map(|(name, time)| (name, rfc3339(time)));
         let facts = [("sync_id", info.sync_id.clone())].into_iter().chain(times);
         let facts = facts.map(|(name, value)| (name.to_owned(), value.into()));
-        return Ok(Facts(facts.collect()));
+        return Ok(OrderedObject(facts.collect()));
     };
     let values = serde_json::to_value(metadata)?;
     let facts = RunMetadata::columns().iter().map(|column| {
         let value = values.get(column.name).cloned();
         (column.name.to_owned(), value.unwrap_or_default())
     });
-    Ok(Facts(facts.collect()))
+    Ok(OrderedObject(facts.collect()))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Facts;
+use super::OrderedObject;
 use serde::Serialize;
 
 /// A file of an export.
@@ -11,7 +11,7 @@ pub struct Exported {
     /// The file's name in the folder of the export.
     pub name: String,
     /// The number of rows of each table in the file.
-    pub rows: Facts,
+    pub rows: OrderedObject,
     /// The size, in bytes.
     pub bytes: u64,
     /// The SHA-256, in hexadecimal.
@@ -20,9 +20,9 @@ pub struct Exported {
 
 /// The content of `manifest.json`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Manifest {
+pub struct ExportManifest {
     /// The facts about the snapshot.
-    pub snapshot: Facts,
+    pub snapshot: OrderedObject,
     /// The exported files.
     pub files: Vec<Exported>,
 }

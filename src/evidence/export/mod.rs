@@ -15,15 +15,15 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde_json::Value;
 
-pub use self::about::{Facts, about};
-pub use self::manifest::{Exported, Manifest, check_sums};
+pub use self::about::{OrderedObject, about};
+pub use self::manifest::{ExportManifest, Exported, check_sums};
 pub use self::sqlite::sqlite;
 pub use self::xlsx::xlsx;
 use super::tables::Table;
-use super::tables::columns::{self, Column, Default};
+use super::tables::columns::{self, DefaultColumns, TableColumn};
 use super::tables::filter::Filter;
 use super::tables::rows::{self, Query};
-use crate::snapshot::{DomainUsers, Error, Reader, Record, Warning};
+use crate::snapshot::{DomainUsers, Error, JsonRow, Reader, Warning};
 use crate::words::Words;
 
 /// A table of an export, in the order of the output.
@@ -58,7 +58,7 @@ impl Sheet {
 /// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Format {
+pub enum ExportFormat {
     Csv,
     #[value(name = "jsonl")]
     JsonLines,
@@ -66,7 +66,7 @@ pub enum Format {
     Sqlite,
 }
 
-impl Format {
+impl ExportFormat {
     /// Returns the file extension.
     pub fn ending(self) -> &'static str {
         match self {
@@ -96,18 +96,20 @@ impl Format {
 
 /// A sheet and the columns to export.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ExportPlan {
     /// The sheet.
     pub sheet: Sheet,
     /// The columns to export; empty for domains and warnings, which always have all columns.
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
 }
 
-impl Plan {
+impl ExportPlan {
     /// Returns a plan with the chosen columns, or with all columns if none is chosen.
-    pub fn new(sheet: Sheet, chosen: &[Column]) -> Self {
+    pub fn new(sheet: Sheet, chosen: &[TableColumn]) -> Self {
         let columns = match sheet.table() {
-            Some(table) if chosen.is_empty() => columns::default(table, Default::All),
+            Some(table) if chosen.is_empty() => {
+                columns::default_columns(table, DefaultColumns::All)
+            }
             _ => chosen.to_vec(),
         };
         Self { sheet, columns }
@@ -151,6 +153,6 @@ impl Plan {
     }
 }
 
-fn cells<R: Record>(rows: &[R]) -> Vec<Vec<Value>> {
-    rows.iter().map(Record::cells).collect()
+fn cells<R: JsonRow>(rows: &[R]) -> Vec<Vec<Value>> {
+    rows.iter().map(JsonRow::cells).collect()
 }

@@ -8,7 +8,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
 use serde_json::{Number, Value};
 
-use super::{Facts, Plan};
+use super::{ExportPlan, OrderedObject};
 use crate::evidence::cells::{exact_float, plain};
 use crate::snapshot::{PRAGMAS, Reader};
 
@@ -19,8 +19,8 @@ use crate::snapshot::{PRAGMAS, Reader};
 /// called for every row.
 pub fn sqlite(
     reader: &Reader,
-    plans: &[Plan],
-    about: &Facts,
+    plans: &[ExportPlan],
+    about: &OrderedObject,
     path: &Path,
     check: &dyn Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u64>> {

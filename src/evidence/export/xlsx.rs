@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use rust_xlsxwriter::{DocProperties, Format, Workbook, Worksheet};
 use serde_json::Value;
 
-use super::{Facts, Plan};
+use super::{ExportPlan, OrderedObject};
 use crate::evidence::workbook::{MAX_ROWS, created, write_cell, write_facts};
 use crate::snapshot::Reader;
 use crate::text::number;
@@ -31,8 +31,8 @@ pub struct Written {
 /// and the first error of `check`, which is called for every row.
 pub fn xlsx(
     reader: &Reader,
-    plans: &[Plan],
-    about: &Facts,
+    plans: &[ExportPlan],
+    about: &OrderedObject,
     out: impl Write + Seek + Send,
     check: &dyn Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<Written> {
@@ -70,7 +70,7 @@ struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    fn new(sheet: &'a mut Worksheet, plan: &Plan) -> anyhow::Result<Self> {
+    fn new(sheet: &'a mut Worksheet, plan: &ExportPlan) -> anyhow::Result<Self> {
         let names = plan.names();
         let name = plan.sheet.as_str();
         sheet.set_name(capitalized(name))?;

@@ -32,7 +32,7 @@ impl Severity {
 
 /// A finding in the catalogue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// The stable id, which is never reused.
     pub id: &'static str,
     /// The stable name for options.
@@ -44,152 +44,152 @@ pub struct Entry {
 }
 
 /// All findings, sorted by id.
-pub const CATALOGUE: [Entry; 25] = [
-    Entry {
+pub const CATALOGUE: [CatalogueEntry; 25] = [
+    CatalogueEntry {
         id: "OC101",
         name: "deprovisioned-member",
         severity: Severity::High,
         definition: "A membership of a user whose status is DEPROVISIONED.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC102",
         name: "suspended-member",
         severity: Severity::Medium,
         definition: "A membership of a user whose status is SUSPENDED.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC103",
         name: "unactivated-member",
         severity: Severity::Medium,
         definition: "A membership of a user who is STAGED or PROVISIONED and was created more than 30 days ago.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC104",
         name: "dormant-member",
         severity: Severity::Medium,
         definition: "A membership of an activated, enabled user whose last sign-in is more than 90 days old (--dormant-days).",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC105",
         name: "never-signed-in-member",
         severity: Severity::Medium,
         definition: "A membership of an activated, enabled user who never signed in and was created more than 30 days ago.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC106",
         name: "secondary-email-only",
         severity: Severity::Medium,
         definition: "A membership of a user who is in scope only by secondary email.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC107",
         name: "privileged-risk",
         severity: Severity::Critical,
         definition: "A row of OC101 to OC106 whose group is privileged.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC201",
         name: "duplicate-email",
         severity: Severity::High,
         definition: "Two or more users who are not DEPROVISIONED have the same email, ignoring case.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC202",
         name: "shared-recovery-email",
         severity: Severity::High,
         definition: "The secondary email of one user is an email, login or secondary email of another, ignoring case.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC203",
         name: "stuck-status",
         severity: Severity::Low,
         definition: "A user has been LOCKED_OUT, RECOVERY, PASSWORD_EXPIRED or PROVISIONED for more than 30 days.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC204",
         name: "dormant-user",
         severity: Severity::Low,
         definition: "An activated, enabled user, member or not, whose last sign-in is more than 90 days old (--dormant-days).",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC205",
         name: "too-many-groups",
         severity: Severity::Low,
         definition: "A user has more than 20 memberships and more than five times the median of users with any.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC206",
         name: "no-groups",
         severity: Severity::Info,
         definition: "An ACTIVE user has no membership.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC301",
         name: "empty-group",
         severity: Severity::Info,
         definition: "A group of type OKTA_GROUP has no members.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC302",
         name: "single-member-group",
         severity: Severity::Info,
         definition: "A group has exactly one member.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC304",
         name: "duplicate-group",
         severity: Severity::Low,
         definition: "Two groups have the same three or more members.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC305",
         name: "look-alike-name",
         severity: Severity::Low,
         definition: "Two group names are equal once case, spaces, dashes and Unicode forms are ignored.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC307",
         name: "large-privileged-group",
         severity: Severity::Medium,
         definition: "A privileged group has more than 15 members in scope (--privileged-max).",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC401",
         name: "incomplete-group",
         severity: Severity::High,
         definition: "The members of a group could not be read.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC402",
         name: "partial-snapshot",
         severity: Severity::High,
         definition: "The snapshot is incomplete: data in its scope may be missing.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC403",
         name: "everyone-mismatch",
         severity: Severity::Medium,
         definition: "Okta counts more or fewer users in Everyone than the snapshot lists.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC601",
         name: "new-privileged-member",
         severity: Severity::High,
         definition: "A membership of a privileged group that the older snapshot does not have.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC602",
         name: "came-back",
         severity: Severity::High,
         definition: "A membership that a review revoked, and that the older snapshot lacks, exists again.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC603",
         name: "not-remediated",
         severity: Severity::High,
         definition: "A membership that a review revoked still exists.",
     },
-    Entry {
+    CatalogueEntry {
         id: "OC701",
         name: "exception-trouble",
         severity: Severity::Medium,

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
-use super::Row;
-use super::catalogue::{CATALOGUE, Entry};
+use super::FindingRow;
+use super::catalogue::{CATALOGUE, CatalogueEntry};
 
 /// The id of the finding about exceptions.
 pub(super) const ID: &str = "OC701";
@@ -64,7 +64,12 @@ impl Exceptions {
     }
 
     /// Removes the rows that an exception covers.
-    pub(super) fn remaining(&mut self, entry: &Entry, mut rows: Vec<Row>, today: Date) -> Vec<Row> {
+    pub(super) fn remaining(
+        &mut self,
+        entry: &CatalogueEntry,
+        mut rows: Vec<FindingRow>,
+        today: Date,
+    ) -> Vec<FindingRow> {
         let covering = self
             .0
             .iter_mut()
@@ -81,7 +86,7 @@ impl Exceptions {
 
     /// Returns a row for each exception that has expired or covered nothing. Exceptions to checks that did not run are
     /// left out.
-    pub(super) fn findings(&self, today: Date, checks: &BTreeSet<&'static str>) -> Vec<Row> {
+    pub(super) fn findings(&self, today: Date, checks: &BTreeSet<&'static str>) -> Vec<FindingRow> {
         let of_checks = self
             .0
             .iter()
@@ -94,14 +99,14 @@ impl Exceptions {
             } else {
                 return None;
             };
-            Some(Row {
+            Some(FindingRow {
                 user_login: exception.user.clone(),
                 group_name: exception.group.clone(),
                 detail: format!(
                     "line {}: the exception from {} {problem}",
                     exception.line, exception.entry
                 ),
-                ..Row::default()
+                ..FindingRow::default()
             })
         };
         of_checks.filter_map(row).collect()
@@ -136,15 +141,15 @@ fn exception(line: u64, cells: [&str; 6]) -> Result<Exception, String> {
 }
 
 /// Returns the entry with an id or a name, ignoring case.
-pub fn find(text: &str) -> Option<&'static Entry> {
-    let is_it = |entry: &&Entry| {
+pub fn find(text: &str) -> Option<&'static CatalogueEntry> {
+    let is_it = |entry: &&CatalogueEntry| {
         entry.id.eq_ignore_ascii_case(text) || entry.name.eq_ignore_ascii_case(text)
     };
     CATALOGUE.iter().find(is_it)
 }
 
 impl Exception {
-    fn covers(&self, row: &Row) -> bool {
+    fn covers(&self, row: &FindingRow) -> bool {
         let user = self.user.as_deref().is_none_or(|user| {
             row.user_id.as_deref() == Some(user)
                 || row
@@ -168,11 +173,11 @@ mod tests {
 
     const HEADER: &str = "finding,user,group,until,reason,approved_by\n";
 
-    fn row(login: &str, group: &str) -> Row {
-        Row {
+    fn row(login: &str, group: &str) -> FindingRow {
+        FindingRow {
             user_login: Some(login.to_owned()),
             group_name: Some(group.to_owned()),
-            ..Row::default()
+            ..FindingRow::default()
         }
     }
 

@@ -15,14 +15,14 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use self::catalogue::{CATALOGUE, Entry, Severity};
+use self::catalogue::{CATALOGUE, CatalogueEntry, Severity};
 use self::exceptions::Exceptions;
 use self::org::{GroupIndex, Org, UserIndex};
 use crate::model::{GroupId, UserId};
 
 /// Settings of the checks.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct FindingOptions {
     /// The number of days without a sign-in after which a user is dormant.
     pub dormant_days: u32,
     /// Lower-case texts; a group is privileged if its name contains one of them.
@@ -33,7 +33,7 @@ pub struct Options {
     pub checks: BTreeSet<&'static str>,
 }
 
-impl Default for Options {
+impl Default for FindingOptions {
     fn default() -> Self {
         Self {
             dormant_days: 90,
@@ -45,15 +45,15 @@ impl Default for Options {
 }
 
 /// A membership, as the ids of its group and its user.
-pub type Pair = (GroupId, UserId);
+pub type MembershipIds = (GroupId, UserId);
 
 /// Data from outside the snapshot.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub struct FindingContext {
     /// The memberships of an older snapshot.
-    pub older: Option<HashSet<Pair>>,
+    pub older: Option<HashSet<MembershipIds>>,
     /// The memberships that a review decided to revoke.
-    pub revoked: Option<Vec<Pair>>,
+    pub revoked: Option<Vec<MembershipIds>>,
 }
 
 /// The result of one check.
@@ -74,12 +74,12 @@ pub struct Finding {
     /// The reason for skipping the check; `None` if it ran.
     pub skipped: Option<String>,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<FindingRow>,
 }
 
 /// A user, a group or a membership with a finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct FindingRow {
     /// The user's id.
     pub user_id: Option<String>,
     /// The user's login.
@@ -95,17 +95,17 @@ pub struct Row {
 }
 
 /// The rows that a check found, or the reason for skipping it.
-type Checked = Result<Vec<Row>, String>;
+type Checked = Result<Vec<FindingRow>, String>;
 
 /// Runs the checks in the order of the catalogue.
 pub fn run(
     org: &Org,
-    context: &Context,
+    context: &FindingContext,
     exceptions: &Exceptions,
-    options: &Options,
+    options: &FindingOptions,
 ) -> Vec<Finding> {
     let mut exceptions = exceptions.clone();
-    let wanted = |entry: &&Entry| options.checks.contains(entry.id);
+    let wanted = |entry: &&CatalogueEntry| options.checks.contains(entry.id);
     let mut findings = Vec::new();
     for entry in CATALOGUE.iter().filter(wanted) {
         let checked = if entry.id == exceptions::ID {
@@ -134,30 +134,34 @@ pub fn run(
 }
 
 impl Org {
-    fn user_row(&self, index: UserIndex, detail: impl Into<String>) -> Row {
+    fn user_row(&self, index: UserIndex, detail: impl Into<String>) -> FindingRow {
         let user = self.user(index);
-        Row {
+        FindingRow {
             user_id: Some(user.id.to_string()),
             user_login: user.login.clone(),
             user_name: Some(user.display_name()),
             detail: detail.into(),
-            ..Row::default()
+            ..FindingRow::default()
         }
     }
 
-    fn group_row(&self, index: GroupIndex, detail: impl Into<String>) -> Row {
+    fn group_row(&self, index: GroupIndex, detail: impl Into<String>) -> FindingRow {
         let group = self.group(index);
-        Row {
+        FindingRow {
             group_id: Some(group.id.to_string()),
             group_name: group.name.clone(),
             detail: detail.into(),
-            ..Row::default()
+            ..FindingRow::default()
         }
     }
 
-    fn member_row(&self, (group, user): (GroupIndex, UserIndex), detail: impl Into<String>) -> Row {
+    fn member_row(
+        &self,
+        (group, user): (GroupIndex, UserIndex),
+        detail: impl Into<String>,
+    ) -> FindingRow {
         let of_group = self.group_row(group, "");
-        Row {
+        FindingRow {
             group_id: of_group.group_id,
             group_name: of_group.group_name,
             ..self.user_row(user, detail)

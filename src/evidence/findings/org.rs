@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
-use super::Pair;
+use super::MembershipIds;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, ProfileText, Reader, UserRow};
 
@@ -93,7 +93,7 @@ impl Org {
     }
 
     /// Returns the ids of a membership.
-    pub fn ids(&self, (group, user): (GroupIndex, UserIndex)) -> Pair {
+    pub fn ids(&self, (group, user): (GroupIndex, UserIndex)) -> MembershipIds {
         (self.group(group).id.clone(), self.user(user).id.clone())
     }
 

@@ -12,12 +12,12 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::Finding;
-use crate::evidence::export::Facts;
+use crate::evidence::export::OrderedObject;
 
 /// The format of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Format {
+pub enum FindingsFormat {
     Text,
     Json,
     Csv,
@@ -28,9 +28,9 @@ pub enum Format {
 
 /// Findings and the snapshot that they are about.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct FindingsReport {
     /// The facts about the snapshot.
-    pub meta: Facts,
+    pub meta: OrderedObject,
     /// The name of the snapshot's file.
     #[serde(skip)]
     pub file: String,
@@ -42,17 +42,21 @@ pub struct Report {
 ///
 /// # Errors
 /// Returns an error if the output fails.
-pub fn write(report: &Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    report: &FindingsReport,
+    format: FindingsFormat,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match format {
-        Format::Text => text::write(report, out),
-        Format::Json => {
+        FindingsFormat::Text => text::write(report, out),
+        FindingsFormat::Json => {
             let text = serde_json::to_string_pretty(report)?;
             out.write_all(crate::text::json(text).as_bytes())
         }
-        Format::Csv => csv::write(report, out),
-        Format::Markdown => markdown::write(report, out),
-        Format::Sarif => sarif::write(report, out),
-        Format::Junit => junit::write(report, out),
+        FindingsFormat::Csv => csv::write(report, out),
+        FindingsFormat::Markdown => markdown::write(report, out),
+        FindingsFormat::Sarif => sarif::write(report, out),
+        FindingsFormat::Junit => junit::write(report, out),
     }?;
     out.flush()
 }
@@ -68,7 +72,7 @@ impl Finding {
     }
 }
 
-impl super::Row {
+impl super::FindingRow {
     /// Returns the user, the group or the membership that the row is about, for people.
     fn subject(&self) -> String {
         let user = self

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::exceptions::Exceptions;
 use super::org::{GroupIndex, Org, UserIndex};
-use super::{Context, Finding, Options, run};
+use super::{Finding, FindingContext, FindingOptions, run};
 use crate::snapshot::{GroupRow, UserRow};
 
 /// Returns the end of the run, the first of July.
@@ -59,15 +59,15 @@ fn member(group: u32, user: u32) -> (GroupIndex, UserIndex) {
     (GroupIndex(group), UserIndex(user))
 }
 
-fn options(id: &'static str) -> Options {
-    Options {
+fn options(id: &'static str) -> FindingOptions {
+    FindingOptions {
         checks: BTreeSet::from([id]),
         privileged: vec!["team".to_owned()],
-        ..Options::default()
+        ..FindingOptions::default()
     }
 }
 
-fn found(id: &'static str, org: &Org, context: &Context) -> Finding {
+fn found(id: &'static str, org: &Org, context: &FindingContext) -> Finding {
     run(org, context, &Exceptions::default(), &options(id)).remove(0)
 }
 
@@ -197,11 +197,11 @@ const CASES: [(&str, usize, Change); 38] = [
 fn each_finding_is_reported_only_where_it_applies() {
     let mut found_once = BTreeSet::new();
     for (number, (id, rows, change)) in CASES.iter().enumerate() {
-        let before = found(id, &org(), &Context::default());
+        let before = found(id, &org(), &FindingContext::default());
         assert_eq!((before.count, before.skipped), (0, None), "{id}");
         let mut changed = org();
         change(&mut changed);
-        let finding = found(id, &changed, &Context::default());
+        let finding = found(id, &changed, &FindingContext::default());
         assert_eq!(
             (finding.count, finding.skipped),
             (*rows, None),
@@ -243,7 +243,7 @@ fn changes_since_an_older_snapshot_and_a_review_are_found() {
         ("OC603", None, revoked(&["ada", "bob", "gone"]), 2),
         ("OC603", None, revoked(&[]), 0),
     ] {
-        let context = Context { older, revoked };
+        let context = FindingContext { older, revoked };
         assert_eq!(found(id, &org, &context).count, rows, "{id}");
     }
 }
@@ -253,17 +253,17 @@ fn a_check_without_its_data_is_skipped_with_a_reason() {
     let mut foreign = org();
     (foreign.complete, foreign.everyone) = (None, None);
     for id in ["OC401", "OC402", "OC403", "OC601", "OC602", "OC603"] {
-        let finding = found(id, &foreign, &Context::default());
+        let finding = found(id, &foreign, &FindingContext::default());
         assert!(finding.skipped.is_some() && finding.count == 0, "{id}");
     }
     for id in ["OC107", "OC307", "OC601"] {
-        let options = Options {
+        let options = FindingOptions {
             checks: BTreeSet::from([id]),
-            ..Options::default()
+            ..FindingOptions::default()
         };
         let finding = run(
             &org(),
-            &Context::default(),
+            &FindingContext::default(),
             &Exceptions::default(),
             &options,
         )

@@ -3,8 +3,8 @@
 
 use clap::ValueEnum as _;
 
-use super::numbers::{Tally, group_sizes, sign_in_ages};
-use super::{Change, Source};
+use super::numbers::{NamedCount, group_sizes, sign_in_ages};
+use super::{ChangesSince, PageSource};
 use crate::evidence::diff::Table;
 use crate::text::{clean, number};
 
@@ -42,8 +42,8 @@ pub(super) struct Bar {
 }
 
 /// Returns the charts of a page.
-pub(super) fn all(source: &Source<'_>) -> Vec<Chart> {
-    let mut status: Vec<Tally> = source
+pub(super) fn all(source: &PageSource<'_>) -> Vec<Chart> {
+    let mut status: Vec<NamedCount> = source
         .counts
         .users_by_status
         .iter()
@@ -76,7 +76,7 @@ pub(super) fn all(source: &Source<'_>) -> Vec<Chart> {
     charts
 }
 
-fn change(change: &Change) -> Chart {
+fn change(change: &ChangesSince) -> Chart {
     let mut tallies = Vec::new();
     for table in Table::value_variants().iter().copied() {
         let counts = change.summary.get(&table).cloned().unwrap_or_default();
@@ -118,7 +118,7 @@ fn change(change: &Change) -> Chart {
 fn chart(
     (id, title, noun): (&'static str, &'static str, &'static str),
     about: &str,
-    tallies: Vec<Tally>,
+    tallies: Vec<NamedCount>,
 ) -> Chart {
     let most = tallies.iter().map(|(_, count)| *count).max();
     let most = most.unwrap_or(0).max(1);

@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Source;
+use super::PageSource;
 use crate::evidence::findings::Finding;
 use crate::text::json;
 
@@ -93,7 +93,7 @@ struct Data<'a> {
 ///
 /// # Errors
 /// Returns an error if the rows cannot be written as JSON, which is a bug.
-pub(super) fn pack(source: &Source<'_>, with_memberships: bool) -> io::Result<String> {
+pub(super) fn pack(source: &PageSource<'_>, with_memberships: bool) -> io::Result<String> {
     let members = source.listing.members.iter();
     let members = members.map(|places| differences(places));
     let found = || source.findings.iter().filter(|finding| finding.count > 0);
@@ -112,7 +112,7 @@ pub(super) fn pack(source: &Source<'_>, with_memberships: bool) -> io::Result<St
     Ok(STANDARD.encode(packed.finish()?))
 }
 
-fn users<'a>(source: &'a Source<'_>) -> Users<'a> {
+fn users<'a>(source: &'a PageSource<'_>) -> Users<'a> {
     let rows = || source.listing.users.iter().map(|row| source.org.user(*row));
     Users {
         id: rows().map(|user| user.id.as_str()).collect(),
@@ -133,7 +133,7 @@ fn users<'a>(source: &'a Source<'_>) -> Users<'a> {
     }
 }
 
-fn groups<'a>(source: &'a Source<'_>) -> Groups<'a> {
+fn groups<'a>(source: &'a PageSource<'_>) -> Groups<'a> {
     let places = &source.listing.groups;
     let rows = || places.iter().map(|row| source.org.group(*row));
     Groups {
@@ -159,7 +159,7 @@ fn millis(time: Option<Timestamp>) -> Option<i64> {
 }
 
 /// Returns the indices of the rows of a finding in the three tables.
-fn places(source: &Source<'_>, finding: &Finding, with_memberships: bool) -> [Vec<u32>; 3] {
+fn places(source: &PageSource<'_>, finding: &Finding, with_memberships: bool) -> [Vec<u32>; 3] {
     let mut places = [const { Vec::new() }; 3];
     for row in &finding.rows {
         let user = row.user_id.as_ref().and_then(|id| source.listing.user(id));

@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 
 use self::listing::Listing;
-use super::diff::{Counts as ChangeCounts, FieldChange, Table};
+use super::diff::{DiffCounts, FieldChange, Table};
 use super::findings::org::Org;
-use super::findings::{Finding, Options};
+use super::findings::{Finding, FindingOptions};
 use crate::snapshot::{Counts, DomainUsers, FileInfo, Reader, Warning};
 use crate::text::internal_error;
 
@@ -42,7 +42,7 @@ pub struct File {
 }
 
 /// The content of the page.
-pub struct Source<'a> {
+pub struct PageSource<'a> {
     /// The title of the page.
     pub title: String,
     /// The snapshot's file.
@@ -62,33 +62,33 @@ pub struct Source<'a> {
     /// The findings.
     pub findings: Vec<Finding>,
     /// The settings of the checks.
-    pub options: Options,
+    pub options: FindingOptions,
     /// The changes since an older snapshot, if there is one.
-    pub change: Option<Change>,
+    pub change: Option<ChangesSince>,
 }
 
 /// The changes since an older snapshot.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct ChangesSince {
     /// The file of the older snapshot.
     pub file: File,
     /// The run that wrote the older snapshot.
     pub info: FileInfo,
     /// The number of changes in each table.
-    pub summary: BTreeMap<Table, ChangeCounts>,
+    pub summary: BTreeMap<Table, DiffCounts>,
     /// The differences between the scopes.
     pub scope: Vec<FieldChange>,
 }
 
 /// A rendered page.
-pub struct Page {
+pub struct RenderedPage {
     /// The HTML.
     pub html: String,
     /// The size that the page would have with the memberships, in bytes; `None` if they are in the page.
     pub size_with_memberships: Option<usize>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> PageSource<'a> {
     /// Reads a snapshot for a page. The findings and the changes are added later.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl<'a> Source<'a> {
     pub fn read(
         reader: &'a Reader,
         file: File,
-        options: Options,
+        options: FindingOptions,
     ) -> Result<Self, crate::snapshot::Error> {
         let org = Org::read(reader)?;
         Ok(Self {
@@ -118,18 +118,18 @@ impl<'a> Source<'a> {
     ///
     /// # Errors
     /// Returns an error if the page cannot be rendered, which is a bug.
-    pub fn page(&self, max_bytes: Option<usize>) -> anyhow::Result<Page> {
+    pub fn page(&self, max_bytes: Option<usize>) -> anyhow::Result<RenderedPage> {
         let bug = || internal_error("cannot create the page");
         let html = page::render(self, None).with_context(bug)?;
         let size = html.len();
         if max_bytes.is_none_or(|max| size <= max) {
-            return Ok(Page {
+            return Ok(RenderedPage {
                 html,
                 size_with_memberships: None,
             });
         }
         drop(html);
-        Ok(Page {
+        Ok(RenderedPage {
             html: page::render(self, Some(size)).with_context(bug)?,
             size_with_memberships: Some(size),
         })

@@ -4,7 +4,7 @@ use crate::evidence::findings::org::Org;
 use crate::model::User;
 
 /// A name and its count.
-pub(super) type Tally = (String, u64);
+pub(super) type NamedCount = (String, u64);
 
 /// The largest age in days of each class of sign-ins, and the name of the class.
 const AGES: [(i64, &str); 6] = [
@@ -27,7 +27,7 @@ const SIZES: [(u64, &str); 6] = [
 ];
 
 /// Counts the users who are not deprovisioned by the age of their last sign-in.
-pub(super) fn sign_in_ages(org: &Org) -> Vec<Tally> {
+pub(super) fn sign_in_ages(org: &Org) -> Vec<NamedCount> {
     let mut counts = [0; AGES.len()];
     let mut none = 0;
     let users = org.users.iter();
@@ -49,7 +49,7 @@ pub(super) fn sign_in_ages(org: &Org) -> Vec<Tally> {
 }
 
 /// Counts groups by their number of members. The size of a group is unknown if its members could not be read.
-pub(super) fn group_sizes(sizes: impl Iterator<Item = Option<u64>>) -> Vec<Tally> {
+pub(super) fn group_sizes(sizes: impl Iterator<Item = Option<u64>>) -> Vec<NamedCount> {
     let mut counts = [0; SIZES.len()];
     let mut unknown = 0;
     for size in sizes {
@@ -70,7 +70,7 @@ fn class<T: PartialOrd + Copy>(classes: &[(T, &str)], value: T) -> usize {
     found.unwrap_or(classes.len() - 1)
 }
 
-fn named<T, const N: usize>(classes: &[(T, &str); N], counts: [u64; N]) -> Vec<Tally> {
+fn named<T, const N: usize>(classes: &[(T, &str); N], counts: [u64; N]) -> Vec<NamedCount> {
     let names = classes.iter().map(|(_, name)| (*name).to_owned());
     names.zip(counts).collect()
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::snapshot::UserRow;
 
-    fn counted(tallies: &[Tally]) -> Vec<u64> {
+    fn counted(tallies: &[NamedCount]) -> Vec<u64> {
         tallies.iter().map(|(_, count)| *count).collect()
     }
 

@@ -8,14 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::Source;
+use super::PageSource;
 use super::charts::{self, Chart};
 use super::data;
 use super::provenance::{self, Block};
 use super::reconciliation::{Comparison, comparisons};
 use crate::evidence::findings::catalogue::Severity;
 use crate::evidence::findings::org::GroupIndex;
-use crate::evidence::findings::{Finding, Row};
+use crate::evidence::findings::{Finding, FindingRow};
 use crate::snapshot::{DomainUsers, Warning, rfc3339};
 use crate::text::{clean, count, number};
 
@@ -96,7 +96,7 @@ struct ShownWarning {
 }
 
 /// Renders the page. If `too_large` is given, the memberships are left out and the page shows this size.
-pub(super) fn render(source: &Source<'_>, too_large: Option<usize>) -> anyhow::Result<String> {
+pub(super) fn render(source: &PageSource<'_>, too_large: Option<usize>) -> anyhow::Result<String> {
     let run = source.info.metadata.as_ref();
     let (found, none): (Vec<&Finding>, Vec<&Finding>) = source
         .findings
@@ -154,7 +154,7 @@ fn policy() -> String {
     )
 }
 
-fn tiles(source: &Source<'_>) -> Vec<Tile> {
+fn tiles(source: &PageSource<'_>) -> Vec<Tile> {
     let counts = &source.counts;
     let by = |status: &str| counts.users_by_status.get(status).copied().unwrap_or(0);
     let tile = |name, value: u64, detail: String| Tile {
@@ -225,7 +225,7 @@ fn per_user(memberships: u64, users: u64) -> String {
 
 fn shown(finding: &Finding, has_memberships: bool) -> Shown {
     let text = |text: &Option<String>| clean(text.as_deref().unwrap_or_default()).into_owned();
-    let row = |row: &Row| ShownRow {
+    let row = |row: &FindingRow| ShownRow {
         user: text(&row.user_name),
         login: text(&row.user_login.clone().or_else(|| row.user_id.clone())),
         group: text(&row.group_name.clone().or_else(|| row.group_id.clone())),
@@ -263,7 +263,7 @@ fn warning(warning: &Warning) -> ShownWarning {
     }
 }
 
-impl Source<'_> {
+impl PageSource<'_> {
     /// Returns true if the members of a group could not be read.
     pub(super) fn is_unreadable(&self, group: GroupIndex) -> bool {
         // Other programs do not record the number of members.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Source;
+use super::PageSource;
 use crate::snapshot::{RunMetadata, rfc3339};
 use crate::text::{clean, count, number, span};
 
@@ -46,7 +46,7 @@ fn recorded(name: &'static str, value: Option<String>) -> Line {
 }
 
 /// Returns the facts about a snapshot.
-pub(super) fn blocks(source: &Source<'_>) -> Vec<Block> {
+pub(super) fn blocks(source: &PageSource<'_>) -> Vec<Block> {
     let block = |title, lines| Block { title, lines };
     let mut blocks = vec![block("Snapshot", snapshot(source))];
     match &source.info.metadata {
@@ -94,7 +94,7 @@ pub(super) fn blocks(source: &Source<'_>) -> Vec<Block> {
     blocks
 }
 
-fn snapshot(source: &Source<'_>) -> Vec<Line> {
+fn snapshot(source: &PageSource<'_>) -> Vec<Line> {
     let info = source.info;
     let run = info.metadata.as_ref();
     let state = match run.map(|run| run.complete) {
@@ -216,17 +216,17 @@ fn scope(run: &RunMetadata) -> Vec<Line> {
 }
 
 /// Returns a text with the numbers of objects that Okta listed, that are in scope, and that the scope hides.
-fn hidden(seen: Option<u64>, kept: u64) -> String {
-    match seen {
+fn hidden(listed: Option<u64>, in_scope: u64) -> String {
+    match listed {
         None => format!(
             "{} in scope; how many are out of scope is not recorded",
-            number(kept)
+            number(in_scope)
         ),
-        Some(seen) => format!(
+        Some(listed) => format!(
             "{} listed, {} in scope, {} hidden",
-            number(seen),
-            number(kept),
-            number(seen.saturating_sub(kept))
+            number(listed),
+            number(in_scope),
+            number(listed.saturating_sub(in_scope))
         ),
     }
 }

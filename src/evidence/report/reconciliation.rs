@@ -1,6 +1,6 @@
 //! Compares the numbers of a snapshot: those that its run recorded, those in the file, and those that Okta reports.
 
-use super::Source;
+use super::PageSource;
 use crate::text::number;
 
 /// Two numbers that should be equal.
@@ -27,10 +27,10 @@ fn compare(what: &'static str, one: Option<u64>, other: Option<u64>) -> Comparis
 }
 
 /// Compares the numbers of a snapshot.
-pub(super) fn comparisons(source: &Source<'_>) -> Vec<Comparison> {
+pub(super) fn comparisons(source: &PageSource<'_>) -> Vec<Comparison> {
     let run = source.info.metadata.as_ref();
     let counts = &source.counts;
-    let kept = source
+    let stored = source
         .org
         .groups
         .iter()
@@ -62,7 +62,7 @@ pub(super) fn comparisons(source: &Source<'_>) -> Vec<Comparison> {
         ),
         compare(
             "Members of all groups together, and memberships in the file",
-            run.map(|_| kept.sum()),
+            run.map(|_| stored.sum()),
             Some(counts.memberships),
         ),
         compare(

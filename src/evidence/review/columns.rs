@@ -2,13 +2,13 @@
 
 use serde_json::{Number, Value};
 
-use super::plan::{Item, Review};
-use crate::sheet::row_check::{Checked, Position};
+use super::plan::{Review, ReviewItem};
+use crate::sheet::row_check::{Checked, RowPosition};
 use crate::snapshot::rfc3339;
 
 /// The type of a column's values, which decides how a sheet shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// A text that a person wrote, which a spreadsheet must not interpret as anything else.
     Text,
     /// A word, an id or a check sum from okta-ciam or Okta.
@@ -25,19 +25,19 @@ pub enum Kind {
 
 /// A column of a sheet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct SheetColumn {
     /// The title.
     pub name: String,
     /// The type of the values.
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// True if a workbook hides the column because reviewers do not need it.
     pub hidden: bool,
     /// The width in a workbook, in characters.
     pub width: u16,
 }
 
-impl Column {
-    fn new(name: &str, kind: Kind, width: u16) -> Self {
+impl SheetColumn {
+    fn new(name: &str, kind: ColumnKind, width: u16) -> Self {
         Self {
             name: name.to_owned(),
             kind,
@@ -46,7 +46,7 @@ impl Column {
         }
     }
 
-    fn hidden(name: &str, kind: Kind) -> Self {
+    fn hidden(name: &str, kind: ColumnKind) -> Self {
         Self {
             hidden: true,
             ..Self::new(name, kind, 24)
@@ -57,52 +57,52 @@ impl Column {
 /// Returns the columns of a sheet. The columns for `more_attributes` follow those that every sheet has. A workbook
 /// hides the columns that identify a row, those that most reviewers do not need, and, without a previous review, the
 /// columns about it.
-pub fn columns(more_attributes: &[String], has_previous: bool) -> Vec<Column> {
-    use Kind::{Date, Exact, Input, Number, Share, Text};
-    let previous = |name: &str, kind, width| Column {
+pub fn columns(more_attributes: &[String], has_previous: bool) -> Vec<SheetColumn> {
+    use ColumnKind::{Date, Exact, Input, Number, Share, Text};
+    let previous = |name: &str, kind, width| SheetColumn {
         hidden: !has_previous,
-        ..Column::new(name, kind, width)
+        ..SheetColumn::new(name, kind, width)
     };
     let mut columns = vec![
-        Column::hidden("review_id", Exact),
-        Column::new("group_name", Text, 26),
-        Column::hidden("group_id", Exact),
-        Column::hidden("group_type", Exact),
-        Column::new("group_description", Text, 32),
-        Column::new("privileged", Exact, 11),
-        Column::new("user_name", Text, 24),
-        Column::new("user_login", Text, 30),
-        Column::hidden("user_email", Text),
-        Column::hidden("user_id", Exact),
-        Column::new("user_status", Exact, 16),
-        Column::hidden("matched_by", Exact),
-        Column::new("title", Text, 20),
-        Column::new("department", Text, 20),
-        Column::new("manager", Text, 20),
-        Column::hidden("user_type", Text),
+        SheetColumn::hidden("review_id", Exact),
+        SheetColumn::new("group_name", Text, 26),
+        SheetColumn::hidden("group_id", Exact),
+        SheetColumn::hidden("group_type", Exact),
+        SheetColumn::new("group_description", Text, 32),
+        SheetColumn::new("privileged", Exact, 11),
+        SheetColumn::new("user_name", Text, 24),
+        SheetColumn::new("user_login", Text, 30),
+        SheetColumn::hidden("user_email", Text),
+        SheetColumn::hidden("user_id", Exact),
+        SheetColumn::new("user_status", Exact, 16),
+        SheetColumn::hidden("matched_by", Exact),
+        SheetColumn::new("title", Text, 20),
+        SheetColumn::new("department", Text, 20),
+        SheetColumn::new("manager", Text, 20),
+        SheetColumn::hidden("user_type", Text),
     ];
-    let attribute = |name: &String| Column::new(&format!("profile.{name}"), Text, 20);
+    let attribute = |name: &String| SheetColumn::new(&format!("profile.{name}"), Text, 20);
     columns.extend(more_attributes.iter().map(attribute));
     columns.extend([
-        Column::hidden("created", Date),
-        Column::new("last_login", Date, 17),
-        Column::new("days_since_login", Number, 16),
-        Column::hidden("source", Exact),
-        Column::new("first_seen", Date, 12),
-        Column::new("group_members", Number, 15),
-        Column::new("user_groups", Number, 12),
-        Column::new("peer_share", Share, 11),
-        Column::new("flags", Exact, 30),
+        SheetColumn::hidden("created", Date),
+        SheetColumn::new("last_login", Date, 17),
+        SheetColumn::new("days_since_login", Number, 16),
+        SheetColumn::hidden("source", Exact),
+        SheetColumn::new("first_seen", Date, 12),
+        SheetColumn::new("group_members", Number, 15),
+        SheetColumn::new("user_groups", Number, 12),
+        SheetColumn::new("peer_share", Share, 11),
+        SheetColumn::new("flags", Exact, 30),
         previous("previous_decision", Exact, 18),
         previous("previous_reviewer", Text, 24),
         previous("previous_date", Text, 18),
-        Column::new("reviewer", Input, 24),
-        Column::new("decision", Input, 13),
-        Column::new("comment", Input, 32),
-        Column::new("decided_at", Input, 17),
-        Column::hidden("org", Exact),
-        Column::hidden("sync_id", Exact),
-        Column::hidden("row_check", Exact),
+        SheetColumn::new("reviewer", Input, 24),
+        SheetColumn::new("decision", Input, 13),
+        SheetColumn::new("comment", Input, 32),
+        SheetColumn::new("decided_at", Input, 17),
+        SheetColumn::hidden("org", Exact),
+        SheetColumn::hidden("sync_id", Exact),
+        SheetColumn::hidden("row_check", Exact),
     ]);
     columns
 }
@@ -117,7 +117,12 @@ pub struct Origin {
 }
 
 /// Returns the values of a row, in the order of [`columns`].
-pub fn values(review: &Review, origin: &Origin, item: &Item, position: Position) -> Vec<Value> {
+pub fn values(
+    review: &Review,
+    origin: &Origin,
+    item: &ReviewItem,
+    position: RowPosition,
+) -> Vec<Value> {
     let (group, user) = (review.org.group(item.group), review.org.user(item.user));
     let review_id = format!("group:{}:member:user:{}", group.id, user.id);
     let name = user.display_name();

@@ -13,7 +13,7 @@ use crate::evidence::cells::plain;
 use crate::evidence::findings::catalogue::CATALOGUE;
 use crate::evidence::findings::exceptions::Exceptions;
 use crate::evidence::findings::org::{GroupIndex, Org, UserIndex};
-use crate::evidence::findings::{self, Context, Pair};
+use crate::evidence::findings::{self, FindingContext, MembershipIds};
 use crate::evidence::tables::filter::Filter;
 use crate::evidence::tables::rows::{Query, list};
 use crate::evidence::tables::{Table, columns};
@@ -32,9 +32,9 @@ const FEWEST_PEERS: u64 = 5;
 
 /// The settings that select the rows of a review.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct ReviewOptions {
     /// The settings of the checks.
-    pub findings: findings::Options,
+    pub findings: findings::FindingOptions,
     /// True if memberships of Everyone are included.
     pub include_everyone: bool,
     /// True if memberships without flags are left out.
@@ -49,9 +49,9 @@ pub struct Options {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// The memberships of an older snapshot, and its date.
-    pub older: Option<(HashSet<Pair>, Date)>,
+    pub older: Option<(HashSet<MembershipIds>, Date)>,
     /// The decisions of the previous review.
-    pub previous: HashMap<Pair, Previous>,
+    pub previous: HashMap<MembershipIds, Previous>,
 }
 
 /// The decision of an earlier review.
@@ -66,7 +66,7 @@ pub struct Previous {
 
 /// A membership to review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct ReviewItem {
     /// The group.
     pub group: GroupIndex,
     /// The user.
@@ -95,7 +95,7 @@ pub struct Review {
     /// The users and groups.
     pub org: Org,
     /// The memberships, in the order of the sheet.
-    pub items: Vec<Item>,
+    pub items: Vec<ReviewItem>,
     history: History,
     sources: Vec<String>,
     /// For each user, the values of [`Self::attribute_names`].
@@ -114,7 +114,7 @@ impl Review {
     ///
     /// # Errors
     /// Returns an error if the snapshot is damaged.
-    pub fn read(reader: &Reader, options: &Options, history: History) -> Result<Self, Error> {
+    pub fn read(reader: &Reader, options: &ReviewOptions, history: History) -> Result<Self, Error> {
         let org = Org::read(reader)?;
         let attribute_names: Vec<String> = ATTRIBUTES
             .iter()
@@ -143,14 +143,14 @@ impl Review {
         }
         if let Some((older, _)) = review.history.older.as_ref().filter(|_| options.only_new) {
             let org = &review.org;
-            let is_new = |item: &Item| !older.contains(&org.ids((item.group, item.user)));
+            let is_new = |item: &ReviewItem| !older.contains(&org.ids((item.group, item.user)));
             review.items.retain(is_new);
         }
         review.sort();
         Ok(review)
     }
 
-    fn add_members(&mut self, reader: &Reader, options: &Options) -> Result<(), Error> {
+    fn add_members(&mut self, reader: &Reader, options: &ReviewOptions) -> Result<(), Error> {
         for user in 0..self.org.users.len() {
             let department = self.attributes[user][1].clone();
             if !department.is_empty() {
@@ -175,7 +175,7 @@ impl Review {
                 continue;
             }
             let name = self.org.group(group).name.as_deref();
-            self.items.push(Item {
+            self.items.push(ReviewItem {
                 group,
                 user,
                 privileged: options.findings.is_privileged(name),
@@ -201,8 +201,8 @@ impl Review {
     }
 
     /// Returns the memberships of each file, by the name of its group, department or manager.
-    pub fn split(&self, by: SplitBy) -> BTreeMap<String, Vec<Item>> {
-        let mut files: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    pub fn split(&self, by: SplitBy) -> BTreeMap<String, Vec<ReviewItem>> {
+        let mut files: BTreeMap<String, Vec<ReviewItem>> = BTreeMap::new();
         for item in &self.items {
             let key = match by {
                 SplitBy::Group => self.org.group(item.group).display_name().to_owned(),
@@ -230,7 +230,7 @@ impl Review {
     }
 
     /// Returns the decision of the previous review.
-    pub fn previous(&self, item: &Item) -> Option<&Previous> {
+    pub fn previous(&self, item: &ReviewItem) -> Option<&Previous> {
         if !self.has_previous() {
             return None;
         }
@@ -239,7 +239,7 @@ impl Review {
     }
 
     /// Returns the date of the oldest known snapshot with the membership.
-    pub fn first_seen(&self, item: &Item) -> String {
+    pub fn first_seen(&self, item: &ReviewItem) -> String {
         let before = self.previous(item).map(|previous| &previous.first_seen);
         if let Some(day) = before.filter(|day| !day.is_empty()) {
             return day.clone();
@@ -254,24 +254,24 @@ impl Review {
     }
 
     /// Returns the membership source.
-    pub fn source(&self, item: &Item) -> &str {
+    pub fn source(&self, item: &ReviewItem) -> &str {
         self.sources
             .get(usize::from(item.source))
             .map_or("", String::as_str)
     }
 
     /// Returns the number of members of the group.
-    pub fn group_members(&self, item: &Item) -> u64 {
+    pub fn group_members(&self, item: &ReviewItem) -> u64 {
         self.group_members[item.group.0 as usize]
     }
 
     /// Returns the number of the user's groups, without Everyone.
-    pub fn user_groups(&self, item: &Item) -> u64 {
+    pub fn user_groups(&self, item: &ReviewItem) -> u64 {
         self.user_groups[item.user.0 as usize]
     }
 
     /// Returns the share of the user's department that is in the group; `None` if the department is too small.
-    pub fn peer_share(&self, item: &Item) -> Option<f64> {
+    pub fn peer_share(&self, item: &ReviewItem) -> Option<f64> {
         let department = self.attribute(item.user, 1);
         let peers = *self.peers.get(department)?;
         if peers < FEWEST_PEERS {
@@ -288,7 +288,7 @@ impl Review {
     }
 
     /// Returns the names of the flags of a membership.
-    pub fn flags(item: &Item) -> Vec<&'static str> {
+    pub fn flags(item: &ReviewItem) -> Vec<&'static str> {
         let flags = FLAGS.iter().enumerate();
         let set = flags.filter(|(place, _)| item.flags & (1 << place) != 0);
         let names = set.filter_map(|(_, id)| CATALOGUE.iter().find(|entry| entry.id == *id));
@@ -297,7 +297,7 @@ impl Review {
 
     /// Returns the number of memberships with flags and the number of privileged memberships.
     pub fn counts(&self) -> (u64, u64) {
-        let count = |is: fn(&Item) -> bool| self.items.iter().filter(|item| is(item)).count();
+        let count = |is: fn(&ReviewItem) -> bool| self.items.iter().filter(|item| is(item)).count();
         let flagged = count(|item| item.flags != 0);
         (flagged as u64, count(|item| item.privileged) as u64)
     }
@@ -316,9 +316,9 @@ fn source(sources: &mut Vec<String>, learned: Option<String>) -> u8 {
 }
 
 fn attributes(reader: &Reader, names: &[String]) -> Result<Vec<Box<[String]>>, Error> {
-    let attribute = |name: &String| columns::Column {
+    let attribute = |name: &String| columns::TableColumn {
         name: name.clone(),
-        source: columns::Source::User(columns::Field::Attribute(name.clone())),
+        source: columns::ColumnSource::User(columns::Field::Attribute(name.clone())),
     };
     let query = Query {
         table: Table::Users,
@@ -341,18 +341,18 @@ struct Flags {
 }
 
 impl Flags {
-    fn of(org: &Org, history: &History, options: &Options) -> Self {
+    fn of(org: &Org, history: &History, options: &ReviewOptions) -> Self {
         let mut flags = Self {
             users: HashMap::new(),
             members: HashMap::new(),
         };
-        let context = Context {
+        let context = FindingContext {
             older: history.older.as_ref().map(|(pairs, _)| pairs.clone()),
             revoked: None,
         };
         for (place, id) in FLAGS.iter().enumerate() {
             // One check runs at a time, because the rows of all checks could exhaust memory.
-            let only = findings::Options {
+            let only = findings::FindingOptions {
                 checks: [*id].into(),
                 ..options.findings.clone()
             };
@@ -372,7 +372,7 @@ impl Flags {
         flags
     }
 
-    fn of_member(&self, item: &Item) -> u16 {
+    fn of_member(&self, item: &ReviewItem) -> u16 {
         let of_user = self.users.get(&item.user).copied();
         let of_member = self.members.get(&(item.group, item.user)).copied();
         of_user.unwrap_or_default() | of_member.unwrap_or_default()

@@ -13,12 +13,12 @@ use rust_xlsxwriter::{
 };
 use serde_json::Value;
 
-use super::columns::{Column, Kind, Origin, columns, values};
-use super::plan::{Item, Review};
+use super::columns::{ColumnKind, Origin, SheetColumn, columns, values};
+use super::plan::{Review, ReviewItem};
 use crate::evidence::cells::{plain, write_record};
-use crate::evidence::export::Facts;
+use crate::evidence::export::OrderedObject;
 use crate::evidence::workbook::{MAX_ROWS, created, write_cell, write_facts};
-use crate::sheet::row_check::Position;
+use crate::sheet::row_check::RowPosition;
 use crate::sheet::{Decision, guarded};
 use crate::text::number;
 
@@ -29,7 +29,7 @@ pub struct Part<'a> {
     /// The org and the snapshot of the review.
     pub origin: &'a Origin,
     /// The memberships of the file.
-    pub items: &'a [Item],
+    pub items: &'a [ReviewItem],
     /// The number of the file, starting at 1.
     pub part: u32,
     /// The number of files.
@@ -37,7 +37,7 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn columns(&self) -> Vec<Column> {
+    fn columns(&self) -> Vec<SheetColumn> {
         columns(
             &self.review.attribute_names()[4..],
             self.review.has_previous(),
@@ -48,7 +48,7 @@ impl Part<'_> {
     fn rows(&self, row: &mut dyn FnMut(Vec<Value>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let rows = u32::try_from(self.items.len()).context("the review has too many rows")?;
         for (number, item) in (1..).zip(self.items) {
-            let position = Position {
+            let position = RowPosition {
                 part: self.part,
                 parts: self.parts,
                 row: number,
@@ -81,7 +81,7 @@ pub fn csv(
             let text = plain(value);
             match column.kind {
                 // A NUL character in CSV could not be read back.
-                Kind::Text => guarded(&text).replace('\0', ""),
+                ColumnKind::Text => guarded(&text).replace('\0', ""),
                 _ => text,
             }
         });
@@ -97,7 +97,7 @@ pub fn csv(
 /// Returns an error if there are more rows than fit into a sheet, if the output fails, and the first error of `check`.
 pub fn xlsx(
     part: &Part<'_>,
-    about: &Facts,
+    about: &OrderedObject,
     out: impl Write + Seek + Send,
     check: &dyn Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -159,7 +159,7 @@ impl Formats {
 /// The sheet with the rows, while it is written.
 struct RowSheet<'a> {
     sheet: &'a mut Worksheet,
-    columns: &'a [Column],
+    columns: &'a [SheetColumn],
     formats: Formats,
     rows: u32,
 }
@@ -168,7 +168,7 @@ struct RowSheet<'a> {
 const SHEET: &str = "Review";
 
 impl<'a> RowSheet<'a> {
-    fn new(sheet: &'a mut Worksheet, columns: &'a [Column]) -> anyhow::Result<Self> {
+    fn new(sheet: &'a mut Worksheet, columns: &'a [SheetColumn]) -> anyhow::Result<Self> {
         let formats = Formats::new();
         sheet.set_name(SHEET)?;
         // The frozen part is the row of titles and the columns up to the group's name.
@@ -181,7 +181,7 @@ impl<'a> RowSheet<'a> {
                 sheet.set_column_hidden(place)?;
             }
             let format = match column.kind {
-                Kind::Input => &formats.input_title,
+                ColumnKind::Input => &formats.input_title,
                 _ => &formats.title,
             };
             sheet.write_string_with_format(0, place, &column.name, format)?;
@@ -199,10 +199,10 @@ impl<'a> RowSheet<'a> {
         for ((place, column), value) in (0..).zip(self.columns).zip(values) {
             let row = self.rows;
             match (column.kind, value) {
-                (Kind::Input, _) => {
+                (ColumnKind::Input, _) => {
                     self.sheet.write_blank(row, place, &self.formats.input)?;
                 }
-                (Kind::Date, Value::String(text)) => match date(text) {
+                (ColumnKind::Date, Value::String(text)) => match date(text) {
                     Some(date) => {
                         self.sheet.write_datetime_with_format(
                             row,
@@ -215,12 +215,12 @@ impl<'a> RowSheet<'a> {
                         self.sheet.write_string(row, place, text)?;
                     }
                 },
-                (Kind::Share, Value::Number(share)) => {
+                (ColumnKind::Share, Value::Number(share)) => {
                     let share = share.as_f64().unwrap_or_default();
                     self.sheet
                         .write_number_with_format(row, place, share, &self.formats.share)?;
                 }
-                (Kind::Exact, Value::String(text)) if column.name == "flags" => {
+                (ColumnKind::Exact, Value::String(text)) if column.name == "flags" => {
                     self.sheet
                         .write_string_with_format(row, place, text, &self.formats.flag)?;
                 }
@@ -249,7 +249,7 @@ impl<'a> RowSheet<'a> {
     }
 }
 
-fn place_of(columns: &[Column], name: &str) -> Option<u16> {
+fn place_of(columns: &[SheetColumn], name: &str) -> Option<u16> {
     let place = columns.iter().position(|column| column.name == name)?;
     u16::try_from(place).ok()
 }
@@ -266,9 +266,9 @@ fn date(text: &str) -> Option<ExcelDateTime> {
 /// Writes the sheet with the totals, the signature and the facts about the snapshot.
 fn sign_off(
     sheet: &mut Worksheet,
-    columns: &[Column],
+    columns: &[SheetColumn],
     rows: u32,
-    about: &Facts,
+    about: &OrderedObject,
 ) -> anyhow::Result<()> {
     sheet.set_name("Sign-off")?;
     let formats = Formats::new();

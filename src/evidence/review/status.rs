@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::sheet::Decision;
-use crate::sheet::decision::Tally;
+use crate::sheet::decision::DecisionTally;
 use crate::sheet::review::{Missing, ReviewRow};
 
 /// The number of decisions from which a reviewer who approved everything is reported.
@@ -24,11 +24,11 @@ pub struct SelfReview {
 
 /// The progress of a review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Status {
+pub struct ReviewStatus {
     /// The counts of all rows.
-    pub all: Tally,
+    pub all: DecisionTally,
     /// The counts by reviewer; rows without a reviewer are under an empty name.
-    pub reviewers: BTreeMap<String, Tally>,
+    pub reviewers: BTreeMap<String, DecisionTally>,
     /// The decisions by users on their own memberships.
     pub self_reviews: Vec<SelfReview>,
     /// Reviewers who approved all of their rows and decided at least 50.
@@ -41,7 +41,7 @@ pub struct Status {
     pub missing_sheets: u64,
 }
 
-impl Status {
+impl ReviewStatus {
     /// Counts a row.
     pub fn add(&mut self, row: &ReviewRow) {
         self.all.add(row.decision);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::evidence::findings::Pair;
+use crate::evidence::findings::MembershipIds;
 use crate::model::GroupId;
 use crate::sheet::Decision;
 
@@ -82,7 +82,7 @@ pub struct Decided {
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     /// The memberships; those of Everyone only if it was reviewed.
-    pub pairs: HashSet<Pair>,
+    pub pairs: HashSet<MembershipIds>,
     /// The groups whose members could not be read.
     pub unreadable: HashSet<GroupId>,
 }
@@ -90,10 +90,10 @@ pub struct Access {
 /// Returns a verdict for every membership in the sheets, and for each other membership that differs between the
 /// snapshots.
 pub fn judge(
-    decisions: &HashMap<Pair, Decided>,
+    decisions: &HashMap<MembershipIds, Decided>,
     before: &Access,
     after: &Access,
-) -> HashMap<Pair, Verdict> {
+) -> HashMap<MembershipIds, Verdict> {
     let mut verdicts = HashMap::new();
     for (pair, decided) in decisions {
         verdicts.insert(pair.clone(), reviewed(pair, *decided, after));
@@ -125,7 +125,7 @@ pub fn judge(
     verdicts
 }
 
-fn reviewed(pair: &Pair, decided: Decided, after: &Access) -> Verdict {
+fn reviewed(pair: &MembershipIds, decided: Decided, after: &Access) -> Verdict {
     if !decided.decision.is_final() {
         return Verdict::Undecided;
     }
@@ -148,7 +148,7 @@ fn reviewed(pair: &Pair, decided: Decided, after: &Access) -> Verdict {
 mod tests {
     use super::*;
 
-    fn pair(group: &str, user: &str) -> Pair {
+    fn pair(group: &str, user: &str) -> MembershipIds {
         (group.into(), user.into())
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Table;
 use crate::evidence::cells::plain;
-use crate::snapshot::{Column as Stored, GroupRow, Record, UserRow};
+use crate::snapshot::{Column as Stored, GroupRow, JsonRow, UserRow};
 use crate::text::closest;
 
 /// The column that contains all attributes.
@@ -18,16 +18,16 @@ const ATTRIBUTE: &str = "profile.";
 
 /// A column of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct TableColumn {
     /// The name, as it is typed and printed.
     pub name: String,
     /// The source of the values.
-    pub source: Source,
+    pub source: ColumnSource,
 }
 
 /// The source of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ColumnSource {
     /// The user, or the user of the membership.
     User(Field),
     /// The group, or the group of the membership.
@@ -59,7 +59,7 @@ impl Field {
 
 /// The columns of a table if none is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultColumns {
     /// The columns that matter most to people.
     Few,
     /// All columns of the file.
@@ -67,7 +67,7 @@ pub enum Default {
 }
 
 /// Returns the columns of a table if none is chosen.
-pub fn default(table: Table, wanted: Default) -> Vec<Column> {
+pub fn default_columns(table: Table, wanted: DefaultColumns) -> Vec<TableColumn> {
     let few: &[&str] = match table {
         Table::Users => &["login", "name", "status", "id"],
         Table::Groups => &["name", "type", "members_kept", "id"],
@@ -86,15 +86,15 @@ pub fn default(table: Table, wanted: Default) -> Vec<Column> {
         "learned",
     ];
     let names: Vec<&str> = match (wanted, table) {
-        (Default::Few, _) => few.to_vec(),
-        (Default::All, Table::Users) => stored_names::<UserRow>(),
-        (Default::All, Table::Groups) => stored_names::<GroupRow>(),
-        (Default::All, Table::Memberships) => of_membership.to_vec(),
+        (DefaultColumns::Few, _) => few.to_vec(),
+        (DefaultColumns::All, Table::Users) => stored_names::<UserRow>(),
+        (DefaultColumns::All, Table::Groups) => stored_names::<GroupRow>(),
+        (DefaultColumns::All, Table::Memberships) => of_membership.to_vec(),
     };
     names.iter().filter_map(|name| find(table, name)).collect()
 }
 
-fn stored_names<R: Record>() -> Vec<&'static str> {
+fn stored_names<R: JsonRow>() -> Vec<&'static str> {
     R::columns().iter().map(|column| column.name).collect()
 }
 
@@ -102,7 +102,7 @@ fn stored_names<R: Record>() -> Vec<&'static str> {
 ///
 /// # Errors
 /// Returns a hint if the table does not have the column: the nearest name, or some of the names.
-pub fn named(table: Table, name: &str) -> Result<Column, String> {
+pub fn named(table: Table, name: &str) -> Result<TableColumn, String> {
     if let Some(column) = find(table, name) {
         return Ok(column);
     }
@@ -119,7 +119,7 @@ pub fn named(table: Table, name: &str) -> Result<Column, String> {
 }
 
 /// Returns the names of columns.
-pub fn names_of(columns: &[Column]) -> Vec<String> {
+pub fn names_of(columns: &[TableColumn]) -> Vec<String> {
     columns.iter().map(|column| column.name.clone()).collect()
 }
 
@@ -145,22 +145,22 @@ pub fn names(table: Table) -> Vec<String> {
     }
 }
 
-fn find(table: Table, name: &str) -> Option<Column> {
+fn find(table: Table, name: &str) -> Option<TableColumn> {
     let source = match table {
-        Table::Users => Source::User(user_field(name)?),
-        Table::Groups => Source::Group(field(GroupRow::columns(), name)?),
+        Table::Users => ColumnSource::User(user_field(name)?),
+        Table::Groups => ColumnSource::Group(field(GroupRow::columns(), name)?),
         Table::Memberships => match name {
-            "grant_id" => Source::GrantId,
-            "learned" => Source::Learned,
-            _ if name.starts_with(ATTRIBUTE) => Source::User(user_field(name)?),
+            "grant_id" => ColumnSource::GrantId,
+            "learned" => ColumnSource::Learned,
+            _ if name.starts_with(ATTRIBUTE) => ColumnSource::User(user_field(name)?),
             _ => match name.split_once('_')? {
-                ("user", rest) => Source::User(user_field(rest)?),
-                ("group", rest) => Source::Group(field(GroupRow::columns(), rest)?),
+                ("user", rest) => ColumnSource::User(user_field(rest)?),
+                ("group", rest) => ColumnSource::Group(field(GroupRow::columns(), rest)?),
                 _ => return None,
             },
         },
     };
-    Some(Column {
+    Some(TableColumn {
         name: name.to_owned(),
         source,
     })
@@ -185,7 +185,7 @@ fn field(stored: &[Stored], name: &str) -> Option<Field> {
 }
 
 /// Returns the values of some fields of a row. A profile that is not valid JSON is one text, as in `diff`.
-pub fn values<R: Record>(row: &R, name: impl FnOnce() -> String, fields: &[Field]) -> Vec<Value> {
+pub fn values<R: JsonRow>(row: &R, name: impl FnOnce() -> String, fields: &[Field]) -> Vec<Value> {
     let cells = row.cells();
     let profile = fields
         .iter()
@@ -205,7 +205,7 @@ pub fn values<R: Record>(row: &R, name: impl FnOnce() -> String, fields: &[Field
     values.map(Option::unwrap_or_default).collect()
 }
 
-fn profile<R: Record>(cells: &[Value]) -> Value {
+fn profile<R: JsonRow>(cells: &[Value]) -> Value {
     let mut columns = R::columns().iter().zip(cells);
     let text = columns.find(|(column, _)| column.name == PROFILE);
     let text = text.and_then(|(_, value)| value.as_str()).unwrap_or("{}");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Table;
-use super::columns::{Column, Field, Source, is_empty, values};
+use super::columns::{ColumnSource, Field, TableColumn, is_empty, values};
 use super::filter::Filter;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, UserRow};
@@ -16,7 +16,7 @@ pub struct Query {
     /// The table.
     pub table: Table,
     /// The columns, in the order of the output.
-    pub columns: Vec<Column>,
+    pub columns: Vec<TableColumn>,
     /// The conditions on rows.
     pub filter: Filter,
     /// The largest number of rows to list.
@@ -88,7 +88,7 @@ impl<E: From<Error>> Listing<'_, E> {
         let columns = self.query.columns.iter().zip(&self.filled);
         let empty = columns.filter(|(column, filled)| {
             let field = match &column.source {
-                Source::User(field) | Source::Group(field) => field,
+                ColumnSource::User(field) | ColumnSource::Group(field) => field,
                 _ => return false,
             };
             matches!(field, Field::Attribute(_)) && !**filled
@@ -100,7 +100,7 @@ impl<E: From<Error>> Listing<'_, E> {
     }
 
     /// Returns the fields of the columns that have one, with the indices of these columns.
-    fn fields(&self, of: fn(&Source) -> Option<&Field>) -> (Vec<usize>, Vec<Field>) {
+    fn fields(&self, of: fn(&ColumnSource) -> Option<&Field>) -> (Vec<usize>, Vec<Field>) {
         let columns = self.query.columns.iter().enumerate();
         let fields =
             columns.filter_map(|(place, column)| Some((place, of(&column.source)?.clone())));
@@ -108,16 +108,16 @@ impl<E: From<Error>> Listing<'_, E> {
     }
 }
 
-fn user_field(source: &Source) -> Option<&Field> {
+fn user_field(source: &ColumnSource) -> Option<&Field> {
     match source {
-        Source::User(field) => Some(field),
+        ColumnSource::User(field) => Some(field),
         _ => None,
     }
 }
 
-fn group_field(source: &Source) -> Option<&Field> {
+fn group_field(source: &ColumnSource) -> Option<&Field> {
     match source {
-        Source::Group(field) => Some(field),
+        ColumnSource::Group(field) => Some(field),
         _ => None,
     }
 }
@@ -219,12 +219,12 @@ fn memberships<E: From<Error>>(reader: &Reader, listing: &mut Listing<'_, E>) ->
 }
 
 /// Sets the columns that do not come from the user or the group.
-fn own_values(columns: &[Column], membership: &MembershipRow, values: &mut [Value]) {
+fn own_values(columns: &[TableColumn], membership: &MembershipRow, values: &mut [Value]) {
     for (column, value) in columns.iter().zip(values) {
         match column.source {
-            Source::GrantId => *value = membership.grant_id().into(),
-            Source::Learned => *value = membership.learned.clone().into(),
-            Source::User(_) | Source::Group(_) => {}
+            ColumnSource::GrantId => *value = membership.grant_id().into(),
+            ColumnSource::Learned => *value = membership.learned.clone().into(),
+            ColumnSource::User(_) | ColumnSource::Group(_) => {}
         }
     }
 }

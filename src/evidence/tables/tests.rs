@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 use serde_json::Value;
 
 use super::Table;
-use super::columns::{self, Default, Source, named};
+use super::columns::{self, ColumnSource, DefaultColumns, named};
 use super::filter::Filter;
 use crate::snapshot::{GroupRow, ProfileText, UserRow};
 
@@ -32,7 +32,7 @@ fn group() -> GroupRow {
 }
 
 fn value_of(name: &str) -> Value {
-    let Source::User(field) = named(Table::Users, name).unwrap().source else {
+    let ColumnSource::User(field) = named(Table::Users, name).unwrap().source else {
         panic!("{name}")
     };
     let mut values = columns::values(&user(), || user().display_name(), &[field]);
@@ -63,13 +63,13 @@ fn every_name_that_a_message_lists_is_a_column() {
         for name in columns::names(table) {
             assert_eq!(named(table, &name).unwrap().name, name);
         }
-        for wanted in [Default::Few, Default::All] {
-            let columns = columns::default(table, wanted);
+        for wanted in [DefaultColumns::Few, DefaultColumns::All] {
+            let columns = columns::default_columns(table, wanted);
             assert!(columns.len() >= 4);
         }
     }
     // There is one column more than in the file, because the name is computed.
-    let all = columns::default(Table::Users, Default::All);
+    let all = columns::default_columns(Table::Users, DefaultColumns::All);
     assert_eq!(all.len() + 1, columns::names(Table::Users).len());
 }
 
@@ -80,7 +80,7 @@ fn attributes_that_are_not_json_stay_a_text() {
         ..user()
     };
     let field = |name| match named(Table::Users, name).unwrap().source {
-        Source::User(field) => field,
+        ColumnSource::User(field) => field,
         _ => panic!("{name}"),
     };
     let fields = [field("profile"), field("profile.a")];

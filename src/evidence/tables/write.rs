@@ -16,7 +16,7 @@ pub use self::text::Text;
 /// The format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Format {
+pub enum TableFormat {
     /// Also `text`, as in other commands.
     #[value(name = "table", alias = "text")]
     Text,

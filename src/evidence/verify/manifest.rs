@@ -16,7 +16,7 @@ use crate::snapshot::RunMetadata;
 const LONGEST: u64 = 64 << 20;
 
 /// The facts about a snapshot that a manifest repeats.
-pub(super) struct Facts<'a> {
+pub(super) struct FileFacts<'a> {
     pub(super) bytes: u64,
     pub(super) sha256: &'a str,
     pub(super) sync_id: &'a str,
@@ -66,7 +66,7 @@ impl Manifest {
     }
 
     /// Compares every field that describes the file or its contents. `name` refers to the manifest in messages.
-    pub(super) fn compare(&self, name: &str, facts: &Facts<'_>) -> (CheckStatus, String) {
+    pub(super) fn compare(&self, name: &str, facts: &FileFacts<'_>) -> (CheckStatus, String) {
         let run = &self.0["snapshot"];
         let number = |of: fn(&RunMetadata) -> u64| facts.metadata.map(of).map(Value::from);
         let fields = [
@@ -142,7 +142,7 @@ mod tests {
 
     fn compare(manifest: &Value) -> (CheckStatus, String) {
         let metadata = metadata();
-        let facts = Facts {
+        let facts = FileFacts {
             bytes: 10,
             sha256: "aa",
             sync_id: "run",

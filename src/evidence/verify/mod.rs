@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::checks::{Recounted, Sizes};
-use self::manifest::Facts;
+use self::manifest::FileFacts;
 pub use self::manifest::Manifest;
 use crate::snapshot::{ContentRow, Error, FileFormat, Reader, c1z};
 
@@ -142,7 +142,7 @@ pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Erro
             ),
         ),
     ]);
-    let facts = Facts {
+    let facts = FileFacts {
         bytes,
         sha256: &sha256,
         sync_id: &info.sync_id,
@@ -162,7 +162,7 @@ pub fn verify(file: &Path, manifest: Option<&Path>) -> Result<Verification, Erro
 }
 
 /// Compares the file with a manifest, if one is given.
-fn compared(manifest: Option<&Path>, facts: &Facts<'_>) -> (CheckStatus, String) {
+fn compared(manifest: Option<&Path>, facts: &FileFacts<'_>) -> (CheckStatus, String) {
     let Some(path) = manifest else {
         let message = "no --manifest to compare with";
         return (CheckStatus::Skipped, message.to_owned());

@@ -54,7 +54,7 @@ pub enum ChangeResponse {
         request_id: Option<String>,
     },
     /// It was refused, but not by Okta: what a proxy passed on before it refused is unknown.
-    Doubtful(Error),
+    OutcomeUnknown(Error),
     /// The response was lost: the change may have been made or not.
     Lost {
         /// The reason why there is no response.
@@ -211,7 +211,7 @@ impl Client {
                 return if proves || failure.status.is_none() {
                     Err(*last)
                 } else {
-                    Ok(ChangeResponse::Doubtful(*last))
+                    Ok(ChangeResponse::OutcomeUnknown(*last))
                 };
             }
             match failure.outcome {
@@ -297,8 +297,8 @@ impl Client {
             });
         }
         let time = rate_limit::backoff(tries.failed, fastrand::f64());
-        let asked = failure.retry_after.unwrap_or_default();
-        self.pause_for(call, &problem, time.max(asked))
+        let retry_after = failure.retry_after.unwrap_or_default();
+        self.pause_for(call, &problem, time.max(retry_after))
     }
 
     fn pause_for(&self, call: Call, problem: &str, time: Duration) -> Result<(), Error> {
@@ -339,7 +339,7 @@ mod tests {
                 token: SecretString::from(server.token().to_owned()),
                 renewals: Arc::clone(&renewals),
             },
-            capacity: 75,
+            capacity_percent: 75,
             concurrency: 1,
             timeout: Duration::from_secs(10),
             deadline: None,

@@ -26,7 +26,7 @@ pub enum BadLink {
 /// See [`BadLink`].
 pub fn next<'a>(
     links: impl IntoIterator<Item = &'a str>,
-    asked: &Url,
+    requested: &Url,
 ) -> Result<Option<String>, BadLink> {
     let mut found = None;
     // Every line is read to its end, so that damage after the next page is noticed as well.
@@ -39,10 +39,10 @@ pub fn next<'a>(
     let Some(target) = found else {
         return Ok(None);
     };
-    let url = asked.join(target).map_err(|error| {
+    let url = requested.join(target).map_err(|error| {
         BadLink::Unreadable(format!("the link to the next page is not a URL: {error}"))
     })?;
-    if url.path() != asked.path() {
+    if url.path() != requested.path() {
         return Err(BadLink::Elsewhere(format!(
             "the link to the next page leads to {}, another path than the one requested",
             url.path()
@@ -143,7 +143,7 @@ pub fn is_page_of(first: &str, position: &str) -> bool {
 }
 
 /// Returns the number of rows that a page was requested with, if the request contains it.
-pub fn rows_asked(url: &Url) -> Option<u64> {
+pub fn rows_requested(url: &Url) -> Option<u64> {
     url.query_pairs()
         .find(|(name, _)| name == "limit")
         .and_then(|(_, limit)| limit.parse().ok())
@@ -233,8 +233,8 @@ impl RowSummary {
 /// Counts the different rows of a listing, and detects one that would never end.
 #[derive(Debug, Default)]
 pub struct PageTracker {
-    asked: HashSet<u64>,
-    seen: HashSet<RowKey>,
+    requested: HashSet<u64>,
+    listed: HashSet<RowKey>,
     earlier: HashSet<RowKey>,
     distinct: u64,
 }
@@ -252,12 +252,12 @@ impl PageTracker {
 
     /// Restarts the listing from its first page: rows seen before are still counted once.
     pub fn restart(&mut self) {
-        self.asked.clear();
-        let seen = std::mem::take(&mut self.seen);
+        self.requested.clear();
+        let listed = std::mem::take(&mut self.listed);
         if self.earlier.is_empty() {
-            self.earlier = seen;
+            self.earlier = listed;
         } else {
-            self.earlier.extend(seen);
+            self.earlier.extend(listed);
         }
     }
 
@@ -273,20 +273,20 @@ impl PageTracker {
     /// end (seen with groups, docs/okta-api.md, Pages).
     pub fn add(
         &mut self,
-        asked: &str,
+        requested: &str,
         rows: &[RowSummary],
         next: Option<&str>,
     ) -> Result<(), &'static str> {
-        self.asked.insert(hash(asked));
+        self.requested.insert(hash(requested));
         let mut new = false;
         for row in rows {
-            if self.seen.insert(row.key) {
+            if self.listed.insert(row.key) {
                 new = true;
                 self.distinct += u64::from(!self.earlier.contains(&row.key));
             }
         }
         match next {
-            Some(next) if self.asked.contains(&hash(next)) => {
+            Some(next) if self.requested.contains(&hash(next)) => {
                 Err("the next page is one that was already read: the listing would never end")
             }
             Some(_) if !new => Err(
@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    fn asked() -> Url {
+    fn requested() -> Url {
         Url::parse("https://company.okta.com/api/v1/users?limit=200").unwrap()
     }
 
@@ -358,7 +358,7 @@ mod tests {
         ];
         for (lines, expected) in table {
             assert_eq!(
-                next(lines.iter().copied(), &asked()),
+                next(lines.iter().copied(), &requested()),
                 Ok(expected),
                 "{lines:?}"
             );
@@ -368,8 +368,8 @@ mod tests {
     #[test]
     fn a_next_page_on_another_path_is_refused() {
         let line = "<https://company.okta.com/api/v1/apps?after=x>; rel=\"next\"";
-        let Err(BadLink::Elsewhere(problem)) = next([line], &asked()) else {
-            panic!("{:?}", next([line], &asked()));
+        let Err(BadLink::Elsewhere(problem)) = next([line], &requested()) else {
+            panic!("{:?}", next([line], &requested()));
         };
         assert!(problem.contains("/api/v1/apps"));
     }
@@ -394,7 +394,7 @@ mod tests {
                 if line.contains("[bad") && lines[0] == next_page {
                     continue;
                 }
-                let found = next(lines.iter().copied(), &asked());
+                let found = next(lines.iter().copied(), &requested());
                 assert!(
                     matches!(found, Err(BadLink::Unreadable(_))),
                     "{lines:?}: {found:?}"
@@ -444,8 +444,8 @@ mod tests {
             ("/u?after=x", None),
             ("/u", None),
         ];
-        for (asked, expected) in table {
-            assert_eq!(halved(asked).as_deref(), expected, "{asked}");
+        for (requested, expected) in table {
+            assert_eq!(halved(requested).as_deref(), expected, "{requested}");
         }
     }
 
@@ -508,9 +508,9 @@ mod tests {
         fn no_lines_that_look_like_links_make_the_parser_panic_or_leave_the_host(
             lines in proptest::collection::vec("([<>;,=\"?/ ]|rel|next|https:|//|evil.example|/api/v1/users|after|é){0,24}", 0..4),
         ) {
-            if let Ok(Some(next)) = next(lines.iter().map(String::as_str), &asked()) {
-                let url = asked().join(&next).unwrap();
-                prop_assert_eq!(url.origin(), asked().origin());
+            if let Ok(Some(next)) = next(lines.iter().map(String::as_str), &requested()) {
+                let url = requested().join(&next).unwrap();
+                prop_assert_eq!(url.origin(), requested().origin());
                 prop_assert_eq!(url.path(), "/api/v1/users");
                 halved(&next);
             }
@@ -518,10 +518,10 @@ mod tests {
 
         #[test]
         fn no_header_makes_the_parser_panic_or_leave_the_path(line in any::<String>()) {
-            if let Ok(Some(next)) = next([line.as_str()], &asked()) {
+            if let Ok(Some(next)) = next([line.as_str()], &requested()) {
                 prop_assert!(next.starts_with("/api/v1/users"));
-                let origin = asked().join(&next).unwrap().origin();
-                prop_assert_eq!(origin, asked().origin());
+                let origin = requested().join(&next).unwrap().origin();
+                prop_assert_eq!(origin, requested().origin());
             }
         }
     }

@@ -31,7 +31,7 @@ impl Response {
     ///
     /// # Errors
     /// Returns an error if a `Link` header cannot be read: it may hide the next page, so it never counts as the last page.
-    pub fn next_page(&self, asked: &Url) -> Result<Result<Option<String>, String>, Malformed> {
+    pub fn next_page(&self, requested: &Url) -> Result<Result<Option<String>, String>, Malformed> {
         let mut lines = Vec::new();
         for line in self.headers.get_all(LINK) {
             let line = std::str::from_utf8(line.as_bytes()).ok();
@@ -40,7 +40,7 @@ impl Response {
             })?;
             lines.push(line);
         }
-        match page::next(lines, asked) {
+        match page::next(lines, requested) {
             Ok(next) => Ok(Ok(next)),
             Err(page::BadLink::Unreadable(problem)) => Err(Malformed(problem)),
             Err(page::BadLink::Elsewhere(problem)) => Ok(Err(problem)),
@@ -53,7 +53,7 @@ impl Response {
 }
 
 pub(super) fn bounded(response: Response, url: &Url) -> Result<Response, AttemptError> {
-    match wire::check_bounds(&response.body, page::rows_asked(url)) {
+    match wire::check_bounds(&response.body, page::rows_requested(url)) {
         Ok(()) => Ok(response),
         Err(unbounded) => Err(AttemptError {
             status: Some(200),

@@ -154,7 +154,7 @@ fn pages_of<T>(
 ) -> Result<Vec<T>, Error> {
     let mut found = Vec::new();
     let mut sink = |page: Page<T>| {
-        found.extend(page.kept);
+        found.extend(page.in_scope);
         all
     };
     let first = PageRequest {

@@ -36,8 +36,11 @@ const DEEPEST: usize = 64;
 /// Checks, before anything is built from a body, that it has no more than twice the rows that were requested (a page
 /// may repeat those of the page before), and no more values and levels than any row of Okta's: a few compressed bytes
 /// could otherwise take gigabytes as parsed values.
-pub(in crate::okta) fn check_bounds(body: &[u8], rows_asked: Option<u64>) -> Result<(), Unbounded> {
-    let most_rows = rows_asked.map_or(MOST_ROWS, |rows| rows.max(LEAST_ROWS) * 2);
+pub(in crate::okta) fn check_bounds(
+    body: &[u8],
+    rows_requested: Option<u64>,
+) -> Result<(), Unbounded> {
+    let most_rows = rows_requested.map_or(MOST_ROWS, |rows| rows.max(LEAST_ROWS) * 2);
     let (mut depth, mut elements, mut rows) = (0_usize, 0_usize, 1_u64);
     let mut quoted = false;
     let mut bytes = body.iter();

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 pub(super) use body::{check_bounds, repaired};
 pub use group::{groups, one_group};
 pub use rule::{Rule, how_many, rules};
-pub use user::{User, user, users};
+pub use user::{WireUser, user, users};
 
 use super::role::Role;
 
@@ -96,14 +96,14 @@ pub fn refusal(body: &[u8]) -> (Option<String>, Option<String>) {
         .into_iter()
         .flatten()
         .filter_map(|cause| cause.get("errorSummary")?.as_str());
-    let words: Vec<&str> = body
+    let message: Vec<&str> = body
         .get("errorSummary")
         .and_then(Value::as_str)
         .into_iter()
         .chain(causes)
         .collect();
-    let words = (!words.is_empty()).then(|| words.join(": "));
-    (text("errorCode"), words)
+    let message = (!message.is_empty()).then(|| message.join(": "));
+    (text("errorCode"), message)
 }
 
 #[cfg(test)]

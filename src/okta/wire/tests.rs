@@ -71,7 +71,7 @@ fn a_body_has_no_more_rows_values_or_levels_than_a_page() {
     let rows = |n: usize| format!("[{}]", vec![r#"{"id":"a,[{","b":[1,2]}"#; n].join(","));
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     let values = |n: usize| format!("[{{\"a\":[{}0]}}]", "0,".repeat(n));
-    for (body, asked, ok, smaller) in [
+    for (body, requested, ok, smaller) in [
         (rows(200), Some(200), true, false),
         (rows(401), Some(200), false, false),
         (rows(400), Some(1), true, false),
@@ -86,9 +86,9 @@ fn a_body_has_no_more_rows_values_or_levels_than_a_page() {
         (String::new(), None, true, false),
         (r#"["unclosed \"#.to_owned(), None, true, false),
     ] {
-        let found = check_bounds(body.as_bytes(), asked);
+        let found = check_bounds(body.as_bytes(), requested);
         let text = &body[..body.len().min(40)];
-        assert_eq!(found.is_ok(), ok, "{text} {asked:?} {found:?}");
+        assert_eq!(found.is_ok(), ok, "{text} {requested:?} {found:?}");
         assert_eq!(
             found.is_err_and(|unbounded| unbounded.smaller),
             smaller,
@@ -108,7 +108,7 @@ fn half_a_character_and_a_key_twice_lose_nobody() {
         first.text("displayName"),
         Some("bad \u{fffd} end \u{1f600} \\ud83d")
     );
-    let email = |user: &User<'_>| user.with_addresses(|a| a.email.map(str::to_owned)).unwrap();
+    let email = |user: &WireUser<'_>| user.with_addresses(|a| a.email.map(str::to_owned)).unwrap();
     assert_eq!(email(&users[0]).as_deref(), Some("a@example.com"));
     assert_eq!(email(&users[1]).as_deref(), Some("b@example.com"));
     assert_eq!(

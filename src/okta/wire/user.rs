@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::text::Text;
+use super::text::LenientText;
 use super::{Malformed, is_id, no_id, not_promised};
 use crate::filter::Addresses;
 use crate::model::{self, Profile, UserId};
@@ -13,23 +13,23 @@ use crate::model::{self, Profile, UserId};
 /// A user as the listings send it, borrowed from the page.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct User<'a> {
+pub struct WireUser<'a> {
     #[serde(borrow, default)]
-    id: Text<'a>,
+    id: LenientText<'a>,
     #[serde(borrow, default)]
-    status: Text<'a>,
+    status: LenientText<'a>,
     #[serde(borrow, default)]
-    created: Text<'a>,
+    created: LenientText<'a>,
     #[serde(borrow, default)]
-    activated: Text<'a>,
+    activated: LenientText<'a>,
     #[serde(borrow, default)]
-    status_changed: Text<'a>,
+    status_changed: LenientText<'a>,
     #[serde(borrow, default)]
-    last_login: Text<'a>,
+    last_login: LenientText<'a>,
     #[serde(borrow, default)]
-    last_updated: Text<'a>,
+    last_updated: LenientText<'a>,
     #[serde(borrow, default)]
-    password_changed: Text<'a>,
+    password_changed: LenientText<'a>,
     #[serde(borrow, default, rename = "type")]
     user_type: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -40,7 +40,7 @@ pub struct User<'a> {
 #[derive(Debug, Deserialize)]
 struct UserType<'a> {
     #[serde(borrow, default)]
-    id: Text<'a>,
+    id: LenientText<'a>,
 }
 
 /// The three attributes that the scope looks at.
@@ -48,14 +48,14 @@ struct UserType<'a> {
 #[serde(rename_all = "camelCase")]
 struct Mail<'a> {
     #[serde(borrow, default)]
-    email: Text<'a>,
+    email: LenientText<'a>,
     #[serde(borrow, default)]
-    login: Text<'a>,
+    login: LenientText<'a>,
     #[serde(borrow, default)]
-    second_email: Text<'a>,
+    second_email: LenientText<'a>,
 }
 
-impl User<'_> {
+impl WireUser<'_> {
     /// Returns the id, which was checked when the page was read.
     pub fn id(&self) -> &str {
         self.id.get().unwrap_or_default()
@@ -137,11 +137,12 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
 ///
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
-pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
+pub fn users(body: &[u8]) -> Result<Vec<WireUser<'_>>, Malformed> {
     // Once the complete text is checked, its strings need no check of their own.
     let text = std::str::from_utf8(body)
         .map_err(|error| Malformed(format!("the response is not UTF-8 ({error})")))?;
-    let users: Vec<User<'_>> = serde_json::from_str(text).map_err(|error| not_promised(&error))?;
+    let users: Vec<WireUser<'_>> =
+        serde_json::from_str(text).map_err(|error| not_promised(&error))?;
     match users.iter().position(|user| !is_id(user.id())) {
         Some(row) => Err(no_id(row)),
         None => Ok(users),
@@ -153,7 +154,7 @@ pub fn users(body: &[u8]) -> Result<Vec<User<'_>>, Malformed> {
 /// # Errors
 /// Returns an error if the body is not an object with an id.
 pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
-    let user: User<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let user: WireUser<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
     if is_id(user.id()) {
         user.to_model()
     } else {

@@ -41,7 +41,7 @@ fn sheet(decisions: &[&str]) -> Vec<Vec<String>> {
             user_email: &login,
             user_name: "Ada",
         };
-        let position = Position {
+        let position = RowPosition {
             part: 1,
             parts: 1,
             row,
@@ -297,7 +297,7 @@ fn deleted_rows_and_missing_files_are_noticed() {
     }
     let row = |part, row| ReviewRow {
         review_id: format!("{part} {row}"),
-        position: Position {
+        position: RowPosition {
             part,
             parts: 3,
             row,
@@ -326,7 +326,7 @@ impl ReviewRow {
             user_name: "Ada Lovelace".to_owned(),
             org: text(),
             sync_id: text(),
-            position: Position {
+            position: RowPosition {
                 part: 1,
                 parts: 1,
                 row: 1,
@@ -345,7 +345,7 @@ impl ReviewRow {
 fn sheets_of_two_reviews_of_one_snapshot_are_not_mixed() {
     let row = |review_id: &str, row, rows, decision| ReviewRow {
         review_id: review_id.to_owned(),
-        position: Position {
+        position: RowPosition {
             part: 1,
             parts: 1,
             row,

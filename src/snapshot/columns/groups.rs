@@ -32,7 +32,7 @@ table! {
         members_seen: Option<u64>,
         /// The number of members in scope; unknown if Okta denied access to the members.
         members_kept: Option<u64>,
-        /// The source of the memberships; see [`Learned`](crate::model::Learned).
+        /// The source of the memberships; see [`MembershipSource`](crate::model::MembershipSource).
         learned: Option<String> ["not null"],
         /// All attributes.
         profile: ProfileText ["not null"],

@@ -26,7 +26,7 @@ use rusqlite::Row;
 use rusqlite::types::{ToSql as _, ToSqlOutput, ValueRef};
 use serde_json::Value;
 
-use super::cell::Cell;
+use super::cell::ColumnType;
 use super::metadata::RunMetadata;
 use crate::model::Profile;
 
@@ -102,7 +102,7 @@ pub(super) struct BadValue {
 }
 
 /// A row of one of the plain tables.
-pub(super) trait Table: Sized {
+pub(super) trait TableRow: Sized {
     const NAME: &'static str;
     const COLUMNS: &'static [Column];
     /// Returns the values, one for each column.
@@ -112,14 +112,14 @@ pub(super) trait Table: Sized {
 }
 
 /// A row of a table, with its values as JSON: numbers as numbers, times and profiles as text.
-pub trait Record {
+pub trait JsonRow {
     /// Returns the columns.
     fn columns() -> &'static [Column];
     /// Returns the values, one for each column.
     fn cells(&self) -> Vec<Value>;
 }
 
-impl<T: Table> Record for T {
+impl<T: TableRow> JsonRow for T {
     fn columns() -> &'static [Column] {
         T::COLUMNS
     }
@@ -139,7 +139,7 @@ impl<T: Table> Record for T {
 }
 
 /// Reads one value, and moves on to the next column.
-pub(super) fn cell<T: Cell>(
+pub(super) fn cell<T: ColumnType>(
     row: &Row<'_>,
     at: &mut usize,
     column: &'static str,
@@ -165,19 +165,19 @@ macro_rules! table {
             $($(#[$field_meta])* pub $field: $type,)*
         }
 
-        impl $crate::snapshot::columns::Table for $row {
+        impl $crate::snapshot::columns::TableRow for $row {
             const NAME: &'static str = $table;
             const COLUMNS: &'static [$crate::snapshot::columns::Column] = &[$(
                 $crate::snapshot::columns::Column {
                     name: $crate::snapshot::columns::table!(@name $field $($name)?),
-                    sql_type: <$type as $crate::snapshot::cell::Cell>::SQL_TYPE,
+                    sql_type: <$type as $crate::snapshot::cell::ColumnType>::SQL_TYPE,
                     constraints: concat!($($constraints)?),
                     since: $crate::snapshot::columns::table!(@since $($since)?),
                 },
             )*];
 
             fn values(&self) -> Vec<rusqlite::types::ToSqlOutput<'_>> {
-                vec![$($crate::snapshot::cell::Cell::encode(&self.$field)),*]
+                vec![$($crate::snapshot::cell::ColumnType::encode(&self.$field)),*]
             }
 
             fn from_row(

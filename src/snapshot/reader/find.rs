@@ -19,7 +19,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut found: Vec<(i64, String, bool)> = Vec::new();
-        let mut look = |row: i64, id: &str, names: [Option<&str>; 3]| {
+        let mut compare = |row: i64, id: &str, names: [Option<&str>; 3]| {
             let named = names.into_iter().flatten().any(|name| same(name, text));
             let known = found.last().is_some_and(|(_, last, _)| last == id);
             if (named || same(id, text)) && !known {
@@ -45,7 +45,7 @@ impl Reader {
                 let user = self.user(number)?;
                 [user.login, user.email, user.second_email]
             };
-            look(number, &id, names.each_ref().map(Option::as_deref));
+            compare(number, &id, names.each_ref().map(Option::as_deref));
             Ok::<(), Error>(())
         })?;
         if found.iter().any(|(_, id, _)| id == text) {

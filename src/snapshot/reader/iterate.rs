@@ -15,7 +15,7 @@ use rusqlite::{Row, Rows, Statement, params_from_iter};
 
 use super::{GROUP_ROWS, Of, Reader, USER_ROWS, bad_value, limit};
 use crate::model::{GroupId, UserId};
-use crate::snapshot::columns::Table;
+use crate::snapshot::columns::TableRow;
 use crate::snapshot::{Error, GroupRow, MembershipRow, UserRow};
 
 /// A query for the rows of one kind, in the order of their ids.
@@ -312,7 +312,7 @@ impl Reader {
     }
 
     /// Reads a row of [`Self::in_stored_order`]; none if it is a row of another query.
-    fn plain_row<T: Table>(&self, row: &Row<'_>) -> Result<Option<T>, Error> {
+    fn plain_row<T: TableRow>(&self, row: &Row<'_>) -> Result<Option<T>, Error> {
         const FIRST: usize = 2;
         let columns = row.as_ref().column_count();
         if columns <= FIRST {

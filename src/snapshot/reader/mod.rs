@@ -27,7 +27,7 @@ use rusqlite::{Connection, Row};
 use self::schema::{has, names};
 use self::time_limit::TimeLimit;
 pub use self::verify::{Grants, Recount};
-use crate::snapshot::columns::{BadValue, Table};
+use crate::snapshot::columns::{BadValue, TableRow};
 use crate::snapshot::limits::{MAX_ID, MAX_VALUE, longest_result};
 use crate::snapshot::{DomainUsers, Error, FileInfo, Warning};
 
@@ -129,7 +129,7 @@ impl Reader {
     }
 
     /// Reads all rows of a small plain table.
-    fn table<T: Table>(&self, of: Of, order: &str) -> Result<Vec<T>, Error> {
+    fn table<T: TableRow>(&self, of: Of, order: &str) -> Result<Vec<T>, Error> {
         let names: Vec<&str> = names::<T>().collect();
         let sql = format!(
             "select {} from {} order by {order}",
@@ -158,7 +158,7 @@ fn limit(db: &Connection, bytes: usize) -> rusqlite::Result<()> {
 }
 
 /// Returns an error about a value of a plain table, with the id of its row.
-fn bad_value<T: Table>(path: &Path, id: Option<&str>, bad: &BadValue) -> Error {
+fn bad_value<T: TableRow>(path: &Path, id: Option<&str>, bad: &BadValue) -> Error {
     let of = id.map_or_else(String::new, |id| format!(" of {id}"));
     let BadValue { column, problem } = bad;
     Error::damaged(path, format!("{}.{column}{of} {problem}", T::NAME))

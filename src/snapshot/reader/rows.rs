@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Of, Reader, bad_value, limit};
 use crate::model::Profile;
-use crate::snapshot::columns::Table;
+use crate::snapshot::columns::TableRow;
 use crate::snapshot::limits::{MAX_ELEMENTS, MAX_MESSAGE, MAX_VALUE};
 use crate::snapshot::{Error, GroupRow, UserRow, baton, proto};
 
@@ -35,7 +35,7 @@ impl Reader {
     }
 
     /// Reads a row of [`Self::user_query`] or [`Self::group_query`], from its plain table or else from its message.
-    fn object<T: Table>(
+    fn object<T: TableRow>(
         &self,
         row: &Row<'_>,
         of_message: impl FnOnce(String, proto::Resource) -> Result<T, Error>,

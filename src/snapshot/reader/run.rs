@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::schema::{columns, has, names};
 use super::{bad_value, limit, unsigned};
 use crate::snapshot::columns::SCHEMA_VERSION;
-use crate::snapshot::columns::Table;
+use crate::snapshot::columns::TableRow;
 use crate::snapshot::limits::{MAX_ID, MAX_VALUE};
 use crate::snapshot::metadata::RunMetadata;
 use crate::snapshot::{Error, FileFormat, FileInfo, Warning, times};

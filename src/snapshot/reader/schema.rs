@@ -5,20 +5,20 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::snapshot::Error;
-use crate::snapshot::columns::{FIRST, Table};
+use crate::snapshot::columns::{FIRST, TableRow};
 use crate::snapshot::metadata::RunMetadata;
 
 /// The most tables, indexes, views and triggers in a database, and the longest SQL of one of them in bytes. Baton's
 /// databases have about 25.
 pub(super) const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
 
-pub(super) fn names<T: Table>() -> impl Iterator<Item = &'static str> {
+pub(super) fn names<T: TableRow>() -> impl Iterator<Item = &'static str> {
     T::COLUMNS.iter().map(|column| column.name)
 }
 
 /// Returns the columns of a plain table as a list to select, with `p` as the table. A column that the version
 /// of the file did not have is null.
-pub(super) fn plain_columns<T: Table>(
+pub(super) fn plain_columns<T: TableRow>(
     path: &Path,
     db: &Connection,
     metadata: &RunMetadata,

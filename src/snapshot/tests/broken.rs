@@ -65,7 +65,7 @@ fn what_no_reader_would_take_is_not_written() {
         assert!(writer.user(&user, MatchedBy::Email).is_err(), "{name}");
     }
     let mut writer = Writer::create(&folder.path().join("group"), &run()).unwrap();
-    let (mut group, members) = group("00g1", "A group", "OKTA_GROUP", Learned::Listed);
+    let (mut group, members) = group("00g1", "A group", "OKTA_GROUP", MembershipSource::Listed);
     group.kind = Some(long());
     assert!(writer.group(&group, &members).is_err());
 }
@@ -187,7 +187,14 @@ fn a_name_that_fits_very_many_is_no_name() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("many.db");
     let groups: Vec<Written> = (0..101)
-        .map(|n| group(&format!("00g{n:03}"), "Same", "APP_GROUP", Learned::Listed))
+        .map(|n| {
+            group(
+                &format!("00g{n:03}"),
+                "Same",
+                "APP_GROUP",
+                MembershipSource::Listed,
+            )
+        })
         .collect();
     database(&path, &users(), &groups[..100], &[]);
     assert_eq!(

@@ -38,11 +38,11 @@ fn what_is_written_is_read_again_from_either_kind_of_file() {
         }
         assert_eq!(read_users.len(), 4);
         for (read, (group, members)) in read_groups.iter().zip(groups()) {
-            let is_readable = members.learned != Learned::Forbidden;
+            let is_readable = members.source != MembershipSource::Forbidden;
             let expected = GroupRow {
-                learned: Some(members.learned.as_str().to_owned()),
-                members_seen: members.seen,
-                members_kept: members.kept.filter(|_| is_readable),
+                learned: Some(members.source.as_str().to_owned()),
+                members_seen: members.listed,
+                members_kept: members.stored.filter(|_| is_readable),
                 ..GroupRow::of(&group).unwrap()
             };
             assert_eq!(*read, expected);

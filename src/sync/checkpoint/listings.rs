@@ -125,14 +125,14 @@ impl Checkpoint {
                 id: row.get(0)?,
                 kind: kind.context("a listing of an unknown kind")?,
                 cursor: row.get(4)?,
-                seen: Vec::new(),
+                listed: Vec::new(),
                 reached: reached
                     .map(|text| Position::of_text(text).context("a position that is none"))
                     .transpose()?,
             };
             if listing.cursor.is_some() && matches!(listing.kind, ListingKind::Members(..)) {
                 let keys = "select keys from pages where listing = ?1";
-                self.each_key(keys, [listing.id], |key, _| listing.seen.push(key))?;
+                self.each_key(keys, [listing.id], |key, _| listing.listed.push(key))?;
             }
             listings.push(listing);
         }

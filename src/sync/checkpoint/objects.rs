@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Checkpoint, count};
 use crate::filter::MatchedBy;
-use crate::model::{Group, GroupId, Learned, User, UserId};
+use crate::model::{Group, GroupId, MembershipSource, User, UserId};
 use crate::sync::objects::{CopySource, Known, LocalId, ObjectIndex, Rank};
 
 /// A copy of a user as it is stored: the worker that read the page turns the profile into canonical text.
@@ -127,7 +127,7 @@ impl Checkpoint {
     pub fn record_source(
         &mut self,
         group: LocalId,
-        source: Learned,
+        source: MembershipSource,
         members_listed: Option<u64>,
     ) -> anyhow::Result<()> {
         let listed = members_listed.and_then(|count| i64::try_from(count).ok());
@@ -141,7 +141,7 @@ impl Checkpoint {
     }
 
     /// Records where the members of all groups come from that have no source yet.
-    pub fn record_source_of_the_rest(&mut self, source: Learned) -> anyhow::Result<()> {
+    pub fn record_source_of_the_rest(&mut self, source: MembershipSource) -> anyhow::Result<()> {
         self.db.execute(
             "update groups set membership_source = ?1 where membership_source is null",
             [source.as_str()],
@@ -229,7 +229,7 @@ impl Checkpoint {
         let mut select = self.db.prepare(
             "select local_id, id from groups where membership_source = ?1 and deleted = 0",
         )?;
-        let rows = select.query_map([Learned::ReportedEmpty.as_str()], |row| {
+        let rows = select.query_map([MembershipSource::ReportedEmpty.as_str()], |row| {
             Ok((row.get(0)?, GroupId::from(row.get::<_, String>(1)?)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -302,7 +302,7 @@ impl Checkpoint {
     /// many different members Okta listed.
     pub fn each_group(
         &self,
-        mut handle: impl FnMut(LocalId, Group, Learned, Option<u64>) -> anyhow::Result<()>,
+        mut handle: impl FnMut(LocalId, Group, MembershipSource, Option<u64>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut select = self
             .db
@@ -311,7 +311,7 @@ impl Checkpoint {
         while let Some(row) = rows.next()? {
             let group = group_of(row)?;
             let source = row.get::<_, Option<String>>(12)?;
-            let source = source.as_deref().and_then(Learned::parse);
+            let source = source.as_deref().and_then(MembershipSource::parse);
             let source = source.context("a group's members were never read")?;
             handle(row.get(0)?, group, source, count(row, 13)?)?;
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{EVERYONE_MISSING, Everyone, NO_EVERYONE};
-use crate::model::{Group, GroupId, Learned};
+use crate::model::{Group, GroupId, MembershipSource};
 use crate::sync::context::Context;
 use crate::sync::listing::ListingKind;
 use crate::sync::objects::{CopyComparison, CopySource, LocalId, ObjectIndex};
@@ -74,7 +74,7 @@ impl GroupPhase {
         self.requests = groups.clone().map(requests).sum();
         // One more for a deprovisioned user, whose groups show whether such users are in Everyone.
         let is_implied =
-            |group: &Group| plan::membership_source(group, requested) == Learned::Implied;
+            |group: &Group| plan::membership_source(group, requested) == MembershipSource::Implied;
         self.requests += u64::from(groups.clone().any(is_implied));
     }
 

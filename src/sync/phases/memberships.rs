@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::groups::GroupPhase;
 use super::{GROUPS_FORBIDDEN, MEMBERS_CUT, MEMBERS_FORBIDDEN};
-use crate::model::{Group, GroupId, Learned, UserId};
+use crate::model::{Group, GroupId, MembershipSource, UserId};
 use crate::okta::Error;
 use crate::sync::checkpoint::Checkpoint;
 use crate::sync::context::Context;
@@ -50,7 +50,7 @@ impl MembershipPhase {
     ) {
         self.everyone_is_implied |= in_scope
             && self.strategy == Some(Strategy::Group)
-            && plan::membership_source(group, requested) == Learned::Implied;
+            && plan::membership_source(group, requested) == MembershipSource::Implied;
         if let Some(reported) = group.members_reported {
             self.expected.insert(local_id, (group.id.clone(), reported));
         }
@@ -80,7 +80,7 @@ impl MembershipPhase {
         groups.sort_by_key(|(local_id, group)| (Reverse(group.members_reported), *local_id));
         for (local_id, group) in groups {
             match plan::membership_source(&group, context.options.memberships_by) {
-                Learned::Listed => {
+                MembershipSource::Listed => {
                     if let Some(reported) = group.members_reported {
                         self.expected.insert(local_id, (group.id.clone(), reported));
                     }
@@ -88,8 +88,8 @@ impl MembershipPhase {
                     context.list(ListingKind::Members(local_id, group.id))?;
                 }
                 source => {
-                    self.everyone_is_implied |= source == Learned::Implied;
-                    if source == Learned::ReportedEmpty {
+                    self.everyone_is_implied |= source == MembershipSource::Implied;
+                    if source == MembershipSource::ReportedEmpty {
                         self.reported_empty.insert(local_id, group.id);
                     }
                     context.checkpoint.record_source(local_id, source, None)?;
@@ -126,9 +126,11 @@ impl MembershipPhase {
         }
         if context.commit_page(&page.commit)? {
             let distinct = page.distinct;
-            context
-                .checkpoint
-                .record_source(page.group, Learned::Listed, Some(distinct))?;
+            context.checkpoint.record_source(
+                page.group,
+                MembershipSource::Listed,
+                Some(distinct),
+            )?;
             self.compare_with_count(page.group, distinct, page.is_full, context)?;
         }
         Ok(())
@@ -234,7 +236,7 @@ impl MembershipPhase {
     ) -> anyhow::Result<()> {
         context
             .checkpoint
-            .record_source(group, Learned::Forbidden, None)?;
+            .record_source(group, MembershipSource::Forbidden, None)?;
         let message = format!("cannot read its members: {}", error.without_id());
         context.warn(MEMBERS_FORBIDDEN, "group", Some(id.as_str()), message)
     }

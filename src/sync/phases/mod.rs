@@ -18,8 +18,8 @@ use super::objects::CopySource;
 use super::plan::{self, Strategy};
 use super::worker::{Event, MembershipsEnd, Task, UserGroupsPage};
 use super::{Options, OrgReadReport, Tally};
-use crate::exit::{Exit, ExitError};
-use crate::model::Learned;
+use crate::exit::{ExitError, ExitStatus};
+use crate::model::MembershipSource;
 use crate::okta::read::UserListMethod;
 use crate::snapshot::Warning;
 use crate::text;
@@ -231,7 +231,7 @@ impl Phases {
     fn guard(&self, context: &Context<'_>) -> anyhow::Result<()> {
         if self.users.rows.is_empty() && self.users.any_user_visible != Some(true) {
             return Err(ExitError {
-                exit: Exit::Credentials,
+                exit: ExitStatus::Credentials,
                 message: "Okta returned no users; assign the token's owner an admin role that can read users, such as Read-Only Administrator".to_owned(),
             }
             .into());
@@ -318,7 +318,7 @@ impl Phases {
             );
             context
                 .checkpoint
-                .record_source_of_the_rest(Learned::ByUser)?;
+                .record_source_of_the_rest(MembershipSource::ByUser)?;
         }
         Ok(())
     }

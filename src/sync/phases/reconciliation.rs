@@ -159,10 +159,10 @@ impl Reconciliation {
 /// Reads users again who are in scope by a copy from a group's members, although the list of users contained them out of
 /// scope: the list's copy was not stored.
 fn refetch_users(users: &UserPhase, context: &mut Context<'_>) {
-    let is_doubtful = |id: &UserId, listed_in_scope: bool| {
+    let needs_another_read = |id: &UserId, listed_in_scope: bool| {
         !listed_in_scope && users.rows.contains(&RowKey::of(id.as_str()))
     };
-    for (_, id) in context.shared.users.in_scope_where(is_doubtful) {
+    for (_, id) in context.shared.users.in_scope_where(needs_another_read) {
         context.start(Task::RefetchUser(id));
     }
 }

@@ -433,9 +433,9 @@ impl UserPhase {
         let read = (self.rows.len() as u64).div_ceil(size);
         let cost = shared.client.cost();
         let response = cost.answering.div_f64(cost.requests.max(1) as f64);
-        let share = shared.client.limit(Bucket::Users).map(|(_, share)| share);
+        let budget = shared.client.limit(Bucket::Users).map(|(_, budget)| budget);
         let workers = context.options.concurrency;
-        if ends::are_worth_it(members / size, read, response, share, workers) {
+        if ends::are_worth_it(members / size, read, response, budget, workers) {
             shared.stop_cursor.store(true, Ordering::Relaxed);
         }
     }
@@ -485,7 +485,7 @@ impl UserPhase {
             id: cursor.listing,
             kind: ListingKind::Users(UserSet::All),
             cursor: cursor.page.clone(),
-            seen: Vec::new(),
+            listed: Vec::new(),
             reached: None,
         }));
         Ok(())

@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 
 use super::{View, columns};
 use crate::evidence::cells::{csv_text, csv_value, write_record};
-use crate::evidence::diff::{Change, Diff, Key, Recreated, Table};
+use crate::evidence::diff::{Diff, Key, Recreated, RowChange, Table};
 
 /// The columns of the CSV.
 const CSV_COLUMNS: [&str; 10] = [
@@ -61,7 +61,7 @@ pub fn csv(diff: &mut Diff, view: View, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Returns the lines of a change: one for each field of a changed row, and one for any other row.
-fn csv_records(table: Table, change: &Change) -> Vec<Vec<String>> {
+fn csv_records(table: Table, change: &RowChange) -> Vec<Vec<String>> {
     let start = csv_start(table, change);
     let line = |end: [String; 3]| start.iter().cloned().chain(end).collect();
     if change.fields.is_empty() {
@@ -97,7 +97,7 @@ fn csv_recreated(table: Table, recreated: &Recreated) -> [String; 10] {
 }
 
 /// Returns the cells before the field.
-fn csv_start(table: Table, change: &Change) -> [String; 7] {
+fn csv_start(table: Table, change: &RowChange) -> [String; 7] {
     let label = |label: &Option<String>| label.as_deref().map(csv_text).unwrap_or_default();
     let (id, user_id, group_id) = match &change.key {
         Key::Id { id } if table == Table::Users => (id.clone(), id.clone(), String::new()),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Meta, View};
-use crate::evidence::diff::{Change, Diff, Key, Kind, Spool, Table};
+use crate::evidence::diff::{ChangeKind, Diff, Key, RowChange, Spool, Table};
 
 /// Writes a diff as one JSON object: `meta`, `summary`, and for each table its changes by kind.
 ///
@@ -23,7 +23,7 @@ pub fn json(diff: &mut Diff, meta: &Meta, view: View, out: &mut dyn Write) -> io
     for table in Table::value_variants().iter().copied() {
         write!(out, ",\n\"{}\": {{", table.as_str())?;
         let mut shown = 0;
-        for (place, kind) in Kind::value_variants().iter().copied().enumerate() {
+        for (place, kind) in ChangeKind::value_variants().iter().copied().enumerate() {
             let comma = if place > 0 { "," } else { "" };
             write!(out, "{comma}\n\"{}\": [", kind.as_str())?;
             let mut first = true;
@@ -51,8 +51,8 @@ fn json_text(value: &impl Serialize) -> io::Result<String> {
     Ok(text)
 }
 
-fn change_json(change: &Change) -> Value {
-    if change.kind != Kind::Changed {
+fn change_json(change: &RowChange) -> Value {
+    if change.kind != ChangeKind::Changed {
         let mut row = change.row.clone();
         for (name, label) in [
             ("user_login", &change.label.user),

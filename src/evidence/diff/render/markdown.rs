@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Meta, View, in_columns, shown_columns};
 use crate::evidence::cells::{code_span, plain};
-use crate::evidence::diff::{Change, Diff, Key, Recreated, Table};
+use crate::evidence::diff::{Diff, Key, Recreated, RowChange, Table};
 use crate::text::{count, number};
 
 /// Writes a diff as Markdown, for a comment on a pull request. The output stays below `max_bytes`, and its last line
@@ -91,7 +91,7 @@ fn markdown_head(diff: &Diff, meta: &Meta) -> String {
     text
 }
 
-fn markdown_line(change: &Change) -> String {
+fn markdown_line(change: &RowChange) -> String {
     let name = |name: &Option<String>, id: &str| code_span(name.as_deref().unwrap_or(id));
     let called = match &change.key {
         Key::Id { id } => {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::ValueEnum as _;
 
 use super::{Meta, View, in_columns, shown_columns};
-use crate::evidence::diff::{Change, Diff, FieldChange, Key, Kind, Recreated, Table};
+use crate::evidence::diff::{ChangeKind, Diff, FieldChange, Key, Recreated, RowChange, Table};
 use crate::text::{clean, count, number};
 
 /// Writes a diff as text for a terminal.
@@ -85,17 +85,17 @@ fn more(left_out: u64) -> String {
     format!("{} more; pass a higher --limit", count(left_out, "change"))
 }
 
-fn sign(kind: Kind) -> char {
+fn sign(kind: ChangeKind) -> char {
     match kind {
-        Kind::Added => '+',
-        Kind::Removed => '-',
-        Kind::Changed => '~',
-        Kind::Unknown => '?',
+        ChangeKind::Added => '+',
+        ChangeKind::Removed => '-',
+        ChangeKind::Changed => '~',
+        ChangeKind::Unknown => '?',
     }
 }
 
 /// Returns the description of a row: a name with its id, or a user and a group.
-fn row_text(change: &Change) -> String {
+fn row_text(change: &RowChange) -> String {
     let name = |name: &Option<String>, id: &str| name.as_deref().unwrap_or(id).to_owned();
     match &change.key {
         Key::Id { id } => {
@@ -122,7 +122,7 @@ fn recreated_text(recreated: &Recreated) -> String {
     )
 }
 
-fn write_text(change: &Change, out: &mut dyn Write) -> io::Result<()> {
+fn write_text(change: &RowChange, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  {} {}", sign(change.kind), clean(&row_text(change)))?;
     for field in &change.fields {
         writeln!(out, "      {}", clean(&field_text(field)))?;

@@ -6,7 +6,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 use super::Checked;
 use crate::evidence::findings::org::{GroupIndex, Org, UserIndex};
-use crate::evidence::findings::{Options, Row};
+use crate::evidence::findings::{FindingOptions, FindingRow};
 use crate::snapshot::GroupRow;
 use crate::text::count;
 
@@ -14,7 +14,7 @@ use crate::text::count;
 /// chance.
 const LEAST_SHARED: usize = 3;
 
-pub(super) fn empty(org: &Org) -> Vec<Row> {
+pub(super) fn empty(org: &Org) -> Vec<FindingRow> {
     let is_empty = |group: &GroupRow| {
         group.kind.as_deref() == Some("OKTA_GROUP")
             && (group.members_seen == Some(0) || group.learned.as_deref() == Some("reported_empty"))
@@ -25,7 +25,7 @@ pub(super) fn empty(org: &Org) -> Vec<Row> {
         .collect()
 }
 
-pub(super) fn single_member(org: &Org) -> Vec<Row> {
+pub(super) fn single_member(org: &Org) -> Vec<FindingRow> {
     let single = org
         .each_group()
         .filter(|(_, group)| group.members_seen.or(group.members_kept) == Some(1));
@@ -43,7 +43,7 @@ fn members(org: &Org) -> Vec<Vec<UserIndex>> {
     members
 }
 
-pub(super) fn duplicate(org: &Org) -> Vec<Row> {
+pub(super) fn duplicate(org: &Org) -> Vec<FindingRow> {
     let members = members(org);
     let mut by_members: HashMap<&[UserIndex], Vec<GroupIndex>> = HashMap::new();
     for ((index, _), members) in org.each_group().zip(&members) {
@@ -67,7 +67,7 @@ pub(super) fn duplicate(org: &Org) -> Vec<Row> {
 
 /// Returns a name without the differences that are hard to see: case, spaces, hyphens, underscores, and
 /// compatibility characters such as ligatures.
-fn look(name: &str) -> String {
+fn skeleton(name: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let name = nfkc.normalize(name).to_lowercase();
     // The normalization is repeated, since lower case may have decomposed characters.
@@ -76,15 +76,15 @@ fn look(name: &str) -> String {
     nfkc.normalize(&name).chars().filter(is_shown).collect()
 }
 
-pub(super) fn look_alike(org: &Org) -> Vec<Row> {
-    let mut by_look: BTreeMap<String, Vec<GroupIndex>> = BTreeMap::new();
+pub(super) fn look_alike(org: &Org) -> Vec<FindingRow> {
+    let mut by_skeleton: BTreeMap<String, Vec<GroupIndex>> = BTreeMap::new();
     for (index, group) in org.each_group() {
-        let look = look(group.name.as_deref().unwrap_or_default());
-        if !look.is_empty() {
-            by_look.entry(look).or_default().push(index);
+        let skeleton = skeleton(group.name.as_deref().unwrap_or_default());
+        if !skeleton.is_empty() {
+            by_skeleton.entry(skeleton).or_default().push(index);
         }
     }
-    let alike = by_look.into_values().filter(|groups| groups.len() > 1);
+    let alike = by_skeleton.into_values().filter(|groups| groups.len() > 1);
     rows(
         org,
         alike.map(|groups| (groups, "has a name that looks like that of".to_owned())),
@@ -92,7 +92,7 @@ pub(super) fn look_alike(org: &Org) -> Vec<Row> {
 }
 
 /// Returns a row for each group of each set, with the other groups of its set in the detail.
-fn rows(org: &Org, sets: impl Iterator<Item = (Vec<GroupIndex>, String)>) -> Vec<Row> {
+fn rows(org: &Org, sets: impl Iterator<Item = (Vec<GroupIndex>, String)>) -> Vec<FindingRow> {
     let mut found = Vec::new();
     for (groups, what) in sets {
         for index in &groups {
@@ -116,7 +116,7 @@ fn rows(org: &Org, sets: impl Iterator<Item = (Vec<GroupIndex>, String)>) -> Vec
         .collect()
 }
 
-pub(super) fn large_privileged(org: &Org, options: &Options) -> Checked {
+pub(super) fn large_privileged(org: &Org, options: &FindingOptions) -> Checked {
     options.knows_privileged()?;
     let members = members(org);
     let large = org
@@ -141,7 +141,7 @@ pub(super) fn large_privileged(org: &Org, options: &Options) -> Checked {
 
 #[cfg(test)]
 mod tests {
-    use super::look;
+    use super::skeleton;
 
     #[test]
     fn names_look_alike_without_case_spaces_dashes_and_unicode_forms() {
@@ -151,8 +151,8 @@ mod tests {
             ("ＡＤＭＩＮ", "admin"),
             ("a\u{2013}b", "A b"),
         ] {
-            assert_eq!(look(one), look(other), "{one}");
+            assert_eq!(skeleton(one), skeleton(other), "{one}");
         }
-        assert_ne!(look("VPN users"), look("VPN user"));
+        assert_ne!(skeleton("VPN users"), skeleton("VPN user"));
     }
 }

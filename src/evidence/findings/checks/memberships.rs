@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Checked, GRACE_DAYS};
 use crate::evidence::findings::org::{GroupIndex, Org, UserIndex};
-use crate::evidence::findings::{Context, Options, Pair, Row};
+use crate::evidence::findings::{FindingContext, FindingOptions, FindingRow, MembershipIds};
 use crate::snapshot::UserRow;
 
 /// The statuses of users who were never activated or cannot sign in.
@@ -17,7 +17,7 @@ pub(super) fn is_in_use(user: &UserRow) -> bool {
 }
 
 /// Returns a row for each membership of a user for whom the function returns a detail.
-fn members(org: &Org, detail: impl Fn(&UserRow) -> Option<String>) -> Vec<Row> {
+fn members(org: &Org, detail: impl Fn(&UserRow) -> Option<String>) -> Vec<FindingRow> {
     let details: Vec<Option<String>> = org.users.iter().map(detail).collect();
     let rows = org.members.iter().filter_map(|member| {
         let detail = details[member.1.0 as usize].as_ref()?;
@@ -26,13 +26,13 @@ fn members(org: &Org, detail: impl Fn(&UserRow) -> Option<String>) -> Vec<Row> {
     rows.collect()
 }
 
-pub(super) fn with_status(org: &Org, status: &str) -> Vec<Row> {
+pub(super) fn with_status(org: &Org, status: &str) -> Vec<FindingRow> {
     members(org, |user| {
         (user.status.as_deref() == Some(status)).then(|| format!("the user is {status}"))
     })
 }
 
-pub(super) fn unactivated(org: &Org) -> Vec<Row> {
+pub(super) fn unactivated(org: &Org) -> Vec<FindingRow> {
     members(org, |user| unactivated_user(org, user))
 }
 
@@ -44,17 +44,17 @@ fn unactivated_user(org: &Org, user: &UserRow) -> Option<String> {
         .then(|| format!("{status} since the user was created {days} days ago"))
 }
 
-pub(super) fn dormant(org: &Org, options: &Options) -> Vec<Row> {
+pub(super) fn dormant(org: &Org, options: &FindingOptions) -> Vec<FindingRow> {
     members(org, |user| dormant_user(org, user, options))
 }
 
-pub(super) fn dormant_user(org: &Org, user: &UserRow, options: &Options) -> Option<String> {
+pub(super) fn dormant_user(org: &Org, user: &UserRow, options: &FindingOptions) -> Option<String> {
     let days = org.days_since(user.last_login?);
     (is_in_use(user) && days > i64::from(options.dormant_days))
         .then(|| format!("last sign-in {days} days ago"))
 }
 
-pub(super) fn never_signed_in(org: &Org) -> Vec<Row> {
+pub(super) fn never_signed_in(org: &Org) -> Vec<FindingRow> {
     members(org, |user| never_signed_in_user(org, user))
 }
 
@@ -64,7 +64,7 @@ fn never_signed_in_user(org: &Org, user: &UserRow) -> Option<String> {
     never.then(|| format!("never signed in, created {days} days ago"))
 }
 
-pub(super) fn secondary_email_only(org: &Org) -> Vec<Row> {
+pub(super) fn secondary_email_only(org: &Org) -> Vec<FindingRow> {
     members(org, secondary_email_user)
 }
 
@@ -73,7 +73,7 @@ fn secondary_email_user(user: &UserRow) -> Option<String> {
     is_it.then(|| "only the secondary email is in the domains".to_owned())
 }
 
-pub(super) fn privileged_risk(org: &Org, options: &Options) -> Checked {
+pub(super) fn privileged_risk(org: &Org, options: &FindingOptions) -> Checked {
     options.knows_privileged()?;
     let risk = |user: &UserRow| {
         let status = user.status.as_deref().unwrap_or_default();
@@ -94,7 +94,11 @@ pub(super) fn privileged_risk(org: &Org, options: &Options) -> Checked {
     Ok(rows)
 }
 
-pub(super) fn new_privileged(org: &Org, context: &Context, options: &Options) -> Checked {
+pub(super) fn new_privileged(
+    org: &Org,
+    context: &FindingContext,
+    options: &FindingOptions,
+) -> Checked {
     options.knows_privileged()?;
     let older = context.older.as_ref();
     let older = older.ok_or("needs --since, an older snapshot")?;
@@ -108,7 +112,7 @@ pub(super) fn new_privileged(org: &Org, context: &Context, options: &Options) ->
         .collect())
 }
 
-pub(super) fn came_back(org: &Org, context: &Context) -> Checked {
+pub(super) fn came_back(org: &Org, context: &FindingContext) -> Checked {
     let older = context.older.as_ref();
     let older = older.ok_or("needs --since, a snapshot in which the membership is absent")?;
     let present = still_members(org, context)?;
@@ -121,10 +125,10 @@ pub(super) fn came_back(org: &Org, context: &Context) -> Checked {
         .collect())
 }
 
-pub(super) fn not_remediated(org: &Org, context: &Context) -> Checked {
+pub(super) fn not_remediated(org: &Org, context: &FindingContext) -> Checked {
     let present = still_members(org, context)?;
     // A membership that the older snapshot lacks was removed and added again, which is OC602.
-    let was_absent = |pair: &Pair| {
+    let was_absent = |pair: &MembershipIds| {
         context
             .older
             .as_ref()
@@ -136,14 +140,14 @@ pub(super) fn not_remediated(org: &Org, context: &Context) -> Checked {
         .collect())
 }
 
-type Member = ((GroupIndex, UserIndex), Pair);
+type Member = ((GroupIndex, UserIndex), MembershipIds);
 
 /// Returns the memberships of the snapshot that the review decided to revoke.
-fn still_members(org: &Org, context: &Context) -> Result<Vec<Member>, String> {
+fn still_members(org: &Org, context: &FindingContext) -> Result<Vec<Member>, String> {
     let revoked = context.revoked.as_ref();
     let revoked = revoked.ok_or("needs --review, a sheet with decisions")?;
     let present: HashSet<_> = org.members.iter().collect();
-    let place = |pair: &Pair| Some((org.find_group(&pair.0)?, org.find_user(&pair.1)?));
+    let place = |pair: &MembershipIds| Some((org.find_group(&pair.0)?, org.find_user(&pair.1)?));
     let placed = revoked
         .iter()
         .filter_map(|pair| Some((place(pair)?, pair.clone())));

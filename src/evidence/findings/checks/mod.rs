@@ -6,14 +6,19 @@ mod snapshot;
 mod users;
 
 use super::org::Org;
-use super::{Checked, Context, Options};
+use super::{Checked, FindingContext, FindingOptions};
 use crate::text::internal_error;
 
 /// The age in days after which a user who never signed in, or a status that should be temporary, is a finding.
 const GRACE_DAYS: i64 = 30;
 
 /// Runs the check with this id. The check of exceptions is not one of them.
-pub(super) fn check(id: &str, org: &Org, context: &Context, options: &Options) -> Checked {
+pub(super) fn check(
+    id: &str,
+    org: &Org,
+    context: &FindingContext,
+    options: &FindingOptions,
+) -> Checked {
     match id {
         "OC101" => Ok(memberships::with_status(org, "DEPROVISIONED")),
         "OC102" => Ok(memberships::with_status(org, "SUSPENDED")),
@@ -43,7 +48,7 @@ pub(super) fn check(id: &str, org: &Org, context: &Context, options: &Options) -
     }
 }
 
-impl Options {
+impl FindingOptions {
     pub(in crate::evidence) fn is_privileged(&self, name: Option<&str>) -> bool {
         let name = name.unwrap_or_default().to_lowercase();
         self.privileged.iter().any(|part| name.contains(part))

@@ -1,7 +1,7 @@
 //! Checks of the snapshot itself.
 
 use super::Checked;
-use crate::evidence::findings::Row;
+use crate::evidence::findings::FindingRow;
 use crate::evidence::findings::org::Org;
 use crate::text::number;
 
@@ -43,9 +43,9 @@ pub(super) fn everyone_mismatch(org: &Org) -> Checked {
     })
 }
 
-fn about_snapshot(detail: String) -> Row {
-    Row {
+fn about_snapshot(detail: String) -> FindingRow {
+    FindingRow {
         detail,
-        ..Row::default()
+        ..FindingRow::default()
     }
 }

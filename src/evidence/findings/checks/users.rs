@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::GRACE_DAYS;
 use super::memberships::dormant_user;
 use crate::evidence::findings::org::{Org, UserIndex};
-use crate::evidence::findings::{Options, Row};
+use crate::evidence::findings::{FindingOptions, FindingRow};
 use crate::snapshot::UserRow;
 use crate::text::number;
 
@@ -29,7 +29,7 @@ fn logins(org: &Org, users: impl Iterator<Item = UserIndex>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn duplicate_email(org: &Org) -> Vec<Row> {
+pub(super) fn duplicate_email(org: &Org) -> Vec<FindingRow> {
     let mut by_email: BTreeMap<String, Vec<UserIndex>> = BTreeMap::new();
     for (index, user) in org.each_user() {
         if user.status.as_deref() != Some("DEPROVISIONED")
@@ -48,7 +48,7 @@ pub(super) fn duplicate_email(org: &Org) -> Vec<Row> {
     rows.collect()
 }
 
-pub(super) fn shared_recovery_email(org: &Org) -> Vec<Row> {
+pub(super) fn shared_recovery_email(org: &Org) -> Vec<FindingRow> {
     let mut by_address: BTreeMap<String, BTreeSet<UserIndex>> = BTreeMap::new();
     for (index, user) in org.each_user() {
         for address in [&user.email, &user.login, &user.second_email] {
@@ -72,7 +72,7 @@ pub(super) fn shared_recovery_email(org: &Org) -> Vec<Row> {
     org.each_user().filter_map(row).collect()
 }
 
-pub(super) fn stuck_status(org: &Org) -> Vec<Row> {
+pub(super) fn stuck_status(org: &Org) -> Vec<FindingRow> {
     let row = |(index, user): (UserIndex, &UserRow)| {
         let status = user
             .status
@@ -84,7 +84,7 @@ pub(super) fn stuck_status(org: &Org) -> Vec<Row> {
     org.each_user().filter_map(row).collect()
 }
 
-pub(super) fn dormant(org: &Org, options: &Options) -> Vec<Row> {
+pub(super) fn dormant(org: &Org, options: &FindingOptions) -> Vec<FindingRow> {
     let row = |(index, user)| Some(org.user_row(index, dormant_user(org, user, options)?));
     org.each_user().filter_map(row).collect()
 }
@@ -97,7 +97,7 @@ fn group_counts(org: &Org) -> Vec<u64> {
     counts
 }
 
-pub(super) fn too_many_groups(org: &Org) -> Vec<Row> {
+pub(super) fn too_many_groups(org: &Org) -> Vec<FindingRow> {
     let counts = group_counts(org);
     let mut some: Vec<u64> = counts.iter().copied().filter(|count| *count > 0).collect();
     some.sort_unstable();
@@ -122,7 +122,7 @@ pub(super) fn too_many_groups(org: &Org) -> Vec<Row> {
     rows.collect()
 }
 
-pub(super) fn no_groups(org: &Org) -> Vec<Row> {
+pub(super) fn no_groups(org: &Org) -> Vec<FindingRow> {
     let counts = group_counts(org);
     let none = org.each_user().zip(counts);
     let none =

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::FindingsReport;
 use crate::evidence::cells::{csv_text, write_record};
 
 const COLUMNS: [&str; 9] = [
@@ -17,7 +17,7 @@ const COLUMNS: [&str; 9] = [
     "detail",
 ];
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &FindingsReport, out: &mut dyn Write) -> io::Result<()> {
     let mut out = ::csv::WriterBuilder::new()
         .terminator(::csv::Terminator::CRLF)
         .from_writer(out);

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::FindingsReport;
 use crate::text::{clean, count, number};
 
 /// The largest number of rows in a failure.
 const SHOWN: usize = 50;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &FindingsReport, out: &mut dyn Write) -> io::Result<()> {
     let all = &report.findings;
     let failures = all.iter().filter(|finding| finding.count > 0).count();
     let skipped = all

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::FindingsReport;
 use crate::evidence::cells::code_span;
 use crate::text::number;
 
 /// The largest number of rows to show for a finding.
 const SHOWN: usize = 50;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &FindingsReport, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## Findings\n")?;
     writeln!(out, "| Id | Finding | Severity | Rows |\n|---|---|---|---|")?;
     for finding in &report.findings {

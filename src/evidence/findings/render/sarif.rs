@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Report;
+use super::FindingsReport;
 use crate::evidence::findings::catalogue::Severity;
-use crate::evidence::findings::{Finding, Row};
+use crate::evidence::findings::{Finding, FindingRow};
 use crate::text::{clean, hex, json as printed};
 
 /// The largest number of results that GitHub shows for a run.
@@ -18,7 +18,7 @@ const MAX_RESULTS: usize = 5_000;
 /// The largest number of characters in a message.
 const MAX_TEXT: usize = 1_000;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &FindingsReport, out: &mut dyn Write) -> io::Result<()> {
     let rules: Vec<Value> = report.findings.iter().map(rule).collect();
     let rows = report.findings.iter().enumerate();
     let rows =
@@ -84,7 +84,7 @@ fn security_severity(severity: Severity) -> &'static str {
     }
 }
 
-fn result(place: usize, finding: &Finding, row: &Row, file: &str) -> Value {
+fn result(place: usize, finding: &Finding, row: &FindingRow, file: &str) -> Value {
     let names = [("user", &row.user_login), ("group", &row.group_name)];
     let logical = names.iter().filter_map(|(kind, name)| {
         let name = short(name.as_deref()?);
@@ -109,7 +109,7 @@ fn result(place: usize, finding: &Finding, row: &Row, file: &str) -> Value {
 
 /// Returns a hash that is the same for the same finding about the same user and group. For findings about the snapshot
 /// or an exception, the hash covers the detail instead.
-fn fingerprint(id: &str, row: &Row) -> String {
+fn fingerprint(id: &str, row: &FindingRow) -> String {
     let mut hash = Sha256::new();
     let is_about_objects = row.user_id.is_some() || row.group_id.is_some();
     let detail = (!is_about_objects).then(|| row.detail.clone());

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::FindingsReport;
 use crate::text::{clean, count, number};
 
 /// The largest number of rows to show for a finding.
 const SHOWN: usize = 10;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &FindingsReport, out: &mut dyn Write) -> io::Result<()> {
     for finding in &report.findings {
         writeln!(
             out,

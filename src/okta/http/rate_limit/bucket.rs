@@ -22,7 +22,7 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    /// Every bucket, in the order of the lanes.
+    /// Every bucket, in the order of their indexes.
     pub const ALL: [Self; 6] = [
         Self::Users,
         Self::User,
@@ -61,7 +61,7 @@ impl Bucket {
         }
     }
 
-    pub(super) fn lane(self) -> usize {
+    pub(super) fn index(self) -> usize {
         self as usize
     }
 }
@@ -92,9 +92,9 @@ impl BucketState {
         self.reset = None;
     }
 
-    pub(super) fn is_used_up(&self, share: u64, limit: u64) -> bool {
-        let rest = limit - share.min(limit);
-        self.used >= share
+    pub(super) fn is_used_up(&self, request_budget: u64, limit: u64) -> bool {
+        let rest = limit - request_budget.min(limit);
+        self.used >= request_budget
             || self
                 .remaining
                 .is_some_and(|remaining| remaining.saturating_sub(self.in_flight) <= rest)

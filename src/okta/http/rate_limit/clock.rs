@@ -12,7 +12,7 @@ const PLAUSIBLE: f64 = 5.0;
 pub(super) struct Clock {
     /// Seconds since 1970 at moment zero.
     zero: f64,
-    seen: bool,
+    is_known: bool,
     /// A differing time of recent responses, and the number of responses in a row that agree on it.
     odd: Option<(f64, u32)>,
 }
@@ -22,14 +22,14 @@ impl Clock {
     pub(super) fn new(local: f64) -> Self {
         Self {
             zero: local,
-            seen: false,
+            is_known: false,
             odd: None,
         }
     }
 
     /// Returns whether a response has set the clock.
     pub(super) fn is_set(&self) -> bool {
-        self.seen
+        self.is_known
     }
 
     pub(super) fn at(&self, now: Moment) -> f64 {
@@ -38,9 +38,9 @@ impl Clock {
 
     pub(super) fn see(&mut self, date: u64, now: Moment) {
         let zero = date as f64 - now.as_secs_f64();
-        if !self.seen {
+        if !self.is_known {
             self.zero = zero;
-            self.seen = true;
+            self.is_known = true;
         } else if (zero - self.zero).abs() <= PLAUSIBLE {
             self.zero = self.zero.max(zero);
             self.odd = None;

@@ -82,7 +82,7 @@ pub struct Standing {
     /// The end of the window, in seconds since 1970 by the server's clock.
     pub reset: Option<u64>,
     /// Requests per window that this run may send.
-    pub share: u64,
+    pub request_budget: u64,
 }
 
 /// A request in flight.
@@ -101,53 +101,53 @@ const GOOD_FOR_ONE_MORE: u32 = 100;
 /// The pacing of a run: the state of every bucket, of the workers and of the server's clock.
 #[derive(Debug)]
 pub struct Pacing {
-    capacity: u64,
+    capacity_percent: u64,
     most_workers: usize,
     workers: usize,
     halved: Option<Moment>,
     good: u32,
     in_flight: usize,
     clock: Clock,
-    lanes: [BucketState; Bucket::ALL.len()],
+    buckets: [BucketState; Bucket::ALL.len()],
 }
 
 impl Pacing {
-    /// Returns the pacing of a run that may use `capacity` percent of each limit with `workers` requests at once;
+    /// Returns the pacing of a run that may use `capacity_percent` of each limit with `workers` requests at once;
     /// `local` is this machine's clock in seconds since 1970, which counts until the server's is known.
-    pub fn new(capacity: u8, workers: usize, local: f64) -> Self {
+    pub fn new(capacity_percent: u8, workers: usize, local: f64) -> Self {
         Self {
-            capacity: u64::from(capacity),
+            capacity_percent: u64::from(capacity_percent),
             most_workers: workers,
             workers,
             halved: None,
             good: 0,
             in_flight: 0,
             clock: Clock::new(local),
-            lanes: Default::default(),
+            buckets: Default::default(),
         }
     }
 
     /// Returns the number of requests per window, if a response contained it.
     pub fn limit(&self, bucket: Bucket) -> Option<u64> {
-        self.lanes[bucket.lane()].limit
+        self.buckets[bucket.index()].limit
     }
 
     /// Returns the state of a bucket, if a response showed it.
     pub fn standing(&self, bucket: Bucket) -> Option<Standing> {
-        let lane = &self.lanes[bucket.lane()];
-        let limit = lane.limit?;
+        let state = &self.buckets[bucket.index()];
+        let limit = state.limit?;
         Some(Standing {
             bucket,
             limit,
-            remaining: lane.remaining,
-            reset: lane.reset,
-            share: self.share(limit),
+            remaining: state.remaining,
+            reset: state.reset,
+            request_budget: self.request_budget(limit),
         })
     }
 
     /// Returns the number of requests that a run may send in a window of this limit.
-    pub fn share(&self, limit: u64) -> u64 {
-        (limit.saturating_mul(self.capacity) / 100).max(1)
+    pub fn request_budget(&self, limit: u64) -> u64 {
+        (limit.saturating_mul(self.capacity_percent) / 100).max(1)
     }
 
     /// Returns the server's time in seconds since 1970, if it is known.
@@ -157,11 +157,11 @@ impl Pacing {
 
     /// Decides whether a request may be sent now. If so, the caller calls [`Pacing::sent`].
     pub fn request_permit(&mut self, bucket: Bucket, now: Moment) -> Permit {
-        let share = |limit| self.share(limit);
-        let mut lane = self.lanes[bucket.lane()];
-        if let Some((until, why)) = lane.hold {
+        let request_budget = |limit| self.request_budget(limit);
+        let mut state = self.buckets[bucket.index()];
+        if let Some((until, why)) = state.hold {
             if now < until {
-                return match lane.waiting_since {
+                return match state.waiting_since {
                     Some(since) if now.saturating_sub(since) >= STALL_LIMIT => {
                         Permit::Stuck(now.saturating_sub(since))
                     }
@@ -171,31 +171,31 @@ impl Pacing {
                     },
                 };
             }
-            lane.open_window();
-            lane.known = false;
+            state.open_window();
+            state.known = false;
         }
         // A second after the window's end, since the header is in whole seconds (docs/okta-api.md, Rate limits).
-        let ends = lane.reset.map(|reset| reset as f64 + 1.0);
+        let ends = state.reset.map(|reset| reset as f64 + 1.0);
         if ends.is_some_and(|ends| self.clock.at(now) >= ends) {
-            lane.open_window();
+            state.open_window();
         }
         let turn = Permit::Wait {
             until: None,
             why: WaitReason::Turn,
         };
-        let permit = if self.in_flight >= self.workers || (!lane.known && lane.in_flight > 0) {
+        let permit = if self.in_flight >= self.workers || (!state.known && state.in_flight > 0) {
             turn
-        } else if let Some(limit) = lane.limit
-            && lane.is_used_up(share(limit), limit)
+        } else if let Some(limit) = state.limit
+            && state.is_used_up(request_budget(limit), limit)
         {
-            if lane.in_flight > 0 {
+            if state.in_flight > 0 {
                 // Requests in flight may be counted twice; their responses will show it.
                 turn
             } else {
                 let left = ends.map_or(0.0, |ends| ends - self.clock.at(now)).max(0.05);
                 let until = now + Duration::from_secs_f64(left.min(MAX_WAIT.as_secs_f64()));
-                lane.hold = Some((until, WaitReason::Share));
-                lane.waiting_since.get_or_insert(now);
+                state.hold = Some((until, WaitReason::Share));
+                state.waiting_since.get_or_insert(now);
                 Permit::Wait {
                     until: Some(until),
                     why: WaitReason::Share,
@@ -204,16 +204,16 @@ impl Pacing {
         } else {
             Permit::Go
         };
-        self.lanes[bucket.lane()] = lane;
+        self.buckets[bucket.index()] = state;
         permit
     }
 
     /// Records that a request is sent.
     pub fn sent(&mut self, bucket: Bucket, now: Moment) -> Ticket {
         self.in_flight += 1;
-        let lane = &mut self.lanes[bucket.lane()];
-        lane.in_flight += 1;
-        lane.used += 1;
+        let state = &mut self.buckets[bucket.index()];
+        state.in_flight += 1;
+        state.used += 1;
         Ticket { bucket, sent: now }
     }
 
@@ -231,18 +231,18 @@ impl Pacing {
             self.clock.see(date, now);
         }
         let server_now = self.clock.at(now);
-        let lane = &mut self.lanes[ticket.bucket.lane()];
-        lane.in_flight -= 1;
+        let state = &mut self.buckets[ticket.bucket.index()];
+        state.in_flight -= 1;
         let busy = outcome == ResponseClass::Limited && signals.limit == Some(0);
         if outcome != ResponseClass::Lost && !busy {
-            lane.known |= outcome == ResponseClass::Useful || signals.limit.is_some();
-            lane.learn(&signals, server_now);
+            state.known |= outcome == ResponseClass::Useful || signals.limit.is_some();
+            state.learn(&signals, server_now);
         }
         match outcome {
             ResponseClass::Lost | ResponseClass::ServerError => {}
             ResponseClass::Useful => {
-                lane.refusals = 0;
-                lane.waiting_since = None;
+                state.refusals = 0;
+                state.waiting_since = None;
                 self.good += 1;
                 if self.good >= GOOD_FOR_ONE_MORE {
                     self.good = 0;
@@ -250,26 +250,26 @@ impl Pacing {
                 }
             }
             ResponseClass::Limited => {
-                lane.waiting_since.get_or_insert(now);
-                lane.refusals += 1;
+                state.waiting_since.get_or_insert(now);
+                state.refusals += 1;
                 let left = signals.reset.map(|reset| reset as f64 + 1.0 - server_now);
                 let seconds = match left {
-                    _ if busy => doubling(0.5, lane.refusals, 8.0) * (0.5 + jitter / 2.0),
+                    _ if busy => doubling(0.5, state.refusals, 8.0) * (0.5 + jitter / 2.0),
                     // Jitter, so that runs which wait for the same window do not start it together.
                     Some(left) if left > 0.0 => left + jitter,
-                    _ => doubling(1.0, lane.refusals, 60.0) * (0.5 + jitter / 2.0),
+                    _ => doubling(1.0, state.refusals, 60.0) * (0.5 + jitter / 2.0),
                 };
                 let hold = Duration::from_secs_f64(seconds.min(MAX_WAIT.as_secs_f64()));
-                let asked = signals.retry_after.map_or(Duration::ZERO, |asked| {
-                    asked + Duration::from_secs_f64(jitter)
+                let retry_after = signals.retry_after.map_or(Duration::ZERO, |retry_after| {
+                    retry_after + Duration::from_secs_f64(jitter)
                 });
-                let until = now + hold.max(asked);
+                let until = now + hold.max(retry_after);
                 let why = if busy {
                     WaitReason::Busy
                 } else {
                     WaitReason::Limit
                 };
-                lane.hold = Some((until, why));
+                state.hold = Some((until, why));
                 // Of several requests that were under way together, one halves.
                 if busy && self.halved.is_none_or(|halved| ticket.sent >= halved) {
                     self.halved = Some(now);

@@ -19,8 +19,8 @@ fn signals(limit: u64, remaining: u64, reset_in: u64, now: u64) -> Signals {
     }
 }
 
-fn pacing(capacity: u8) -> Pacing {
-    Pacing::new(capacity, 8, 0.0)
+fn pacing(capacity_percent: u8) -> Pacing {
+    Pacing::new(capacity_percent, 8, 0.0)
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_bucket_stands_where_its_answers_said() {
         limit: 600,
         remaining: Some(598),
         reset: Some(EPOCH + 60),
-        share: 450,
+        request_budget: 450,
     };
     assert_eq!(pacing.standing(Bucket::Users), Some(expected));
     assert_eq!(pacing.standing(Bucket::Groups), None);
@@ -128,11 +128,11 @@ fn retry_after_is_read_in_seconds_and_as_a_date() {
 
 #[test]
 fn a_limited_bucket_waits_at_least_as_long_as_retry_after_asks() {
-    for (asked, reset_in, until) in [(100, 30, 100.0), (5, 30, 31.0)] {
+    for (retry_after, reset_in, until) in [(100, 30, 100.0), (5, 30, 31.0)] {
         let mut pacing = pacing(75);
         let ticket = pacing.sent(Bucket::Users, at(0.0));
         let signals = Signals {
-            retry_after: Some(Duration::from_secs(asked)),
+            retry_after: Some(Duration::from_secs(retry_after)),
             ..signals(600, 0, reset_in, 0)
         };
         pacing.ended(ticket, ResponseClass::Limited, signals, at(0.0), 0.0);
@@ -144,7 +144,7 @@ fn a_limited_bucket_waits_at_least_as_long_as_retry_after_asks() {
         };
         assert!(
             (wait.as_secs_f64() - until).abs() < 0.01,
-            "{wait:?} for {asked}"
+            "{wait:?} for {retry_after}"
         );
     }
 }
@@ -490,10 +490,10 @@ proptest! {
     #[test]
     fn no_header_stops_a_bucket_for_good(
         limit in any::<Option<u64>>(), remaining in any::<Option<u64>>(), reset in any::<Option<u64>>(),
-        date in any::<Option<u64>>(), limited in any::<bool>(), capacity in 1u8..=100,
+        date in any::<Option<u64>>(), limited in any::<bool>(), capacity_percent in 1u8..=100,
     ) {
         let limit = limit.map(|limit| limit % 10_000);
-        let mut pacing = Pacing::new(capacity, 8, EPOCH as f64);
+        let mut pacing = Pacing::new(capacity_percent, 8, EPOCH as f64);
         let ticket = pacing.sent(Bucket::Users, at(0.0));
         let outcome = if limited { ResponseClass::Limited } else { ResponseClass::Useful };
         pacing.ended(ticket, outcome, Signals { limit, remaining, reset, date, retry_after: None }, at(0.1), 0.5);

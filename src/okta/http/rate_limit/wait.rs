@@ -87,7 +87,7 @@ impl RateLimiter {
             started,
             state: Mutex::new(State {
                 pacing: Pacing::new(
-                    connection.capacity,
+                    connection.capacity_percent,
                     connection.concurrency,
                     started.as_millisecond() as f64 / 1000.0,
                 ),
@@ -113,7 +113,7 @@ impl RateLimiter {
     pub(in crate::okta::http) fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
         let state = self.state();
         let limit = state.pacing.limit(bucket)?;
-        Some((limit, state.pacing.share(limit)))
+        Some((limit, state.pacing.request_budget(limit)))
     }
 
     /// Returns the rate limits of every bucket that had a response.
@@ -158,7 +158,7 @@ impl RateLimiter {
     /// Returns an error for a signal, at the deadline, or if a limit never lets a request through.
     pub(in crate::okta::http) fn wait(&self, call: &Call, bucket: Bucket) -> Result<Turn, Error> {
         let mut state = self.state();
-        let mut held = false;
+        let mut is_waiting = false;
         let result = loop {
             if let Err(interrupted) = self.stop.check() {
                 break Err(interrupted.into());
@@ -198,7 +198,7 @@ impl RateLimiter {
                             waiting: Some(format!("the wait for {}", reason(bucket, why))),
                         });
                     }
-                    state.wait_begins(bucket, until, why, &mut held);
+                    state.wait_begins(bucket, until, why, &mut is_waiting);
                     let left = until
                         .saturating_duration_since(now)
                         .max(Duration::from_millis(1));
@@ -206,7 +206,7 @@ impl RateLimiter {
                 }
             }
         };
-        if held {
+        if is_waiting {
             state.wait_ends(bucket);
         }
         result
@@ -278,13 +278,19 @@ impl RateLimiter {
 }
 
 impl State {
-    fn wait_begins(&mut self, bucket: Bucket, until: Instant, why: WaitReason, held: &mut bool) {
+    fn wait_begins(
+        &mut self,
+        bucket: Bucket,
+        until: Instant,
+        why: WaitReason,
+        is_waiting: &mut bool,
+    ) {
         let slot = &mut self.waiting[bucket as usize];
         match slot {
             Some(wait) => {
                 wait.until = until;
                 wait.why = why;
-                wait.threads += usize::from(!*held);
+                wait.threads += usize::from(!*is_waiting);
             }
             None => {
                 self.cost.waits += 1;
@@ -296,7 +302,7 @@ impl State {
                 });
             }
         }
-        *held = true;
+        *is_waiting = true;
     }
 
     fn wait_ends(&mut self, bucket: Bucket) {

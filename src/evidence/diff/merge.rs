@@ -11,17 +11,17 @@ use serde_json::Map;
 
 use super::compare::{self, Fields};
 use super::spool::SpoolWriter;
-use super::{Change, Counts, Diff, Key, Kind, Label, Recreated, Table};
+use super::{ChangeKind, Diff, DiffCounts, Key, Label, Recreated, RowChange, Table};
 use crate::model::{GroupId, UserId};
-use crate::snapshot::{Error, GroupRow, MembershipRow, Reader, Record, UserRow, Warning};
+use crate::snapshot::{Error, GroupRow, JsonRow, MembershipRow, Reader, UserRow, Warning};
 
 /// What to compare and report.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DiffOptions {
     /// The tables to compare.
     pub tables: BTreeSet<Table>,
     /// The kinds of change to report.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<ChangeKind>,
     /// The fields to compare.
     pub fields: Fields,
     /// The users to report, with their memberships; all users if this is `None`.
@@ -30,11 +30,11 @@ pub struct Options {
     pub groups: Option<HashSet<GroupId>>,
 }
 
-impl Default for Options {
+impl Default for DiffOptions {
     fn default() -> Self {
         Self {
             tables: Table::value_variants().iter().copied().collect(),
-            kinds: Kind::value_variants().iter().copied().collect(),
+            kinds: ChangeKind::value_variants().iter().copied().collect(),
             fields: Fields::default(),
             users: None,
             groups: None,
@@ -100,31 +100,39 @@ where
 ///
 /// # Errors
 /// Returns an error if a snapshot is damaged, or if the temporary file of the changes cannot be written.
-pub fn walk(old: &Reader, new: &Reader, options: &Options) -> anyhow::Result<Diff> {
-    let mut walk = Walk::of_objects(old, new, options)?;
+pub fn compare_snapshots(
+    old: &Reader,
+    new: &Reader,
+    options: &DiffOptions,
+) -> anyhow::Result<Diff> {
+    let mut comparison = SnapshotComparison::of_objects(old, new, options)?;
     if options.tables.contains(&Table::Memberships) {
         let (mut old, mut new) = (old.memberships()?, new.memberships()?);
-        walk.memberships(old.rows()?, new.rows()?)?;
+        comparison.memberships(old.rows()?, new.rows()?)?;
     }
-    Ok(walk.diff)
+    Ok(comparison.diff)
 }
 
-/// Compares two snapshots as [`walk`] does, but reads the memberships of the old one in a second thread. Reading them
-/// takes most of the time.
+/// Compares two snapshots as [`compare_snapshots`] does, but reads the memberships of the old one in a second thread.
+/// Reading them takes most of the time.
 ///
 /// # Errors
-/// Returns the errors of [`walk`].
-pub fn walk_in_parallel(old: &mut Reader, new: &Reader, options: &Options) -> anyhow::Result<Diff> {
-    let mut walk = Walk::of_objects(old, new, options)?;
+/// Returns the errors of [`compare_snapshots`].
+pub fn compare_in_parallel(
+    old: &mut Reader,
+    new: &Reader,
+    options: &DiffOptions,
+) -> anyhow::Result<Diff> {
+    let mut comparison = SnapshotComparison::of_objects(old, new, options)?;
     if options.tables.contains(&Table::Memberships) {
         let (rows, old_rows) = bounded(WAITING_BATCHES);
         std::thread::scope(|scope| {
             scope.spawn(move || send_memberships(old, &rows));
             let mut new = new.memberships()?;
-            walk.memberships(old_rows.into_iter().flatten(), new.rows()?)
+            comparison.memberships(old_rows.into_iter().flatten(), new.rows()?)
         })?;
     }
-    Ok(walk.diff)
+    Ok(comparison.diff)
 }
 
 /// The number of memberships that the reading thread hands over at once.
@@ -178,8 +186,8 @@ impl Limits {
     }
 }
 
-struct Walk<'a> {
-    options: &'a Options,
+struct SnapshotComparison<'a> {
+    options: &'a DiffOptions,
     /// The version of the tables that both files have.
     version: u32,
     /// The limits of the old and of the new snapshot.
@@ -189,12 +197,12 @@ struct Walk<'a> {
     names: HashMap<GroupId, Box<str>>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SnapshotComparison<'a> {
     /// Compares users and groups.
-    fn of_objects(old: &Reader, new: &Reader, options: &'a Options) -> anyhow::Result<Self> {
+    fn of_objects(old: &Reader, new: &Reader, options: &'a DiffOptions) -> anyhow::Result<Self> {
         let version = [old, new].map(|reader| reader.info().tables_version());
         let version = version[0].min(version[1]);
-        let mut walk = Self {
+        let mut comparison = Self {
             options,
             version,
             limits: [Limits::of(old)?, Limits::of(new)?],
@@ -207,9 +215,9 @@ impl<'a> Walk<'a> {
             logins: HashMap::new(),
             names: HashMap::new(),
         };
-        walk.users(old, new)?;
-        walk.groups(old, new)?;
-        Ok(walk)
+        comparison.users(old, new)?;
+        comparison.groups(old, new)?;
+        Ok(comparison)
     }
 
     fn users(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
@@ -224,12 +232,12 @@ impl<'a> Walk<'a> {
             let login = row.login.as_deref().unwrap_or(row.id.as_str());
             self.logins.insert(row.id.clone(), login.into());
             let users = &self.options.users;
-            let is_asked = users.as_ref().map_or_else(
+            let is_selected = users.as_ref().map_or_else(
                 // With a filter for groups only, users themselves are not reported.
                 || self.options.groups.is_none(),
                 |users| users.contains(&row.id),
             );
-            if is_asked {
+            if is_selected {
                 let label = Label {
                     user: Some(login.to_owned()),
                     group: None,
@@ -253,11 +261,11 @@ impl<'a> Walk<'a> {
             let name = row.display_name().to_owned();
             self.names.insert(row.id.clone(), name.as_str().into());
             let groups = &self.options.groups;
-            let is_asked = groups.as_ref().map_or_else(
+            let is_selected = groups.as_ref().map_or_else(
                 || self.options.users.is_none(),
                 |groups| groups.contains(&row.id),
             );
-            if is_asked {
+            if is_selected {
                 let label = Label {
                     user: None,
                     group: Some(name),
@@ -282,7 +290,7 @@ impl<'a> Walk<'a> {
         for sides in rows {
             let sides = sides?;
             let (Sides::Old(row) | Sides::New(row) | Sides::Both(_, row)) = &sides;
-            let Options { users, groups, .. } = self.options;
+            let DiffOptions { users, groups, .. } = self.options;
             if users
                 .as_ref()
                 .is_some_and(|ids| !ids.contains(&row.user_id))
@@ -343,9 +351,9 @@ const CANNOT_SPOOL: &str = "cannot write the changes to a temporary file; TMPDIR
 /// The changes of one table.
 struct Collected<'a> {
     table: Table,
-    options: &'a Options,
+    options: &'a DiffOptions,
     version: u32,
-    counts: Counts,
+    counts: DiffCounts,
     spool: SpoolWriter,
     /// True if the snapshot without the current membership could not read it.
     is_limited: bool,
@@ -355,12 +363,12 @@ struct Collected<'a> {
 }
 
 impl<'a> Collected<'a> {
-    fn new(table: Table, options: &'a Options, version: u32) -> Self {
+    fn new(table: Table, options: &'a DiffOptions, version: u32) -> Self {
         Self {
             table,
             options,
             version,
-            counts: Counts::default(),
+            counts: DiffCounts::default(),
             spool: SpoolWriter::new(),
             is_limited: false,
             only_old: BTreeMap::new(),
@@ -368,7 +376,7 @@ impl<'a> Collected<'a> {
         }
     }
 
-    fn add<R: Record + PartialEq>(
+    fn add<R: JsonRow + PartialEq>(
         &mut self,
         key: Key,
         label: Label,
@@ -376,11 +384,15 @@ impl<'a> Collected<'a> {
     ) -> anyhow::Result<()> {
         let (kind, row, fields) = match sides {
             Sides::Old(row) => (
-                self.missing(Kind::Removed),
+                self.missing(ChangeKind::Removed),
                 compare::object(&row),
                 Vec::new(),
             ),
-            Sides::New(row) => (self.missing(Kind::Added), compare::object(&row), Vec::new()),
+            Sides::New(row) => (
+                self.missing(ChangeKind::Added),
+                compare::object(&row),
+                Vec::new(),
+            ),
             Sides::Both(old, new) => {
                 let fields = if old == new {
                     Vec::new()
@@ -396,7 +408,7 @@ impl<'a> Collected<'a> {
                     self.counts.unchanged += 1;
                     return Ok(());
                 }
-                (Kind::Changed, Map::new(), fields)
+                (ChangeKind::Changed, Map::new(), fields)
             }
         };
         self.remember(kind, &key, &label);
@@ -404,7 +416,7 @@ impl<'a> Collected<'a> {
             return Ok(());
         }
         self.counts.add(kind);
-        let change = Change {
+        let change = RowChange {
             kind,
             key,
             label,
@@ -414,18 +426,22 @@ impl<'a> Collected<'a> {
         self.spool.push(&change).context(CANNOT_SPOOL)
     }
 
-    fn missing(&self, kind: Kind) -> Kind {
-        if self.is_limited { Kind::Unknown } else { kind }
+    fn missing(&self, kind: ChangeKind) -> ChangeKind {
+        if self.is_limited {
+            ChangeKind::Unknown
+        } else {
+            kind
+        }
     }
 
-    fn remember(&mut self, kind: Kind, key: &Key, label: &Label) {
+    fn remember(&mut self, kind: ChangeKind, key: &Key, label: &Label) {
         let (Key::Id { id }, Some(name)) = (key, label.user.as_ref().or(label.group.as_ref()))
         else {
             return;
         };
         let names = match kind {
-            Kind::Added => &mut self.only_new,
-            Kind::Removed => &mut self.only_old,
+            ChangeKind::Added => &mut self.only_new,
+            ChangeKind::Removed => &mut self.only_old,
             _ => return,
         };
         names
