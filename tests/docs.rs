@@ -194,3 +194,51 @@ fn the_readme_lists_every_exit_code() {
     codes.push("130, 143".to_owned());
     assert_eq!(listed, codes);
 }
+
+/// A path in backticks that starts with a top folder of the repository is there.
+#[test]
+fn the_paths_in_the_documents_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [
+        "src/",
+        "tests/",
+        "docs/",
+        "crates/",
+        "benches/",
+        "fuzz/",
+        "deploy/",
+        "templates/",
+        ".ci/",
+        ".github/",
+    ];
+    let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    for entry in std::fs::read_dir(root.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        documents.extend(
+            path.extension()
+                .is_some_and(|ending| ending == "md")
+                .then_some(path),
+        );
+    }
+    let mut found = 0;
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for line in text.lines() {
+            for word in line.split('`').skip(1).step_by(2) {
+                // A test's name may follow.
+                let path = word.split("::").next().unwrap();
+                let is_path = folders.iter().any(|folder| path.starts_with(folder));
+                // Patterns such as `src/*` and names with placeholders are not paths.
+                if !is_path || path.contains(['*', ' ', '<', '{', '%']) {
+                    continue;
+                }
+                let there = root.join(path).exists();
+                let target = Path::new("fuzz/fuzz_targets").join(path.trim_start_matches("fuzz/"));
+                let is_target = root.join(target).with_extension("rs").exists();
+                assert!(there || is_target, "{}: {path}", document.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 100, "{found}");
+}

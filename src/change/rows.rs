@@ -1,7 +1,7 @@
 //! The requested changes: one membership from the command line, or many from a file; pure.
 //!
 //! A list has a header with `user` and `group`; other columns are ignored. If it has a column `decision`, only rows
-//! with the decision `revoke` become changes. Review sheets have check sums and are read by [`crate::sheet::review`].
+//! with the decision `revoke` become changes. Review sheets have check sums and are read by `sheet::review`.
 
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Allow grant and revoke to send changes; check then tests the permissions for them too
+    /// Allow grant and revoke to send changes, and let the check command test the permissions for them
     #[arg(
         short,
         long,
@@ -99,11 +99,11 @@ pub struct GrantArgs {
 /// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-revoke prompts for confirmation, and needs --yes without a terminal. Removing users
-from a group that a group rule assigns users to always requires --yes.
---all-groups skips those groups and groups that Okta does not let you edit, and lists
-what it skipped. --from also reads the sheets of `review start`, as CSV or XLSX; if the
-file has a decision column, only memberships marked revoke are removed.
+revoke prompts for confirmation, and needs --yes without a terminal. Removing users from
+a group always requires --yes if a group rule assigns users to it. --all-groups skips
+such groups, and groups that Okta does not let you edit, and lists what it skipped.
+--from also reads the sheets of `review start`, as CSV or XLSX; if the file has a
+decision column, only memberships marked revoke are removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has
@@ -130,7 +130,7 @@ Examples:
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
 pub struct RevokeArgs {
-    /// Select every group in scope that the users are in and that Okta lets you edit
+    /// Select every group in scope that the users are in, except those that are skipped (see below)
     #[arg(long)]
     pub all_groups: bool,
     /// Select a membership by Baton grant id, group:GROUP_ID:member:user:USER_ID

@@ -11,7 +11,7 @@ use crate::evidence::export::{ExportFormat, Sheet};
 A folder gets one CSV or JSON lines file for each table (users, groups, memberships,
 domains, warnings), or okta-ciam.xlsx or okta-ciam.db. It also gets manifest.json and
 SHA256SUMS; check the files with sha256sum -c. Identical snapshots produce identical
-files. export replaces only files with these names.
+files. In a folder, export replaces only files with these names.
 
 In CSV, a value that a spreadsheet would run as a formula gets a leading apostrophe.
 

@@ -8,8 +8,9 @@ use crate::evidence::findings::render::FindingsFormat;
 /// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Ages are measured at the end of the snapshot's run, not at the current time. docs/findings.md
-describes each finding, and the exceptions file.
+Ages, such as days without a sign-in, are as of the end of the run that took the
+snapshot, not as of now. docs/findings.md describes each finding, and the exceptions
+file.
 
 Examples:
   List the findings of a snapshot of the sample org:
@@ -67,7 +68,7 @@ pub struct FindingRules {
     /// Compare with this older snapshot
     #[arg(long, value_name = "FILE")]
     pub since: Option<String>,
-    /// Suppress the findings that this CSV file accepts
+    /// Suppress the findings that this CSV file lists as accepted
     #[arg(long, value_name = "FILE")]
     pub exceptions: Option<String>,
 }

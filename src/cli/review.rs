@@ -82,7 +82,7 @@ pub struct ReviewStartArgs {
     /// Add this attribute of the users' profiles; can be repeated
     #[arg(long, value_name = "NAME")]
     pub attribute: Vec<String>,
-    /// Include the memberships of Everyone
+    /// Include the memberships in the group Everyone
     #[arg(long)]
     pub include_everyone: bool,
 }
@@ -139,7 +139,7 @@ pub struct ReviewCloseArgs {
     /// Write the evidence to this new folder [required]
     #[arg(short, long = "to", value_name = "FOLDER")]
     pub out: Option<String>,
-    /// Include the changes recorded in this audit log of revoke; can be repeated
+    /// Include the changes that revoke recorded in this audit log; can be repeated
     #[arg(long, value_name = "FILE")]
     pub audit_log: Vec<String>,
 }

@@ -93,7 +93,7 @@ Examples:
     okta-ciam show -f demo.c1z users --group Engineering \\
       --columns login,status,last_login")]
 pub struct UsersTable {
-    /// List only users whose id, name, login or an email contains this text, ignoring case
+    /// List only users whose id, name, login or any email contains this text, ignoring case
     #[arg(long, value_name = "TEXT")]
     pub like: Option<String>,
     /// List only users with one of these statuses, such as ACTIVE,SUSPENDED

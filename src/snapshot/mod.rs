@@ -13,7 +13,7 @@
 //! The container is version 1; version 3 holds another kind of database and is recognized by its first five bytes.
 //! Baton's tables are those of its SDK 0.7.27: older readers ignore the columns that they do not have, newer ones add
 //! what they miss to a copy of their own. Columns newer than that are left out, since older tools cannot export such a
-//! file. The plain tables have a version of their own, [`SCHEMA_VERSION`] in `snapshot.schema_version`; a reader
+//! file. The plain tables have a version of their own, [`columns::SCHEMA_VERSION`] in `snapshot.schema_version`; a reader
 //! refuses a newer one and names both.
 //!
 //! # Compatibility
@@ -81,7 +81,7 @@ use crate::model::MembershipSource;
 /// A run that a snapshot is written for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunHeader {
-    /// See [`sync_id`].
+    /// See `sync_id`.
     pub sync_id: String,
     /// The first start of the run; every row gives it as the time of discovery.
     pub started_at: Timestamp,

@@ -45,7 +45,7 @@ pub struct Column {
     pub sql_type: &'static str,
     /// The constraints that SQLite enforces, such as `not null`.
     pub constraints: &'static str,
-    /// The first version of the tables with this column, but [`FIRST`] for all that are older.
+    /// The first version of the tables with this column, but `FIRST` for all that are older.
     pub since: u32,
 }
 

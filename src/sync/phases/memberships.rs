@@ -1,4 +1,8 @@
 //! Memberships, read by group or by user ([`plan`]).
+//!
+//! - A group whose members the token cannot read (403) keeps its row without memberships, and a user whose groups it cannot
+//!   read likewise: a warning names them, and the snapshot is incomplete.
+//! - A group or user that was deleted during the run (404) is left out and counted.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
