@@ -477,7 +477,7 @@ fn a_server_that_is_not_an_okta_org_ends_with_2() {
     let ran = check(&folder, &okta, &[])
         .env("BATON_DOMAIN", &origin)
         .end()
-        .code(2);
+        .fails(2, "not as an Okta org");
     server.join().unwrap();
     assert!(ran.stdout.contains("not as an Okta org"), "{}", ran.stdout);
 }

@@ -225,12 +225,18 @@ fn filters_and_limits_exclude_rows() {
         text.stdout
     );
     pair.diff(&["--exit-zero"]).code(0);
-    for arguments in [
-        ["--user", "nobody"],
-        ["--group", "nothing"],
-        ["--ignore", "statuss"],
+    for (arguments, part) in [
+        (
+            ["--user", "nobody"],
+            "no user of either snapshot has the id, login or email \"nobody\"",
+        ),
+        (
+            ["--group", "nothing"],
+            "no group of either snapshot has the id or the name \"nothing\"",
+        ),
+        (["--ignore", "statuss"], "did you mean status?"),
     ] {
-        pair.diff(&arguments).code(2);
+        pair.diff(&arguments).fails(2, part);
     }
 }
 

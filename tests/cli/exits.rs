@@ -37,6 +37,7 @@ fn assert_only_the_state_is_new(folder: &Folder) {
 #[track_caller]
 fn assert_one_line(ran: &Ran, part: &str, secrets: &[&str]) {
     let line = ran.error();
+    assert_ne!(part, "", "every text contains the empty text");
     assert!(line.contains(part), "{part:?} is not in {line}");
     assert_eq!(ran.stdout, "");
     for secret in secrets {
@@ -294,7 +295,8 @@ fn an_attempt_that_hangs_ends_at_the_deadline() {
         Action::Delay(Duration::from_secs(3_600)),
     ));
     let folder = with_previous();
-    folder.sync(&okta, &["--deadline", "10s"]).end().code(6);
+    let ran = folder.sync(&okta, &["--deadline", "10s"]).end();
+    ran.fails(6, "--deadline");
     assert_only_the_state_is_new(&folder);
 }
 

@@ -404,8 +404,7 @@ fn invalid_input_is_one_line_and_the_go_connectors_file_is_read() {
         (&["--since", "missing.db"], "missing.db"),
         (&["--out", "sarif=missing/x.sarif"], "missing"),
     ] {
-        let ran = findings(&folder, arguments).code(2);
-        assert!(ran.error().contains(part), "{}", ran.stderr);
+        let ran = findings(&folder, arguments).fails(2, part);
         assert_eq!(ran.stdout, "");
     }
     let go = format!(

@@ -59,8 +59,9 @@ fn a_list_that_could_swallow_rows_is_an_error_with_its_line_and_sends_nothing() 
         ("user,group;note\na,b;c\n", "sep=,"),
         ("email,login,group\na,b,c\n", "both mean the user"),
     ] {
-        let ran = revoke_list(&folder, &okta, list.as_bytes()).end().code(2);
-        assert!(ran.error().contains(part), "{list:?}: {}", ran.stderr);
+        revoke_list(&folder, &okta, list.as_bytes())
+            .end()
+            .fails(2, part);
     }
 }
 
@@ -93,7 +94,9 @@ fn an_unresolved_row_to_keep_is_shown_and_prevents_changes_it_may_refer_to() {
     let okta = Okta::with(org);
     let folder = Folder::new();
     let list = "user,group,decision\n00u1,00gteam,revoke\n00u1,00gother,revoke\n00u2,00gteam,revoke\np1@example.com,team,keep\n";
-    let ran = revoke_list(&folder, &okta, list.as_bytes()).end().code(4);
+    let ran = revoke_list(&folder, &okta, list.as_bytes())
+        .end()
+        .fails(4, "line 2: line 5 ");
     for part in [
         "line 5     refused    p1@example.com  team  its decision is keep, but \"team\" matches several groups",
         "the decision of line 5 is keep, and it may refer to this membership",
@@ -238,7 +241,9 @@ fn the_audit_log_records_the_user_and_every_row() {
         "--audit-log",
         "log",
     ];
-    change(&folder, &okta, &arguments).end().code(5);
+    change(&folder, &okta, &arguments)
+        .end()
+        .fails(5, "E0000011");
     let text = std::fs::read_to_string(folder.path("log")).unwrap();
     let records: Vec<serde_json::Value> = text
         .lines()
@@ -288,7 +293,9 @@ fn the_audit_log_records_the_user_and_every_row() {
     // The owner of the token need not be visible. Another run has another id.
     okta.clear_faults();
     okta.fault(Fault::on(Endpoint::Me, Action::okta(403, "E0000006")));
-    change(&folder, &okta, &arguments).end().code(3);
+    change(&folder, &okta, &arguments)
+        .end()
+        .fails(3, "no user has the id, login or email \"nobody\"");
     let text = std::fs::read_to_string(folder.path("log")).unwrap();
     let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert!(

@@ -455,9 +455,7 @@ fn check(case: &Case, spot: &Spot, forever: bool) {
             }
         }
         Code(code, part) => {
-            let ran = ran.code(code);
-            let error = ran.error();
-            assert!(error.contains(part), "{part:?} is not in {error}");
+            ran.fails(code, part);
             assert_eq!(std::fs::read(folder.path("sync.c1z")).unwrap(), PREVIOUS);
         }
     }

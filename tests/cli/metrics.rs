@@ -33,7 +33,7 @@ fn metrics_are_written_after_success_and_after_failure_and_keep_the_last_success
     folder
         .sync(&okta, &[&options[..], &["--max-drop", "x"]].concat())
         .end()
-        .code(2);
+        .fails(2, "for --max-drop");
     assert_eq!(value(&file, "exit_code"), Some(2.0));
     assert_eq!(
         value(&file, "last_success_timestamp_seconds"),
@@ -58,7 +58,7 @@ fn a_first_failure_has_metrics_without_a_success() {
         .sync(&okta, &["--max-drop", "x"])
         .env("BATON_METRICS_FILE", "okta.prom")
         .end()
-        .code(2);
+        .fails(2, "for --max-drop");
     let file = folder.path("okta.prom");
     assert_eq!(value(&file, "exit_code"), Some(2.0));
     assert_eq!(value(&file, "last_success_timestamp_seconds"), None);
@@ -168,9 +168,9 @@ fn interrupted_runs_and_runs_on_a_locked_file_write_metrics() {
     }
     // A second run on the same file, with its own metrics file.
     let second = folder.sync(&okta, &["--metrics-file", "two.prom"]).end();
-    second.code(9);
+    second.fails(9, "is locked by another run");
     assert_eq!(value(&folder.path("two.prom"), "exit_code"), Some(9.0));
     running.signal("TERM");
-    running.end().code(143);
+    running.end().fails(143, "interrupted");
     assert_eq!(value(&folder.path("one.prom"), "exit_code"), Some(143.0));
 }

@@ -114,7 +114,7 @@ fn help_has_examples_and_the_exit_codes() {
             .stdout
             .starts_with("okta-ciam ")
     );
-    folder.run(&[]).end().code(2);
+    folder.run(&[]).end().fails(2, "no command given");
 }
 
 #[test]

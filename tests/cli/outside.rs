@@ -382,14 +382,13 @@ fn variables_of_another_program_are_reported() {
             "okta-ciam revoke",
         ),
     ] {
-        let ran = folder
+        folder
             .run(arguments)
             .env("BATON_DOMAIN", &okta.origin())
             .env("BATON_API_TOKEN", okta.token())
             .env("BATON_EMAIL_DOMAINS", "example.com")
             .end()
-            .code(2);
-        assert!(ran.stderr.contains(part), "{arguments:?}: {}", ran.stderr);
+            .fails(2, part);
     }
 }
 

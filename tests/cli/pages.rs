@@ -2,12 +2,12 @@
 //! them.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::CommandFactory as _;
 use okta_ciam::testing::cli::Cli;
 
-use crate::support::{Folder, Ran};
+use crate::support::{Folder, Ran, Requirement};
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
@@ -177,8 +177,10 @@ fn an_unknown_shell_or_command_is_refused_with_the_valid_ones() {
     );
     let ran = folder.run(&["man", "show", "zzzzzz"]).end().code(2);
     assert_eq!(message(&ran), "no command is named \"zzzzzz\"");
-    folder.run(&["man", "sync", "--to", "x"]).end().code(2);
-    folder.run(&["man", "--to", ""]).end().code(2);
+    let both = folder.run(&["man", "sync", "--to", "x"]).end();
+    both.fails(2, "cannot be used with '--to <FOLDER>'");
+    let empty = folder.run(&["man", "--to", ""]).end();
+    empty.fails(2, "--to: is empty");
     assert!(folder.names().is_empty());
 }
 
@@ -209,15 +211,9 @@ fn the_folder_of_pages_has_one_for_each_command_with_all_its_options() {
     assert!(shown(&root).contains(".SH \"EXIT CODES\""), "{root}");
 }
 
-/// Skipped if groff is not installed; it is on the machine of CI.
 #[test]
 fn groff_renders_every_page_without_a_warning_and_keeps_the_lines_of_examples() {
-    if Command::new("groff")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_err()
-    {
+    if !Requirement::Groff.is_met() {
         return;
     }
     let folder = Folder::new();

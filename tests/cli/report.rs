@@ -598,8 +598,7 @@ fn a_report_is_never_written_over_a_snapshot_and_bad_options_are_one_line() {
             "none.csv",
         ),
     ] {
-        let ran = folder.run(arguments).end().code(2);
-        assert!(ran.error().contains(part), "{}", ran.stderr);
+        folder.run(arguments).end().fails(2, part);
     }
     assert!(fs::read(folder.path("a.db")).unwrap() == before);
     assert!(!folder.names().contains("a.html"));

@@ -667,7 +667,8 @@ fn if_two_runs_write_the_same_package_one_succeeds_and_its_package_is_complete()
         ];
         let running = [folder.run(&start).start(), folder.run(&start).start()];
         let ended = running.map(|running| running.end());
-        let won: Vec<_> = ended.iter().filter(|ran| ran.code == Some(0)).collect();
+        let (won, lost): (Vec<_>, Vec<_>) = ended.iter().partition(|ran| ran.code == Some(0));
+        assert!(lost[0].error().contains(&name), "{}", lost[0].stderr);
         let [won] = won[..] else { panic!("{round}") };
         let printed = won.json()["sheets"][0]["sha256"]
             .as_str()
@@ -680,7 +681,9 @@ fn if_two_runs_write_the_same_package_one_succeeds_and_its_package_is_complete()
         assert!(String::from_utf8(sum.stdout).unwrap().starts_with(&printed));
         let running = [0, 1].map(|_| close(&folder, &["decided.csv"]).start());
         let ended = running.map(|running| running.end());
-        assert_eq!(ended.iter().filter(|ran| ran.code == Some(0)).count(), 1);
+        let (won, lost): (Vec<_>, Vec<_>) = ended.iter().partition(|ran| ran.code == Some(0));
+        assert_eq!(won.len(), 1);
+        assert!(lost[0].error().contains("evidence"), "{}", lost[0].stderr);
         let checked = Command::new("sha256sum")
             .args(["-c", "SHA256SUMS"])
             .current_dir(folder.path("evidence"))

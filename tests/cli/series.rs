@@ -126,7 +126,7 @@ fn a_failed_or_incomplete_run_removes_nothing_and_a_drop_is_relative_to_the_last
     ];
     on_day(&folder, &okta, "2026-02-01", &arguments)
         .end()
-        .code(3);
+        .fails(3, "the snapshot is incomplete");
     expected.insert("okta-2026-02-02.c1z.partial".to_owned());
     assert_eq!(folder.names(), expected);
     // The snapshot is accepted but incomplete, so the last complete one is kept.
@@ -162,12 +162,7 @@ fn ambiguous_date_patterns_are_refused_before_any_request() {
         (&["-f", "%Y/okta-%F.c1z"], "name of a folder"),
         (&["-f", "okta-%F.txt"], "expected a name that ends in .c1z"),
     ] {
-        let ran = folder.sync(&okta, arguments).end().code(2);
-        assert!(
-            ran.error().contains(expected),
-            "{arguments:?}: {}",
-            ran.stderr
-        );
+        folder.sync(&okta, arguments).end().fails(2, expected);
     }
     assert!(folder.names().is_empty());
 }

@@ -142,8 +142,7 @@ fn files_other_than_snapshots_are_refused_in_one_line() {
     std::fs::write(folder.path("empty.c1z"), "").unwrap();
     std::fs::write(folder.path("v3.c1z"), b"C1Z3\0\0\0\0\0").unwrap();
     for file in ["text.c1z", "empty.c1z", "v3.c1z", "missing.c1z", "."] {
-        let ran = folder.run(&["show", "-f", file]).end().code(2);
-        assert!(ran.error().contains(file), "{}", ran.stderr);
+        let ran = folder.run(&["show", "-f", file]).end().fails(2, file);
         assert_eq!(ran.stdout, "");
     }
 }

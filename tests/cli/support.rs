@@ -12,6 +12,12 @@ use okta_fake::{Action, Limits, Options, Org, Server, Truth};
 use rusqlite::Connection;
 use serde_json::Value;
 
+mod requirement;
+mod stderr;
+
+pub use requirement::Requirement;
+pub use stderr::Stderr;
+
 /// Returns options without rate limits, so that tests about other things do not wait for them.
 pub fn unlimited() -> Options {
     Options {
@@ -332,7 +338,7 @@ impl Running {
         Ran {
             code: status.code(),
             stdout: self.stdout.join().unwrap(),
-            stderr: self.stderr.join().unwrap(),
+            stderr: Stderr::new(self.stderr.join().unwrap(), self.call.clone()),
             call: self.call,
             took: self.begun.elapsed(),
         }
@@ -343,7 +349,7 @@ impl Running {
 pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
-    pub stderr: String,
+    pub stderr: Stderr,
     pub took: Duration,
     call: String,
 }
@@ -358,14 +364,29 @@ impl Ran {
             "{}\nstdout: {}\nstderr: {}",
             self.call,
             self.stdout,
-            self.stderr
+            self.stderr.unread()
         );
         self
+    }
+
+    /// Checks that the run failed with this exit code and with an error that contains this text.
+    #[track_caller]
+    pub fn fails(self, code: i32, part: &str) -> Self {
+        let ran = self.code(code);
+        assert_ne!(part, "", "every text contains the empty text");
+        let error = ran.error();
+        assert!(
+            error.contains(part),
+            "{part:?} is not in {error}\n{}",
+            ran.call
+        );
+        ran
     }
 
     /// Checks that stderr contains this text.
     #[track_caller]
     pub fn says(self, part: &str) -> Self {
+        assert_ne!(part, "", "every text contains the empty text");
         assert!(
             self.stderr.contains(part),
             "{part:?} is not in stderr\n{}\n{}",
@@ -387,9 +408,14 @@ impl Ran {
         errors[0]
     }
 
+    /// Returns stdout as JSON, which repeats the error of a run that failed.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+        let value: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout));
+        if value.get("error").is_some() {
+            self.stderr.mark_read();
+        }
+        value
     }
 }
 

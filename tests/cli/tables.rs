@@ -231,8 +231,7 @@ fn mistyped_users_groups_and_columns_are_refused_with_the_nearest_name() {
         (&["users", "--like", ""], "--like"),
         (&["user", "zzzzzzz"], "only a full match counts"),
     ] {
-        let ran = show(&folder, "a.c1z", arguments).code(2);
-        assert!(ran.error().contains(hint), "{arguments:?}: {}", ran.stderr);
+        let ran = show(&folder, "a.c1z", arguments).fails(2, hint);
         assert_eq!(ran.stdout, "");
     }
     let old = show(&folder, "missing.c1z", &["users"]).code(2);

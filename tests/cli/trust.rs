@@ -8,28 +8,12 @@ use std::process::Command;
 use okta_fake::{Action, Endpoint, Fault, Options, Org, PageCap, Reply};
 use rusqlite::Connection;
 
-use crate::support::{Folder, Okta, assert_holds_the_truth, gate, scope, unlimited};
+use crate::support::{Folder, Okta, Requirement, assert_holds_the_truth, gate, scope, unlimited};
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const STATE: &str = ".sync.c1z.checkpoint";
 /// The id of another user.
 const OTHER: u32 = 54_321;
-
-/// Returns true if this test can change the owner of files, as root can. Otherwise, tests that need it print this and
-/// end.
-#[expect(
-    clippy::print_stderr,
-    reason = "the person who runs the tests should see what was skipped"
-)]
-fn may_give_away(test: &str) -> bool {
-    let folder = Folder::new();
-    fs::write(folder.path("file"), "").unwrap();
-    let may = chown(folder.path("file"), Some(OTHER), None).is_ok();
-    if !may {
-        eprintln!("{test} is skipped: it needs root");
-    }
-    may
-}
 
 fn many_pages() -> Options {
     Options {
@@ -141,7 +125,7 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
             ".checkpoint-journal is not a regular file",
         ),
     ];
-    if may_give_away("whose a checkpoint is") {
+    if Requirement::Root.is_met() {
         cases.push((
             |state| chown(state, Some(OTHER), None).unwrap(),
             "belongs to another user",
@@ -178,7 +162,7 @@ fn a_checkpoint_that_others_may_have_written_is_set_aside_with_a_reason() {
 
 #[test]
 fn a_link_of_another_user_is_refused_and_its_target_stays() {
-    if !may_give_away("whose a link is") {
+    if !Requirement::Root.is_met() {
         return;
     }
     let okta = Okta::unasked();
@@ -235,7 +219,7 @@ fn a_link_of_another_user_is_refused_and_its_target_stays() {
 /// so the program runs as another user.
 #[test]
 fn a_name_in_use_by_another_user_is_refused_before_any_request() {
-    if !may_give_away("a folder like /tmp") {
+    if !Requirement::Root.is_met() {
         return;
     }
     let okta = Okta::unasked();
@@ -275,7 +259,7 @@ fn a_name_in_use_by_another_user_is_refused_before_any_request() {
 
 #[test]
 fn a_link_of_the_folders_owner_is_followed() {
-    if !may_give_away("whose a link is") {
+    if !Requirement::Root.is_met() {
         return;
     }
     let okta = Okta::with(Org::demo());
@@ -443,8 +427,7 @@ fn a_database_that_another_program_changes_at_the_end_is_not_replaced() {
         }
         old.execute_batch(statement).unwrap();
         drop(open);
-        let ran = running.end().code(2);
-        assert!(ran.error().contains(part), "{}", ran.stderr);
+        let ran = running.end().fails(2, part);
         assert!(
             ran.error()
                 .contains("the new file is complete at ./.sync.db.tmp-db")
@@ -467,8 +450,7 @@ fn a_database_that_another_program_changes_at_the_end_is_not_replaced() {
         // It is also refused before the first request.
         old.execute_batch(statement).unwrap();
         let asked = okta.count();
-        let ran = folder.sync(&okta, &["-f", "sync.db"]).end().code(2);
-        assert!(ran.error().contains(part), "{}", ran.stderr);
+        folder.sync(&okta, &["-f", "sync.db"]).end().fails(2, part);
         assert_eq!(okta.count(), asked);
         old.execute_batch("rollback").unwrap();
         drop(old);
@@ -498,17 +480,20 @@ fn a_replaced_file_keeps_its_mode_and_its_group_and_a_new_one_is_the_owners() {
     assert_eq!((mode(&file), mode(&manifest)), (0o600, 0o600));
     fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     fs::set_permissions(&manifest, Permissions::from_mode(0o444)).unwrap();
-    let is_given = chown(&file, None, Some(OTHER)).is_ok();
+    let has_other_group = Requirement::Root.is_met();
+    if has_other_group {
+        chown(&file, None, Some(OTHER)).unwrap();
+    }
     sync();
     assert_eq!((mode(&file), mode(&manifest)), (0o640, 0o444));
-    if is_given {
+    if has_other_group {
         assert_eq!(fs::metadata(&file).unwrap().gid(), OTHER);
     }
 }
 
 #[test]
 fn the_permissions_of_a_planted_file_are_not_kept() {
-    if !may_give_away("whose a file is") {
+    if !Requirement::Root.is_met() {
         return;
     }
     let okta = Okta::with(Org::demo());
@@ -627,7 +612,10 @@ fn a_requested_mode_applies_to_new_and_replaced_files_but_not_to_a_refused_snaps
         "--file-mode",
         "0644",
     ];
-    folder.sync(&okta, &arguments).end().code(3);
+    folder
+        .sync(&okta, &arguments)
+        .end()
+        .fails(3, "the snapshot is incomplete");
     assert_eq!(mode(&folder.path("a.c1z.partial")), 0o600);
     assert_eq!(mode(&files[0]), 0o664);
     for wrong in [

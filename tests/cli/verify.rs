@@ -250,7 +250,8 @@ fn a_wrong_or_invalid_manifest_is_one_failed_check() {
         assert_eq!(failed(&result), ["manifest"]);
         let (_, message) = check(&result, "manifest");
         assert!(message.contains(part), "{message}");
-        let text = folder.run(&["verify", "--manifest", name]).end().code(2);
+        let text = folder.run(&["verify", "--manifest", name]).end();
+        let text = text.fails(2, part);
         let lines = text
             .stdout
             .lines()
@@ -537,5 +538,5 @@ fn a_token_whose_owner_okta_does_not_show_is_a_warning() {
     assert_eq!(plan.json()["warnings"][0]["code"], "owner_unknown");
     okta.clear_faults();
     okta.fault(Fault::on(Endpoint::Me, Action::okta(401, "E0000011")));
-    folder.sync(&okta, &[]).end().code(5);
+    folder.sync(&okta, &[]).end().fails(5, "E0000011");
 }

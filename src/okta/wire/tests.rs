@@ -159,25 +159,30 @@ fn roles_and_the_company_are_read_whatever_types_the_fields_have() {
 
 #[test]
 fn a_page_of_another_shape_is_malformed() {
-    for body in [
-        "",
-        "{}",
-        "null",
-        "[1]",
-        "[[]]",
-        "[{}]",
-        "[{\"id\":null}]",
-        "[{\"id\":\"\"}]",
-        "[{\"id\":5}]",
-        "[{\"id\":\"../x\"}]",
-        "[{\"id\":\"a b\"}]",
-        "<html>",
-        "[{\"id\":\"00u1\"}",
+    let other = "not the JSON that Okta documents";
+    let no_id = "row 1 of the response has no id";
+    for (body, of_users, of_groups) in [
+        ("", other, other),
+        ("{}", other, other),
+        ("null", other, other),
+        ("[1]", other, other),
+        ("[[]]", no_id, other),
+        ("[{}]", no_id, no_id),
+        ("[{\"id\":null}]", no_id, no_id),
+        ("[{\"id\":\"\"}]", no_id, no_id),
+        ("[{\"id\":5}]", no_id, no_id),
+        ("[{\"id\":\"../x\"}]", no_id, no_id),
+        ("[{\"id\":\"a b\"}]", no_id, no_id),
+        ("<html>", other, other),
+        ("[{\"id\":\"00u1\"}", other, other),
     ] {
-        assert!(users(body.as_bytes()).is_err(), "{body}");
-        assert!(groups(body.as_bytes()).is_err(), "{body}");
+        let error = users(body.as_bytes()).err().unwrap().to_string();
+        assert!(error.contains(of_users), "{body}: {error}");
+        let error = groups(body.as_bytes()).err().unwrap().to_string();
+        assert!(error.contains(of_groups), "{body}: {error}");
     }
-    assert!(users(b"[{\"id\":\"\xff\"}]").is_err());
+    let error = users(b"[{\"id\":\"\xff\"}]").err().unwrap();
+    assert!(error.to_string().contains("is not UTF-8"), "{error}");
     assert!(users(b"[]").unwrap().is_empty());
 }
 

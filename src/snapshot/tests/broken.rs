@@ -107,7 +107,10 @@ fn content_that_cannot_be_is_called_damaged_and_named() {
             "update users set profile = '[]' where id = '00u1'",
             "profile of 00u1",
         ),
-        ("update users set profile = x'00' where id = '00u1'", ""),
+        (
+            "update users set profile = x'00' where id = '00u1'",
+            "users.profile of 00u1 is not a text",
+        ),
         ("update groups set members_seen = -1", "negative"),
         (
             "drop table snapshot; update v1_resources set data = x'ff'",
@@ -118,7 +121,7 @@ fn content_that_cannot_be_is_called_damaged_and_named() {
             "no data",
         ),
         ("update v1_sync_runs set ended_at = ''", "not a time"),
-        ("update v1_sync_runs set ended_at = 5", ""),
+        ("update v1_sync_runs set ended_at = 5", "ended_at"),
         ("update snapshot set complete = 'yes'", "snapshot.complete"),
         (
             "alter table users drop column matched_by",
@@ -148,6 +151,7 @@ fn content_that_cannot_be_is_called_damaged_and_named() {
     for (sql, part) in table {
         let error = changed(sql).err().unwrap_or_else(|| panic!("{sql}"));
         assert!(matches!(error, Error::Damaged { .. }), "{sql}: {error}");
+        assert_ne!(part, "", "every text contains the empty text");
         assert!(error.to_string().contains(part), "{sql}: {error}");
     }
 }

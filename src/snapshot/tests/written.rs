@@ -207,32 +207,34 @@ fn rows_out_of_order_and_rows_given_twice_are_refused() {
     let mut writer = Writer::create(&folder.path().join("a.db"), &run()).unwrap();
     let [first, second, ..] = users().try_into().map(|all: [User; 4]| all).unwrap();
     writer.user(&second, MatchedBy::Login).unwrap();
-    for late in [&first, &second] {
-        let error = writer.user(late, MatchedBy::Login).unwrap_err();
+    let refused = |wrote: Result<(), Error>, part: &str| {
+        let error = wrote.unwrap_err();
         assert!(matches!(error, Error::OutOfOrder { .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    };
+    for (late, part) in [(&first, "user 00u1"), (&second, "user 00u2")] {
+        refused(writer.user(late, MatchedBy::Login), part);
     }
     let rows = groups();
     writer.group(&rows[1].0, &rows[1].1).unwrap();
-    assert!(writer.group(&rows[0].0, &rows[0].1).is_err());
+    refused(writer.group(&rows[0].0, &rows[0].1), "group 00g1");
     let mut members = |group: &str, users: &[&str]| {
         let users: Vec<UserId> = users.iter().map(|user| UserId::from(*user)).collect();
         writer.memberships(&GroupId::from(group), &users)
     };
     members("00g2", &["00u1", "00u2"]).unwrap();
     members("00g0", &[]).unwrap();
-    for (group, users) in [
-        ("00g2", &["00u3"][..]),
-        ("00g1", &["00u3"]),
-        ("00g3", &["00u2", "00u2"]),
-        ("00g4", &["00u2", "00u1"]),
+    for (group, users, part) in [
+        ("00g2", &["00u3"][..], "members of group 00g2"),
+        ("00g1", &["00u3"], "members of group 00g1"),
+        ("00g3", &["00u2", "00u2"], "user 00u2 of group 00g3"),
+        ("00g4", &["00u2", "00u1"], "user 00u1 of group 00g4"),
     ] {
-        assert!(members(group, users).is_err(), "{group}");
+        refused(members(group, users), part);
     }
     let other = RunMetadata::default();
-    assert!(matches!(
-        writer.finish(&other, &[], &[]),
-        Err(Error::OutOfOrder { .. })
-    ));
+    let finished = writer.finish(&other, &[], &[]).map(drop);
+    refused(finished, "cannot end as");
 }
 
 #[test]
