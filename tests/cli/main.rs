@@ -39,6 +39,7 @@ mod sync;
 mod tables;
 mod terminal;
 mod tls;
+mod transcripts;
 mod trust;
 mod variables;
 mod verify;
