@@ -4,7 +4,6 @@
 //! benchmarks and fuzz targets reach what [`testing`] lists. It promises nothing to other crates. `docs/architecture.md` has
 //! its layers and rules.
 
-#![warn(clippy::too_many_lines)]
 #![cfg_attr(
     test,
     allow(clippy::too_many_lines, reason = "tables of cases are long")

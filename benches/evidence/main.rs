@@ -55,20 +55,8 @@ fn main() -> anyhow::Result<()> {
         let find = ["show", "-f", text(&new)?, "users", "--like", "user.77"];
         case("show users --like", program, &find)?;
     }
-    for format in ["xlsx", "csv"] {
-        if wanted("export") {
-            let (small, out) = (file("small.db"), file(&format!("out-{format}")));
-            let export = [
-                "export",
-                "-f",
-                text(&small)?,
-                "--format",
-                format,
-                "-o",
-                text(&out)?,
-            ];
-            case(&format!("export --format {format}"), program, &export)?;
-        }
+    if wanted("export") {
+        export(program, folder.path())?;
     }
     if wanted("report") {
         let (people, out) = (file("people.db"), file("report.html"));
@@ -79,10 +67,27 @@ fn main() -> anyhow::Result<()> {
     if wanted("review") {
         review(program, folder.path())?;
     }
-    if !wanted("diff") {
-        return Ok(());
+    if wanted("diff") {
+        diff(program, folder.path())?;
     }
-    let (old, new) = (file("old.db"), file("new.db"));
+    Ok(())
+}
+
+/// Measures exporting 300,000 memberships, as a workbook and as CSV.
+fn export(program: &str, folder: &Path) -> anyhow::Result<()> {
+    for format in ["xlsx", "csv"] {
+        let small = folder.join("small.db");
+        let out = folder.join(format!("out-{format}"));
+        let (small, out) = (text(&small)?, text(&out)?);
+        let export = ["export", "-f", small, "--format", format, "-o", out];
+        case(&format!("export --format {format}"), program, &export)?;
+    }
+    Ok(())
+}
+
+/// Measures comparing two snapshots, with `diff` and with `sqldiff`.
+fn diff(program: &str, folder: &Path) -> anyhow::Result<()> {
+    let (old, new) = (folder.join("old.db"), folder.join("new.db"));
     let (old, new) = (text(&old)?, text(&new)?);
     case("diff", program, &["diff", old, new, "--exit-zero"])?;
     // `v1_grants` is a table; sqldiff does not compare the view that joins the tables.

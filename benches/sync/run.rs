@@ -127,19 +127,21 @@ pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured
     Ok((measured, summary))
 }
 
-/// Measures a scenario.
-pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
+/// The measured runs of a scenario.
+struct Syncs {
+    costs: Vec<Cost>,
+    /// The summary of the last run.
+    summary: Summary,
+    /// The number of pages of users in the last run.
+    user_pages: u64,
+}
+
+fn syncs(org: &mut Running, case: &Case, container: &Path, times: usize) -> anyhow::Result<Syncs> {
     let name = case.name();
-    let folder = tempfile::tempdir()?;
-    let path = |file: &str| folder.path().join(file);
-    let (container, database, targets) = (path("sync.c1z"), path("sync.db"), path("targets"));
-    let mut org = Running::start(case)?;
-    note(&format!("{name}: the server is ready"));
-    let plan = Plan::of(&org.facts, case.prefilter);
     let (mut costs, mut last) = (Vec::new(), None);
     for number in 1..=times {
         org.reset()?;
-        let (measured, summary) = sync(&org, case, &container)?;
+        let (measured, summary) = sync(org, case, container)?;
         let asked = org.asked()?;
         ensure!(
             asked.requests == summary.requests,
@@ -160,6 +162,27 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
         last = Some((summary, asked.users));
     }
     let (summary, user_pages) = last.context("there were no runs")?;
+    Ok(Syncs {
+        costs,
+        summary,
+        user_pages,
+    })
+}
+
+/// Measures a scenario.
+pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
+    let name = case.name();
+    let folder = tempfile::tempdir()?;
+    let path = |file: &str| folder.path().join(file);
+    let (container, database, targets) = (path("sync.c1z"), path("sync.db"), path("targets"));
+    let mut org = Running::start(case)?;
+    note(&format!("{name}: the server is ready"));
+    let plan = Plan::of(&org.facts, case.prefilter);
+    let Syncs {
+        costs,
+        summary,
+        user_pages,
+    } = syncs(&mut org, case, &container, times)?;
     let count = org.write_targets(&targets)?;
     // The floors are measured without rate limits.
     org.unlimit()?;

@@ -2,6 +2,7 @@
 //! is linked once.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::too_many_lines, reason = "tables of cases are long")]
 
 mod change;
 mod check;

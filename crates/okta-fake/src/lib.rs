@@ -14,6 +14,11 @@
 //!
 //! The feature `testing` adds faults and a generator of large orgs.
 
+#![cfg_attr(
+    test,
+    allow(clippy::too_many_lines, reason = "tables of cases are long")
+)]
+
 mod endpoint;
 mod limits;
 mod org;

@@ -214,7 +214,27 @@ fn group(id: &str, letter: char, name: &str, description: &str) -> Group {
 }
 
 fn user(number: u64, person: &Person) -> User {
-    let (first, last, login, email, status, department, title, _) = *person;
+    let (first, _, _, _, status, ..) = *person;
+    let profile = profile(number, person);
+    let days = Millis::try_from(number).unwrap_or(0);
+    let created = at("2021-03-01T08:30:00Z") + days * 23 * DAY + days * 1_234_567;
+    let after = |days: Millis| Some(created + days * DAY);
+    let unused = matches!(status, "STAGED" | "PROVISIONED") || first.is_empty();
+    let staged = status == "STAGED";
+    User {
+        status: status.into(),
+        created,
+        activated: after(1).filter(|_| !staged),
+        status_changed: after(if status == "ACTIVE" { 1 } else { 90 }).filter(|_| !staged),
+        last_login: after(100 + days % 40).filter(|_| !unused),
+        last_updated: created + 120 * DAY,
+        password_changed: after(2).filter(|_| !unused),
+        ..User::new(&user_id(number), Value::Object(profile).to_string())
+    }
+}
+
+fn profile(number: u64, person: &Person) -> Map<String, Value> {
+    let (first, last, login, email, _, department, title, _) = *person;
     let some = |text: &str| match text {
         "" => Value::Null,
         text => text.into(),
@@ -263,21 +283,7 @@ fn user(number: u64, person: &Person) -> User {
         set("quote", "She said \"no\",\nthen left.".into());
         set("formula", "=1+1".into());
     }
-    let days = Millis::try_from(number).unwrap_or(0);
-    let created = at("2021-03-01T08:30:00Z") + days * 23 * DAY + days * 1_234_567;
-    let after = |days: Millis| Some(created + days * DAY);
-    let unused = matches!(status, "STAGED" | "PROVISIONED") || first.is_empty();
-    let staged = status == "STAGED";
-    User {
-        status: status.into(),
-        created,
-        activated: after(1).filter(|_| !staged),
-        status_changed: after(if status == "ACTIVE" { 1 } else { 90 }).filter(|_| !staged),
-        last_login: after(100 + days % 40).filter(|_| !unused),
-        last_updated: created + 120 * DAY,
-        password_changed: after(2).filter(|_| !unused),
-        ..User::new(&user_id(number), Value::Object(profile).to_string())
-    }
+    profile
 }
 
 fn rules(org: &Org) -> Vec<Rule> {

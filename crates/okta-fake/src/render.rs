@@ -43,15 +43,20 @@ pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts)
             ",\"credentials\":{\"password\":{},\"provider\":{\"type\":\"OKTA\",\"name\":\"OKTA\"}}",
         );
     }
+    user_links(out, &user.id, base, parts.all_links);
+    put(out, "}");
+}
+
+fn user_links(out: &mut Vec<u8>, id: &str, base: &str, all: bool) {
     put(out, ",\"_links\":{\"self\":{\"href\":\"");
     let link = |out: &mut Vec<u8>, tail: &str| {
         put(out, base);
         put(out, "/api/v1/users/");
-        put(out, &user.id);
+        put(out, id);
         put(out, tail);
     };
     link(out, "\"}");
-    if parts.all_links {
+    if all {
         put(out, ",\"schema\":{\"href\":\"");
         put(out, base);
         put(
@@ -78,7 +83,7 @@ pub(super) fn user(out: &mut Vec<u8>, user: &User, base: &str, parts: UserParts)
             put(out, "\",\"method\":\"POST\"}");
         }
     }
-    put(out, "}}");
+    put(out, "}");
 }
 
 /// Appends a group, with its statistics if they were requested and are available.

@@ -241,6 +241,23 @@ impl Parser {
         self.tokens.next_if(same).is_some()
     }
 
+    fn operator(&mut self) -> Result<Operator, Bad> {
+        match self.tokens.next() {
+            Some(Token::Word(word)) => Ok(match word.as_str() {
+                "pr" => Operator::Present,
+                "eq" => Operator::Equal,
+                "sw" => Operator::StartsWith,
+                "co" => Operator::Contains,
+                "gt" => Operator::Greater,
+                "ge" => Operator::GreaterOrEqual,
+                "lt" => Operator::Less,
+                "le" => Operator::LessOrEqual,
+                _ => return Err(Bad::Syntax),
+            }),
+            _ => Err(Bad::Syntax),
+        }
+    }
+
     fn part(&mut self) -> Result<Search, Bad> {
         let attribute = match self.tokens.next() {
             Some(Token::Open) if self.depth < 16 => {
@@ -263,20 +280,7 @@ impl Parser {
             },
             _ => return Err(Bad::Syntax),
         };
-        let operator = match self.tokens.next() {
-            Some(Token::Word(word)) => match word.as_str() {
-                "pr" => Operator::Present,
-                "eq" => Operator::Equal,
-                "sw" => Operator::StartsWith,
-                "co" => Operator::Contains,
-                "gt" => Operator::Greater,
-                "ge" => Operator::GreaterOrEqual,
-                "lt" => Operator::Less,
-                "le" => Operator::LessOrEqual,
-                _ => return Err(Bad::Syntax),
-            },
-            _ => return Err(Bad::Syntax),
-        };
+        let operator = self.operator()?;
         if !self.place.allows(attribute, operator) {
             return Err(Bad::Syntax);
         }

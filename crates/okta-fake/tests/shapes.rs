@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     reason = "a test may panic"
 )]
+#![allow(clippy::too_many_lines, reason = "tables of cases are long")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};

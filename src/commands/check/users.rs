@@ -69,17 +69,29 @@ pub(super) fn users(
         for (place, _) in met {
             *counts.entry(*place).or_insert(0) += 1;
         }
-        domains(config, &counts, listing, page.more, client, report)?;
+        let page = FirstPage {
+            counts,
+            listing,
+            more: page.more,
+        };
+        domains(config, &page, client, report)?;
     }
     Ok(page.rows.into_iter().next().map(|(id, _)| id))
+}
+
+/// The first page of users, as far as it is about domains.
+struct FirstPage {
+    /// The number of users in each domain, by the domain's place in the scope.
+    counts: HashMap<usize, u64>,
+    listing: UserListMethod,
+    /// True if there are more pages.
+    more: bool,
 }
 
 /// Searches for a user in each domain without a user on the first page.
 fn domains(
     config: &CheckConfig,
-    counts: &HashMap<usize, u64>,
-    listing: UserListMethod,
-    more: bool,
+    page: &FirstPage,
     client: &Client,
     report: &mut CheckReport,
 ) -> Result<(), Halt> {
@@ -88,12 +100,12 @@ fn domains(
     report.current_check = DOMAINS;
     let mut searches = 0;
     for (place, domain) in config.scope.domains().iter().enumerate() {
-        let on_page = counts.get(&place).copied().unwrap_or(0);
+        let on_page = page.counts.get(&place).copied().unwrap_or(0);
         let is_used = if on_page > 0 {
             Some(true)
-        } else if !more {
+        } else if !page.more {
             Some(false)
-        } else if listing == UserListMethod::Plain || searches >= MOST {
+        } else if page.listing == UserListMethod::Plain || searches >= MOST {
             None
         } else {
             searches += 1;
@@ -116,7 +128,7 @@ fn domains(
     };
     let (unused, open) = (are(Some(false)), are(None).len());
     if !unused.is_empty() {
-        let by = if more {
+        let by = if page.more {
             "an email or login"
         } else {
             "an address"

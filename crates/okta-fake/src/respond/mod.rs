@@ -75,7 +75,10 @@ pub fn change(
         return None;
     };
     let (answer, wrong) = match admit(options, ask, endpoint) {
-        Ok((_, wrong)) => (apply(org, options, ask, group, user, now), wrong),
+        Ok((_, wrong)) => {
+            let pair = Pair { group, user };
+            (apply(org, options, ask, pair, now), wrong)
+        }
         Err(refusal) => (refusal, None),
     };
     let change = MembershipChange {
@@ -118,14 +121,23 @@ fn admit<'a>(
     Ok(Query::read(ask, endpoint))
 }
 
+/// The ids of a membership.
+struct Pair<'a> {
+    group: &'a str,
+    user: &'a str,
+}
+
 fn apply(
     org: &mut Org,
     options: &Options,
     ask: &Incoming,
-    group_id: &str,
-    user_id: &str,
+    pair: Pair<'_>,
     now: Instant,
 ) -> Response {
+    let Pair {
+        group: group_id,
+        user: user_id,
+    } = pair;
     let put = ask.method == "PUT";
     if put && !ask.has_length {
         return Response {

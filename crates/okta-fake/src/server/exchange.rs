@@ -91,8 +91,7 @@ impl Shared {
         let options = self.options().clone();
         let (endpoint, _) = Endpoint::of(&head.ask.path);
         let entry = options.log_requests.then(|| {
-            let mut log = lock(&self.requests);
-            log.requests.push(Request {
+            self.log_request(Request {
                 method: head.ask.method.clone(),
                 path: head.ask.path.clone(),
                 query: head.ask.query.clone(),
@@ -103,8 +102,7 @@ impl Shared {
                 authorized: head.ask.authorized,
                 at,
                 in_flight,
-            });
-            log.forgotten + log.requests.len() - 1
+            })
         });
         let now = now(options.clock_offset_seconds);
         let (transmission, faulty) = self.transmission(
@@ -114,13 +112,7 @@ impl Shared {
             Arrival { at, in_flight, now },
         );
         if let Some(why) = &transmission.response.unexpected {
-            let Incoming {
-                method,
-                path,
-                query,
-                ..
-            } = &head.ask;
-            lock(&self.unexpected).push(format!("{method} {path}?{query}: {why}"));
+            self.log_unexpected(&head.ask, why);
         }
         self.sleep_until(at + options.latency + transmission.delay);
         let status = if transmission.has_status() {
@@ -129,13 +121,7 @@ impl Shared {
             0
         };
         if let Some(entry) = entry {
-            let mut log = lock(&self.requests);
-            // The log may have been cleared in the meantime.
-            let place = entry.checked_sub(log.forgotten);
-            if let Some(request) = place.and_then(|place| log.requests.get_mut(place)) {
-                request.status = status;
-                request.faulty = faulty;
-            }
+            self.log_response(entry, status, faulty);
         }
         // The number is decreased before the response is sent, because the client may send its next request
         // immediately.
@@ -153,6 +139,33 @@ impl Shared {
         bytes.extend_from_slice(&transmission.response.body);
         stream.write_all(&bytes)?;
         Ok(true)
+    }
+
+    /// Logs a request and returns its number in the log.
+    fn log_request(&self, request: Request) -> usize {
+        let mut log = lock(&self.requests);
+        log.requests.push(request);
+        log.forgotten + log.requests.len() - 1
+    }
+
+    fn log_response(&self, entry: usize, status: u16, faulty: bool) {
+        let mut log = lock(&self.requests);
+        // The log may have been cleared in the meantime.
+        let place = entry.checked_sub(log.forgotten);
+        if let Some(request) = place.and_then(|place| log.requests.get_mut(place)) {
+            request.status = status;
+            request.faulty = faulty;
+        }
+    }
+
+    fn log_unexpected(&self, ask: &Incoming, why: &str) {
+        let Incoming {
+            method,
+            path,
+            query,
+            ..
+        } = ask;
+        lock(&self.unexpected).push(format!("{method} {path}?{query}: {why}"));
     }
 
     fn transmission(

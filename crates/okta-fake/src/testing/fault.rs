@@ -155,6 +155,16 @@ impl Reply {
         Self::new(status, "text/html", body)
     }
 
+    fn to_response(&self) -> Response {
+        Response {
+            status: self.status,
+            content_type: self.content_type.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            ..Response::default()
+        }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -291,23 +301,8 @@ pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Sc
     let answer = &mut transmission.response;
     match action {
         Action::Run(_) => {}
-        Action::Reply(reply) => {
-            *answer = Response {
-                status: reply.status,
-                content_type: reply.content_type.clone(),
-                headers: reply.headers.clone(),
-                body: reply.body.clone(),
-                ..Response::default()
-            };
-        }
-        Action::RateLimited(seconds) => {
-            *answer = too_many();
-            let limit = transmission
-                .limits
-                .first()
-                .map_or("600", |(_, limit)| limit.as_str());
-            transmission.limits = limits(limit, "0", scene.now + seconds);
-        }
+        Action::Reply(reply) => *answer = reply.to_response(),
+        Action::RateLimited(seconds) => use_up_limit(transmission, scene.now + seconds),
         Action::Concurrency => {
             *answer = too_many();
             transmission.limits = limits("0", "0", scene.now + 60);
@@ -326,16 +321,7 @@ pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Sc
             let values = [limit, remaining, reset].map(Clone::clone);
             transmission.limits = LIMIT_HEADERS.into_iter().zip(values).collect();
         }
-        Action::TwoResets(seconds) => {
-            let reset = transmission
-                .limits
-                .last()
-                .and_then(|(_, value)| value.parse::<i64>().ok());
-            let later = reset.unwrap_or(scene.now) + seconds;
-            transmission
-                .limits
-                .push((LIMIT_HEADERS[2], later.to_string()));
-        }
+        Action::TwoResets(seconds) => add_later_reset(transmission, *seconds, scene.now),
         Action::DateOff(seconds) => transmission.date_offset += seconds,
         Action::ContentType(kind) => answer.content_type = Some(kind.clone()),
         Action::Status(status) => answer.status = *status,
@@ -358,18 +344,42 @@ pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Sc
             let query = query.map_or("", |(_, query)| query);
             answer.next = Some(format!("{}{path}?{query}", scene.origin));
         }
-        Action::Redirect(place) => {
-            *answer = Response {
-                status: 302,
-                headers: vec![("Location".to_owned(), place.clone())],
-                ..Response::default()
-            };
-        }
+        Action::Redirect(place) => *answer = redirect(place),
         Action::Gzip => {
             answer.body = gzip(&answer.body);
             let header = ("Content-Encoding".to_owned(), "gzip".to_owned());
             answer.headers.push(header);
         }
+    }
+}
+
+/// Replaces the response by 429, with a limit that is used up until `reset`.
+fn use_up_limit(transmission: &mut Transmission, reset: i64) {
+    transmission.response = too_many();
+    let limit = transmission
+        .limits
+        .first()
+        .map_or("600", |(_, limit)| limit.as_str());
+    transmission.limits = limits(limit, "0", reset);
+}
+
+/// Adds a second header with the time of the reset.
+fn add_later_reset(transmission: &mut Transmission, seconds: i64, now: i64) {
+    let reset = transmission
+        .limits
+        .last()
+        .and_then(|(_, value)| value.parse::<i64>().ok());
+    let later = reset.unwrap_or(now) + seconds;
+    transmission
+        .limits
+        .push((LIMIT_HEADERS[2], later.to_string()));
+}
+
+fn redirect(place: &str) -> Response {
+    Response {
+        status: 302,
+        headers: vec![("Location".to_owned(), place.to_owned())],
+        ..Response::default()
     }
 }
 

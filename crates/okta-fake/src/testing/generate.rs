@@ -246,6 +246,37 @@ fn gcd(a: u64, b: u64) -> u64 {
 fn user(shape: &Shape, index: usize) -> User {
     let number = index as u64;
     let mut random = Random::new(shape.seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let (email, profile) = profile(shape, index, &mut random);
+    let created = created(shape, index);
+    let status = match random.below(100) {
+        0..=87 => "ACTIVE",
+        88..=92 => "DEPROVISIONED",
+        93..=94 => "SUSPENDED",
+        95..=96 => "STAGED",
+        97 => "PROVISIONED",
+        98 => "PASSWORD_EXPIRED",
+        _ => "LOCKED_OUT",
+    };
+    let started = status != "STAGED";
+    let login = (started && random.below(10) > 0)
+        .then(|| created + Millis::try_from(random.below(86_400_000_000)).unwrap_or(0));
+    let folded: Box<str> = email.to_lowercase().into();
+    User {
+        status: status.into(),
+        created,
+        activated: started.then_some(created + 1000),
+        status_changed: started.then_some(created + 1000),
+        last_login: login,
+        last_updated: created + 60_000,
+        password_changed: started.then_some(created + 30_000),
+        login: Some(folded.clone()),
+        email: Some(folded),
+        ..User::new(&id("00u", number, shape.seed), profile)
+    }
+}
+
+/// Returns a user's email, which is also the login, and the profile.
+fn profile(shape: &Shape, index: usize, random: &mut Random) -> (String, String) {
     let in_scope =
         (index + 1) * shape.in_scope / shape.users > index * shape.in_scope / shape.users;
     let domain = if in_scope {
@@ -283,32 +314,7 @@ fn user(shape: &Shape, index: usize) -> User {
         ));
     }
     profile.push('}');
-    let created = created(shape, index);
-    let status = match random.below(100) {
-        0..=87 => "ACTIVE",
-        88..=92 => "DEPROVISIONED",
-        93..=94 => "SUSPENDED",
-        95..=96 => "STAGED",
-        97 => "PROVISIONED",
-        98 => "PASSWORD_EXPIRED",
-        _ => "LOCKED_OUT",
-    };
-    let started = status != "STAGED";
-    let login = (started && random.below(10) > 0)
-        .then(|| created + Millis::try_from(random.below(86_400_000_000)).unwrap_or(0));
-    let folded: Box<str> = email.to_lowercase().into();
-    User {
-        status: status.into(),
-        created,
-        activated: started.then_some(created + 1000),
-        status_changed: started.then_some(created + 1000),
-        last_login: login,
-        last_updated: created + 60_000,
-        password_changed: started.then_some(created + 30_000),
-        login: Some(folded.clone()),
-        email: Some(folded),
-        ..User::new(&id("00u", number, shape.seed), profile)
-    }
+    (email, profile)
 }
 
 fn created(shape: &Shape, index: usize) -> Millis {
