@@ -2,29 +2,27 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
+
+const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+const ALL_DIGITS: DateTimePrinter = DateTimePrinter::new();
+const BATON: DateTimePrinter = DateTimePrinter::new().separator(b' ');
 
 /// Returns a time as Okta writes it: `2025-01-09T08:11:02.000Z`, with more than three digits only where there are more.
 pub fn rfc3339(time: Timestamp) -> String {
-    let mut text = time.to_string();
-    text.pop(); // Z
-    let digits = text.rfind('.').map_or(0, |dot| text.len() - dot - 1);
-    if digits == 0 {
-        text.push('.');
-    }
-    for _ in digits..3 {
-        text.push('0');
-    }
-    text.push('Z');
-    text
+    let printer = if time.subsec_nanosecond() % 1_000_000 == 0 {
+        MILLISECONDS
+    } else {
+        ALL_DIGITS
+    };
+    printer.timestamp_to_string(&time)
 }
 
 /// Returns a time as Baton's SDK writes it: `2025-01-09 08:11:02.5`, as many digits as needed, no zone; here always
 /// UTC.
 pub fn baton(time: Timestamp) -> String {
-    let mut text = time.to_string().replacen('T', " ", 1);
-    text.pop(); // Z
-    text
+    BATON.datetime_to_string(&TimeZone::UTC.to_datetime(time))
 }
 
 /// Reads either, and the variants that Baton's readers accept. What has no zone is taken as UTC.
@@ -62,6 +60,11 @@ mod tests {
                 "2025-01-09T08:11:02.1234567Z",
                 "2025-01-09T08:11:02.1234567Z",
                 "2025-01-09 08:11:02.1234567",
+            ),
+            (
+                "-000001-01-09T08:11:02Z",
+                "-000001-01-09T08:11:02.000Z",
+                "-000001-01-09 08:11:02",
             ),
             (
                 "2025-01-09T10:11:02+02:00",
