@@ -96,7 +96,7 @@ fn an_unresolved_row_to_keep_is_shown_and_prevents_changes_it_may_refer_to() {
     let list = "user,group,decision\n00u1,00gteam,revoke\n00u1,00gother,revoke\n00u2,00gteam,revoke\np1@example.com,team,keep\n";
     let ran = revoke_list(&folder, &okta, list.as_bytes())
         .end()
-        .fails(4, "line 2: line 5 ");
+        .fails(4, "line 2: the decision of line 5 is keep");
     for part in [
         "line 5     refused    p1@example.com  team  its decision is keep, but \"team\" matches several groups",
         "the decision of line 5 is keep, and it may refer to this membership",

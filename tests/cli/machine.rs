@@ -142,10 +142,10 @@ fn a_target_that_cannot_be_written_is_refused_before_any_request() {
     fs::create_dir(folder.path("there.c1z.rejected")).unwrap();
     symlink("nowhere/at-all.c1z", folder.path("dangling.c1z")).unwrap();
     for (file, part) in [
-        ("sub", "unknown file extension in \"sub\""),
+        ("sub", "expected a name that ends in .c1z"),
         ("none/sync.c1z", "does not exist"),
         ("/proc/self/sync.c1z", "cannot write next to"),
-        ("/dev/null", "unknown file extension in \"/dev/null\""),
+        ("/dev/null", "expected a name that ends in .c1z"),
         ("here.c1z", "is a folder"),
         ("there.c1z", "is a folder"),
         ("dangling.c1z", "does not exist"),

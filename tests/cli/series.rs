@@ -107,8 +107,9 @@ fn a_failed_or_incomplete_run_removes_nothing_and_a_drop_is_relative_to_the_last
             okta.org_mut().leave(&group, id);
         }
     }
-    let ran = on_day(&folder, &okta, "2026-01-31", &narrow).end();
-    assert_eq!(ran.code, Some(8), "{}", ran.stderr);
+    on_day(&folder, &okta, "2026-01-31", &narrow)
+        .end()
+        .fails(8, "shrank by more than --max-drop");
     let mut expected = before;
     expected.insert("okta-2026-02-01.c1z.rejected".to_owned());
     assert_eq!(folder.names(), expected);
