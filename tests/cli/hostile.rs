@@ -235,6 +235,16 @@ fn a_path_that_is_not_a_regular_file_is_refused_at_once() {
 }
 
 #[test]
+fn a_temporary_folder_that_does_not_exist_is_reported_with_the_file() {
+    let folder = Folder::new();
+    fs::copy(fixture("go-connector.c1z"), folder.path("a.c1z")).unwrap();
+    let run = folder.run(&["show", "-f", "a.c1z"]);
+    run.env("TMPDIR", "missing")
+        .end()
+        .fails(2, "must exist and be writable) of a.c1z: No such file");
+}
+
+#[test]
 fn a_fifo_in_place_of_a_journal_does_not_block() {
     let folder = Folder::new();
     gos(&folder, "a.db", "");

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Row};
 
-use self::schema::{has, names};
+use self::schema::{expected, has, selected};
 use self::time_limit::TimeLimit;
 pub use self::verify::{Grants, Recount};
 use crate::snapshot::columns::{BadValue, TableRow};
@@ -111,7 +111,7 @@ impl Reader {
             &self.path,
             DomainUsers::NAME,
             &known,
-            names::<DomainUsers>(),
+            expected::<DomainUsers>(self.info.tables_version()),
         )?;
         self.table(Of::Ids, "domain")
     }
@@ -130,10 +130,10 @@ impl Reader {
 
     /// Reads all rows of a small plain table.
     fn table<T: TableRow>(&self, of: Of, order: &str) -> Result<Vec<T>, Error> {
-        let names: Vec<&str> = names::<T>().collect();
+        let known = self.columns(T::NAME)?.unwrap_or_default();
         let sql = format!(
             "select {} from {} order by {order}",
-            names.join(", "),
+            selected::<T>(&known, ""),
             T::NAME
         );
         let mut rows = Vec::new();

@@ -75,7 +75,7 @@ impl Reader {
             Form::C1z => {
                 let failed = Error::io(
                     path,
-                    "make a temporary copy of it (TMPDIR sets the folder; it must exist and be writable)",
+                    "make a temporary copy (in the folder that TMPDIR sets, which must exist and be writable) of",
                 );
                 let (mut copy, name, folder) = nameless().map_err(failed)?;
                 // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there

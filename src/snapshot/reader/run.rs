@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::schema::{columns, has, names};
+use super::schema::{columns, expected, has, selected};
 use super::{bad_value, limit, unsigned};
-use crate::snapshot::columns::SCHEMA_VERSION;
 use crate::snapshot::columns::TableRow;
+use crate::snapshot::columns::{FIRST, SCHEMA_VERSION};
 use crate::snapshot::limits::{MAX_ID, MAX_VALUE};
 use crate::snapshot::metadata::RunMetadata;
 use crate::snapshot::{Error, FileFormat, FileInfo, Warning, times};
@@ -109,15 +109,12 @@ fn metadata(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<RunMet
     }
     let warnings = columns(path, db, Warning::NAME)?
         .ok_or_else(|| Error::damaged(path, "the table warnings is missing"))?;
-    has(path, Warning::NAME, &warnings, names::<Warning>())?;
+    let tables = u32::try_from(version).unwrap_or_default().max(FIRST);
+    has(path, Warning::NAME, &warnings, expected::<Warning>(tables))?;
     // What an earlier version did not know yet is null.
-    let is_known = |name: &str| known.iter().any(|column| column == name);
-    let selected: Vec<&str> = names::<RunMetadata>()
-        .map(|name| if is_known(name) { name } else { "null" })
-        .collect();
     let sql = format!(
         "select {} from snapshot where sync_id = ?1 limit 1",
-        selected.join(", ")
+        selected::<RunMetadata>(&known, "")
     );
     db.query_row(&sql, [sync_id], |row| Ok(RunMetadata::from_row(row, 0)))
         .map_err(failed)?

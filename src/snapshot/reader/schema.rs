@@ -16,6 +16,14 @@ pub(super) fn names<T: TableRow>() -> impl Iterator<Item = &'static str> {
     T::COLUMNS.iter().map(|column| column.name)
 }
 
+/// Returns the columns that a file with this version of the tables has.
+pub(super) fn expected<T: TableRow>(version: u32) -> impl Iterator<Item = &'static str> {
+    let columns = T::COLUMNS.iter();
+    columns
+        .filter(move |column| column.since <= version)
+        .map(|column| column.name)
+}
+
 /// Returns the columns of a plain table as a list to select, with `p` as the table. A column that the version
 /// of the file did not have is null.
 pub(super) fn plain_columns<T: TableRow>(
@@ -26,17 +34,21 @@ pub(super) fn plain_columns<T: TableRow>(
     let known = columns(path, db, T::NAME)?
         .ok_or_else(|| Error::damaged(path, format!("the table {} is missing", T::NAME)))?;
     let version = metadata.schema_version;
-    let expected = T::COLUMNS.iter().filter(|column| column.since <= version);
     // Version 1 grew before its number did.
     if version >= FIRST {
-        has(path, T::NAME, &known, expected.map(|column| column.name))?;
+        has(path, T::NAME, &known, expected::<T>(version))?;
     }
+    Ok(selected::<T>(&known, "p."))
+}
+
+/// Returns all columns of a table as a list to select, with null for those that the file does not have.
+pub(super) fn selected<T: TableRow>(known: &[String], prefix: &str) -> String {
     let is_known = |name: &str| known.iter().any(|column| column == name);
     let selected = names::<T>().map(|name| match is_known(name) {
-        true => format!("p.{name}"),
+        true => format!("{prefix}{name}"),
         false => "null".to_owned(),
     });
-    Ok(selected.collect::<Vec<_>>().join(", "))
+    selected.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn has(

@@ -1,8 +1,11 @@
 //! The tables of a checkpoint. Nothing outside this program reads them, so they change with it: a checkpoint of another
 //! version is not resumed.
 
-/// The version of the tables, stored as SQLite's `user_version`.
-pub(super) const VERSION: i64 = 7;
+use crate::snapshot::columns::SCHEMA_VERSION;
+
+/// The version of the tables, stored as SQLite's `user_version`. It grows with the tables of a snapshot: the users in a
+/// checkpoint of an earlier version lack the values of newer columns.
+pub(super) const VERSION: i64 = 5 + SCHEMA_VERSION as i64;
 
 /// The tables, in the order in which `select *` is decoded elsewhere in this module. The fields of a user are stored as
 /// one text, except for those that queries look at: a new field needs no new column.
