@@ -8,7 +8,7 @@ use std::path::Path;
 
 use okta_fake::{Action, Endpoint, Fault, Org, Reply, Shape};
 
-use crate::support::{Folder, Okta, Ran, Requirement, assert_holds_the_truth, scope};
+use crate::support::{Folder, Okta, Ran, Requirement, assert_holds_the_truth, copy_program, scope};
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 
@@ -212,7 +212,7 @@ fn a_machine_with_only_one_writable_folder_is_sufficient() {
     let folder = Folder::new();
     // Only the folder is visible, as /mnt, and is not the current folder. It contains a copy of the program, since the
     // build folder may be hidden.
-    fs::copy(env!("CARGO_BIN_EXE_okta-ciam"), folder.path("okta-ciam")).unwrap();
+    copy_program(&folder.path("okta-ciam"));
     let read_only = "exec unshare -m sh -c 'mount --bind . /mnt; \
         for other in /tmp /var/tmp /usr/tmp /dev/shm; do test ! -d $other || mount -t tmpfs -o ro none $other; done; \
         cd /proc; exec /mnt/okta-ciam \"$@\"' \"$0\" \"$@\"";

@@ -93,7 +93,11 @@ fn end_and_go_on(
     let running = folder.sync(okta, &arguments).start();
     wait_for(&running, okta, endpoint, nth);
     running.signal(signal);
-    running.end();
+    let ended = running.end();
+    match signal {
+        "TERM" => drop(ended.fails(143, "interrupted")),
+        _ => assert_eq!(ended.code, None, "{case}"),
+    }
     let address = |one: &Request| format!("{}?{}", one.path, one.query);
     // A request without a response has no status yet.
     let answered: Vec<String> = okta

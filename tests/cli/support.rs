@@ -533,3 +533,13 @@ pub fn assert_holds_the_truth(path: &Path, okta: &Okta, scope: &Scope) {
     let grants = "select principal_resource_id, resource_id from v1_grants order by 1, 2";
     assert_eq!(rows(&db, grants), memberships);
 }
+
+/// Copies the program. Another process writes the copy: a test that starts a program at the same moment would inherit a
+/// file of ours that is open for writing, and the copy could not be run ("Text file busy").
+pub fn copy_program(to: &Path) {
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_okta-ciam"))
+        .arg(to)
+        .status();
+    assert!(copied.unwrap().success(), "{}", to.display());
+}

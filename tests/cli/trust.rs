@@ -8,7 +8,9 @@ use std::process::Command;
 use okta_fake::{Action, Endpoint, Fault, Options, Org, PageCap, Reply};
 use rusqlite::Connection;
 
-use crate::support::{Folder, Okta, Requirement, assert_holds_the_truth, gate, scope, unlimited};
+use crate::support::{
+    Folder, Okta, Requirement, assert_holds_the_truth, copy_program, gate, scope, unlimited,
+};
 
 const DOMAINS: &[&str] = &["example.com", "example.org"];
 const STATE: &str = ".sync.c1z.checkpoint";
@@ -234,7 +236,7 @@ fn a_name_in_use_by_another_user_is_refused_before_any_request() {
         fs::set_permissions(folder.path("."), Permissions::from_mode(0o1777)).unwrap();
         fs::write(folder.path(name), "theirs").unwrap();
         let tool = folder.path("okta-ciam");
-        fs::copy(env!("CARGO_BIN_EXE_okta-ciam"), &tool).unwrap();
+        copy_program(&tool);
         let ran = Command::new("setpriv")
             .args(["--reuid", &OTHER.to_string(), "--clear-groups"])
             .arg(tool)
