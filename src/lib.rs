@@ -1,6 +1,6 @@
 //! Complete snapshots of who is in which group of an Okta org, and safe changes to memberships.
 //!
-//! The library is the binary's own code. Its modules are private, so that the compiler finds what nobody uses; tests,
+//! The library is the binary's own code. Its modules are private, so that the compiler reports unused code. Tests,
 //! benchmarks and fuzz targets reach what [`testing`] lists. It promises nothing to other crates. `docs/architecture.md` has
 //! its layers and rules.
 
