@@ -163,7 +163,7 @@ Examples:
     okta-ciam check --domain company.okta.com --api-token-file token.txt \\
       --email-domains example.com
 
-  Put the connection and scope in variables, and also check what can be changed:
+  Put the options in variables, and require permission to change groups:
     export BATON_DOMAIN=company.okta.com
     export BATON_API_TOKEN_FILE=token.txt
     export BATON_EMAIL_DOMAINS=example.com
@@ -216,7 +216,7 @@ pub struct LimitsArgs {
     /// Send at most N requests at a time, 1 to 64 [default: 8]
     #[arg(long, value_name = "N", env = "BATON_CONCURRENCY")]
     pub concurrency: Option<String>,
-    /// Time out each attempt of a request after this long, such as 90s or 15m [default: 60s]
+    /// Time out each attempt to send a request after this long, such as 90s or 15m [default: 60s]
     #[arg(long, value_name = "DURATION", env = "BATON_TIMEOUT")]
     pub timeout: Option<String>,
     /// Stop the whole run after this long [default: none]

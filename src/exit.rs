@@ -67,7 +67,7 @@ exits! {
         code: 3,
         word: "partial",
         outranks_partial: false,
-        help: "partial: the snapshot is incomplete, so --file is unchanged, or only some changes\nsucceeded"
+        help: "partial: the snapshot is incomplete and --file is unchanged, or only some changes\nsucceeded"
     }
     /// A change was refused before it was sent.
     Refused {
@@ -102,7 +102,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file not\ncomparable"
+        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file cannot be\ncompared for --max-drop"
     }
     /// Another run has locked the file.
     Locked {

@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Allow grant and revoke to send changes, and let the check command test the permissions for them
+    /// Allow grant and revoke to send changes; with it, check fails if the token cannot send them
     #[arg(
         short,
         long,
@@ -99,11 +99,12 @@ pub struct GrantArgs {
 /// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-revoke prompts for confirmation, and needs --yes without a terminal. Removing users from
-a group always requires --yes if a group rule assigns users to it. --all-groups skips
-such groups, and groups that Okta does not let you edit, and lists what it skipped.
---from also reads the sheets of `review start`, as CSV or XLSX; if the file has a
-decision column, only memberships marked revoke are removed.
+revoke prompts for confirmation, and needs --yes without a terminal. --yes is always
+required if a group rule assigns users to the group, or if the token cannot read the
+group rules. --all-groups skips groups with such rules, and groups that Okta does not
+let you edit, and lists what it skipped. --from also reads the sheets of `review start`,
+as CSV or XLSX; if the file has a decision column, only memberships marked revoke are
+removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has

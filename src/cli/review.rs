@@ -36,8 +36,8 @@ pub enum ReviewStep {
 /// Write a sheet with one row for each membership
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Rows of privileged groups come first, then rows with flags, which are the names of
-findings. Reviewers fill in reviewer, decision (approve, revoke, modify or investigate),
+Rows of privileged groups come first, then rows with flags. Each flag is the name of a
+finding. Reviewers fill in reviewer, decision (approve, revoke, modify or investigate),
 comment and decided_at. They may sort and filter rows, hide and add columns, and save the
 sheet as XLSX or CSV; they must not delete rows. The group Everyone is left out unless
 you pass --include-everyone. start never replaces a file, since it may contain
@@ -51,7 +51,7 @@ Examples:
   Write one CSV file for each manager:
     okta-ciam review start -f demo.c1z -o by-manager.csv --split-by manager
 
-  Review only what is flagged, with another attribute of the profile:
+  Review only what is flagged, and add a profile attribute to the sheet:
     okta-ciam review start -f demo.c1z -o flagged.csv --only-flagged \\
       --attribute costCenter")]
 pub struct ReviewStartArgs {
@@ -73,7 +73,7 @@ pub struct ReviewStartArgs {
     /// Leave out memberships that are in this older snapshot
     #[arg(long, value_name = "FILE")]
     pub changed_since: Option<String>,
-    /// Show the decisions of this earlier sheet; can be repeated
+    /// Fill in the previous decisions from this earlier sheet; can be repeated
     #[arg(long, value_name = "SHEET")]
     pub previous: Vec<String>,
     /// Write one file for each group, department or manager
@@ -112,7 +112,8 @@ unexplained_removal, undecided, self_review or unknown; a new membership that no
 reviewed is an unexplained_grant. The folder contains the scope, the access before and
 after, the decisions, the changes, the verdicts, the sheets, a report, manifest.json and
 SHA256SUMS. close exits with 1 if a membership is not_remediated, unexplained or
-undecided, and refuses sheets with missing or altered rows.
+undecided, and refuses sheets with missing rows, or with changes in the columns that
+identify a row.
 
 Examples:
   Set the org once with variables, and run a complete review; reviewers edit

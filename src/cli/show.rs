@@ -156,7 +156,7 @@ Examples:
     okta-ciam show -f demo.c1z memberships --status SUSPENDED,DEPROVISIONED \\
       --format csv")]
 pub struct MembershipsTable {
-    /// List only memberships whose user or group contains this text, ignoring case
+    /// List only memberships whose user or group matches this text, as in show users and show groups
     #[arg(long, value_name = "TEXT")]
     pub like: Option<String>,
     /// List only memberships of users with these statuses, such as ACTIVE,SUSPENDED

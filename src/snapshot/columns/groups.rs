@@ -1,4 +1,4 @@
-//! The columns of `groups`. To add one, see [`columns`](super).
+//! The columns of `groups`. CONTRIBUTING.md has the steps to add one.
 
 use jiff::Timestamp;
 

@@ -4,15 +4,10 @@
 //!
 //! - The columns of a table are the fields of its row type, in this order.
 //! - What Baton's messages do not contain is `None` in a row that was read from them.
+//! - `[since 3]` after a column names the first version of the tables with it. The version of new files, the reading of
+//!   old ones, the hash and `diff` follow from these numbers.
 //!
-//! # How to add a column
-//! 1. Read the value from Okta's JSON: a field in `okta/wire/user.rs` or `group.rs`.
-//! 2. Carry it: a field in `model.rs`.
-//! 3. Describe it: a field in the table's file here, with the version of the tables that has it first in brackets,
-//!    [`SCHEMA_VERSION`] plus one, as in `[since 3]`; and its value in the row's constructors. The version of new files,
-//!    the reading of old ones, the hash and `diff` follow from that number.
-//!
-//! Tests then fail until docs/c1z-format.md describes the column and the recorded tables in tests/fixtures have it.
+//! CONTRIBUTING.md has the steps to add a column.
 
 mod domains;
 mod groups;

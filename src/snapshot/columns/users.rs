@@ -1,4 +1,4 @@
-//! The columns of `users`. To add one, see [`columns`](super).
+//! The columns of `users`. CONTRIBUTING.md has the steps to add one.
 
 use jiff::Timestamp;
 
