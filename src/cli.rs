@@ -288,9 +288,10 @@ pub fn one_line(error: &clap::Error) -> String {
     {
         return "no command given; run `okta-ciam --help`".to_owned();
     }
+    let command = command_of(error);
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && error.kind() == clap::error::ErrorKind::UnknownArgument
-        && let Some(hint) = elsewhere(flag)
+        && let Some(hint) = elsewhere(flag, command.is_empty())
     {
         return format!("unexpected argument '{flag}' found; {hint}");
     }
@@ -300,15 +301,33 @@ pub fn one_line(error: &clap::Error) -> String {
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:"));
-    let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let said = said.join(" ");
+    let said: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass "))
+        .collect();
+    let said = said.join(" ").replace(" tip: ", "; tip: ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
-    format!("{said}; run `okta-ciam --help`, or --help after a command")
+    format!("{said}; run `okta-ciam{command} --help`")
 }
 
-/// Returns where a flag that is wrong here belongs: to `sync`, which the Go connector was without a command, or to `grant` and
-/// `revoke`, which were flags of it.
-fn elsewhere(flag: &str) -> Option<&'static str> {
+/// Returns the command whose usage the error shows, after a space, such as ` review start`; nothing if it is that of
+/// okta-ciam.
+fn command_of(error: &clap::Error) -> String {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else {
+        return String::new();
+    };
+    usage
+        .to_string()
+        .split_whitespace()
+        .skip_while(|word| *word != "okta-ciam")
+        .skip(1)
+        .take_while(|word| word.starts_with(|first: char| first.is_ascii_lowercase()))
+        .map(|word| format!(" {word}"))
+        .collect()
+}
+
+/// Returns where a flag that is wrong here belongs: to `sync` if it is before the command, because the Go connector syncs
+/// without one, or to `grant` and `revoke`, which were flags of the connector.
+fn elsewhere(flag: &str, before_command: bool) -> Option<&'static str> {
     let name = flag.trim_start_matches('-').split('=').next()?;
     match name {
         "grant-entitlement" | "grant-principal" | "grant-principal-type" => {
@@ -329,7 +348,8 @@ fn elsewhere(flag: &str) -> Option<&'static str> {
     let is_of_sync = sync.get_arguments().any(|argument| {
         argument.get_long() == Some(name) || (flag == "-f" && argument.get_short() == Some('f'))
     });
-    is_of_sync.then_some("flags follow the command: run `okta-ciam sync` with it")
+    (before_command && is_of_sync)
+        .then_some("options follow the command: run `okta-ciam sync` with it")
 }
 
 #[cfg(test)]

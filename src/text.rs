@@ -4,17 +4,18 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::Duration;
 
-/// Returns the messages of an error chain in one line.
+/// Returns the messages of an error chain in one line, each once: some errors contain the text of their cause, or the
+/// other way around, as in `disk I/O error: Error code 778: disk I/O error`.
 pub fn one_line(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // Some errors contain the text of their cause.
-        if !text.contains(&cause) {
-            text += if text.is_empty() { "" } else { ": " };
-            text += &cause;
+    let mut messages: Vec<String> = Vec::new();
+    for message in error.chain().map(ToString::to_string) {
+        if messages.iter().any(|earlier| earlier.contains(&message)) {
+            continue;
         }
+        messages.pop_if(|last| message.ends_with(last.as_str()));
+        messages.push(message);
     }
-    clean(&text).into_owned()
+    clean(&messages.join(": ")).into_owned()
 }
 
 /// Returns the message of an error that only a bug of okta-ciam can cause. Every such message is made here.
@@ -148,6 +149,30 @@ pub fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_message_of_an_error_is_printed_once() {
+        for (chain, line) in [
+            (
+                vec!["cannot open a.db", "no such file"],
+                "cannot open a.db: no such file",
+            ),
+            (vec!["a: b", "b"], "a: b"),
+            (
+                vec![
+                    "cannot write a.db",
+                    "disk I/O error",
+                    "Error code 778: disk I/O error",
+                ],
+                "cannot write a.db: Error code 778: disk I/O error",
+            ),
+        ] {
+            let mut causes = chain.iter().rev();
+            let first = anyhow::anyhow!("{}", causes.next().unwrap());
+            let error = causes.fold(first, |error, cause| error.context(*cause));
+            assert_eq!(one_line(&error), line);
+        }
+    }
 
     #[test]
     fn what_would_move_the_cursor_is_made_visible() {

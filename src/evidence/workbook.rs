@@ -1,9 +1,16 @@
-//! Writes cells and sheets of a workbook.
+//! Writes workbooks, and their cells and sheets.
 //!
-//! Cells have the type text, so a text that starts like a formula is not run and needs no escaping.
+//! - Cells have the type text, so a text that starts like a formula is not run and needs no escaping.
+//! - A workbook has the time of its snapshot, so that equal snapshots give equal bytes.
+//! - rust_xlsxwriter panics if it cannot write the temporary files of the sheets. Here, that is an error.
 
+use std::io::{Seek, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use rust_xlsxwriter::{ExcelDateTime, Worksheet};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet};
 use serde_json::Value;
 
 use super::cells::{exact_float, plain};
@@ -14,12 +21,65 @@ pub const MAX_ROWS: u64 = 1_048_575;
 /// The largest number of UTF-16 units in a cell (Excel's limit).
 const MAX_CELL: usize = 32_767;
 
-/// Returns a time as a workbook stores it.
+/// Writes a workbook with the sheets that `fill` adds, and returns what it returns.
 ///
 /// # Errors
-/// Returns an error for a time before 1900.
-pub fn created(time: Timestamp) -> anyhow::Result<ExcelDateTime> {
-    Ok(ExcelDateTime::from_timestamp(time.as_second())?)
+/// Returns an error if the snapshot was taken before 1900, if the temporary files of the sheets or the output cannot be
+/// written, and the error of `fill`.
+pub fn write_workbook<T>(
+    taken_at: Timestamp,
+    out: impl Write + Seek + Send,
+    fill: impl FnOnce(&mut Workbook) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let created = ExcelDateTime::from_timestamp(taken_at.as_second());
+    let created = created.context("the time of the snapshot")?;
+    without_panic(|| {
+        let mut workbook = Workbook::new();
+        workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
+        let filled = fill(&mut workbook)?;
+        workbook
+            .save_to_writer(out)
+            .context("cannot write the workbook")?;
+        Ok(filled)
+    })
+}
+
+/// Runs a function, and returns a panic of rust_xlsxwriter as an error. Other panics go on.
+fn without_panic<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let message = Arc::new(Mutex::new(None));
+    let hook = Arc::new(panic::take_hook());
+    panic::set_hook({
+        let (message, hook) = (Arc::clone(&message), Arc::clone(&hook));
+        Box::new(move |panic| match panic.location() {
+            Some(place) if place.file().contains("rust_xlsxwriter") => {
+                let text = panic.payload().downcast_ref::<String>();
+                *message.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(text.cloned().unwrap_or_default());
+            }
+            _ => hook(panic),
+        })
+    });
+    let ended = panic::catch_unwind(AssertUnwindSafe(run));
+    panic::set_hook(Box::new(move |panic| hook(panic)));
+    let message = message
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    match (ended, message) {
+        (Ok(ended), _) => ended,
+        (Err(_), Some(message)) => bail!(
+            "cannot write the rows to a temporary file; TMPDIR names its folder: {}",
+            reason(&message)
+        ),
+        (Err(panic), None) => panic::resume_unwind(panic),
+    }
+}
+
+/// Returns the system's message in the text of a panic, such as `Os { code: 28, …, message: "No space left on device" }`.
+fn reason(panic: &str) -> &str {
+    let message = panic.split_once("message: \"");
+    let message = message.and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or(panic, |(message, _)| message)
 }
 
 /// Writes the facts about a snapshot, starting at row `from`, and returns the number of shortened texts.
@@ -87,6 +147,20 @@ fn cut(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_a_panic_is_the_message_of_the_system() {
+        let error = std::io::Error::from_raw_os_error(28);
+        let panic = format!("Couldn't write to xml file: {error:?}");
+        assert_eq!(reason(&panic), "No space left on device");
+        assert_eq!(reason("something else"), "something else");
+    }
+
+    #[test]
+    #[should_panic(expected = "a fault of our own")]
+    fn only_panics_of_the_library_become_errors() {
+        drop(without_panic::<()>(|| panic!("a fault of our own")));
+    }
 
     #[test]
     fn a_text_that_is_too_long_for_a_cell_is_cut_to_the_longest_that_fits() {

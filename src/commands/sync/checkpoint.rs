@@ -12,7 +12,7 @@ use crate::snapshot::target::{CheckpointFile, LeftBehind, Target};
 use crate::snapshot::{self, Reader, Warning};
 use crate::sync::checkpoint::Checkpoint;
 use crate::sync::checkpoint::resume::{self, ResumeKey, RunProgress};
-use crate::text::{count, span};
+use crate::text::{count, one_line, span};
 
 /// The checkpoint of this run.
 pub(super) struct RunCheckpoint {
@@ -134,7 +134,7 @@ pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyho
     } else if resumed || error.is::<resume::Unwritable>() {
         match file.set_aside() {
             Ok(aside) => tracing::info!("the checkpoint is kept as {}", aside.display()),
-            Err(error) => tracing::warn!("{error:#}"),
+            Err(error) => tracing::warn!("{}", one_line(&error)),
         }
     } else {
         file.remove();

@@ -20,6 +20,7 @@ use crate::console::RECORDS;
 use crate::exit::ExitStatus;
 use crate::failure;
 use crate::sync::pipeline::Published;
+use crate::text::one_line;
 
 /// The measurements of a run; empty if the run ended early.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +107,7 @@ pub fn recorded(
             measured,
         };
         if let Err(error) = write(&metrics.path, &run) {
-            tracing::warn!("cannot write the metrics file: {error:#}");
+            tracing::warn!("cannot write the metrics file: {}", one_line(&error));
         }
     }
     ended

@@ -11,6 +11,7 @@ use crate::config::{Retention, SyncConfig};
 use crate::evidence::verify::Manifest;
 use crate::snapshot::series::{SeriesFile, surplus};
 use crate::snapshot::{FileFormat, Reader};
+use crate::text::one_line;
 
 /// Returns the snapshot that the new one replaces or, if there is none, the newest one of its series.
 ///
@@ -39,18 +40,18 @@ pub fn remove_surplus(config: &SyncConfig) {
     let files = match snapshots(config, retention) {
         Ok(files) => files,
         Err(error) => {
-            tracing::warn!("cannot remove old snapshots: {error:#}");
+            tracing::warn!("cannot remove old snapshots: {}", one_line(&error));
             return;
         }
     };
     for file in surplus(files, keep, &config.file) {
         if let Err(reason) = refuse_others(&config.file, &file.path) {
-            tracing::warn!("kept {}: {reason:#}", file.path.display());
+            tracing::warn!("kept {}: {}", file.path.display(), one_line(&reason));
             continue;
         }
         match remove(retention, &file) {
             Ok(()) => tracing::info!("removed {}, since --keep is {keep}", file.path.display()),
-            Err(error) => tracing::warn!("cannot remove an old snapshot: {error:#}"),
+            Err(error) => tracing::warn!("cannot remove an old snapshot: {}", one_line(&error)),
         }
     }
 }

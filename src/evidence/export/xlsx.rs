@@ -1,17 +1,15 @@
 //! Exports a snapshot as a workbook, with one sheet for each table and one about the snapshot.
 //!
-//! - Cells have the type text, so a text that starts like a formula is not run and needs no escaping.
-//! - Rows are buffered in temporary files, not in memory.
-//! - The times in the file's properties are those of the snapshot, so that equal snapshots give equal bytes.
+//! Rows are buffered in temporary files, not in memory.
 
 use std::io::{Seek, Write};
 
-use anyhow::{Context as _, bail};
-use rust_xlsxwriter::{DocProperties, Format, Workbook, Worksheet};
+use anyhow::bail;
+use rust_xlsxwriter::{Format, Worksheet};
 use serde_json::Value;
 
 use super::{ExportPlan, OrderedObject};
-use crate::evidence::workbook::{MAX_ROWS, created, write_cell, write_facts};
+use crate::evidence::workbook::{MAX_ROWS, write_cell, write_facts, write_workbook};
 use crate::snapshot::Reader;
 use crate::text::number;
 
@@ -36,28 +34,24 @@ pub fn xlsx(
     out: impl Write + Seek + Send,
     check: &dyn Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<Written> {
-    let mut workbook = Workbook::new();
-    let created = created(reader.info().ended_at).context("the time of the snapshot")?;
-    workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
-    let mut written = Written::default();
-    for plan in plans {
-        let mut sheet = Sheet::new(workbook.add_worksheet_with_constant_memory()?, plan)?;
-        let mut row = |values: &[Value]| {
-            check()?;
-            sheet.add(values)
-        };
-        plan.rows(reader, &mut row)?;
-        written.rows.push(u64::from(sheet.rows));
-        written.cut += sheet.cut;
-        sheet.end()?;
-    }
-    let facts = workbook.add_worksheet_with_constant_memory()?;
-    facts.set_name("About")?;
-    written.cut += write_facts(facts, 0, about)?;
-    workbook
-        .save_to_writer(out)
-        .context("cannot write the workbook")?;
-    Ok(written)
+    write_workbook(reader.info().ended_at, out, |workbook| {
+        let mut written = Written::default();
+        for plan in plans {
+            let mut sheet = Sheet::new(workbook.add_worksheet_with_constant_memory()?, plan)?;
+            let mut row = |values: &[Value]| {
+                check()?;
+                sheet.add(values)
+            };
+            plan.rows(reader, &mut row)?;
+            written.rows.push(u64::from(sheet.rows));
+            written.cut += sheet.cut;
+            sheet.end()?;
+        }
+        let facts = workbook.add_worksheet_with_constant_memory()?;
+        facts.set_name("About")?;
+        written.cut += write_facts(facts, 0, about)?;
+        Ok(written)
+    })
 }
 
 /// A sheet that is being written.

@@ -8,8 +8,8 @@ use std::io::{Seek, Write};
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use rust_xlsxwriter::{
-    Color, DataValidation, DataValidationErrorStyle, DocProperties, ExcelDateTime, Format,
-    FormatAlign, FormatBorder, Formula, Workbook, Worksheet,
+    Color, DataValidation, DataValidationErrorStyle, ExcelDateTime, Format, FormatAlign,
+    FormatBorder, Formula, Worksheet,
 };
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use super::columns::{ColumnKind, Origin, SheetColumn, columns, values};
 use super::plan::{Review, ReviewItem};
 use crate::evidence::cells::{plain, write_record};
 use crate::evidence::export::OrderedObject;
-use crate::evidence::workbook::{MAX_ROWS, created, write_cell, write_facts};
+use crate::evidence::workbook::{MAX_ROWS, write_cell, write_facts, write_workbook};
 use crate::sheet::row_check::RowPosition;
 use crate::sheet::{Decision, guarded};
 use crate::text::number;
@@ -107,25 +107,21 @@ pub fn xlsx(
             number(MAX_ROWS)
         );
     }
-    let mut workbook = Workbook::new();
-    let created = created(part.review.org.taken_at).context("the time of the snapshot")?;
-    workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
     let columns = part.columns();
-    let mut sheet = RowSheet::new(workbook.add_worksheet_with_constant_memory()?, &columns)?;
-    part.rows(&mut |values| {
-        check()?;
-        sheet.add(&values)
-    })?;
-    let rows = sheet.end()?;
-    sign_off(
-        workbook.add_worksheet_with_constant_memory()?,
-        &columns,
-        rows,
-        about,
-    )?;
-    workbook
-        .save_to_writer(out)
-        .context("cannot write the workbook")
+    write_workbook(part.review.org.taken_at, out, |workbook| {
+        let mut sheet = RowSheet::new(workbook.add_worksheet_with_constant_memory()?, &columns)?;
+        part.rows(&mut |values| {
+            check()?;
+            sheet.add(&values)
+        })?;
+        let rows = sheet.end()?;
+        sign_off(
+            workbook.add_worksheet_with_constant_memory()?,
+            &columns,
+            rows,
+            about,
+        )
+    })
 }
 
 /// The formats of cells.
