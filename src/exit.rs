@@ -102,7 +102,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file cannot be\ncompared for --max-drop"
+        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file cannot\nbe compared for --max-drop"
     }
     /// Another run has locked the file.
     Locked {

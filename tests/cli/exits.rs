@@ -189,6 +189,35 @@ fn invalid_input_ends_with_2_before_any_request() {
 }
 
 #[test]
+fn a_wrong_option_gets_the_hint_for_its_command() {
+    let folder = Folder::new();
+    for (arguments, hint) in [
+        (vec!["--max-drop", "3"], "run `okta-ciam sync` with it"),
+        (vec!["-f", "a.c1z"], "run `okta-ciam sync` with it"),
+        (
+            vec!["verify", "-f", "a.c1z"],
+            "found; run `okta-ciam verify --help`",
+        ),
+        (
+            vec!["show", "--max-drop", "3"],
+            "run `okta-ciam show --help`",
+        ),
+        (
+            vec!["review", "start", "--none"],
+            "run `okta-ciam review start --help`",
+        ),
+        (
+            vec!["sync", "--fil", "a"],
+            "; tip: a similar argument exists: '--file'",
+        ),
+        (vec!["none"], "run `okta-ciam --help`"),
+    ] {
+        let ran = folder.run(&arguments).end().code(2);
+        assert_one_line(&ran, hint, &[]);
+    }
+}
+
+#[test]
 fn a_folder_or_a_device_is_not_a_target() {
     let okta = Okta::unasked();
     let folder = with_previous();
