@@ -375,6 +375,19 @@ fn a_full_disk_leaves_the_previous_export_unchanged() {
 }
 
 #[test]
+fn a_full_disk_ends_a_review_sheet_with_one_error() {
+    let folder = sample();
+    for sheet in ["sheet.csv", "sheet.xlsx"] {
+        let run = folder.run(&["review", "start", "-f", "a.db", "-o", sheet]);
+        let ran = run.under("trap '' XFSZ; ulimit -f 4").end().code(2);
+        let error = ran.error();
+        assert!(error.contains("cannot write"), "{error}");
+        assert_eq!(error.matches("File too large").count(), 1, "{error}");
+        assert!(!folder.path(sheet).exists());
+    }
+}
+
+#[test]
 fn a_snapshot_is_never_replaced_by_an_export_or_by_findings() {
     let folder = sample();
     std::os::unix::fs::symlink("a.db", folder.path("link.db")).unwrap();
