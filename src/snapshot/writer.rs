@@ -20,11 +20,11 @@ use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, MembershipSource, User, UserId};
 
 /// The settings of a new database. Nothing of the file is of use until all of it is there, so nothing needs to be
-/// undone or synced. The cache is 32 MiB: room for the leaves of the tables and for sorting the indexes in large runs.
+/// undone or synced. The cache is 24 MiB: room for the leaves of the tables and for sorting the indexes in large runs.
 pub const PRAGMAS: &str = "
     pragma page_size = 4096; pragma encoding = 'UTF-8'; pragma auto_vacuum = 0;
     pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
-    pragma cache_size = -32768;
+    pragma cache_size = -24576;
 ";
 
 /// Writes the database of a snapshot: rows in a fixed order, then indexes, then nothing more.
