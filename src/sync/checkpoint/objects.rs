@@ -52,7 +52,7 @@ impl Checkpoint {
                 user.id.as_str(),
                 user.status,
                 micros(user.last_updated),
-                serde_json::to_string(user)?,
+                postcard::to_allocvec(user)?,
                 copy.profile,
                 copy.matched_by.map(MatchedBy::as_str),
                 source == CopySource::Listing,
@@ -297,7 +297,7 @@ impl Checkpoint {
             let row = rows.next()?.context("a user is not in the checkpoint")?;
             let user = User {
                 profile: serde_json::from_str(row.get_ref(1)?.as_str()?)?,
-                ..serde_json::from_str(row.get_ref(0)?.as_str()?)?
+                ..postcard::from_bytes(row.get_ref(0)?.as_blob()?)?
             };
             let matched_by = MatchedBy::parse(row.get_ref(2)?.as_str()?)
                 .context("a user in scope matched by nothing")?;

@@ -5,10 +5,10 @@ use crate::snapshot::columns::SCHEMA_VERSION;
 
 /// The version of the tables, stored as SQLite's `user_version`. It grows with the tables of a snapshot: the users in a
 /// checkpoint of an earlier version lack the values of newer columns.
-pub(super) const VERSION: i64 = 5 + SCHEMA_VERSION as i64;
+pub(super) const VERSION: i64 = 6 + SCHEMA_VERSION as i64;
 
 /// The tables, in the order in which `select *` is decoded elsewhere in this module. The fields of a user are stored as
-/// one text, except for those that queries look at: a new field needs no new column.
+/// one value, except for those that queries look at: a new field needs no new column.
 pub(super) const SCHEMA: &str = "
 create table run (resume_key text not null, started_at integer not null, began_at integer not null,
   saved_at integer not null, interruptions integer not null default 0, requests integer not null default 0,
@@ -21,7 +21,7 @@ create table pages (listing integer not null, keys blob not null);
 create table out_of_scope_members (keys blob not null);
 create table warnings (code text not null, kind text not null, object_id text, message text not null);
 create table users (local_id integer primary key, id text not null, status text, last_updated integer,
-  fields text not null, profile text not null, matched_by text, from_listing integer not null,
+  fields blob not null, profile text not null, matched_by text, from_listing integer not null,
   in_listing integer not null, deleted integer not null default 0);
 create table groups (local_id integer primary key, id text not null, type text, source_id text, created integer,
   last_updated integer, last_membership_updated integer, members_reported integer, profile text not null,
