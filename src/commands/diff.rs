@@ -40,6 +40,12 @@ pub fn run(config: &DiffConfig, console: &Console) -> anyhow::Result<ExitStatus>
             count(diff.unknown(), "membership")
         ));
     }
+    if !diff.not_compared.is_empty() {
+        meta.notes.push(format!(
+            "not compared, because one snapshot is from an earlier version: {}",
+            diff.not_compared.join(", ")
+        ));
+    }
     let not_compared = diff.not_compared.iter().map(|name| (*name).to_owned());
     meta.left_out.extend(not_compared);
     meta.left_out.sort();
