@@ -59,6 +59,11 @@ impl Error {
     fn about(setting: impl fmt::Display, problem: impl fmt::Display) -> Self {
         Self(format!("{setting}: {problem}"))
     }
+
+    /// Makes the setting the subject of the sentence: `predicate` starts with a verb.
+    fn fault(setting: impl fmt::Display, predicate: impl fmt::Display) -> Self {
+        Self(format!("{setting} {predicate}"))
+    }
 }
 
 fn required(flag: &str, variable: &str, next: &str) -> Error {

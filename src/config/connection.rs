@@ -106,7 +106,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     }
     // The host is sent to a DNS server and printed, so it must not be a token in the wrong place.
     if mask::holds_a_token(typed) {
-        return Err(domain.error(format!("contains what looks like a token; {hint}")));
+        return Err(domain.fault(format!("contains what looks like a token; {hint}")));
     }
     let with_scheme = if typed.contains("://") {
         typed.to_owned()
@@ -116,7 +116,7 @@ fn origin(domain: &Setting) -> Result<Url, Error> {
     let url = Url::parse(&with_scheme).map_err(|error| domain.error(format!("{error}; {hint}")))?;
     // The value may contain a password, so the message does not repeat it.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(domain.error(format!("contains a user name or an email; {hint}")));
+        return Err(domain.fault(format!("contains a user name or an email; {hint}")));
     }
     let refuse = |why: &str| Err(domain.error(format!("{} {why}; {hint}", mask::shown(typed))));
     let Some(host) = url.host() else {

@@ -70,14 +70,14 @@ impl Environment {
         };
         let value = value
             .to_str()
-            .ok_or_else(|| Error::about(name, "is not UTF-8"))?;
+            .ok_or_else(|| Error::fault(name, "is not UTF-8"))?;
         // A file of variables with Windows line ends leaves a carriage return after each value.
         let value = value.trim_end_matches(['\r', '\n']);
         if name.starts_with("BATON_")
             && !name.starts_with("BATON_API_TOKEN")
             && value.chars().any(char::is_control)
         {
-            return Err(Error::about(
+            return Err(Error::fault(
                 name,
                 "contains a control character, such as a line break; remove it",
             ));
@@ -137,6 +137,11 @@ impl Setting {
 
     pub(super) fn error(&self, problem: impl fmt::Display) -> Error {
         Error::about(&self.name, problem)
+    }
+
+    /// Makes the setting the subject of the sentence: `predicate` starts with a verb.
+    pub(super) fn fault(&self, predicate: impl fmt::Display) -> Error {
+        Error::fault(&self.name, predicate)
     }
 
     pub(super) fn invalid(&self, expected: impl fmt::Display) -> Error {

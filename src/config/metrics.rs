@@ -33,7 +33,7 @@ impl MetricsConfig {
         }
         let manifest = environment.setting("--manifest", typed.files.manifest.as_ref())?;
         if let Some(manifest) = manifest.filter(|manifest| manifest.value == path.value) {
-            return Err(path.error(format!("is the same file as {}", manifest.name)));
+            return Err(path.fault(format!("is the same file as {}", manifest.name)));
         }
         let domain = environment.setting("--domain", typed.connection.domain.as_ref())?;
         let domain = domain.map_or_else(String::new, |setting| {

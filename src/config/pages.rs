@@ -34,7 +34,7 @@ impl ManConfig {
     pub fn new(typed: &cli::ManArgs) -> Result<Self, Error> {
         if let Some(folder) = &typed.to {
             if folder.is_empty() {
-                return Err(Setting::new("--to", folder).error("is empty; set it to a folder"));
+                return Err(Setting::new("--to", folder).fault("is empty; set it to a folder"));
             }
             return Ok(Self::Folder(folder.into()));
         }

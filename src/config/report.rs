@@ -60,10 +60,10 @@ fn title(typed: &cli::ReportArgs, environment: &Environment) -> Result<Option<St
         return Ok(None);
     };
     if setting.value.trim().is_empty() {
-        return Err(setting.error("is empty; give it a text, or leave it out"));
+        return Err(setting.fault("is empty; give it a text, or leave it out"));
     }
     if setting.value.chars().count() > LONGEST_TITLE {
-        return Err(setting.error(format!(
+        return Err(setting.fault(format!(
             "is longer than {LONGEST_TITLE} characters; shorten it"
         )));
     }
@@ -108,12 +108,12 @@ mod tests {
         assert_eq!(read(None, "Access"), Ok(Some("Access".to_owned())));
         assert_eq!(read(Some("Mine"), "Access"), Ok(Some("Mine".to_owned())));
         assert_eq!(read(Some(&longest), ""), Ok(Some(longest.clone())));
-        let empty = "--title: is empty; give it a text, or leave it out";
+        let empty = "--title is empty; give it a text, or leave it out";
         assert_eq!(read(Some(""), "Access"), Err(empty.to_owned()));
         assert_eq!(read(Some(" "), ""), Err(empty.to_owned()));
         assert_eq!(
             read(None, &too_long),
-            Err("BATON_TITLE: is longer than 200 characters; shorten it".to_owned())
+            Err("BATON_TITLE is longer than 200 characters; shorten it".to_owned())
         );
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn retention(
         let needs = [setting.as_ref(), manifest.filter(|_| manifests.is_some())];
         return match needs.into_iter().flatten().next() {
             Some(setting) => {
-                Err(setting.error("needs a date in the name of --file, such as okta-%Y-%m-%d.c1z"))
+                Err(setting.fault("needs a date in the name of --file, such as okta-%Y-%m-%d.c1z"))
             }
             None => Ok(None),
         };
@@ -52,7 +52,7 @@ pub(super) fn retention(
 }
 
 fn pattern(setting: &Setting) -> Result<Option<Series>, Error> {
-    Series::parse(&setting.value).map_err(|error| setting.error(error))
+    Series::parse(&setting.value).map_err(|error| setting.fault(error))
 }
 
 impl Retention {

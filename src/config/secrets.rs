@@ -103,10 +103,10 @@ fn checked_token(setting: &str, text: String) -> Result<SecretString, Error> {
     let quoted = |quote| token.strip_prefix(quote)?.strip_suffix(quote);
     let token = quoted('"').or_else(|| quoted('\'')).unwrap_or(token);
     if token.is_empty() {
-        return Err(Error::about(setting, "contains no token"));
+        return Err(Error::fault(setting, "contains no token"));
     }
     if token.starts_with(['{', '[']) {
-        return Err(Error::about(
+        return Err(Error::fault(
             setting,
             "contains JSON; provide only the token",
         ));
@@ -115,14 +115,14 @@ fn checked_token(setting: &str, text: String) -> Result<SecretString, Error> {
         .split_once('=')
         .is_some_and(|(name, value)| !name.is_empty() && !value.trim_matches('=').is_empty())
     {
-        return Err(Error::about(
+        return Err(Error::fault(
             setting,
             "contains NAME=value; provide only the value, the token",
         ));
     }
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if !token.bytes().all(is_part) {
-        return Err(Error::about(
+        return Err(Error::fault(
             setting,
             "contains characters that are not part of a token; provide only the token, without \"SSWS\"",
         ));

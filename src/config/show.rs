@@ -157,7 +157,7 @@ pub(super) fn chosen_columns(table: Table, typed: &[String]) -> Result<Vec<Table
 fn like(typed: Option<&String>) -> Result<Option<String>, Error> {
     match typed {
         Some(text) if text.trim().is_empty() => {
-            Err(Setting::new("--like", text).error("is empty; give it a text, or leave it out"))
+            Err(Setting::new("--like", text).fault("is empty; give it a text, or leave it out"))
         }
         typed => Ok(typed.cloned()),
     }

@@ -151,7 +151,7 @@ fn now(typed: &cli::SyncArgs, connection: &Connection) -> Result<Option<Timestam
     };
     let setting = Setting::new("--now", text);
     if !is_loopback(&connection.origin) {
-        return Err(setting.error("is for orgs on this machine only"));
+        return Err(setting.fault("is for orgs on this machine only"));
     }
     let read = |text: &str| text.parse().ok();
     setting
@@ -176,10 +176,10 @@ fn recorded_text(
 
 fn checked_text(setting: Setting) -> Result<Option<String>, Error> {
     if setting.value.chars().any(char::is_control) {
-        return Err(setting.error("contains a control character, such as a line break; remove it"));
+        return Err(setting.fault("contains a control character, such as a line break; remove it"));
     }
     if setting.value.chars().count() > LONGEST_TEXT {
-        return Err(setting.error(format!(
+        return Err(setting.fault(format!(
             "is longer than {LONGEST_TEXT} characters; shorten it"
         )));
     }

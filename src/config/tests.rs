@@ -305,7 +305,7 @@ fn a_recorded_time_is_for_this_machine_only() {
     assert!(
         error
             .to_string()
-            .contains("--now: is for orgs on this machine only")
+            .contains("--now is for orgs on this machine only")
     );
     let sync = SyncConfig::new(&typed, &with("BATON_DOMAIN", "http://127.0.0.1:1")).unwrap();
     assert_eq!(sync.now.unwrap().to_string(), "2026-01-31T12:00:00Z");

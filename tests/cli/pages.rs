@@ -180,7 +180,7 @@ fn an_unknown_shell_or_command_is_refused_with_the_valid_ones() {
     let both = folder.run(&["man", "sync", "--to", "x"]).end();
     both.fails(2, "cannot be used with '--to <FOLDER>'");
     let empty = folder.run(&["man", "--to", ""]).end();
-    empty.fails(2, "--to: is empty");
+    empty.fails(2, "--to is empty");
     assert!(folder.names().is_empty());
 }
 

@@ -148,17 +148,17 @@ fn ambiguous_date_patterns_are_refused_before_any_request() {
     for (arguments, expected) in [
         (
             &["--keep", "3"][..],
-            "--keep: needs a date in the name of --file",
+            "--keep needs a date in the name of --file",
         ),
         (&["--keep", "0", "-f", "%F.c1z"], "a whole number above 0"),
         (
             &["--manifest", "%F.json"],
-            "--manifest: needs a date in the name of --file",
+            "--manifest needs a date in the name of --file",
         ),
-        (&["-f", "okta-%Y.c1z"], "--file: contains no date"),
+        (&["-f", "okta-%Y.c1z"], "--file contains no date"),
         (
             &["-f", "okta-%Q.c1z"],
-            "--file: contains a % that is not part of",
+            "--file contains a % that is not part of",
         ),
         (&["-f", "%Y/okta-%F.c1z"], "name of a folder"),
         (&["-f", "okta-%F.txt"], "expected a name that ends in .c1z"),

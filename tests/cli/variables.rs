@@ -98,7 +98,9 @@ fn a_command_reads_the_listed_variables_and_no_other() {
         };
         for name in &own.listed {
             let ran = run(&[name]);
-            let is_refused = ran.code == Some(2) && ran.stderr.contains(&format!("{name}: "));
+            let names_it =
+                [":", " "].map(|next| ran.stderr.contains(&format!("error: {name}{next}")));
+            let is_refused = ran.code == Some(2) && names_it.contains(&true);
             assert!(is_refused, "{words:?} {name}: {}", ran.stderr);
         }
         let others: Vec<&String> = all.possible.difference(&own.listed).collect();

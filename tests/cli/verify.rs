@@ -505,10 +505,10 @@ fn a_snapshot_records_its_origin() {
     let asked = okta.count();
     let long = "x".repeat(1_001);
     for (arguments, part) in [
-        (["--note", "a\nb"], "--note: contains a control character"),
+        (["--note", "a\nb"], "--note contains a control character"),
         (
             ["--run-id", long.as_str()],
-            "--run-id: is longer than 1000 characters",
+            "--run-id is longer than 1000 characters",
         ),
     ] {
         folder.sync(&okta, &arguments).end().code(2).says(part);
