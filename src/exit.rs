@@ -1,10 +1,11 @@
-//! The exit codes, in one table: the variant, the number, the word in JSON, the help text and the precedence of each.
-//! [`crate::failure`] maps errors to them; a test compares README's table.
+//! The exit codes, in one table: the variant, the number, the word in JSON, the help text and the precedence of each, and
+//! the exit code of each error. A test compares README's table.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use crate::okta;
+use crate::failure::{Failure, FailureKind};
 use crate::signal::Interrupted;
+use crate::{atomic_file, okta, snapshot};
 
 /// Makes [`ExitStatus`] and the table from one list. `outranks_partial` is true for codes that decide how a list of
 /// changes ends even if other rows succeeded.
@@ -158,40 +159,38 @@ pub fn help() -> String {
     text + "  130, 143  interrupted by SIGINT or SIGTERM\n"
 }
 
-/// An error that already knows how the program ends.
-#[derive(Debug)]
-pub struct ExitError {
-    /// The exit status.
-    pub exit: ExitStatus,
-    /// The reason, in one line.
-    pub message: String,
-}
-
-impl ExitError {
-    /// Returns the failure of a refused change.
-    pub fn refused(message: impl Into<String>) -> Self {
-        Self {
-            exit: ExitStatus::Refused,
-            message: message.into(),
+/// Returns how the program ends after any error: its innermost typed cause decides.
+pub fn of_error(error: &anyhow::Error) -> ExitStatus {
+    for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return of_kind(failure.kind);
+        }
+        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
+            return of_okta(okta);
+        }
+        if let Some(Interrupted(signal)) = cause.downcast_ref() {
+            return ExitStatus::Interrupted(*signal);
+        }
+        if cause.is::<atomic_file::Busy>() {
+            return ExitStatus::Locked;
+        }
+        if cause.is::<snapshot::Error>() {
+            return ExitStatus::Failed;
         }
     }
-
-    /// Returns the failure of a run that a guard stopped.
-    pub fn guard(message: impl Into<String>) -> Self {
-        Self {
-            exit: ExitStatus::Guard,
-            message: message.into(),
-        }
-    }
+    ExitStatus::Failed
 }
 
-impl fmt::Display for ExitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+/// Returns how the program ends after a failure of this kind.
+pub fn of_kind(kind: FailureKind) -> ExitStatus {
+    match kind {
+        FailureKind::Other => ExitStatus::Failed,
+        FailureKind::Incomplete => ExitStatus::Partial,
+        FailureKind::Refused => ExitStatus::Refused,
+        FailureKind::Credentials => ExitStatus::Credentials,
+        FailureKind::Guard => ExitStatus::Guard,
     }
 }
-
-impl std::error::Error for ExitError {}
 
 /// Returns how the program ends after an error of Okta's.
 pub fn of_okta(error: &okta::Error) -> ExitStatus {

@@ -6,10 +6,9 @@ use crate::change::Action;
 use crate::cli::{Cli, Command};
 use crate::config::{self, Environment};
 use crate::console::{Console, FailureObject, OutputOptions};
-use crate::exit::ExitStatus;
-use crate::failure;
+use crate::exit::{self, ExitStatus};
 use crate::signal::ShutdownSignal;
-use crate::{cli, commands, mask, text};
+use crate::{cli, commands, mask, okta, text};
 
 /// Runs the program with the arguments and the environment of the process, and returns its exit code.
 pub fn main() -> ExitCode {
@@ -104,13 +103,13 @@ fn run(
 }
 
 fn fail(error: &anyhow::Error, console: &Console) -> ExitStatus {
-    let exit = failure::exit_of(error);
+    let exit = exit::of_error(error);
     console.failure(&FailureObject {
         error: exit.word(),
         exit_code: exit.code(),
         // A file's name in it may be a token that was put in the wrong place.
         message: mask::without_tokens(&text::one_line(error)),
-        request_id: failure::request_id(error).map(str::to_owned),
+        request_id: okta::request_id_of(error).map(str::to_owned),
     });
     exit
 }

@@ -13,13 +13,13 @@ const LAYERS: [&[&str]; 11] = [
     ],
     &["atomic_file", "filter", "near", "sheet"],
     &["okta", "snapshot"],
-    &["exit"],
+    &["failure"],
     &["sync"],
     &["change", "evidence"],
+    &["exit"],
     &["console"],
     &["cli"],
     &["config"],
-    &["failure"],
     &["commands"],
 ];
 

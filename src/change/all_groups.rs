@@ -126,7 +126,7 @@ fn why_skipped(group: &Group, rules: &HashMap<GroupId, Rules>) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::ExitStatus;
+    use crate::failure::FailureKind;
     use crate::filter::{Domain, NameFilter};
     use crate::model::Profile;
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn unreadable_groups_and_users_out_of_scope_are_refused() {
         let refusal = RowRefusal {
-            exit: ExitStatus::Credentials,
+            kind: FailureKind::Credentials,
             reason: "no access".to_owned(),
         };
         let ada = user("00uada", "ada@example.com");

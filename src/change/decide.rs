@@ -16,14 +16,14 @@ pub use refuse::caution;
 pub(super) use refuse::refuse_user;
 
 use super::rows::Row;
-use crate::exit::ExitStatus;
+use crate::failure::FailureKind;
 use crate::model::{Group, GroupId, User, UserId};
 
 /// The reason for not making a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowRefusal {
-    /// The exit code if no row succeeds.
-    pub exit: ExitStatus,
+    /// The kind of the failure.
+    pub kind: FailureKind,
     /// The reason in words.
     pub reason: String,
 }

@@ -11,7 +11,7 @@ use crossbeam_channel::{RecvTimeoutError, unbounded};
 
 use super::all_groups::GroupsOfUsers;
 use super::decide::{self, Found, Memberships, Pair, Reading, RowRefusal, Rules};
-use crate::exit;
+use crate::failure::FailureKind;
 use crate::model::{Group, GroupId, User, UserId};
 use crate::near::Near;
 use crate::okta::read::Start;
@@ -24,7 +24,11 @@ use crate::text;
 fn readable<T>(result: Result<T, Error>) -> Result<Result<T, RowRefusal>, Error> {
     match result {
         Err(error @ Error::Refused(_)) if error.status() != Some(401) => Ok(Err(RowRefusal {
-            exit: exit::of_okta(&error),
+            kind: if error.status() == Some(403) {
+                FailureKind::Credentials
+            } else {
+                FailureKind::Other
+            },
             reason: error.to_string(),
         })),
         other => other.map(Ok),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::decide::PlannedRow;
 use super::rows::Row;
-use crate::exit::ExitError;
+use crate::failure::Failure;
 use crate::sheet::decision::DecisionTally;
 use crate::sheet::review::{Coverage, ReviewFile, ReviewRow};
 use crate::sheet::{Decision, Error};
@@ -99,22 +99,22 @@ pub fn permit(
     origin: &str,
     ages: impl IntoIterator<Item = Option<i64>>,
     conditions: Conditions,
-) -> Result<(), ExitError> {
+) -> Result<(), Failure> {
     if let Some(other) = summary.orgs.iter().find(|org| org.as_str() != origin) {
-        return Err(ExitError::refused(if other.is_empty() {
+        return Err(Failure::refused(if other.is_empty() {
             "the sheet does not record its org; create a sheet from a snapshot that okta-ciam sync wrote".to_owned()
         } else {
             format!("the sheet is from {other}, not from {origin}")
         }));
     }
     if conditions.require_decisions && summary.decisions.open() > 0 {
-        return Err(ExitError::refused(format!(
+        return Err(Failure::refused(format!(
             "{} no final decision; --require-decisions permits none",
             has(summary.decisions.open())
         )));
     }
     if conditions.require_decisions && summary.missing_rows > 0 {
-        return Err(ExitError::refused(format!(
+        return Err(Failure::refused(format!(
             "{} deleted from the sheet; --require-decisions needs a decision on each",
             count(summary.missing_rows, "row")
                 .replace("rows", "rows were")
@@ -127,7 +127,7 @@ pub fn permit(
             let age = age.map_or("at an unknown time".to_owned(), |days| {
                 format!("{} ago", count(days.unsigned_abs(), "day"))
             });
-            return Err(ExitError::refused(format!(
+            return Err(Failure::refused(format!(
                 "the snapshot of the sheet was taken {age}; start a new review, or permit it with --max-sheet-age"
             )));
         }

@@ -21,7 +21,8 @@ use crate::change::send;
 use crate::change::sheet::permit;
 use crate::config::ChangeConfig;
 use crate::console::Console;
-use crate::exit::{ExitError, ExitStatus};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
 use crate::okta::{Client, Error, probe};
 use crate::signal::ShutdownSignal;
 use crate::snapshot;
@@ -37,7 +38,7 @@ pub fn run(
     stop: &ShutdownSignal,
 ) -> anyhow::Result<ExitStatus> {
     if !config.provisioning && !config.dry_run {
-        return Err(ExitError::refused(format!(
+        return Err(Failure::refused(format!(
             "{} changes nothing without --provisioning (or BATON_PROVISIONING=true); --dry-run shows what it would do",
             config.action.as_str()
         ))

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use crate::commands::lookup::Unchanged;
 use crate::config::{MaxAge, ShowConfig, ShowWhat};
 use crate::console::Console;
-use crate::exit::{ExitError, ExitStatus};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
 use crate::snapshot::{Reader, rfc3339};
 use crate::text;
 
@@ -53,13 +54,13 @@ fn refuse_older(
     file: &Path,
     most: &MaxAge,
     now: Timestamp,
-) -> Result<(), ExitError> {
+) -> Result<(), Failure> {
     let ended = reader.info().ended_at;
     let age = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
     if age <= most.age {
         return Ok(());
     }
-    Err(ExitError::guard(format!(
+    Err(Failure::guard(format!(
         "{} is older than --max-age {}: its run ended {} ago, at {}",
         file.display(),
         most.typed,

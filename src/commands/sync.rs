@@ -23,7 +23,8 @@ use self::summary::{SyncManifest, SyncSummary};
 use super::report_waits;
 use crate::config::SyncConfig;
 use crate::console::Console;
-use crate::exit::{ExitError, ExitStatus};
+use crate::exit::{self, ExitStatus};
+use crate::failure::{Failure, FailureKind};
 use crate::okta::Client;
 use crate::signal::{NoResult, ShutdownSignal};
 use crate::snapshot::target::{ReservedPath, Target};
@@ -139,14 +140,14 @@ fn sync(
 fn report_refusal(
     console: &Console,
     summary: SyncSummary,
-    error: ExitError,
+    error: Failure,
 ) -> anyhow::Result<ExitStatus> {
     if !console.json() {
         return Err(error.into());
     }
     console.result(&summary.refused(&error), String::new)?;
     tracing::error!("{}", error.message);
-    Ok(error.exit)
+    Ok(exit::of_kind(error.kind))
 }
 
 /// The reason why a snapshot may not replace the previous one.
@@ -177,17 +178,17 @@ impl Refusal {
         }
     }
 
-    fn to_error(&self, published: &Published, target: &Target) -> ExitError {
+    fn to_error(&self, published: &Published, target: &Target) -> Failure {
         let (kept, new) = (target.path().display(), published.file.display());
         match self {
-            Self::Incomplete => ExitError {
-                exit: ExitStatus::Partial,
+            Self::Incomplete => Failure {
+                kind: FailureKind::Incomplete,
                 message: format!(
                     "the snapshot is incomplete ({}): {kept} is unchanged, see {new}; pass --allow-partial to accept it",
                     reasons(&published.snapshot.missing),
                 ),
             },
-            Self::Dropped(fell) => ExitError::guard(format!(
+            Self::Dropped(fell) => Failure::guard(format!(
                 "the snapshot shrank by more than --max-drop ({fell}): {kept} is unchanged, see {new}; if that is right, pass a higher --max-drop, or none",
             )),
         }
@@ -285,7 +286,7 @@ impl PreviousSnapshot {
             drop_guard::scope_differences(&found, &scope_metadata(config))
         });
         if !differences.is_empty() {
-            return Err(ExitError::guard(format!(
+            return Err(Failure::guard(format!(
                 "--max-drop compares snapshots of one scope, and {} is of another ({}); write to another file, or leave --max-drop out once",
                 path.display(),
                 differences.join(", "),

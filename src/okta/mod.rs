@@ -29,4 +29,4 @@ pub mod role;
 pub mod settings;
 pub mod wire;
 
-pub use http::{ApiError, Call, ChangeResponse, Client, Error, MembershipOp};
+pub use http::{ApiError, Call, ChangeResponse, Client, Error, MembershipOp, request_id_of};

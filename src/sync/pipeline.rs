@@ -12,7 +12,7 @@ use super::assemble::{self, AssembledCounts};
 use super::checkpoint::Checkpoint;
 use super::{Options, OrgReadReport, domain_unused};
 use crate::atomic_file::Temporary;
-use crate::exit::ExitError;
+use crate::failure::Failure;
 use crate::snapshot::target::Target;
 use crate::snapshot::{FileFormat, RunHeader, RunMetadata, Warning, Writer, c1z};
 use crate::text::{hex, number};
@@ -150,7 +150,7 @@ impl Read {
         }
         if !options.allow_empty && (counts.users == 0 || counts.groups == 0) {
             let what = if counts.users == 0 { "user" } else { "group" };
-            return Err(ExitError::guard(format!(
+            return Err(Failure::guard(format!(
                 "no {what} in scope is left at the end of the run; if that is right, pass --allow-empty"
             ))
             .into());

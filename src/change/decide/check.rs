@@ -8,7 +8,7 @@ use super::refuse::{refuse_group, refuse_user};
 use super::{Knowledge, PlannedRow, RowAction, RowRefusal};
 use crate::change::Action;
 use crate::change::rows::Row;
-use crate::exit::ExitStatus;
+use crate::failure::FailureKind;
 use crate::filter::Scope;
 use crate::model::{GroupId, UserId};
 
@@ -88,7 +88,7 @@ fn contradicted_by(other: &Row) -> RowAction {
         .line
         .map_or("another row".to_owned(), |line| format!("line {line}"));
     RowAction::Refused(RowRefusal {
-        exit: ExitStatus::Refused,
+        kind: FailureKind::Refused,
         reason: format!("{line} contradicts this decision on the same user and group"),
     })
 }
@@ -119,7 +119,7 @@ fn protect_what_may_be_meant(planned_rows: &mut [PlannedRow], knowledge: &Knowle
         if let Some((line, ..)) = keep {
             let line = line.map_or("another row".to_owned(), |line| format!("line {line}"));
             planned_row.verdict = RowAction::Refused(RowRefusal {
-                exit: ExitStatus::Refused,
+                kind: FailureKind::Refused,
                 reason: format!(
                     "the decision of {line} is keep, and it may refer to this membership; use ids in that line, or remove it"
                 ),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::found::Found;
 use super::{RowRefusal, Rules};
 use crate::change::Action;
-use crate::exit::ExitStatus;
+use crate::failure::FailureKind;
 use crate::filter::{Addresses, Scope};
 use crate::model::{Group, User};
 
@@ -17,8 +17,8 @@ fn no_group(typed: &str) -> String {
     format!("no group has the id or the name {typed:?}")
 }
 
-fn refuse(exit: ExitStatus, reason: String) -> Option<RowRefusal> {
-    Some(RowRefusal { exit, reason })
+fn refuse(kind: FailureKind, reason: String) -> Option<RowRefusal> {
+    Some(RowRefusal { kind, reason })
 }
 
 pub(in crate::change) fn refuse_user(
@@ -31,11 +31,11 @@ pub(in crate::change) fn refuse_user(
         Found::One(user) => user,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
         Found::Nothing | Found::OtherCase(_) => {
-            return refuse(ExitStatus::Failed, no_user(typed));
+            return refuse(FailureKind::Other, no_user(typed));
         }
         Found::Near(question) => {
             return refuse(
-                ExitStatus::Failed,
+                FailureKind::Other,
                 format!("{}; {question}", no_user(typed)),
             );
         }
@@ -49,7 +49,7 @@ pub(in crate::change) fn refuse_user(
                 })
                 .collect();
             return refuse(
-                ExitStatus::Refused,
+                FailureKind::Refused,
                 format!(
                     "{typed:?} is the email of several users: {}; use an id",
                     names.join(", ")
@@ -66,7 +66,7 @@ pub(in crate::change) fn refuse_user(
         let domains: Vec<String> = scope.domains().iter().map(ToString::to_string).collect();
         let domains = domains.join(", ");
         return refuse(
-            ExitStatus::Refused,
+            FailureKind::Refused,
             format!(
                 "{} is out of scope: no address in {domains}",
                 name_of_user(user)
@@ -75,7 +75,7 @@ pub(in crate::change) fn refuse_user(
     }
     if action == Action::Grant && user.is_deprovisioned() {
         return refuse(
-            ExitStatus::Refused,
+            FailureKind::Refused,
             format!(
                 "{} is DEPROVISIONED and cannot be granted anything",
                 name_of_user(user)
@@ -93,16 +93,16 @@ pub(super) fn refuse_group(typed: &str, found: &Found<Group>, scope: &Scope) -> 
     let group = match found {
         Found::One(group) => group,
         Found::Unreadable(refusal) => return Some(refusal.clone()),
-        Found::Nothing => return refuse(ExitStatus::Failed, no_group(typed)),
+        Found::Nothing => return refuse(FailureKind::Other, no_group(typed)),
         Found::Near(question) => {
             return refuse(
-                ExitStatus::Failed,
+                FailureKind::Other,
                 format!("{}; {question}", no_group(typed)),
             );
         }
         Found::Several(groups) => {
             return refuse(
-                ExitStatus::Refused,
+                FailureKind::Refused,
                 format!(
                     "{typed:?} matches several groups: {}; use an id",
                     names(groups)
@@ -112,7 +112,7 @@ pub(super) fn refuse_group(typed: &str, found: &Found<Group>, scope: &Scope) -> 
         Found::OtherCase(groups) => {
             let names = names(groups);
             return refuse(
-                ExitStatus::Refused,
+                FailureKind::Refused,
                 format!("no group is named {typed:?}; did you mean {names}?"),
             );
         }
@@ -123,7 +123,7 @@ pub(super) fn refuse_group(typed: &str, found: &Found<Group>, scope: &Scope) -> 
             .map(ToString::to_string)
             .unwrap_or_default();
         return refuse(
-            ExitStatus::Refused,
+            FailureKind::Refused,
             format!(
                 "{} is out of scope: its name does not contain {text:?}",
                 name_of_group(group)
@@ -133,7 +133,7 @@ pub(super) fn refuse_group(typed: &str, found: &Found<Group>, scope: &Scope) -> 
     if !group.is_editable() {
         let kind = group.kind.as_deref().unwrap_or("of no known kind");
         return refuse(
-            ExitStatus::Refused,
+            FailureKind::Refused,
             format!(
                 "{} is {kind}; Okta allows changes only to OKTA_GROUP memberships",
                 name_of_group(group)

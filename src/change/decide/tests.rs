@@ -188,7 +188,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             "out",
             "team",
             Some((
-                ExitStatus::Refused,
+                FailureKind::Refused,
                 "out of scope: no address in example.com",
             )),
         ),
@@ -196,7 +196,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             Action::Grant,
             "gone",
             "team",
-            Some((ExitStatus::Refused, "DEPROVISIONED")),
+            Some((FailureKind::Refused, "DEPROVISIONED")),
         ),
         (Action::Revoke, "gone", "team", None),
         (
@@ -204,7 +204,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             "two",
             "team",
             Some((
-                ExitStatus::Refused,
+                FailureKind::Refused,
                 "several users: 00u4 (x1@example.com, SUSPENDED), 00u5 (no login, ACTIVE); use an id",
             )),
         ),
@@ -212,37 +212,37 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             Action::Grant,
             "none",
             "team",
-            Some((ExitStatus::Failed, "no user has")),
+            Some((FailureKind::Other, "no user has")),
         ),
         (
             Action::Grant,
             "in",
             "hidden",
-            Some((ExitStatus::Refused, "does not contain \"app\"")),
+            Some((FailureKind::Refused, "does not contain \"app\"")),
         ),
         (
             Action::Grant,
             "in",
             "app",
-            Some((ExitStatus::Refused, "APP_GROUP")),
+            Some((FailureKind::Refused, "APP_GROUP")),
         ),
         (
             Action::Revoke,
             "in",
             "builtin",
-            Some((ExitStatus::Refused, "BUILT_IN")),
+            Some((FailureKind::Refused, "BUILT_IN")),
         ),
         (
             Action::Grant,
             "in",
             "case",
-            Some((ExitStatus::Refused, "did you mean")),
+            Some((FailureKind::Refused, "did you mean")),
         ),
         (
             Action::Grant,
             "in",
             "none",
-            Some((ExitStatus::Failed, "no group has")),
+            Some((FailureKind::Other, "no group has")),
         ),
     ] {
         let row = Row {
@@ -256,7 +256,7 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
         match (planned_row.verdict, expected) {
             (RowAction::Change, None) => {}
             (RowAction::Refused(refusal), Some((exit, part))) => {
-                assert_eq!(refusal.exit, exit, "{user} {group}");
+                assert_eq!(refusal.kind, exit, "{user} {group}");
                 assert!(refusal.reason.contains(part), "{}", refusal.reason);
             }
             (verdict, expected) => panic!("{user} {group}: {verdict:?}, not {expected:?}"),
@@ -310,7 +310,7 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
         (
             "hidden".to_owned(),
             Found::Unreadable(RowRefusal {
-                exit: ExitStatus::Credentials,
+                kind: FailureKind::Credentials,
                 reason: "403".to_owned(),
             }),
         ),
@@ -382,7 +382,7 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
                 let RowAction::Refused(refusal) = &planned_row.verdict else {
                     panic!("{:?}", planned_row.verdict)
                 };
-                assert_eq!(refusal.exit, ExitStatus::Refused);
+                assert_eq!(refusal.kind, FailureKind::Refused);
                 assert!(
                     refusal.reason.contains("the decision of line 2 is keep"),
                     "{}",

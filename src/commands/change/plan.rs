@@ -13,7 +13,7 @@ use crate::change::rows::{Request, Row};
 use crate::change::{Action, all_groups, send, sheet};
 use crate::config::ChangeConfig;
 use crate::console::{Confirmation, Console};
-use crate::exit::ExitError;
+use crate::failure::Failure;
 use crate::model::{Group, GroupId};
 use crate::okta::Error;
 use crate::signal::ShutdownSignal;
@@ -195,7 +195,7 @@ impl ChangePlan {
             return Ok(());
         }
         let refuse =
-            |why: &str| Err(ExitError::refused(format!("nothing was changed: {why}")).into());
+            |why: &str| Err(Failure::refused(format!("nothing was changed: {why}")).into());
         if self.needs_yes {
             return refuse(&format!("this needs --yes ({})", self.cautions.join(", ")));
         }

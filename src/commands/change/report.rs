@@ -15,8 +15,7 @@ use crate::change::sheet::SheetSummary;
 use crate::config::ChangeConfig;
 use crate::console::{Console, FailureObject};
 use crate::exit::{self, ExitStatus};
-use crate::failure;
-use crate::okta::Error;
+use crate::okta::{self, Error};
 use crate::text::{clean, count, one_line};
 
 /// The outcome of a row.
@@ -127,7 +126,7 @@ impl ReportRow {
             }
             RowAction::Refused(refusal) => (
                 RowResult::Refused,
-                refusal.exit,
+                exit::of_kind(refusal.kind),
                 Some(refusal.reason.clone()),
             ),
         };
@@ -301,7 +300,7 @@ impl ChangeReport {
     /// row.
     fn exit(&self, stopped: Option<&anyhow::Error>) -> ExitStatus {
         if let Some(error) = stopped {
-            return failure::exit_of(error);
+            return exit::of_error(error);
         }
         match self.decisive() {
             None => ExitStatus::Done,
@@ -333,7 +332,7 @@ impl ChangeReport {
             message = format!("{}; {message}", self.counts());
         }
         let request_id = match &stopped {
-            Some(error) => failure::request_id(error).map(str::to_owned),
+            Some(error) => okta::request_id_of(error).map(str::to_owned),
             None => self.decisive().and_then(|row| row.request_id.clone()),
         };
         if exit != ExitStatus::Done && console.json() {

@@ -8,8 +8,7 @@ use serde::Serialize;
 use crate::commands::sync::{NOTABLE_SKEW, clock_ahead, skew_text};
 use crate::console::{Console, FailureObject, Size};
 use crate::evidence::verify::CheckStatus;
-use crate::exit::ExitStatus;
-use crate::failure;
+use crate::exit::{self, ExitStatus};
 use crate::model::Group;
 use crate::okta::http::rate_limit::Standing;
 use crate::okta::{ApiError, Client, Error};
@@ -194,7 +193,7 @@ impl CheckReport {
         let request_id = error.request_id().map(str::to_owned);
         self.request_id = self.request_id.take().or(request_id);
         let message = error.to_string();
-        let exit = failure::exit_of(&error.into());
+        let exit = exit::of_error(&error.into());
         let fix = match exit {
             ExitStatus::Credentials => {
                 "create a new token in Okta under Security, API, Tokens, as an active admin"

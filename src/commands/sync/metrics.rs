@@ -17,8 +17,7 @@ use jiff::Timestamp;
 use crate::atomic_file::{Temporary, hidden_name, resolve_replaceable, split_path};
 use crate::config::MetricsConfig;
 use crate::console::RECORDS;
-use crate::exit::ExitStatus;
-use crate::failure;
+use crate::exit::{self, ExitStatus};
 use crate::sync::pipeline::Published;
 use crate::text::one_line;
 
@@ -95,7 +94,7 @@ pub fn recorded(
     let begun = Instant::now();
     let mut measured = Measured::default();
     let ended = run(&mut measured);
-    let exit = ended.as_ref().map_or_else(failure::exit_of, |exit| *exit);
+    let exit = ended.as_ref().map_or_else(exit::of_error, |exit| *exit);
     let seconds = begun.elapsed().as_secs_f64();
     measured.end(exit, seconds);
     if let Some(metrics) = metrics {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::commands::provenance::Provenance;
 use crate::console::FailureObject;
-use crate::exit::ExitError;
+use crate::exit;
+use crate::failure::Failure;
 use crate::snapshot::{DomainUsers, RunMetadata, Warning};
 use crate::sync::pipeline::Published;
 use crate::text::{clean, count, number, span};
@@ -93,10 +94,11 @@ impl SyncSummary {
     }
 
     /// Adds the reason why the snapshot did not replace the previous one.
-    pub(super) fn refused(mut self, error: &ExitError) -> Self {
+    pub(super) fn refused(mut self, error: &Failure) -> Self {
+        let exit = exit::of_kind(error.kind);
         self.failure = Some(FailureObject {
-            error: error.exit.word(),
-            exit_code: error.exit.code(),
+            error: exit.word(),
+            exit_code: exit.code(),
             message: error.message.clone(),
             request_id: None,
         });

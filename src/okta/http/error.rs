@@ -218,6 +218,14 @@ impl Error {
     }
 }
 
+/// Returns the request id of the response that ended the run, if there is one: Okta's support asks for it.
+pub fn request_id_of(error: &anyhow::Error) -> Option<&str> {
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Error>())
+        .and_then(Error::request_id)
+}
+
 fn write_id(f: &mut fmt::Formatter<'_>, id: Option<&str>) -> fmt::Result {
     f.write_str(&id_text(id))
 }

@@ -13,7 +13,7 @@ pub mod rate_limit;
 mod response;
 
 pub use client::{ChangeResponse, Client, MembershipOp, PageRequest};
-pub use error::{ApiError, Call, Error};
+pub use error::{ApiError, Call, Error, request_id_of};
 pub use rate_limit::wait::Cost;
 pub use response::Response;
 pub(in crate::okta) use response::request_id;

@@ -12,7 +12,7 @@ use rusqlite::ErrorCode;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::exit::ExitError;
+use crate::failure::Failure;
 use crate::okta;
 use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
@@ -156,7 +156,7 @@ fn would_repeat(error: &anyhow::Error) -> bool {
         cause.is::<io::Error>()
             || cause.is::<okta::Error>()
             || cause.is::<Interrupted>()
-            || cause.is::<ExitError>()
+            || cause.is::<Failure>()
             || cause.downcast_ref().is_some_and(is_of_the_machine)
     })
 }
@@ -273,7 +273,7 @@ mod tests {
             (sqlite(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE), true),
             (io::Error::from(io::ErrorKind::StorageFull).into(), false),
             (okta::Error::from(Interrupted(15)).into(), false),
-            (ExitError::guard("nobody").into(), false),
+            (Failure::guard("nobody").into(), false),
             (anyhow::anyhow!("a user is in scope by nothing"), true),
         ] {
             let text = format!("{error:#}");

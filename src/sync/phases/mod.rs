@@ -18,7 +18,7 @@ use super::objects::CopySource;
 use super::plan::{self, Strategy};
 use super::worker::{Event, MembershipsEnd, Task, UserGroupsPage};
 use super::{Options, OrgReadReport, Tally};
-use crate::exit::{ExitError, ExitStatus};
+use crate::failure::{Failure, FailureKind};
 use crate::model::MembershipSource;
 use crate::okta::read::UserListMethod;
 use crate::snapshot::Warning;
@@ -230,8 +230,8 @@ impl Phases {
     /// Fails if the run is not worth continuing.
     fn guard(&self, context: &Context<'_>) -> anyhow::Result<()> {
         if self.users.rows.is_empty() && self.users.any_user_visible != Some(true) {
-            return Err(ExitError {
-                exit: ExitStatus::Credentials,
+            return Err(Failure {
+                kind: FailureKind::Credentials,
                 message: "Okta returned no users; assign the token's owner an admin role that can read users, such as Read-Only Administrator".to_owned(),
             }
             .into());
@@ -247,7 +247,7 @@ impl Phases {
             };
             let domains = options.scope.domains().iter();
             let domains: Vec<String> = domains.map(ToString::to_string).collect();
-            return Err(ExitError::guard(format!(
+            return Err(Failure::guard(format!(
                 "none of {listed} is in scope: no address is in {}; check --email-domains, or pass --allow-empty",
                 domains.join(", ")
             ))
@@ -258,7 +258,7 @@ impl Phases {
             let filter = filter.map_or(String::new(), |text| {
                 format!(": no name contains {:?}", text.to_string())
             });
-            return Err(ExitError::guard(format!(
+            return Err(Failure::guard(format!(
                 "none of {} is in scope{filter}; check --group-name-filter, or pass --allow-empty",
                 text::count(self.groups.index.listed(), "group"),
             ))
