@@ -195,10 +195,10 @@ pub struct ConnectionArgs {
     /// Connect to the org at this Okta or custom domain [required]
     #[arg(long, value_name = "HOST", env = "BATON_DOMAIN")]
     pub domain: Option<String>,
-    /// Read the API token from this file; - is standard input [required]
+    /// Read the API token from this file; - is standard input [required, unless --api-token is set]
     #[arg(long, value_name = "FILE", env = "BATON_API_TOKEN_FILE")]
     pub api_token_file: Option<String>,
-    /// Use this API token instead; other users of the machine can see it
+    /// Use this API token; other users of the machine can see it
     #[arg(long, value_name = "TOKEN", env = "BATON_API_TOKEN")]
     pub api_token: Option<String>,
     /// Trust the root certificates in this PEM file as well

@@ -68,7 +68,7 @@ exits! {
         code: 3,
         word: "partial",
         outranks_partial: false,
-        help: "partial: the snapshot is incomplete and --file is unchanged, or only some changes\nsucceeded"
+        help: "partial: the snapshot is incomplete and --file is unchanged, or some changes\nsucceeded, others failed, and none failed with a code from 4 to 8"
     }
     /// A change was refused before it was sent.
     Refused {
@@ -103,7 +103,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file cannot\nbe compared for --max-drop"
+        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file is\nof another org or scope, so --max-drop cannot compare it"
     }
     /// Another run has locked the file.
     Locked {

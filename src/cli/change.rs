@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Allow grant and revoke to send changes; with it, check fails if the token cannot send them
+    /// Let grant and revoke send changes, and make the check command fail if the token has no permission to make them
     #[arg(
         short,
         long,
@@ -101,10 +101,10 @@ pub struct GrantArgs {
 #[command(after_help = "\
 revoke prompts for confirmation, and needs --yes without a terminal. --yes is always
 required if a group rule assigns users to the group, or if the token cannot read the
-group rules. --all-groups skips groups with such rules, and groups that Okta does not
-let you edit, and lists what it skipped. --from also reads the sheets of `review start`,
-as CSV or XLSX; if the file has a decision column, only memberships marked revoke are
-removed.
+group rules. --all-groups skips groups that Okta does not let you edit and, if the token
+can read the rules, groups that a rule assigns users to. It lists what it skipped. --from
+also reads the sheets of `review start`, as CSV or XLSX; if the file has a decision
+column, only memberships marked revoke are removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has
@@ -121,7 +121,7 @@ Examples:
     okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
       --group \"VPN users\"
 
-  Preview which groups a leaver would be removed from, then remove the user:
+  Preview which groups a leaver would be removed from, then make the changes:
     okta-ciam revoke --user mira.okonjo@example.com --all-groups --dry-run
     okta-ciam revoke --provisioning --yes --user mira.okonjo@example.com \\
       --all-groups

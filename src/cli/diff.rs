@@ -59,7 +59,7 @@ pub struct DiffArgs {
     /// Compare snapshots of different orgs
     #[arg(long)]
     pub allow_different_org: bool,
-    /// Override --output: print text, json, csv or markdown [default: as --output]
+    /// Override --output: print text, json, csv or markdown [default: same as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<DiffFormat>())]
     pub format: Option<String>,
     /// Print only the number of changes

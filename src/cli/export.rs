@@ -8,10 +8,11 @@ use crate::evidence::export::{ExportFormat, Sheet};
 /// Export a snapshot as CSV, JSON lines, a workbook or plain SQLite tables
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-A folder gets one CSV or JSON lines file for each table (users, groups, memberships,
-domains, warnings), or okta-ciam.xlsx or okta-ciam.db. It also gets manifest.json and
-SHA256SUMS; check the files with sha256sum -c. Identical snapshots produce identical
-files. In a folder, export replaces only files with these names.
+If --to is a folder, csv and jsonl write one file for each table (users, groups,
+memberships, domains, warnings), xlsx writes okta-ciam.xlsx, and sqlite okta-ciam.db.
+The folder also gets manifest.json and SHA256SUMS; check the files with
+sha256sum -c SHA256SUMS. Identical snapshots produce identical files. In a folder,
+export replaces only files with these names.
 
 In CSV, a value that a spreadsheet would run as a formula gets a leading apostrophe.
 

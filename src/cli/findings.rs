@@ -45,7 +45,7 @@ pub struct FindingsArgs {
     /// Exit with 1 on findings with this name or id, or with at least this severity; can be repeated
     #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = severities_and_findings())]
     pub fail_on: Vec<String>,
-    /// Override --output: print text, json, csv, markdown, sarif or junit [default: as --output]
+    /// Override --output: print text, json, csv, markdown, sarif or junit [default: same as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<FindingsFormat>())]
     pub format: Option<String>,
     /// Also write the findings to FILE in FORMAT; can be repeated

@@ -73,7 +73,7 @@ pub struct ReviewStartArgs {
     /// Leave out memberships that are in this older snapshot
     #[arg(long, value_name = "FILE")]
     pub changed_since: Option<String>,
-    /// Fill in the previous decisions from this earlier sheet; can be repeated
+    /// Show the decisions of this earlier sheet in separate columns; can be repeated
     #[arg(long, value_name = "SHEET")]
     pub previous: Vec<String>,
     /// Write one file for each group, department or manager

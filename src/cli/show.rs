@@ -71,7 +71,7 @@ pub struct TableArgs {
         help_heading = "Output"
     )]
     pub columns: Vec<String>,
-    /// Override --output: print a table, csv or json [default: as --output]
+    /// Override --output: print a table, csv or json [default: same as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<TableFormat>())]
     pub format: Option<String>,
     /// Print at most N rows
@@ -113,8 +113,8 @@ pub struct UsersTable {
 /// List groups
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
-The table shows name, type, members_kept and id; CSV and JSON contain every column. Rows
-are sorted by group id.
+The table shows name, type, members_kept (the number of members in scope) and id; CSV
+and JSON contain every column. Rows are sorted by group id.
 
 Examples:
   List the groups that an application manages:
@@ -156,7 +156,7 @@ Examples:
     okta-ciam show -f demo.c1z memberships --status SUSPENDED,DEPROVISIONED \\
       --format csv")]
 pub struct MembershipsTable {
-    /// List only memberships whose user or group matches this text, as in show users and show groups
+    /// List only memberships whose user or group contains this text; for the fields, see --like in show users and show groups
     #[arg(long, value_name = "TEXT")]
     pub like: Option<String>,
     /// List only memberships of users with these statuses, such as ACTIVE,SUSPENDED

@@ -97,7 +97,7 @@ pub struct FileArgs {
     /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
-    /// Keep the newest N snapshots and their manifests, and remove older ones; needs a date in the name of --file
+    /// Keep the newest N snapshots and their manifests, and remove older ones; requires a date, such as %Y-%m-%d, in the file name
     #[arg(long, value_name = "N", env = "BATON_KEEP")]
     pub keep: Option<String>,
     /// Give the snapshot and its manifest this mode, such as 0640 [default: 0600, or the mode of the file that is replaced]
