@@ -103,7 +103,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --file is\nof another org or scope, so --max-drop cannot compare it"
+        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --max-drop\nwith a --file from another org or scope"
     }
     /// Another run has locked the file.
     Locked {

@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Let grant and revoke send changes, and make the check command fail if the token has no permission to make them
+    /// Let grant and revoke send changes; the check command then requires permission to do so
     #[arg(
         short,
         long,

@@ -30,7 +30,7 @@ pub struct ReportArgs {
     /// Set the title of the page [env: BATON_TITLE] [default: Access report]
     #[arg(long, value_name = "TEXT", env = "BATON_TITLE")]
     pub title: Option<String>,
-    /// Include the memberships even if they make the page larger than 20 MB; otherwise they are then left out
+    /// Include the memberships even if they make the page larger than 20 MB; by default, they are then left out
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]

@@ -2,13 +2,14 @@
 
 use clap::Args;
 
-/// Verify that a snapshot has not been damaged or modified
+/// Verify that a snapshot is intact
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 verify counts all rows again, checks that each grant refers to a user, a group and an
 entitlement in the file, computes the hash of the content again, and runs SQLite's own
 check. It also reads files of ConductorOne's Go connectors; checks of data that they do
-not record are skipped. The exit code is 2 if a check fails.
+not record are skipped. Without --manifest, verify does not notice a change by someone
+who also replaced the hash inside the file. The exit code is 2 if a check fails.
 
 Environment variables:
   BATON_FILE sets the snapshot, and BATON_MANIFEST the manifest. An argument or option

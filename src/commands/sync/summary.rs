@@ -141,7 +141,7 @@ impl SyncSummary {
         lines.extend(domain_lines(&self.domains));
         lines.push(format!("  groups       {}", of(&self.groups)));
         lines.push(format!(
-            "  memberships  {}, {about}{} out of scope",
+            "  memberships  {}, plus {about}{} out of scope",
             number(memberships.stored),
             number(memberships.hidden)
         ));
