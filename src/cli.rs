@@ -50,6 +50,8 @@ use crate::console::{LogFormat, LogLevel, Output};
 #[derive(Debug, Parser)]
 #[command(
     name = "okta-ciam",
+    // Usage and hints name the program, whatever its file is called.
+    bin_name = "okta-ciam",
     version,
     about = "Take complete snapshots of who is in which Okta group, and change memberships safely",
     after_help = footer(),
@@ -283,15 +285,16 @@ pub fn parse_output_options(arguments: impl IntoIterator<Item = OsString>) -> Ou
 
 /// Returns what clap says of a wrong command line, in one line and without the usage.
 pub fn one_line(error: &clap::Error) -> String {
+    let command = command_of(error);
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         || error.kind() == clap::error::ErrorKind::MissingSubcommand
     {
-        return "no command given; run `okta-ciam --help`".to_owned();
+        let command = command.unwrap_or_default();
+        return format!("no command given; run `okta-ciam{command} --help`");
     }
-    let command = command_of(error);
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && error.kind() == clap::error::ErrorKind::UnknownArgument
-        && let Some(hint) = elsewhere(flag, command.is_empty())
+        && let Some(hint) = elsewhere(flag, command.as_deref() == Some(""))
     {
         return format!("unexpected argument '{flag}' found; {hint}");
     }
@@ -306,23 +309,24 @@ pub fn one_line(error: &clap::Error) -> String {
         .collect();
     let said = said.join(" ").replace(" tip: ", "; tip: ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
-    format!("{said}; run `okta-ciam{command} --help`")
+    match command {
+        Some(command) => format!("{said}; run `okta-ciam{command} --help`"),
+        None => format!("{said}; run the command with --help"),
+    }
 }
 
-/// Returns the command whose usage the error shows, after a space, such as ` review start`; nothing if it is that of
-/// okta-ciam.
-fn command_of(error: &clap::Error) -> String {
-    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else {
-        return String::new();
-    };
-    usage
-        .to_string()
+/// Returns the command whose usage the error shows, after a space, such as ` review start`; empty if it is that of
+/// okta-ciam. Errors about the value of an option show no usage.
+fn command_of(error: &clap::Error) -> Option<String> {
+    let text = error.to_string();
+    let (_, usage) = text.split_once("Usage:")?;
+    let words = usage
         .split_whitespace()
         .skip_while(|word| *word != "okta-ciam")
         .skip(1)
         .take_while(|word| word.starts_with(|first: char| first.is_ascii_lowercase()))
-        .map(|word| format!(" {word}"))
-        .collect()
+        .map(|word| format!(" {word}"));
+    Some(words.collect())
 }
 
 /// Returns where a flag that is wrong here belongs: to `sync` if it is before the command, because the Go connector syncs

@@ -54,7 +54,7 @@ exits! {
         code: 1,
         word: "different",
         outranks_partial: false,
-        help: "diff found differences, findings found something that --fail-on matches, or a\nreview is not complete"
+        help: "diff found differences, findings found something that --fail-on matches, or a\nreview is incomplete or not fully carried out"
     }
     /// Usage, configuration, or any failure without a code of its own.
     Failed {
@@ -68,7 +68,7 @@ exits! {
         code: 3,
         word: "partial",
         outranks_partial: false,
-        help: "partial: the snapshot is incomplete and --file is unchanged, or some changes\nsucceeded, others failed, and none failed with a code from 4 to 8"
+        help: "partial: the snapshot is incomplete and --file is unchanged, or some rows of a\nlist succeeded, others failed, and none failed with a code from 4 to 8"
     }
     /// A change was refused before it was sent.
     Refused {
@@ -159,7 +159,7 @@ pub fn help() -> String {
     text + "  130, 143  interrupted by SIGINT or SIGTERM\n"
 }
 
-/// Returns how the program ends after any error: its innermost typed cause decides.
+/// Returns how the program ends after any error: its outermost typed cause decides.
 pub fn of_error(error: &anyhow::Error) -> ExitStatus {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {

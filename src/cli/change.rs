@@ -140,7 +140,7 @@ pub struct RevokeArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub change: ChangeArgs,
-    /// Refuse a review sheet in which a row has no final decision
+    /// Refuse a review sheet in which a row has no final decision (approve or revoke)
     #[arg(long, help_heading = "Guards")]
     pub require_decisions: bool,
     /// Refuse a review sheet whose snapshot was taken more than this many days ago [default: 30]

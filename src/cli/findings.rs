@@ -39,7 +39,7 @@ pub struct FindingsArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]
     pub rules: FindingRules,
-    /// Check the decisions in this review sheet, or in a CSV file with the columns user_id, group_id and decision
+    /// Also report questionable decisions in this review sheet, or in a CSV file with the columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
     /// Exit with 1 on findings with this name or id, or with at least this severity; can be repeated

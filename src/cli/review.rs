@@ -9,7 +9,7 @@ use crate::evidence::review::plan::SplitBy;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A review has five steps: `review start` writes a sheet with one row for each membership,
-reviewers write approve or revoke into it, `revoke --from` removes what they revoked, sync
+reviewers write their decisions into it, `revoke --from` removes what they revoked, sync
 takes another snapshot, and `review close` compares the decisions with it.
 docs/access-review.md describes each step.
 

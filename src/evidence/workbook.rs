@@ -4,11 +4,11 @@
 //! - A workbook has the time of its snapshot, so that equal snapshots give equal bytes.
 //! - rust_xlsxwriter panics if it cannot write the temporary files of the sheets. Here, that is an error.
 
-use std::io::{Seek, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet};
 use serde_json::Value;
@@ -37,11 +37,53 @@ pub fn write_workbook<T>(
         let mut workbook = Workbook::new();
         workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
         let filled = fill(&mut workbook)?;
+        let mut out = FirstErrorOnly { out, failed: false };
         workbook
-            .save_to_writer(out)
+            .save_to_writer(&mut out)
             .context("cannot write the workbook")?;
+        ensure!(!out.failed, "cannot write the workbook");
         Ok(filled)
     })
+}
+
+/// Returns the first error of a file, and pretends to write from then on. The library for ZIP files ends the file again
+/// when it is dropped, and would print a second error to stderr.
+struct FirstErrorOnly<W> {
+    out: W,
+    failed: bool,
+}
+
+impl<W> FirstErrorOnly<W> {
+    fn unless_failed<T>(
+        &mut self,
+        pretended: T,
+        run: impl FnOnce(&mut W) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.failed {
+            return Ok(pretended);
+        }
+        let result = run(&mut self.out);
+        // An interrupted call is repeated by the caller.
+        let is_final = |error: &io::Error| error.kind() != io::ErrorKind::Interrupted;
+        self.failed = result.as_ref().is_err_and(is_final);
+        result
+    }
+}
+
+impl<W: Write> Write for FirstErrorOnly<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_failed(bytes.len(), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_failed((), W::flush)
+    }
+}
+
+impl<W: Seek> Seek for FirstErrorOnly<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.unless_failed(0, |out| out.seek(to))
+    }
 }
 
 /// Runs a function, and returns a panic of rust_xlsxwriter as an error. Other panics go on.
@@ -60,7 +102,10 @@ fn without_panic<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T
         })
     });
     let ended = panic::catch_unwind(AssertUnwindSafe(run));
-    panic::set_hook(Box::new(move |panic| hook(panic)));
+    drop(panic::take_hook());
+    if let Some(hook) = Arc::into_inner(hook) {
+        panic::set_hook(hook);
+    }
     let message = message
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -149,8 +194,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_error_of_a_file_is_returned_once_and_an_interrupted_write_is_repeated() {
+        struct Failing(Vec<io::ErrorKind>);
+        impl Write for Failing {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0
+                    .pop()
+                    .map_or(Ok(bytes.len()), |kind| Err(kind.into()))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let kinds = vec![
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::Interrupted,
+        ];
+        let mut file = FirstErrorOnly {
+            out: Failing(kinds),
+            failed: false,
+        };
+        let error = file.write_all(b"a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        file.write_all(b"b").unwrap();
+        assert_eq!(file.out.0.len(), 1);
+    }
+
+    #[test]
     fn the_reason_of_a_panic_is_the_message_of_the_system() {
-        let error = std::io::Error::from_raw_os_error(28);
+        let error = io::Error::from_raw_os_error(28);
         let panic = format!("Couldn't write to xml file: {error:?}");
         assert_eq!(reason(&panic), "No space left on device");
         assert_eq!(reason("something else"), "something else");

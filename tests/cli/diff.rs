@@ -440,13 +440,19 @@ fn a_column_that_the_older_file_does_not_have_is_not_compared() {
     earlier.close().unwrap();
     for files in [["earlier.db", "new.c1z"], ["new.c1z", "earlier.db"]] {
         let text = diff(&pair.folder, &[&files[..], &["--all-fields"]].concat()).code(0);
-        let note = "not compared, because one snapshot is from an earlier version: type_id";
+        let note = "not compared, because only one of the snapshots contains it: type_id";
         assert!(text.stdout.contains(note), "{}", text.stdout);
         let meta =
             &diff(&pair.folder, &[&files[..], &["--output", "json"]].concat()).json()["meta"];
         let left_out = meta["left_out"].as_array().unwrap();
         assert!(left_out.contains(&"type_id".into()), "{meta}");
+        for unconcerned in [["--only", "memberships"], ["--ignore", "type_id"]] {
+            let text = diff(&pair.folder, &[&files[..], &unconcerned].concat()).code(0);
+            assert!(!text.stdout.contains("not compared"), "{}", text.stdout);
+        }
     }
+    let both = diff(&pair.folder, &["earlier.db", "earlier.db"]).code(0);
+    assert!(!both.stdout.contains("not compared"), "{}", both.stdout);
     // A file of this version must have the column.
     let newer = rusqlite::Connection::open(pair.folder.path("earlier.db")).unwrap();
     newer

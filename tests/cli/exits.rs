@@ -211,6 +211,13 @@ fn a_wrong_option_gets_the_hint_for_its_command() {
             "; tip: a similar argument exists: '--file'",
         ),
         (vec!["none"], "run `okta-ciam --help`"),
+        (
+            vec!["review"],
+            "no command given; run `okta-ciam review --help`",
+        ),
+        // These errors do not contain the command.
+        (vec!["sync", "--max-drop"], "run the command with --help"),
+        (vec!["demo", "--port", "abc"], "run the command with --help"),
     ] {
         let ran = folder.run(&arguments).end().code(2);
         assert_one_line(&ran, hint, &[]);

@@ -37,7 +37,8 @@ impl RunCheckpoint {
             Err(why) => {
                 let aside = file.set_aside()?;
                 tracing::warn!(
-                    "starting over: {why:#}; the old checkpoint is kept as {} until a sync completes",
+                    "starting over: {}; the old checkpoint is kept as {} until a sync completes",
+                    one_line(&why),
                     aside.display()
                 );
             }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
 use super::{FieldChange, Table};
@@ -72,14 +71,21 @@ fn unpacked(name: &str, value: Value) -> Value {
     }
 }
 
-/// Returns the names of the columns that files with this version of the tables do not have.
-pub fn newer_than(version: u32) -> impl Iterator<Item = &'static str> {
-    let columns = Table::value_variants()
+/// Returns the names of the columns that would be compared if both files had them: those of these tables that came after
+/// the version of one file, and not after that of the other.
+pub fn only_in_one(
+    versions: [u32; 2],
+    tables: &BTreeSet<Table>,
+    fields: &Fields,
+) -> Vec<&'static str> {
+    let [earlier, later] = [versions[0].min(versions[1]), versions[0].max(versions[1])];
+    let all = tables
         .iter()
-        .flat_map(|table| columns(*table));
-    columns
-        .filter(move |column| column.since > version)
-        .map(|column| column.name)
+        .flat_map(|table| columns(*table).iter().map(|column| (*table, column)));
+    all.filter(|(_, column)| earlier < column.since && column.since <= later)
+        .filter(|(table, column)| fields.counts(*table, column.name))
+        .map(|(_, column)| column.name)
+        .collect()
 }
 
 /// Returns the fields that differ, without the ignored ones. `version` is that of the older tables. Newer columns are not

@@ -200,8 +200,8 @@ struct SnapshotComparison<'a> {
 impl<'a> SnapshotComparison<'a> {
     /// Compares users and groups.
     fn of_objects(old: &Reader, new: &Reader, options: &'a DiffOptions) -> anyhow::Result<Self> {
-        let version = [old, new].map(|reader| reader.info().tables_version());
-        let version = version[0].min(version[1]);
+        let versions = [old, new].map(|reader| reader.info().tables_version());
+        let version = versions[0].min(versions[1]);
         let mut comparison = Self {
             options,
             version,
@@ -210,7 +210,7 @@ impl<'a> SnapshotComparison<'a> {
                 summary: BTreeMap::new(),
                 changes: BTreeMap::new(),
                 recreated: BTreeMap::new(),
-                not_compared: compare::newer_than(version).collect(),
+                not_compared: compare::only_in_one(versions, &options.tables, &options.fields),
             },
             logins: HashMap::new(),
             names: HashMap::new(),
