@@ -42,7 +42,7 @@ pub fn run(config: &DiffConfig, console: &Console) -> anyhow::Result<ExitStatus>
     }
     if !diff.not_compared.is_empty() {
         meta.notes.push(format!(
-            "not compared, because only one of the snapshots contains it: {}",
+            "columns that only one of the snapshots has are not compared: {}",
             diff.not_compared.join(", ")
         ));
     }

@@ -440,7 +440,7 @@ fn a_column_that_the_older_file_does_not_have_is_not_compared() {
     earlier.close().unwrap();
     for files in [["earlier.db", "new.c1z"], ["new.c1z", "earlier.db"]] {
         let text = diff(&pair.folder, &[&files[..], &["--all-fields"]].concat()).code(0);
-        let note = "not compared, because only one of the snapshots contains it: type_id";
+        let note = "columns that only one of the snapshots has are not compared: type_id";
         assert!(text.stdout.contains(note), "{}", text.stdout);
         let meta =
             &diff(&pair.folder, &[&files[..], &["--output", "json"]].concat()).json()["meta"];

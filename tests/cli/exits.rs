@@ -225,6 +225,26 @@ fn a_wrong_option_gets_the_hint_for_its_command() {
 }
 
 #[test]
+fn hints_are_the_same_whatever_the_file_of_the_program_is_called() {
+    let folder = Folder::new();
+    let program = folder.path("renamed");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_okta-ciam"), &program).unwrap();
+    for (arguments, hint) in [
+        (
+            &["verify", "-f", "a.c1z"][..],
+            "run `okta-ciam verify --help`",
+        ),
+        (&["review"], "run `okta-ciam review --help`"),
+        (&["--none"], "run `okta-ciam --help`"),
+    ] {
+        let mut command = std::process::Command::new(&program);
+        let ran = command.args(arguments).env_clear().output().unwrap();
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert!(stderr.trim_end().ends_with(hint), "{stderr}");
+    }
+}
+
+#[test]
 fn a_folder_or_a_device_is_not_a_target() {
     let okta = Okta::unasked();
     let folder = with_previous();

@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use rusqlite::ErrorCode;
 
 use super::{now_in_millis, sync_id};
-use crate::config::{self, SyncConfig};
-use crate::exit::{self, ExitStatus};
-use crate::failure::Failure;
-use crate::okta;
+use crate::config::SyncConfig;
 use crate::snapshot::target::{CheckpointFile, LeftBehind, Target};
 use crate::snapshot::{self, Reader, Warning};
 use crate::sync::checkpoint::Checkpoint;
@@ -130,7 +127,7 @@ fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyh
 pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyhow::Error) {
     if !Checkpoint::holds_a_page(file.path()) {
         file.remove();
-    } else if is_resumable(error) {
+    } else if resume::is_resumable(error) {
         tracing::info!(
             "checkpoint saved; run the same command to resume (possible for 24 hours after the start)"
         );
@@ -142,30 +139,6 @@ pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyho
     } else {
         file.remove();
     }
-}
-
-/// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate
-/// or a full disk. Not if Okta or a guard refused, or if a response makes no sense.
-fn is_resumable(error: &anyhow::Error) -> bool {
-    for cause in error.chain() {
-        if cause.is::<Failure>() || cause.is::<config::Error>() {
-            return false;
-        }
-        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
-            return match okta {
-                okta::Error::Certificate { .. }
-                | okta::Error::Proxy { .. }
-                | okta::Error::Redirected { .. }
-                | okta::Error::Setup(_) => true,
-                // A token's right may come back, and Okta sends some of these refusals for reads that it permits.
-                _ => matches!(
-                    exit::of_okta(okta),
-                    ExitStatus::Unavailable | ExitStatus::Interrupted(_) | ExitStatus::Credentials
-                ),
-            };
-        }
-    }
-    !error.is::<resume::UnusableCheckpoint>() && !error.is::<resume::Unwritable>()
 }
 
 /// Adds the path of the checkpoint to an error of its database.

@@ -161,6 +161,32 @@ fn would_repeat(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate
+/// or a full disk. Not if Okta or a guard refused, or if a response makes no sense.
+pub fn is_resumable(error: &anyhow::Error) -> bool {
+    for cause in error.chain() {
+        if cause.is::<Failure>() {
+            return false;
+        }
+        if let Some(okta) = cause.downcast_ref::<okta::Error>() {
+            return match okta {
+                // A token's right may come back, and Okta sends some of these refusals for reads that it permits.
+                okta::Error::Refused(refusal) => matches!(refusal.status, 401 | 403),
+                okta::Error::Paging { .. } => false,
+                okta::Error::Unavailable { .. }
+                | okta::Error::Stuck { .. }
+                | okta::Error::Deadline { .. }
+                | okta::Error::Interrupted(_)
+                | okta::Error::Certificate { .. }
+                | okta::Error::Proxy { .. }
+                | okta::Error::Redirected { .. }
+                | okta::Error::Setup(_) => true,
+            };
+        }
+    }
+    !error.is::<UnusableCheckpoint>() && !error.is::<Unwritable>()
+}
+
 /// The time after its start for which a run can be resumed.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
@@ -280,6 +306,40 @@ mod tests {
             let error = error.context("cannot write user 00u1");
             assert_eq!(would_repeat(&error), repeats, "{text}");
             assert_eq!(after_reading(error).is::<Unwritable>(), repeats, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_run_can_resume_unless_okta_a_guard_or_the_data_ended_it() {
+        let refused = |status| -> anyhow::Error {
+            okta::Error::Refused(okta::ApiError {
+                call: okta::Call {
+                    method: "GET",
+                    path: "/api/v1/users".to_owned(),
+                },
+                status,
+                code: None,
+                summary: None,
+                request_id: None,
+            })
+            .into()
+        };
+        for (error, resumable) in [
+            (okta::Error::from(Interrupted(15)).into(), true),
+            (refused(401), true),
+            (refused(403), true),
+            (refused(400), false),
+            (Failure::guard("nobody").into(), false),
+            (io::Error::from(io::ErrorKind::StorageFull).into(), true),
+            (unusable(anyhow::anyhow!("no such row")), false),
+            (after_reading(anyhow::anyhow!("no such row")), false),
+            (
+                after_reading(io::Error::from(io::ErrorKind::StorageFull).into()),
+                true,
+            ),
+        ] {
+            let text = format!("{error:#}");
+            assert_eq!(is_resumable(&error), resumable, "{text}");
         }
     }
 

@@ -8,7 +8,8 @@ use crate::snapshot::columns::SCHEMA_VERSION;
 pub(super) const VERSION: i64 = 6 + SCHEMA_VERSION as i64;
 
 /// The tables, in the order in which `select *` is decoded elsewhere in this module. The fields of a user are stored as
-/// one value without their names, except for those that queries look at: a new field needs no new column, but another version.
+/// one value without their names, except for those that queries look at: a new field needs no new column, but another
+/// version.
 pub(super) const SCHEMA: &str = "
 create table run (resume_key text not null, started_at integer not null, began_at integer not null,
   saved_at integer not null, interruptions integer not null default 0, requests integer not null default 0,
