@@ -221,6 +221,50 @@ mod tests {
         assert_eq!(file.out.0.len(), 1);
     }
 
+    /// The library prints what fails once more to stderr, so it must not see a second error.
+    #[test]
+    fn a_disk_that_fills_up_at_any_byte_of_a_workbook_returns_one_error() {
+        struct Limited {
+            file: io::Cursor<Vec<u8>>,
+            limit: u64,
+            errors: u32,
+        }
+        impl Write for Limited {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.file.position() + bytes.len() as u64 > self.limit {
+                    self.errors += 1;
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.file.write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        impl Seek for Limited {
+            fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+                self.file.seek(to)
+            }
+        }
+        let write = |limit| {
+            let mut disk = Limited {
+                file: io::Cursor::default(),
+                limit,
+                errors: 0,
+            };
+            let written = write_workbook(Timestamp::UNIX_EPOCH, &mut disk, |workbook| {
+                workbook.add_worksheet().write(0, 0, "a")?;
+                Ok(())
+            });
+            assert_eq!(disk.errors, u32::from(written.is_err()), "{limit}");
+            disk.file.into_inner().len() as u64
+        };
+        let whole = write(u64::MAX);
+        for limit in (0..whole).step_by(13) {
+            write(limit);
+        }
+    }
+
     #[test]
     fn the_reason_of_a_panic_is_the_message_of_the_system() {
         let error = io::Error::from_raw_os_error(28);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use okta_fake::{Group, Org, User};
 
-use crate::support::{Folder, Okta, Ran, Requirement, open, rows};
+use crate::support::{Folder, Okta, Ran, open, rows};
 
 /// Returns a folder with a snapshot of the sample org as `a.c1z` and as `a.db`.
 fn sample() -> Folder {
@@ -385,33 +385,6 @@ fn a_full_disk_ends_a_review_sheet_with_one_error() {
         assert_eq!(error.matches("File too large").count(), 1, "{error}");
         assert!(!folder.path(sheet).exists());
     }
-}
-
-#[test]
-fn a_disk_that_fills_up_at_any_place_of_a_workbook_is_one_line() {
-    if !Requirement::Mount.is_met() {
-        return;
-    }
-    let folder = sample();
-    std::fs::create_dir(folder.path("small")).unwrap();
-    let mut failed = 0;
-    for kib in (4..=24).step_by(4) {
-        let mount = format!(
-            "exec unshare -m sh -c 'mount -t tmpfs -o size={kib}k none small || exit 99; exec \"$0\" \"$@\"' \"$0\" \"$@\""
-        );
-        let to = ["-o", "small/a.xlsx"];
-        let run = folder.run(&[&["export", "-f", "a.db", "--format", "xlsx"], &to[..]].concat());
-        let ran = run.under(&mount).end();
-        if ran.code == Some(0) {
-            continue;
-        }
-        failed += 1;
-        assert_eq!(ran.code, Some(2), "{kib}: {}", ran.stderr);
-        assert_eq!(ran.stderr.lines().count(), 1, "{kib}: {}", ran.stderr);
-        // The time of the line, and nothing before it.
-        assert!(ran.stderr.starts_with("20"), "{kib}: {}", ran.stderr);
-    }
-    assert!(failed > 0);
 }
 
 #[test]
