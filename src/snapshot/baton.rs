@@ -1,4 +1,4 @@
-//! Users and groups as Baton's messages, and back. Pure.
+//! Converts users and groups to Baton's messages and back, without I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::model::{Group, GroupId, Profile, User, UserId};
 pub const USER: &str = "user";
 /// The resource type of groups.
 pub const GROUP: &str = "group";
-/// The only entitlement that a group grants.
+/// The only entitlement of a group.
 const MEMBER: &str = "member";
 
 /// The attribute in which Baton's connectors for Okta keep the status as Okta writes it.
@@ -128,7 +128,7 @@ pub fn group_resource(group: &Group) -> Resource {
     )
 }
 
-/// Returns the entitlement of a group; it contains the complete resource, as the Go connector has it.
+/// Returns the entitlement of a group; it contains the complete resource, as in files of the Go connector.
 pub fn group_entitlement(group: &Group, resource: Resource) -> Entitlement {
     let name = group.display_name();
     let immutable = (!group.is_editable()).then(|| Any::of("EntitlementImmutable", &()));
@@ -157,8 +157,8 @@ fn resource(kind: &str, id: &str, display_name: String, annotation: Any) -> Reso
     }
 }
 
-/// Returns Baton's status for Okta's. STAGED users cannot sign in yet, so they are disabled; an unknown status is left
-/// open.
+/// Returns Baton's status for Okta's. STAGED users cannot sign in yet, so they are disabled; an unknown status becomes
+/// Baton's "unspecified".
 fn status(word: Option<&str>) -> Status {
     let status = match word {
         Some("ACTIVE" | "PROVISIONED" | "PASSWORD_EXPIRED" | "RECOVERY" | "LOCKED_OUT") => ENABLED,
@@ -201,7 +201,7 @@ fn employee_ids(profile: &Profile) -> Vec<String> {
 }
 
 fn time(time: Timestamp) -> ProtoTime {
-    // Baton wants nanoseconds that count forwards, also before 1970.
+    // Protobuf's nanoseconds are never negative, even before 1970.
     let nanos = time.as_nanosecond();
     ProtoTime {
         seconds: nanos.div_euclid(1_000_000_000) as i64,
@@ -259,7 +259,7 @@ pub fn user_of(id: UserId, resource: Resource) -> User {
         .filter(|word| !word.is_empty())
         .or_else(|| raw.map(str::to_owned));
 
-    // Remove what the writers add, if it repeats what is stored elsewhere.
+    // Remove the attributes that writers add, if they repeat what is stored elsewhere.
     if profile
         .get(RAW_STATUS)
         .is_some_and(|raw| raw.as_str() == status.as_deref())

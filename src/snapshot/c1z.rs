@@ -16,7 +16,7 @@ use crate::text::hex;
 
 /// The first bytes of a v1 container.
 pub const MAGIC: &[u8; 5] = b"C1ZF\0";
-/// The first bytes of a v3 container, which holds no SQLite database.
+/// The first bytes of a v3 container, which contains no SQLite database.
 const MAGIC_V3: &[u8; 5] = b"C1Z3\0";
 /// The first bytes of a SQLite database.
 pub(super) const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -32,12 +32,12 @@ const JOB_BYTES: u32 = 4 << 20;
 const MAX_WINDOW_LOG: u32 = 27;
 const CHUNK: usize = 1 << 18;
 
-/// A container that was written.
+/// The size and hash of a container that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// The size in bytes.
     pub bytes: u64,
-    /// Their SHA-256.
+    /// The SHA-256 of these bytes.
     pub sha256: [u8; 32],
 }
 
@@ -91,8 +91,8 @@ pub fn pack(db: &Path, out: &mut File) -> Result<Container, Error> {
     pack().map_err(Error::io(db, "compress"))
 }
 
-/// Writes at least so many bytes that readers skip, so that a database of much repetition is not taken for a bomb: a
-/// skippable frame (RFC 8878, 3.1.2) of zeros.
+/// Appends at least `bytes` bytes that readers skip: a skippable frame (RFC 8878, 3.1.2) of zeros. Without them, readers
+/// would reject a very repetitive database as a decompression bomb.
 fn fill_up(out: &mut impl Write, bytes: u64) -> io::Result<()> {
     const SKIPPABLE: u32 = 0x184d_2a50;
     let length = u32::try_from(bytes).map_err(io::Error::other)?;
@@ -102,7 +102,7 @@ fn fill_up(out: &mut impl Write, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Counts and hashes what goes into a file.
+/// Counts and hashes what is written to a file.
 struct Hashing<'a> {
     file: &'a mut File,
     bytes: u64,
@@ -125,7 +125,7 @@ impl Write for Hashing<'_> {
 /// The form of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Nothing at all.
+    /// An empty file.
     Empty,
     /// A v1 container.
     C1z,
@@ -133,8 +133,8 @@ pub(super) enum Form {
     Sqlite,
 }
 
-/// Opens a file and returns its length. Refuses everything but a regular file, without waiting: a pipe without a writer
-/// would block forever.
+/// Opens a file and returns its length. Refuses everything but a regular file, and never blocks, as opening a pipe
+/// without a writer otherwise would.
 pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
     let file = OpenOptions::new()
         .read(true)
@@ -185,7 +185,7 @@ pub(super) fn cap(path: &Path) -> Result<u64, Error> {
     Ok(largest_database(length))
 }
 
-/// Decides by the first bytes, never by the name, what a file is.
+/// Returns the form of a file. Its first bytes decide, never its name.
 pub(super) fn form(path: &Path) -> Result<Form, Error> {
     let (file, _) = open(path)?;
     let mut head = Vec::new();
@@ -225,7 +225,7 @@ fn not_a_snapshot(path: &Path, why: &str) -> Error {
     }
 }
 
-/// Unpacks a container into an empty file and returns how many bytes the database has: 0 if the container is empty.
+/// Unpacks a container into an empty file and returns the size of the database in bytes: 0 if the container is empty.
 ///
 /// The database is left in a state that can be opened anywhere: its two version bytes mean "no WAL", and no WAL is
 /// stored in a container.
@@ -260,7 +260,7 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
     let mut chunk = vec![0; CHUNK];
     let mut total = 0;
     loop {
-        // Whole chunks, so that the header is in the first one.
+        // Fill each chunk, so that the header is in the first one.
         let mut filled = 0;
         while filled < chunk.len() {
             match decoder.read(&mut chunk[filled..]) {
@@ -296,7 +296,7 @@ pub fn unpack(path: &Path, into: &mut File, cap: u64) -> Result<u64, Error> {
     }
 }
 
-/// Returns the error that zstd's message means: its codes are not available here.
+/// Returns the error for a message of zstd; its error codes are not available here.
 fn unpack_error(path: &Path, source: io::Error) -> Error {
     if source.kind() == io::ErrorKind::UnexpectedEof {
         return Error::damaged(path, "it ends too early");

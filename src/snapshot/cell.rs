@@ -24,8 +24,8 @@ pub(super) trait ColumnType: Sized {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileText(String);
 
-/// No attributes.
 impl Default for ProfileText {
+    /// Returns a profile without attributes.
     fn default() -> Self {
         Self("{}".to_owned())
     }
@@ -49,7 +49,7 @@ impl ProfileText {
     /// Returns the attributes.
     ///
     /// # Errors
-    /// Returns an error if the values are nested too deeply, or if a text contains half a character.
+    /// Returns an error if the values are nested too deeply, or if a text contains half of a surrogate pair.
     pub fn parse(&self) -> serde_json::Result<Profile> {
         serde_json::from_str(&self.0)
     }
@@ -70,7 +70,7 @@ impl ColumnType for ProfileText {
         if !text.trim_ascii_start().starts_with('{') {
             return Err("is not a JSON object".to_owned());
         }
-        // Only the grammar is checked here: most readers need few of the values, or only the text.
+        // Only the grammar is checked here: most callers need few of the values, or only the text.
         match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(format!("is not a JSON object ({error})")),

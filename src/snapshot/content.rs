@@ -1,7 +1,7 @@
 //! The hash of what a snapshot contains: equal for two snapshots of an unchanged org, no matter who took them, when,
-//! and by which strategy. docs/c1z-format.md defines it, so that other programs can compute it.
+//! and with which strategy. docs/c1z-format.md defines it, so that other programs can compute it.
 //!
-//! The writer adds each row as it stores it, the reader each row as it reads it; both give rows in the order of their ids.
+//! The writer adds each row that it stores, and the reader each row that it reads; both add rows in the order of their ids.
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use sha2::{Digest as _, Sha256};
@@ -10,7 +10,7 @@ use super::columns::{FIRST, GroupRow, MembershipRow, TableRow, UserRow};
 use super::{Error, Reader};
 use crate::text::hex;
 
-/// The start of the hashed text; another definition gets another number.
+/// The start of the hashed bytes. A change to the definition needs a new number.
 const DEFINITION: &[u8] = b"okta-ciam content 1\n";
 
 /// The columns that describe how this run read the org, not what it read.
@@ -23,16 +23,17 @@ const LEFT_OUT: [(&str, &[&str]); 3] = [
 const NULL: u8 = 0;
 const TEXT: u8 = 1;
 const INTEGER: u8 = 2;
-/// What stands before the name of a column that the first definition did not know.
+/// The mark before the name of a column that was added after the first definition.
 const NAMED: u8 = 3;
 
-/// The rows that were added so far. Tables may take turns; the rows of each must come in the order of their ids.
+/// The hash of the rows that were added so far. Rows of different tables may alternate; the rows of each table must be
+/// added in the order of their ids.
 #[derive(Default)]
 pub struct ContentHash {
     users: Sha256,
     groups: Sha256,
     memberships: Sha256,
-    /// The encoding of one row, kept for its memory.
+    /// The encoding of one row; the buffer is reused.
     row: Vec<u8>,
 }
 
@@ -42,7 +43,7 @@ impl ContentHash {
         self.user_values(&user.values());
     }
 
-    /// Adds a user by the values of all columns, for a writer that has them already.
+    /// Adds a user, given the values of all columns.
     pub(super) fn user_values(&mut self, values: &[ToSqlOutput<'_>]) {
         encode::<UserRow>(values, &mut self.row);
         self.users.update(&self.row);
@@ -53,7 +54,7 @@ impl ContentHash {
         self.group_values(&group.values());
     }
 
-    /// Adds a group by the values of all columns.
+    /// Adds a group, given the values of all columns.
     pub(super) fn group_values(&mut self, values: &[ToSqlOutput<'_>]) {
         encode::<GroupRow>(values, &mut self.row);
         self.groups.update(&self.row);
@@ -89,8 +90,8 @@ pub enum ContentRow<'r> {
     Membership(&'r MembershipRow),
 }
 
-/// Replaces `into` with the columns of a row that count. A column that came later counts with its name, and only if it has
-/// a value: the hash of a file that was written before stays the same.
+/// Replaces `into` with the encoding of a row. A column that was added later is encoded with its name, and only if it has
+/// a value, so that the hash of an older file stays the same.
 fn encode<T: TableRow>(values: &[ToSqlOutput<'_>], into: &mut Vec<u8>) {
     into.clear();
     let left_out = LEFT_OUT.iter().find(|(table, _)| *table == T::NAME);
@@ -129,7 +130,7 @@ fn encode_value(value: &ToSqlOutput<'_>, into: &mut Vec<u8>) {
             into.push(INTEGER);
             into.extend(number.to_be_bytes());
         }
-        // These tables have neither numbers with a fraction nor bytes.
+        // These tables contain no fractions and no blobs.
         ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => into.push(NULL),
     }
 }
@@ -141,7 +142,7 @@ fn text(value: &[u8], into: &mut Vec<u8>) {
 }
 
 impl Reader {
-    /// Computes the hash of what the run contains, whichever program wrote it.
+    /// Computes the content hash of the run, even if another program wrote it.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
@@ -149,7 +150,7 @@ impl Reader {
         self.content(|_| {})
     }
 
-    /// Does the same, and passes every row on.
+    /// Computes the content hash, and calls `see` with every row.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
@@ -190,7 +191,7 @@ mod tests {
     use crate::snapshot::{GroupMembers, RunHeader, RunMetadata, Writer};
 
     type Attributes = Vec<(String, String)>;
-    /// Names, and for each group the sources of its memberships as a number.
+    /// For each id of a group, its attributes, and the source of its memberships as a number.
     type Groups = BTreeMap<String, (Attributes, usize)>;
 
     fn profile(attributes: &Attributes) -> Profile {
@@ -281,7 +282,7 @@ mod tests {
         Reader::open(path).unwrap().content_sha256().unwrap()
     }
 
-    /// A change of this text is a change of the definition, and needs another number in it.
+    /// If this hash changes, the definition has changed and needs a new number.
     #[test]
     fn the_hash_of_an_example_is_that_of_the_versions_before() {
         let folder = tempfile::tempdir().unwrap();
@@ -302,7 +303,7 @@ mod tests {
             (UserRow::NAME, UserRow::COLUMNS),
             (GroupRow::NAME, GroupRow::COLUMNS),
         ] {
-            // Another id is another object.
+            // A row with another id is another object.
             for column in columns.iter().filter(|column| column.name != "id") {
                 let value = match (column.sql_type, column.name) {
                     ("integer", _) => "99",

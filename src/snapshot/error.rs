@@ -10,7 +10,7 @@ use crate::text;
 /// A snapshot that cannot be written or read.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The file is something else.
+    /// The file is not a snapshot.
     #[error(
         "{path} is not a snapshot: {why}; pass a .c1z file or a plain SQLite database that a sync wrote"
     )]
@@ -20,23 +20,23 @@ pub enum Error {
         /// A description of the actual content.
         why: String,
     },
-    /// The file was a snapshot once, or part of one.
+    /// The file is a snapshot whose content was changed or cut off.
     #[error("{path} is damaged: {why}; use another copy, or sync again")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The problem and its place.
+        /// The problem and where it is.
         why: String,
     },
-    /// A snapshot that another program, or a newer version of this one, has to read.
+    /// The file is a snapshot that only another program, or a newer version of this one, can read.
     #[error("{path} cannot be read by this version: {why}")]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// The part that is too new, and the next step.
+        /// What cannot be read, and what to do.
         why: String,
     },
-    /// A snapshot that no sync has completed.
+    /// No run in the file was finished.
     #[error("{path} has no finished run{}; run the sync again", unfinished(.newest_unfinished.as_deref()))]
     NoFinishedRun {
         /// The file.
@@ -52,30 +52,30 @@ pub enum Error {
         /// The id.
         sync_id: String,
     },
-    /// Someone has the database open, or a program that had it open was killed.
+    /// A program has the database open, or was killed while it had.
     #[error(
-        "{path} has changes that are still in {beside}; close the program that has it open, or make a copy with \
+        "{path} has changes that are still in {log}; close the program that has it open, or make a copy with \
          sqlite3's .backup and read that"
     )]
     InUse {
         /// The file.
         path: PathBuf,
-        /// The file next to it.
-        beside: PathBuf,
+        /// SQLite's write-ahead log or journal of the file.
+        log: PathBuf,
     },
-    /// More bytes than are ever read into memory or unpacked.
+    /// A part of the file is larger than its limit.
     #[error("{path} is too big: {what} is above the limit of {limit} bytes; {advice}")]
     TooBig {
         /// The file.
         path: PathBuf,
-        /// The kind of value that is too long.
+        /// The part that is too large.
         what: &'static str,
         /// The limit in bytes.
         limit: u64,
-        /// The next step.
+        /// What to do.
         advice: &'static str,
     },
-    /// More users or groups than are ever shown at once.
+    /// More users or groups have a name than can be shown.
     #[error(
         "{path} has {count} {what} of that name, more than the {limit} that can be shown; use an id"
     )]
@@ -89,12 +89,12 @@ pub enum Error {
         /// The largest number allowed.
         limit: usize,
     },
-    /// The writer was not given rows in the order that makes equal snapshots equal bytes: a bug of ours.
+    /// The writer was called incorrectly, such as with rows in the wrong order. This is a bug in okta-ciam.
     #[error("{}", text::internal_error(format_args!("{what}, so {} was not written", .path.display())))]
     OutOfOrder {
         /// The file.
         path: PathBuf,
-        /// The row.
+        /// The incorrect call, such as the row that is out of order.
         what: String,
     },
     /// The file system returned an error.
@@ -102,7 +102,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// The operation that failed.
+        /// The operation that failed, such as `open`.
         doing: &'static str,
         /// The error of the file system.
         source: io::Error,
@@ -123,7 +123,7 @@ fn unfinished(started: Option<&str>) -> String {
     })
 }
 
-/// The longest explanation; some contain text from the file.
+/// The length of the longest explanation in characters; some quote text from the file.
 const MAX_WHY: usize = 500;
 
 impl Error {
@@ -148,7 +148,7 @@ impl Error {
         }
     }
 
-    /// Returns what an error of SQLite means for a file that is being read with values of at most `limit` bytes.
+    /// Returns the error for an error of SQLite, which reads the file with values of at most `limit` bytes.
     pub(super) fn reading(path: &Path, limit: usize, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotASnapshot {
@@ -170,7 +170,7 @@ impl Error {
                 path: path.to_owned(),
                 source,
             },
-            // Corrupt pages, a schema that does not parse, a blob where a text belongs: all of it is content.
+            // All else comes from the content: corrupt pages, a schema that does not parse, a blob instead of a text.
             _ => Self::damaged(path, source.to_string()),
         }
     }

@@ -1,36 +1,37 @@
 //! Limits on the size of a snapshot and its parts. The writer and the reader share them, so that nothing is written
 //! that cannot be read again. Okta's own limits are far below all of them.
 
-/// The longest value in bytes: a resource, a profile, a name.
+/// The length of the longest value in bytes: a resource, a profile, a name.
 pub(super) const MAX_VALUE: usize = 8 << 20;
 
-/// The longest value in bytes that SQLite sorts and compares: ids, logins, addresses, words. Baton's ids end at 1024
-/// bytes.
+/// The length of the longest value that SQLite sorts and compares, in bytes: ids, logins, addresses, words. Baton's ids
+/// have at most 1024 bytes.
 pub(super) const MAX_ID: usize = 4 << 10;
 
-/// The longest message of Baton's in bytes. Two bytes of it may take a hundred in memory.
+/// The length of the longest message of Baton's in bytes. Two bytes of a message can take a hundred bytes of memory.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
 
-/// The most values in a profile, those of its lists and objects included: each takes a hundred times more memory than
-/// the two bytes that it may take in a file.
+/// The most values in a profile, including those in its lists and objects. A value of two bytes in the file takes a
+/// hundred times more memory.
 pub(super) const MAX_ELEMENTS: usize = 20_000;
 
 /// The largest unpacked database in bytes; Baton's own readers have the same limit.
 pub const MAX_DATABASE: u64 = 10 << 30;
 
-/// A container may unpack to so many times its own size: ten times what snapshots do. So a few bytes fill no disk.
+/// The largest size of a database relative to its container, so that a small file cannot fill the disk. Real snapshots
+/// have a tenth of this ratio.
 const MAX_RATIO: u64 = 128;
-/// So much it may always unpack to.
+/// The size in bytes up to which the ratio is not limited.
 const ALWAYS: u64 = 64 << 20;
 
-/// Returns the largest size of the database in a container of so many bytes.
+/// Returns the largest size of the database in a container of `container` bytes.
 pub(super) fn largest_database(container: u64) -> u64 {
     container
         .saturating_mul(MAX_RATIO)
         .clamp(ALWAYS, MAX_DATABASE)
 }
 
-/// Returns the smallest size of a container of a database of so many bytes.
+/// Returns the smallest size of a container with a database of `database` bytes.
 pub(super) fn least_container(database: u64) -> u64 {
     if database <= ALWAYS {
         0
@@ -39,14 +40,14 @@ pub(super) fn least_container(database: u64) -> u64 {
     }
 }
 
-/// Returns the largest number of bytes that one query may return from a database of so many bytes. An honest file contains
-/// each value once, and a text is at most half as long again in UTF-8; in a harmful one, many rows share a long value.
+/// Returns the largest number of bytes that one query may return from a database of `database` bytes. In a valid file, each
+/// value is stored once, and text in UTF-16 grows by at most half in UTF-8; in a harmful one, many rows share a long value.
 pub(super) fn longest_result(database: u64) -> u64 {
     (1 << 20) + 2 * database
 }
 
-/// Returns whether a profile's JSON contains few enough values. Each but the first follows one of these characters;
-/// they are counted before any value takes memory.
+/// Returns whether a profile's JSON contains few enough values. It counts the characters that precede values, so that no
+/// value takes memory before the check.
 pub(super) fn has_few_elements(json: &str) -> bool {
     let (mut marks, mut in_string, mut escaped) = (0, false, false);
     for byte in json.bytes() {

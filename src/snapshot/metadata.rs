@@ -1,4 +1,4 @@
-//! The one row of the table `snapshot`: how the snapshot was taken.
+//! The only row of the table `snapshot`: how the snapshot was taken.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -9,8 +9,8 @@ use super::columns::table;
 use super::times;
 
 table! {
-    /// The run metadata: how a snapshot was taken, and what the scope let through. It has one field for each column of
-    /// the table `snapshot`.
+    /// The run metadata: how a snapshot was taken, and how much of the org is in scope. It has one field for each column
+    /// of the table `snapshot`.
     #[derive(Clone, Debug, PartialEq, Serialize)]
     pub struct RunMetadata = "snapshot" {
         /// The run of `v1_sync_runs` that the plain tables describe.
@@ -27,7 +27,7 @@ table! {
         command: String,
         /// The version of the program.
         tool_version: String,
-        /// The commit that the program was built from, with `-dirty` after it where the source had other changes too.
+        /// The commit that the program was built from, with `-dirty` appended if the source had uncommitted changes.
         tool_commit: Option<String>,
         /// The id of the token's owner; unknown if Okta does not show it.
         read_as_id: Option<String>,
@@ -57,7 +57,7 @@ table! {
         memberships_by: String,
         /// The method that was used to list users.
         users_listed_by: String,
-        /// Users that Okta listed; unknown if the search was for possible matches only.
+        /// Users that Okta listed; unknown if the search returned possible matches only.
         users_seen: Option<u64>,
         /// Users in scope.
         users_kept: u64,
@@ -69,7 +69,7 @@ table! {
         memberships_kept: u64,
         /// Memberships that Okta listed.
         memberships_seen: Option<u64>,
-        /// The hash of users, groups and memberships, in hexadecimal; the writer puts its own here, whatever it is given.
+        /// The hash of users, groups and memberships, in hexadecimal; the writer replaces any given value.
         content_sha256: Option<String>,
         /// Users in scope that were in a group's list of members, but in no list of users.
         users_only_as_members: u64,
@@ -79,9 +79,9 @@ table! {
         users_vanished: u64,
         /// Groups that were deleted before their members were requested.
         groups_vanished: u64,
-        /// The members of Everyone, as Okta counts them.
+        /// The number of members of Everyone that Okta reports.
         everyone_reported: Option<u64>,
-        /// Users that are not deprovisioned, as listed.
+        /// Users that Okta listed and that are not deprovisioned.
         users_not_deprovisioned: Option<u64>,
         /// True if a deprovisioned user was found in Everyone; unknown if it made no difference or if none was in
         /// scope.
@@ -92,7 +92,7 @@ table! {
         retries: u64,
         /// Waits for a rate limit.
         waits: u64,
-        /// The time of these waits.
+        /// The total duration of these waits.
         waited_seconds: f64,
         /// The number of times that the run was interrupted and resumed.
         interruptions: u64,
@@ -102,7 +102,7 @@ table! {
         allow_partial: bool,
         /// True if `--allow-empty` was set.
         allow_empty: bool,
-        /// The version of the plain tables; the writer puts its own here, whatever it is given.
+        /// The version of the plain tables; the writer replaces any given value.
         schema_version: u32,
     }
 }
@@ -170,7 +170,7 @@ mod tests {
     use crate::snapshot::columns::{BadValue, TableRow as _};
     use crate::snapshot::schema;
 
-    /// Stores metadata, changes the table, and reads them again.
+    /// Stores metadata, runs SQL that changes the table, and reads the metadata again.
     fn read_again(metadata: &RunMetadata, change: &str) -> Result<RunMetadata, BadValue> {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(&schema::create_table::<RunMetadata>())

@@ -1,46 +1,45 @@
-//! The snapshot file: a SQLite database, as it is or packed into a `.c1z`.
+//! The snapshot file: a SQLite database, plain or packed into a `.c1z`.
 //!
 //! # Layout
 //! A `.c1z` is five bytes, `C1ZF` and a zero, then zstd frames that unpack to one SQLite database; nothing follows them
-//! ([`c1z`]). The database holds two descriptions of the same run:
+//! ([`c1z`]). The database describes the same run twice:
 //! - Baton's v1 tables (`v1_…`): the objects as protobuf messages, for every tool that reads Baton's files. A membership
 //!   is a grant there and is stored nowhere else.
-//! - Plain tables: `users`, `groups`, `memberships` (a view over the grants), `snapshot` (one row, one column per fact)
-//!   and `warnings`, for people and SQL tools. They contain what Baton's messages have no place for: exact numbers, all
-//!   of Okta's times, the source of each group's memberships.
+//! - Plain tables: `users`, `groups`, `memberships` (a view over the grants), `snapshot` (one row of run metadata),
+//!   `domains` and `warnings`, for people and SQL tools. They contain what Baton's messages have no place for: exact
+//!   numbers, all of Okta's times, the source of each group's memberships.
 //!
 //! # Versions
-//! The container is version 1; version 3 holds another kind of database and is recognized by its first five bytes.
-//! Baton's tables are those of its SDK 0.7.27: older readers ignore the columns that they do not have, newer ones add
-//! what they miss to a copy of their own. Columns newer than that are left out, since older tools cannot export such a
-//! file. The plain tables have a version of their own, [`columns::SCHEMA_VERSION`] in `snapshot.schema_version`; a reader
-//! refuses a newer one and names both.
+//! The container is version 1; version 3 contains another kind of database and is recognized by its first five bytes.
+//! Baton's tables are those of its SDK 0.7.27: older readers ignore the columns that they do not expect, newer ones add
+//! missing columns to their own copy. Newer columns are left out, since older tools cannot export a file that has them.
+//! The plain tables have their own version, [`columns::SCHEMA_VERSION`] in `snapshot.schema_version`; the reader refuses
+//! a newer one and reports both.
 //!
 //! # Compatibility
-//! `snapshot.sync_id` is the run that the plain tables describe. Baton's own programs ignore those tables: one that
-//! appends a run leaves them as they are. So they count only if that run is the newest finished full one of the file;
-//! otherwise, as in files of other connectors, details come from the messages, tolerantly: unknown fields and unknown
-//! annotations are skipped, and what a message lacks is unknown, not wrong. Users, groups and memberships themselves
-//! are always read from Baton's tables, and never from a view.
+//! `snapshot.sync_id` is the run that the plain tables describe. Baton's own programs ignore those tables, even when
+//! they append a run. So the plain tables are read only if that run is the one that is read, normally the newest finished
+//! full run. Otherwise, as in files of other connectors, details come from the messages: unknown fields and annotations
+//! are skipped, and what a message lacks is unknown, not an error. Memberships always come from Baton's grants, never
+//! from a view.
 //!
-//! Times in Baton's tables are `YYYY-MM-DD HH:MM:SS[.fffffffff]` without a zone. Baton's SDK writes the wall clock of
-//! wherever it runs and reads it back as UTC; here it is always UTC, because a snapshot must not depend on where it was
-//! taken, and because such times are compared as text. To append to one file with both programs, run the other under
-//! `TZ=UTC`.
+//! Times in Baton's tables are `YYYY-MM-DD HH:MM:SS[.fffffffff]` without a zone. Baton's SDK writes local time and reads
+//! it back as UTC. This program always writes UTC, because a snapshot must not depend on where it was taken, and because
+//! such times are compared as text. To append to one file with both programs, run the other with `TZ=UTC`.
 //!
-//! A file may come from anywhere: its values have a limit of length, its queries one of steps and bytes that grows with
-//! the file, its views, triggers and generated columns are not used, and it is opened in such a way that nothing next
-//! to it is created or changed.
+//! A file may come from anywhere: the length of its values is limited; so are the processor time and the result of each
+//! query, in proportion to the file; its views, triggers and generated columns are not used; and opening it creates and
+//! changes nothing next to it.
 //!
 //! # Durability
-//! The writer keeps no journal and syncs nothing: a file that is not complete can only be deleted. The caller chooses a
-//! temporary name, syncs the file and renames it.
+//! The writer keeps no journal and syncs nothing: an incomplete file can only be deleted. The caller chooses a temporary
+//! name, syncs the file and renames it.
 //!
 //! # Determinism
-//! Equal calls make equal bytes. Rows come in the order of ids, which the writer insists on; indexes that hold any come
-//! after them; maps in messages and in JSON are sorted by key; every row is discovered when the run started; the id of
-//! the run is made from its origin, scope and start ([`sync_id`]); SQLite is compiled in; and compression has the same
-//! parameters on every machine.
+//! Equal calls write equal bytes. The writer accepts rows only in the order of their ids; indexes that contain rows are
+//! created after them; maps in messages and in JSON are sorted by key; every row has the start of the run as its time of
+//! discovery; the id of the run depends on its origin, scope and start ([`sync_id`]); SQLite is compiled in; and
+//! compression has the same parameters on every machine.
 
 mod baton;
 pub mod c1z;
@@ -83,7 +82,7 @@ use crate::model::MembershipSource;
 pub struct RunHeader {
     /// See `sync_id`.
     pub sync_id: String,
-    /// The first start of the run; every row gives it as the time of discovery.
+    /// The first start of the run; also the time of discovery in every row.
     pub started_at: Timestamp,
 }
 
@@ -94,7 +93,7 @@ pub struct GroupMembers {
     pub source: MembershipSource,
     /// The number of different members that Okta listed, if they were requested.
     pub listed: Option<u64>,
-    /// The number of members in scope; not written if Okta denied access to the members.
+    /// The number of members in scope. The writer leaves it out if Okta denied access to the members.
     pub stored: Option<u64>,
 }
 
@@ -108,16 +107,16 @@ pub enum FileFormat {
     Sqlite,
 }
 
-/// Facts about a file and the run in it that is read.
+/// A description of a file and of the run that is read from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileInfo {
-    /// The kind of file.
+    /// The format of the file.
     pub format: FileFormat,
-    /// The run that is read: the newest finished full one.
+    /// The run that is read: the requested one, or the newest finished full one.
     pub sync_id: String,
-    /// The start of the run in UTC; if another connector wrote it, the wall clock of an unknown place.
+    /// The start of the run in UTC; if another connector wrote the run, the local time of an unknown zone.
     pub started_at: Timestamp,
-    /// The end of the run, likewise.
+    /// The end of the run, with the same exception.
     pub ended_at: Timestamp,
     /// The number of runs in the file, finished or not.
     pub runs: u64,
@@ -131,7 +130,7 @@ impl FileInfo {
         self.metadata.is_some()
     }
 
-    /// Returns the version of the tables that the rows have; that of the first tables for files of other programs.
+    /// Returns the version of the plain tables; [`columns::FIRST`] for files of other programs.
     pub fn tables_version(&self) -> u32 {
         let version = self.metadata.as_ref().map(|run| run.schema_version);
         version.map_or(columns::FIRST, |version| version.max(columns::FIRST))
@@ -163,7 +162,7 @@ pub struct Counts {
 pub fn sync_id(origin: &str, scope_text: &str, started_at: Timestamp) -> String {
     let mut hash = Sha256::new();
     for part in [origin, scope_text, &started_at.as_nanosecond().to_string()] {
-        // The length first, so that no two different triples are the same bytes.
+        // The length comes first, so that different arguments never hash the same bytes.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -173,7 +172,7 @@ pub fn sync_id(origin: &str, scope_text: &str, started_at: Timestamp) -> String 
     Ksuid::new_raw(seconds, Some(&digest[..16])).to_string()
 }
 
-/// Returns the second in which a run was started, which its id contains; nothing for a text that is not such an id.
+/// Returns the time in the id of a run, its start in full seconds; none if the text is not such an id.
 pub fn started_at(sync_id: &str) -> Option<Timestamp> {
     let id: Ksuid = sync_id.parse().ok()?;
     Timestamp::from_second(id.timestamp_seconds()).ok()

@@ -1,16 +1,16 @@
-//! The protobuf messages in the `data` columns, derived by hand: only the fields that are written or read here.
+//! The protobuf messages in the `data` columns, with only the fields that this program writes or reads.
 //!
-//! Maps are `BTreeMap`, so that equal messages have equal bytes. Fields that are not named are skipped when reading and
-//! would be lost when writing back, which nothing here does.
+//! Maps are `BTreeMap`, so that equal messages have equal bytes. Other fields are skipped when reading; no message is
+//! written back.
 
 use std::collections::BTreeMap;
 
 use prost::{Message, Oneof};
 
-/// The start of the type of each of Baton's own messages inside an [`Any`].
+/// The start of the type URL of each of Baton's messages in an [`Any`].
 pub const TYPE_PREFIX: &str = "type.googleapis.com/c1.connector.v2.";
 
-/// A message of some type.
+/// A message of any type, with its type.
 #[derive(Clone, PartialEq, Message)]
 pub struct Any {
     #[prost(string, tag = "1")]
@@ -28,8 +28,7 @@ impl Any {
         }
     }
 
-    /// Returns whether this holds a message of that name. What precedes the name is only the place where the type was
-    /// declared.
+    /// Returns whether this contains a message with this name. The part of the type URL before the last `/` is ignored.
     pub fn is(&self, name: &str) -> bool {
         let short = self.type_url.rsplit('/').next().unwrap_or_default();
         short.strip_prefix("c1.connector.v2.") == Some(name)
@@ -50,7 +49,7 @@ pub struct Struct {
     pub fields: BTreeMap<String, Value>,
 }
 
-/// A JSON value. One without a kind is never written: Baton cannot print it.
+/// A JSON value. The kind is always written, because Baton cannot print a value without one.
 #[derive(Clone, PartialEq, Message)]
 pub struct Value {
     #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
@@ -111,13 +110,13 @@ pub struct Resource {
     /// 1 is what the Go connector writes: listed by the connector.
     #[prost(int32, tag = "8")]
     pub creation_source: i32,
-    /// Newer files keep here what older ones keep in the trait; never written.
+    /// In newer files, what older ones have in the trait; never written.
     #[prost(message, optional, tag = "9")]
     pub profile: Option<Struct>,
-    /// As `profile`.
+    /// See `profile`.
     #[prost(message, optional, tag = "11")]
     pub status: Option<Status>,
-    /// As `profile`.
+    /// See `profile`.
     #[prost(message, optional, tag = "12")]
     pub created_at: Option<Timestamp>,
 }
@@ -127,7 +126,7 @@ pub struct Status {
     /// 0 unspecified, 1 enabled, 2 disabled, 3 deleted.
     #[prost(int32, tag = "1")]
     pub status: i32,
-    /// Okta's word.
+    /// Okta's status.
     #[prost(string, tag = "2")]
     pub details: String,
 }
@@ -190,7 +189,7 @@ pub struct Entitlement {
     pub slug: String,
 }
 
-/// Not used for writing (see [`grant_into`]): the yardstick of its tests.
+/// Only for the tests of [`grant_into`], which writes grants without this type.
 #[cfg(test)]
 #[derive(Clone, PartialEq, Message)]
 pub struct Grant {
@@ -202,7 +201,7 @@ pub struct Grant {
     pub id: String,
 }
 
-/// Encodes the grant of a membership into a buffer that is used again and again: there may be millions.
+/// Encodes the grant of a membership into a buffer that the caller reuses, because there may be millions of grants.
 ///
 /// `grant_id` is `{entitlement id}:user:{user}`; the entitlement's id is its first `entitlement_len` bytes.
 pub fn grant_into(
@@ -235,7 +234,7 @@ pub fn grant_into(
     put(out, 3, grant_id); // Grant.id
 }
 
-/// Returns the length of a field with a tag below 16 and so many bytes of content.
+/// Returns the length of a field with a tag below 16 and `content` bytes of content.
 fn len_field(content: usize) -> usize {
     1 + prost::length_delimiter_len(content) + content
 }

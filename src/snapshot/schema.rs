@@ -3,7 +3,7 @@
 use super::columns::{DomainUsers, GroupRow, TableRow, UserRow, Warning};
 use super::metadata::RunMetadata;
 
-/// The tables of Baton's v1 format, as SDK 0.7.27 makes them (level B).
+/// The tables of Baton's v1 format, as its SDK 0.7.27 creates them.
 pub const BATON_TABLES: &str = "
 create table v1_resource_types (
     id integer primary key,
@@ -72,14 +72,14 @@ create table v1_connector_sessions (
 );
 ";
 
-/// The indexes of Baton's v1 format that contain none of our rows. Created before the rows: afterwards, each would read
-/// all grants to find that out.
+/// The indexes of Baton's v1 format that contain none of our rows. They are created before the rows: afterwards, creating
+/// each would read all grants.
 pub const EMPTY_INDEXES: &str = "
 create index idx_grants_sync_expansion_v1 on v1_grants (sync_id) where expansion is not null;
 create index idx_grants_sync_needs_expansion_v1 on v1_grants (sync_id) where needs_expansion = 1;
 ";
 
-/// The other indexes of Baton's v1 format, made after the rows. The names of two of them are swapped in the format itself.
+/// The other indexes of Baton's v1 format, created after the rows. Baton itself swapped the names of two of them.
 pub const BATON_INDEXES: &str = "
 create unique index idx_resource_types_external_sync_v1 on v1_resource_types (external_id, sync_id);
 create index idx_resources_resource_type_id_v1 on v1_resources (resource_type_id);
@@ -124,7 +124,7 @@ pub fn insert_into<T: TableRow>() -> String {
     format!("insert into {} values ({marks})", T::NAME)
 }
 
-/// A membership is stored once, as a grant; this is how people read it.
+/// The view that shows grants as memberships: a membership is stored only once, as a grant.
 pub const VIEWS: &str = "
 create view memberships as
     select g.principal_resource_id as user_id, g.resource_id as group_id, groups.learned as learned

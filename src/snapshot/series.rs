@@ -1,7 +1,7 @@
-//! Snapshots whose names contain the time of their run: `okta-%Y-%m-%d.c1z`. The decisions are pure.
+//! Snapshots whose names contain the time of their run, such as `okta-%Y-%m-%d.c1z`.
 //!
-//! - Only conversions to digits are accepted, and a date is required, so that a name says when its run began.
-//! - A file belongs to a series if and only if its name is the one that its own time gives.
+//! - Only conversions to digits are accepted, and a date is required, so that each name contains the date of its run.
+//! - A file belongs to a series if and only if formatting the time in its name gives the same name again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,17 +14,17 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 use jiff::tz::Offset;
 
-/// What a name may contain.
+/// The conversions that may follow a `%`.
 const CONVERSIONS: &str = "YmdHMSF%";
 
-/// The files that one pattern names.
+/// The files whose names match a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
     folder: PathBuf,
     pattern: String,
 }
 
-/// Why a path is no pattern.
+/// The reason why a path is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
     /// It has a conversion that is not supported.
@@ -41,10 +41,10 @@ pub enum InvalidPattern {
 }
 
 impl Series {
-    /// Reads a path; none without a percent sign.
+    /// Reads a path; none if it contains no percent sign.
     ///
     /// # Errors
-    /// Returns an error for a pattern that does not tell one day from another.
+    /// Returns an error if the path is not a valid pattern.
     pub fn parse(path: &str) -> Result<Option<Self>, InvalidPattern> {
         if !path.contains('%') {
             return Ok(None);
@@ -88,7 +88,7 @@ impl Series {
         time.strftime(&self.pattern).to_string()
     }
 
-    /// Returns the time in a name, if the name is of this series.
+    /// Returns the time in a name, if the name belongs to this series.
     fn time_of(&self, name: &OsStr) -> Option<DateTime> {
         let name = name.to_str()?;
         let time = strtime::parse(&self.pattern, name)
@@ -98,7 +98,7 @@ impl Series {
         (self.name_of(time) == name).then_some(time)
     }
 
-    /// Returns the files of the series that are there, by their times.
+    /// Returns the existing files of the series, sorted by their times.
     ///
     /// # Errors
     /// Returns an error if the folder cannot be listed.
@@ -122,7 +122,7 @@ impl Series {
             .collect())
     }
 
-    /// Returns the file of this series that belongs to one of another.
+    /// Returns the file of this series that has the same time as a file of another series.
     pub fn companion(&self, other: &SeriesFile) -> PathBuf {
         self.file_of(other.time)
     }
@@ -136,8 +136,8 @@ pub struct SeriesFile {
     pub path: PathBuf,
 }
 
-/// Returns the files that are not among the newest `keep`, of files by their times. The file of the run itself counts and
-/// stays, even if a clock was wrong.
+/// Returns the files to remove so that the newest `keep` are left, given files sorted by time. `own`, the file of the run
+/// itself, is one of those and is never removed, even if a clock was wrong.
 pub fn surplus(mut files: Vec<SeriesFile>, keep: usize, own: &Path) -> Vec<SeriesFile> {
     files.retain(|file| file.path != own);
     let others = keep.saturating_sub(1);

@@ -2,8 +2,8 @@
 //!
 //! - `.NAME.tmp-db` and `.NAME.tmp` are temporary files of a run, `.NAME.lock` keeps other runs away. `.NAME.checkpoint` is
 //!   the checkpoint of an interrupted run, `.NAME.checkpoint-old` one that could not be resumed, kept until a run completes.
-//!   Globs skip all of them. `NAME.partial` and `NAME.rejected` are for people. Only the owner can read any of them (mode
-//!   0600).
+//!   Globs skip all of them, because their names start with a dot. `NAME.partial` and `NAME.rejected` are for people. Only
+//!   the owner can read any of them (mode 0600).
 //! - A symlink stays: the file that it points to is replaced. [`trust`] decides which links are followed.
 
 use std::ffi::{OsStr, OsString};
@@ -21,7 +21,7 @@ use crate::atomic_file::{
 };
 use crate::trust::{self, Entry};
 
-/// A file to be replaced. While this exists, no other run can replace it.
+/// A file to be replaced. While this value exists, no other run can replace the file.
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
@@ -34,8 +34,8 @@ impl Target {
     /// Resolves a path and locks the file.
     ///
     /// # Errors
-    /// Returns [`Busy`](crate::atomic_file::Busy) if another run has it, or an error if it cannot be replaced: a folder, a
-    /// device, a file in a folder that cannot be written.
+    /// Returns [`Busy`](crate::atomic_file::Busy) if another run has locked the file, or an error if it cannot be replaced:
+    /// a folder, a device, a file in a folder that cannot be written.
     pub fn lock(typed: &Path, plain_sqlite: bool) -> anyhow::Result<Self> {
         let path = resolve_replaceable(typed)?;
         let (folder, name) = split_path(&path)?;
@@ -50,18 +50,18 @@ impl Target {
             _lock: lock,
         };
         target.refuse_taken_names()?;
-        for aside in [target.partial(), target.rejected()] {
-            if aside.is_dir() {
+        for unaccepted in [target.partial(), target.rejected()] {
+            if unaccepted.is_dir() {
                 bail!(
                     "{} is a folder; a snapshot that may not replace the old one would go there",
-                    aside.display()
+                    unaccepted.display()
                 );
             }
         }
         Ok(target)
     }
 
-    /// Returns the file, symlinks resolved.
+    /// Returns the path of the file, with symlinks resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -115,20 +115,20 @@ impl Target {
     fn own_names(&self) -> Vec<OsString> {
         let mut names = vec![self.name.clone()];
         names.extend(RUN_FILES.map(|what| hidden_name(&self.name, what)));
-        for aside in [self.partial(), self.rejected()] {
-            names.extend(aside.file_name().map(OsStr::to_owned));
+        for unaccepted in [self.partial(), self.rejected()] {
+            names.extend(unaccepted.file_name().map(OsStr::to_owned));
         }
         let with_logs =
             |name: &OsString| SQLITE_SUFFIXES.map(|log| with_ending(Path::new(name), log).into());
         names.iter().flat_map(with_logs).collect()
     }
 
-    /// Removes the partial and rejected snapshots of earlier runs: a complete one is there now.
+    /// Removes the partial and rejected snapshots of earlier runs, once a complete snapshot replaces them.
     pub fn remove_unaccepted(&self) {
-        for aside in [self.partial(), self.rejected()] {
+        for unaccepted in [self.partial(), self.rejected()] {
             // A file that cannot be removed contains the time at which it was taken, so no one mistakes it for a new
             // one.
-            let _ = remove_if_there(&aside);
+            let _ = remove_if_there(&unaccepted);
         }
     }
 
@@ -142,12 +142,12 @@ impl Target {
         Temporary::reserve(self.folder.join(hidden_name(&self.name, "tmp")))
     }
 
-    /// Returns where an incomplete snapshot goes.
+    /// Returns the path for an incomplete snapshot.
     pub fn partial(&self) -> PathBuf {
         self.named("partial")
     }
 
-    /// Returns where a snapshot goes that the drop guard rejected.
+    /// Returns the path for a snapshot that the drop guard rejects.
     pub fn rejected(&self) -> PathBuf {
         self.named("rejected")
     }
@@ -160,7 +160,7 @@ impl Target {
     }
 }
 
-/// The file of a checkpoint, with SQLite's log next to it. It outlives its run unless that run completes.
+/// The file of a checkpoint, with SQLite's logs next to it. It stays until a run completes.
 #[derive(Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
@@ -170,14 +170,14 @@ pub struct CheckpointFile {
 /// The endings of the hidden names that a run uses next to its file.
 const RUN_FILES: [&str; 5] = ["checkpoint", "checkpoint-old", "lock", "tmp", "tmp-db"];
 
-/// The checkpoint that an earlier run left.
+/// Whether an earlier run left a checkpoint, and whether it can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftBehind {
-    /// None.
+    /// There is no checkpoint.
     Nothing,
-    /// One that only this user can have written.
+    /// Only this user can have written the checkpoint.
     Trusted,
-    /// One that another user may have written, and why.
+    /// Another user may have written the checkpoint, for this reason.
     Distrusted(String),
 }
 
@@ -187,11 +187,11 @@ impl CheckpointFile {
         &self.path
     }
 
-    /// Returns what an earlier run left. It also creates the files that SQLite would read next to a checkpoint: in a
-    /// folder such as `/tmp`, another user can then no longer plant them.
+    /// Looks for the checkpoint of an earlier run. If there is one, also creates the logs that SQLite would read with it,
+    /// so that another user cannot plant them in a folder such as `/tmp`.
     ///
     /// # Errors
-    /// Returns an error if the file system does.
+    /// Returns an error if a file cannot be read or created.
     pub fn left(&self) -> anyhow::Result<LeftBehind> {
         if !exists(&self.path)? {
             return Ok(LeftBehind::Nothing);
@@ -211,12 +211,12 @@ impl CheckpointFile {
         Ok(LeftBehind::Trusted)
     }
 
-    /// Creates an empty one that only its owner can read.
+    /// Creates an empty checkpoint that only its owner can read.
     ///
     /// # Errors
-    /// Returns an error if the file system does.
+    /// Returns an error if a file cannot be removed or created.
     pub fn create(&self) -> anyhow::Result<()> {
-        // SQLite would apply a log that is left to the new database.
+        // SQLite would apply the log of an old checkpoint to the new database.
         remove_with_logs(&self.path)?;
         create_new(&self.path).with_context(|| format!("cannot make {}", self.path.display()))?;
         self.hold_names()
@@ -235,10 +235,10 @@ impl CheckpointFile {
         Ok(())
     }
 
-    /// Renames it, replaces the one that was set aside before, and returns the new path.
+    /// Renames the checkpoint, which replaces one that was set aside before, and returns the new path.
     ///
     /// # Errors
-    /// Returns an error if the file system does.
+    /// Returns an error if a file cannot be removed or renamed.
     pub fn set_aside(&self) -> anyhow::Result<&Path> {
         remove_with_logs(&self.old)?;
         for log in SQLITE_SUFFIXES.into_iter().rev() {
@@ -253,22 +253,22 @@ impl CheckpointFile {
         Ok(&self.old)
     }
 
-    /// Removes it, but not the one that was set aside.
+    /// Removes the checkpoint, but not one that was set aside.
     pub fn remove(&self) {
-        // If that fails, the next run finds the file and checks it.
+        // If this fails, the next run finds the file and checks it.
         let _ = remove_with_logs(&self.path);
         sync_folder_of(&self.path);
     }
 
-    /// Removes it and the one that was set aside.
+    /// Removes the checkpoint and one that was set aside.
     pub fn remove_all(&self) {
         self.remove();
         let _ = remove_with_logs(&self.old);
     }
 }
 
-/// A small file that is written in one go at the end of a run, such as a manifest. Its path is checked and locked before
-/// the run starts.
+/// The path of a small file that is written at once at the end of a run, such as a manifest. It is checked and locked
+/// before the run starts.
 #[derive(Debug)]
 pub struct ReservedPath {
     path: PathBuf,
@@ -277,7 +277,7 @@ pub struct ReservedPath {
 }
 
 impl ReservedPath {
-    /// Checks that it can be written and is not the target.
+    /// Locks the path, and checks that it can be written and is not the target.
     ///
     /// # Errors
     /// Returns the errors of [`Target::lock`], or an error if the path is one that the run uses itself.
@@ -300,10 +300,10 @@ impl ReservedPath {
         })
     }
 
-    /// Writes and publishes it, with these permissions or else those of the old file.
+    /// Writes and publishes the file, with these permissions or else those of the old file.
     ///
     /// # Errors
-    /// Returns an error if the file system does.
+    /// Returns an error if the file cannot be written or renamed.
     pub fn write(self, bytes: &[u8], mode: Option<u32>) -> anyhow::Result<()> {
         let path = self.temporary.path();
         OpenOptions::new()

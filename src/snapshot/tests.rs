@@ -1,4 +1,5 @@
-//! Tests of complete snapshots: written and read again, from other programs and versions, and damaged.
+//! Tests of complete snapshots: those that are written and read again, those of other programs and versions, and damaged
+//! ones.
 
 mod broken;
 mod foreign;
@@ -174,7 +175,7 @@ fn memberships(reader: &Reader) -> Result<Lines, Error> {
     query.rows()?.map(line).collect()
 }
 
-/// All that a reader returns.
+/// Everything that a reader returns.
 type All = (Counts, Vec<Warning>, Vec<UserRow>, Vec<GroupRow>, Lines);
 
 fn everything(path: &Path) -> Result<All, Error> {
@@ -217,7 +218,7 @@ fn map(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(own).collect()
 }
 
-/// Changes a written database with SQL, then reads it.
+/// Writes a database, changes it with SQL, and reads it.
 fn changed(sql: &str) -> Result<All, Error> {
     let (_folder, db, _) = written();
     Connection::open(&db).unwrap().execute_batch(sql).unwrap();

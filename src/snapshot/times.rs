@@ -1,4 +1,4 @@
-//! Writes the times of a snapshot, and reads them.
+//! Formats and parses the times in a snapshot.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -9,7 +9,7 @@ const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 const ALL_DIGITS: DateTimePrinter = DateTimePrinter::new();
 const BATON: DateTimePrinter = DateTimePrinter::new().separator(b' ');
 
-/// Returns a time as Okta writes it: `2025-01-09T08:11:02.000Z`, with more than three digits only where there are more.
+/// Returns a time as Okta writes it: `2025-01-09T08:11:02.000Z`, with more than three decimals only if it needs them.
 pub fn rfc3339(time: Timestamp) -> String {
     let printer = if time.subsec_nanosecond() % 1_000_000 == 0 {
         MILLISECONDS
@@ -19,13 +19,13 @@ pub fn rfc3339(time: Timestamp) -> String {
     printer.timestamp_to_string(&time)
 }
 
-/// Returns a time as Baton's SDK writes it: `2025-01-09 08:11:02.5`, as many digits as needed, no zone; here always
-/// UTC.
+/// Returns a time as Baton's SDK writes it: `2025-01-09 08:11:02.5`, with as many decimals as needed and without a zone.
+/// It is always UTC.
 pub fn baton(time: Timestamp) -> String {
     BATON.datetime_to_string(&TimeZone::UTC.to_datetime(time))
 }
 
-/// Reads either, and the variants that Baton's readers accept. What has no zone is taken as UTC.
+/// Reads either format, and the variants that Baton's readers accept. A time without a zone is UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);

@@ -19,15 +19,15 @@ use super::{
 use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, MembershipSource, User, UserId};
 
-/// The settings of a new database. Nothing of the file is of use until all of it is there, so nothing needs to be
-/// undone or synced. The cache is 24 MiB: room for the leaves of the tables and for sorting the indexes in large runs.
+/// The settings of a new database. An incomplete file is useless, so there is no journal, and nothing is synced. The cache
+/// is 24 MiB: room for the leaves of the tables, and for sorting the indexes in large runs.
 pub const PRAGMAS: &str = "
     pragma page_size = 4096; pragma encoding = 'UTF-8'; pragma auto_vacuum = 0;
     pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
     pragma cache_size = -24576;
 ";
 
-/// Writes the database of a snapshot: rows in a fixed order, then indexes, then nothing more.
+/// Writes the database of a snapshot: rows in a fixed order, then indexes.
 ///
 /// The file is neither synced nor renamed here. Dropping a writer before [`Writer::finish`] leaves an incomplete file, which
 /// the caller deletes.
@@ -49,7 +49,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Creates the database in a file that must not exist yet; no other user can read it.
+    /// Creates the database in a new file that no other user can read.
     ///
     /// # Errors
     /// Returns an error if the file exists already or cannot be created.
@@ -64,7 +64,7 @@ impl Writer {
         let open = || -> rusqlite::Result<Connection> {
             let db = Connection::open_with_flags(path, flags)?;
             db.execute_batch(PRAGMAS)?;
-            sort_beside(&db, path)?;
+            sort_in_same_folder(&db, path)?;
             db.execute_batch("begin")?;
             db.execute_batch(schema::BATON_TABLES)?;
             db.execute_batch(schema::EMPTY_INDEXES)?;
@@ -101,10 +101,10 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Writes a user. Users come in the order of their ids.
+    /// Writes a user. Users must be written in the order of their ids.
     ///
     /// # Errors
-    /// Returns an error for a user out of order, for one that no reader would accept, or if the disk is full.
+    /// Returns an error if the user is out of order, if no reader would accept it, or if the disk is full.
     pub fn user(&mut self, user: &User, matched_by: MatchedBy) -> Result<(), Error> {
         if self.last_user.as_ref().is_some_and(|last| *last >= user.id) {
             return Err(self.out_of_order(format!("user {} is out of order", user.id)));
@@ -130,12 +130,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a group. Groups come in the order of their ids.
+    /// Writes a group. Groups must be written in the order of their ids.
     ///
-    /// A group whose members Okta would not show gets no entitlement, and how many members were kept is unknown.
+    /// A group whose members Okta does not show gets no entitlement and no number of members in scope.
     ///
     /// # Errors
-    /// Returns an error for a group out of order, for one that no reader would accept, or if the disk is full.
+    /// Returns an error if the group is out of order, if no reader would accept it, or if the disk is full.
     pub fn group(&mut self, group: &Group, members: &GroupMembers) -> Result<(), Error> {
         if self
             .last_group
@@ -181,10 +181,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the memberships of a group. Groups come in the order of their ids, and in a group the users.
+    /// Writes the memberships of a group. Groups must be written in the order of their ids, and so must the users of each.
     ///
     /// # Errors
-    /// Returns an error for a membership out of order, or if the disk is full.
+    /// Returns an error if a membership is out of order, or if the disk is full.
     pub fn memberships<'a>(
         &mut self,
         group: &GroupId,
@@ -212,7 +212,7 @@ impl Writer {
             .db
             .prepare_cached(schema::INSERT_GRANT)
             .map_err(failed)?;
-        // What is the same in all rows is bound once.
+        // Bind the values that all rows share only once.
         let group = group.as_str();
         for (place, value) in [
             (1, group),
@@ -250,11 +250,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes how the snapshot was taken, with the numbers of the rows that were written, then the indexes, and closes
-    /// the database. Returns the metadata as written.
+    /// Writes the run metadata with the numbers of written rows, the domains and the warnings, creates the indexes, and
+    /// closes the database. Returns the metadata as written.
     ///
     /// # Errors
-    /// Returns an error for the metadata of another run, or if the disk is full.
+    /// Returns an error if the metadata belongs to another run, or if the disk is full.
     pub fn finish(
         mut self,
         metadata: &RunMetadata,
@@ -355,16 +355,15 @@ impl Writer {
     }
 }
 
-/// Lets SQLite create the files that it sorts large indexes in next to the database: in a container, there is often no
-/// other place to write, and the place of the file has room, or the run fails anyway. They have no name while they are
-/// used.
-fn sort_beside(db: &Connection, path: &Path) -> rusqlite::Result<()> {
+/// Makes SQLite sort large indexes in temporary files next to the database: in a container, this is often the only folder
+/// that can be written, and it needs room for the snapshot anyway. SQLite removes the files' names at once.
+fn sort_in_same_folder(db: &Connection, path: &Path) -> rusqlite::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     match folder.to_str() {
-        // The pragma is deprecated because it is one setting for the entire process, which is what is needed here.
+        // The pragma is deprecated because it changes the entire process, which does no harm here.
         Some(folder) => db.pragma_update(None, "temp_store_directory", folder),
         None => Ok(()),
     }

@@ -289,7 +289,7 @@ proptest! {
         read(&bytes);
     }
 
-    /// Fields that there are, with content that is often a message itself.
+    /// Uses the numbers of existing fields, often with a message as the content.
     #[test]
     fn no_message_made_of_known_fields_makes_the_reader_panic(
         fields in proptest::collection::vec((any::<u8>(), any::<u8>(), proptest::collection::vec(any::<u8>(), 0..20)), 0..12),
@@ -300,7 +300,7 @@ proptest! {
             bytes.push((tag % 13) << 3 | [0, 2, 2, 2, 5][usize::from(kind % 5)]);
             bytes.push(content.len() as u8);
             bytes.extend(content);
-            // What came before, as the content of the next.
+            // Nest all fields so far in a new one.
             if kind % 3 == 0 && bytes.len() < 120 {
                 let inner = std::mem::take(&mut bytes);
                 bytes.extend([(tag % 13) << 3 | 2, inner.len() as u8]);

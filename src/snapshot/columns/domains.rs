@@ -6,19 +6,19 @@ use super::table;
 use crate::filter::{Domain, MatchedBy};
 
 table! {
-    /// The number of users with an address in a domain of the scope. Each user counts by the first address that
-    /// matches.
+    /// The number of users with an address in a domain of the scope. Each user is counted once, by the first address
+    /// that matches.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
     pub struct DomainUsers = "domains" {
         /// The domain, as the scope spells it.
         domain: String ["not null primary key"],
-        /// All of them.
+        /// All users of the domain.
         users: u64 ["not null"],
-        /// By the primary email.
+        /// Users matched by the primary email.
         users_by_email: u64 ["not null"],
-        /// By the login.
+        /// Users matched by the login.
         users_by_login: u64 ["not null"],
-        /// By the secondary email.
+        /// Users matched by the secondary email.
         users_by_second_email: u64 ["not null"],
     }
 }

@@ -40,7 +40,7 @@ table! {
 }
 
 impl GroupRow {
-    /// Returns a row of which only the id is known.
+    /// Returns a row with only an id.
     pub fn empty(id: impl Into<GroupId>) -> Self {
         Self {
             id: id.into(),
@@ -59,7 +59,7 @@ impl GroupRow {
         }
     }
 
-    /// Returns the row of a group, without what only the run knows.
+    /// Returns the row of a group, without the columns that describe the run.
     pub(in crate::snapshot) fn of(group: &Group) -> serde_json::Result<Self> {
         Ok(Self {
             name: attribute(&group.profile, "name"),
@@ -75,7 +75,7 @@ impl GroupRow {
         })
     }
 
-    /// Returns what to call the group: the name, else the id.
+    /// Returns the group's name, or its id if it has none.
     pub fn display_name(&self) -> &str {
         let name = self.name.as_deref().filter(|name| !name.is_empty());
         name.unwrap_or(self.id.as_str())

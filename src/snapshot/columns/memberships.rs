@@ -1,4 +1,4 @@
-//! The columns of the view `memberships`, which the SQL in `schema.rs` makes of Baton's grants.
+//! The columns of the view `memberships`, which `schema.rs` defines over Baton's grants.
 
 use super::table;
 use crate::model::{GroupId, UserId};
@@ -17,7 +17,7 @@ table! {
 }
 
 impl MembershipRow {
-    /// Returns the id that Baton gives the membership.
+    /// Returns the id of the membership's grant in Baton's tables.
     pub fn grant_id(&self) -> String {
         format!("group:{}:member:user:{}", self.group_id, self.user_id)
     }

@@ -40,11 +40,11 @@ pub struct Column {
     pub sql_type: &'static str,
     /// The constraints that SQLite enforces, such as `not null`.
     pub constraints: &'static str,
-    /// The first version of the tables with this column, but `FIRST` for all that are older.
+    /// The first version of the tables with this column; [`FIRST`] for every column without `since`.
     pub since: u32,
 }
 
-/// The version of the tables that the columns without `since` count as. Files of version 1 may lack some of them.
+/// The version that columns without `since` have. Files of version 1 may lack some of them.
 pub const FIRST: u32 = 2;
 
 /// The version of the plain tables: that of the newest column. A reader refuses a newer one.
@@ -92,7 +92,7 @@ pub const TABLES: [(&str, &[Column]); 6] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadValue {
     pub(super) column: &'static str,
-    /// The end of a sentence.
+    /// What is wrong with the value, as the end of a sentence.
     pub(super) problem: String,
 }
 
@@ -106,7 +106,7 @@ pub(super) trait TableRow: Sized {
     fn from_row(row: &Row<'_>, first: usize) -> Result<Self, BadValue>;
 }
 
-/// A row of a table, with its values as JSON: numbers as numbers, times and profiles as text.
+/// A row of a table as JSON: numbers as numbers, times and profiles as text.
 pub trait JsonRow {
     /// Returns the columns.
     fn columns() -> &'static [Column];
@@ -146,8 +146,8 @@ pub(super) fn cell<T: ColumnType>(
         .map_err(|problem| BadValue { column, problem })
 }
 
-/// Makes a row type and its table from one list of fields. A literal after a field's name is the column's name where they
-/// differ. In brackets after its type are what SQLite enforces, and the first version of the tables with the column.
+/// Defines a row type and its table from one list of fields. A literal after a field's name is the name of the column, if
+/// it is another one. Brackets after the type contain the constraints, and the first version of the tables with the column.
 macro_rules! table {
     (
         $(#[$meta:meta])*

@@ -48,7 +48,7 @@ table! {
 }
 
 impl UserRow {
-    /// Returns a row of which only the id is known.
+    /// Returns a row with only an id.
     pub fn empty(id: impl Into<UserId>) -> Self {
         Self {
             id: id.into(),
@@ -71,7 +71,7 @@ impl UserRow {
         }
     }
 
-    /// Returns the row of a user, without what only the run knows.
+    /// Returns the row of a user, without the columns that describe the run.
     pub(in crate::snapshot) fn of(user: &User) -> serde_json::Result<Self> {
         let attribute = |key| attribute(&user.profile, key);
         Ok(Self {
@@ -94,7 +94,7 @@ impl UserRow {
         })
     }
 
-    /// Returns what to call the user; see [`User::display_name`].
+    /// Returns the name to show for the user; see [`User::display_name`].
     pub fn display_name(&self) -> String {
         let names = [&self.display_name, &self.first_name, &self.last_name];
         let names = names.map(Option::as_deref);

@@ -5,16 +5,16 @@ use serde::Serialize;
 use super::table;
 
 table! {
-    /// Something that limits the snapshot.
+    /// A warning of the run, such as a group whose members could not be read.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct Warning = "warnings" {
-        /// A word for programs.
+        /// The kind of warning, as one fixed word for programs.
         code: String ["not null"],
         /// The subject: `run`, `user` or `group`.
         kind: String ["not null"],
-        /// The user or group.
+        /// The id of the user or group.
         object_id: Option<String>,
-        /// A sentence for people.
+        /// The text for people.
         message: String ["not null"],
     }
 }

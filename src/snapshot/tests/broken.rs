@@ -180,9 +180,9 @@ fn a_database_that_is_being_changed_is_refused_and_nothing_is_made_beside_one() 
     let (_, _, users, ..) = everything(&db).unwrap();
     assert_eq!(users.len(), 4);
     assert_eq!(files(), 1);
-    let odd = folder.path().join("a b?c#d%20é.sqlite");
-    fs::rename(&db, &odd).unwrap();
-    everything(&odd).unwrap();
+    let unusual = folder.path().join("a b?c#d%20é.sqlite");
+    fs::rename(&db, &unusual).unwrap();
+    everything(&unusual).unwrap();
     assert_eq!(files(), 1);
 }
 
@@ -246,7 +246,7 @@ fn the_shortest_rows_that_there_can_be_take_less_than_what_is_allowed() {
     assert_eq!(reader.groups_of(&"5".into()).unwrap().len(), 1);
 }
 
-/// A foreign file, or one of our own, with bytes changed at random places, the same in every run of the test.
+/// Reads files of ours and of other programs with bytes changed at random places, the same in every run of the test.
 #[test]
 fn no_byte_that_is_changed_makes_the_reader_panic_or_run_on() {
     let (folder, db, _) = written();
@@ -268,7 +268,7 @@ fn no_byte_that_is_changed_makes_the_reader_panic_or_run_on() {
         for round in 0..150 {
             let mut bytes = database.clone();
             for _ in 0..random.usize(1..8) {
-                // Half of them where pages describe their content.
+                // Half of the changes are at the start of a page, where it describes its content.
                 let at = if random.bool() {
                     random.usize(..bytes.len())
                 } else {
@@ -313,7 +313,7 @@ fn a_database_cut_at_any_64th_byte_is_an_error_or_reads_as_less() {
     let bytes = fs::read(db).unwrap();
     let whole = everything(&folder.path().join("a.c1z")).unwrap();
     let path = folder.path().join("cut.db");
-    // Within a page it is the same at every 64th byte, so most pages are cut less often.
+    // Within a page, the result is the same at every 64th byte, so only the first page is cut at all of them.
     for length in (0..bytes.len()).filter(|n| n % 64 == 0 && (*n < 4096 || n % 1024 == 0)) {
         fs::write(&path, &bytes[..length]).unwrap();
         if let Ok(read) = everything(&path) {

@@ -215,7 +215,7 @@ fn a_file_of_an_earlier_version_without_the_newer_facts_and_tables_is_read() {
     assert!(groups.iter().all(|group| group.members_seen.is_none()));
 }
 
-/// The demo's org, written by the last version of the tables 1: without who took the snapshot, and without a hash.
+/// The file contains the sample org in version 1 of the tables, without a hash and without the columns on who took it.
 #[test]
 fn a_file_that_the_version_before_wrote_is_read_and_hashed() {
     let reader = Reader::open(&fixture("okta-ciam-schema-1.c1z")).unwrap();

@@ -176,12 +176,12 @@ fn equal_calls_make_equal_bytes() {
     assert_eq!(fs::read(c1z).unwrap(), fs::read(c1z_again).unwrap());
 }
 
-/// A change of these bytes is a change of the format: files that were equal are not any more.
+/// If these bytes change, the format has changed: snapshots that were equal are no longer equal.
 #[test]
 fn the_bytes_of_a_snapshot_are_those_of_the_versions_before() {
     let (_folder, db, _) = written();
     let mut bytes = fs::read(db).unwrap();
-    // The version of SQLite that wrote it.
+    // These bytes are the version of SQLite that wrote the file.
     bytes[96..100].fill(0);
     let hash = Sha256::digest(&bytes);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -250,7 +250,7 @@ fn a_snapshot_of_nothing_is_a_snapshot() {
 #[test]
 fn users_are_found_by_id_and_by_whole_login_or_email_without_case() {
     let (_folder, db, _) = written();
-    // A user whose login is another's id but for its case.
+    // One user's login is another user's id in another case.
     Connection::open(&db)
         .unwrap()
         .execute_batch("update users set login = '00UA' where id = '00u2'")
