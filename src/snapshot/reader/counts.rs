@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{GROUP_ROWS, Of, PLAIN_GROUPS, PLAIN_USERS, Reader, USER_ROWS, unsigned};
+use super::{GROUP_ROWS, PLAIN_GROUPS, PLAIN_USERS, Reader, USER_ROWS, ValueSize, unsigned};
 use crate::snapshot::{Counts, Error};
 
 /// The word for a status or a type that the file does not contain.
@@ -17,7 +17,7 @@ impl Reader {
         let mut counts = Counts::default();
         let sync_id = &self.info.sync_id;
         self.each(
-            Of::Ids,
+            ValueSize::Short,
             "select resource_type_id, count(distinct external_id) from v1_resources where sync_id = ?1
                 and resource_type_id not in ('user', 'group') group by 1",
             [sync_id],
@@ -27,7 +27,7 @@ impl Reader {
             },
         )?;
         self.each(
-            Of::Ids,
+            ValueSize::Short,
             "select count(distinct external_id) from v1_entitlements where sync_id = ?1",
             [sync_id],
             |row| {
@@ -39,7 +39,7 @@ impl Reader {
             "select both_there, count(both_there) from ({}) group by 1",
             self.pairs()
         );
-        self.each(Of::Ids, &sql, [sync_id], |row| {
+        self.each(ValueSize::Short, &sql, [sync_id], |row| {
             let number = match row.get(0)? {
                 true => &mut counts.memberships,
                 false => &mut counts.dangling,
@@ -75,7 +75,7 @@ impl Reader {
     ) -> Result<BTreeMap<String, u64>, Error> {
         let mut map = BTreeMap::new();
         if self.info.is_ours() {
-            self.each(Of::Ids, plain, [&self.info.sync_id], |row| {
+            self.each(ValueSize::Short, plain, [&self.info.sync_id], |row| {
                 let word: Option<String> = row.get(0)?;
                 map.insert(
                     word.unwrap_or_else(|| UNKNOWN.to_owned()),

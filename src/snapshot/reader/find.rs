@@ -1,16 +1,16 @@
-//! Finds users and groups by what a person types, and the memberships of one of them.
+//! Finds users and groups by the text that a person types, and the memberships of one of them.
 
-use super::{Of, PLAIN_USERS, Reader, USER_ROWS};
+use super::{PLAIN_USERS, Reader, USER_ROWS, ValueSize};
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, ProfileText, UserRow, baton};
 
-/// The most users or groups that a text may match.
+/// The largest number of users or groups that a text may match.
 const MAX_FOUND: usize = 100;
 
 impl Reader {
     /// Returns the users whose id, login, email or secondary email equals a text, ignoring case, in the order of ids.
     ///
-    /// If one user has exactly that id, ids that differ in case do not count.
+    /// If the text is exactly the id of a user, users whose ids differ in case do not match.
     ///
     /// # Errors
     /// Returns an error if the file is damaged, or if more than 100 users match.
@@ -36,7 +36,7 @@ impl Reader {
                 order by r.external_id collate {}, r.rowid",
             self.collation
         );
-        self.rows(Of::Ids, &sql, [&self.info.sync_id], |row| {
+        self.rows(ValueSize::Short, &sql, [&self.info.sync_id], |row| {
             let (number, id) = (self.number(row, 0)?, self.text(row, 1)?);
             let names = if self.optional_text(row, 2)?.is_some() {
                 let text = |column| self.optional_text(row, column);
@@ -55,9 +55,9 @@ impl Reader {
         found.into_iter().map(|(row, ..)| self.user(row)).collect()
     }
 
-    /// Returns the groups that a text refers to: by id, by exact name, or by the id of Baton's entitlement
-    /// (`group:ID:member`). If there is none, returns those whose names differ from it in case only. They are sorted by
-    /// id.
+    /// Returns the groups that a text refers to by id, by exact name, or by the id of Baton's entitlement
+    /// (`group:ID:member`). If there are none, returns the groups whose names differ from the text only in case. They are
+    /// sorted by id.
     ///
     /// # Errors
     /// Returns an error if the file is damaged, or if more than 100 groups match.
@@ -119,7 +119,7 @@ impl Reader {
         Ok(users)
     }
 
-    /// Returns an error if a text matches more objects than anyone would read.
+    /// Returns an error if a text matches too many objects.
     fn few(&self, count: usize, what: &'static str) -> Result<(), Error> {
         if count <= MAX_FOUND {
             return Ok(());
@@ -133,7 +133,7 @@ impl Reader {
     }
 }
 
-/// The objects that a text matches: their number, and as many of them as are ever shown.
+/// The number of objects that a text matches, and the first of them.
 struct Found<T> {
     rows: Vec<T>,
     count: usize,

@@ -1,19 +1,19 @@
-//! Users, groups and memberships one by one, in the order of their ids, so that two snapshots of any size can be
+//! Reads users, groups and memberships one by one, in the order of their ids, so that two snapshots of any size can be
 //! compared row by row.
 //!
-//! - Nothing is collected. SQLite sorts what no index has in that order, on disk if it is much, and it sorts ids only: a
-//!   user or a group is read when its turn comes.
-//! - Ids are compared as the bytes of their UTF-8, whatever encoding and collations the file declares. A row that comes out
-//!   of that order, as from a damaged index, is an error.
-//! - An object is in the file if `v1_resources` has it; where this program wrote the run, if the plain table has it, which is
-//!   read as it is stored. A membership whose user or group is not in the file is left out.
+//! - Nothing is collected. If no index has this order, SQLite sorts only the ids, on disk if there are many, and each user
+//!   or group is read afterwards.
+//! - Ids are compared as the bytes of their UTF-8, whatever encoding and collations the file declares. A row out of that
+//!   order, such as from a damaged index, is an error.
+//! - In a run that this program wrote, the users and groups are the rows of the plain tables; in other runs, those of
+//!   `v1_resources`. A membership is left out if its user or group is not in the file.
 
 use std::marker::PhantomData;
 use std::time::Instant;
 
 use rusqlite::{Row, Rows, Statement, params_from_iter};
 
-use super::{GROUP_ROWS, Of, Reader, USER_ROWS, bad_value, limit};
+use super::{GROUP_ROWS, Reader, USER_ROWS, ValueSize, bad_value, limit};
 use crate::model::{GroupId, UserId};
 use crate::snapshot::columns::TableRow;
 use crate::snapshot::{Error, GroupRow, MembershipRow, UserRow};
@@ -23,7 +23,7 @@ pub struct SortedQuery<'r, T> {
     reader: &'r Reader,
     statement: Statement<'r>,
     parameters: Vec<String>,
-    of: Of,
+    values: ValueSize,
     row: PhantomData<T>,
 }
 
@@ -38,7 +38,7 @@ impl<T: SortedRow> SortedQuery<'_, T> {
         let rows = self.statement.query(params_from_iter(&self.parameters));
         Ok(SortedRows {
             reader,
-            of: self.of,
+            values: self.values,
             rows: rows.map_err(|error| reader.reading(error))?,
             last: None,
             state: T::State::default(),
@@ -48,10 +48,10 @@ impl<T: SortedRow> SortedQuery<'_, T> {
     }
 }
 
-/// The rows of a query. It ends after the first error.
+/// Iterates over the rows of a query, and ends after the first error.
 pub struct SortedRows<'q, T: SortedRow> {
     reader: &'q Reader,
-    of: Of,
+    values: ValueSize,
     rows: Rows<'q>,
     last: Option<T::Key>,
     state: T::State,
@@ -62,17 +62,17 @@ pub struct SortedRows<'q, T: SortedRow> {
 impl<T: SortedRow> SortedRows<'_, T> {
     fn advance(&mut self) -> Result<Option<T>, Error> {
         let Self { reader, .. } = *self;
-        let longest = self.of.limit();
+        let longest = self.values.limit();
         let failed = |error| Error::reading(&reader.path, longest, error);
         loop {
-            // Reading a row may have allowed longer values.
+            // Reading the row before may have set a higher limit.
             limit(&reader.db, longest).map_err(failed)?;
             let Some(row) = self.rows.next().map_err(failed)? else {
                 return Ok(None);
             };
             let key = T::key(reader, row)?;
             match &self.last {
-                // The same object in a second row.
+                // A second row with the same id is ignored.
                 Some(last) if *last == key => continue,
                 Some(last) if *last > key => {
                     return Err(Error::damaged(
@@ -98,7 +98,7 @@ impl<T: SortedRow> Iterator for SortedRows<'_, T> {
         if self.ended {
             return None;
         }
-        // The time that the caller took is not the file's fault.
+        // The time that the caller needed between two rows does not count.
         if let Some(left) = self.left {
             self.reader.time.extend(left.elapsed());
         }
@@ -113,13 +113,13 @@ impl<T: SortedRow> Iterator for SortedRows<'_, T> {
 pub trait SortedRow: Sized {
     /// The sort key.
     type Key: Ord;
-    /// The state kept from row to row.
+    /// What later rows reuse from earlier ones.
     type State: Default;
 
-    /// Reads what the row is sorted by.
+    /// Reads the sort key of a row.
     fn key(reader: &Reader, row: &Row<'_>) -> Result<Self::Key, Error>;
 
-    /// Reads the rest; nothing if the row is to be left out.
+    /// Reads the rest of a row; none if the row is to be left out.
     fn read(
         reader: &Reader,
         row: &Row<'_>,
@@ -189,7 +189,7 @@ impl SortedRow for MembershipRow {
             Some(last) if last.id == *group_id => last,
             _ => state.insert(reader.group_of_rows(group_id)?),
         };
-        // In stored order, only the group is in question.
+        // In stored order, all users were found before, so only the group can be missing.
         let both_there = if row.as_ref().column_count() == STORED_PAIR {
             group.is_there
         } else {
@@ -203,10 +203,10 @@ impl SortedRow for MembershipRow {
     }
 }
 
-/// The columns of a membership that is read as it is stored.
+/// The number of columns of a membership that is read in stored order.
 const STORED_PAIR: usize = 2;
 
-/// The facts that all memberships of one group share.
+/// What all memberships of one group have in common.
 pub struct GroupOfRows {
     id: GroupId,
     /// True if the plain tables have the group.
@@ -238,20 +238,24 @@ impl Reader {
         self.groups_where("true", &[])
     }
 
-    /// Returns the query for all memberships whose user and group are in the file, in the order of the groups' ids, then of
-    /// the users'.
+    /// Returns the query for all memberships whose user and group are in the file, sorted by the group's id, then by the
+    /// user's.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn memberships(&self) -> Result<SortedQuery<'_, MembershipRow>, Error> {
         if self.info.is_ours() && self.all_members_are_users()? {
-            // This program writes them in this order, so they need no sorting. For a million rows, SQLite takes five times as
-            // long.
+            // This program writes memberships in this order, and sorting a million of them would make the query take five
+            // times as long.
             let sql = "select resource_id, principal_resource_id from v1_grants not indexed
                 where sync_id = ?1 and resource_type_id = 'group' and principal_resource_type_id = 'user' order by rowid";
-            return self.query(sql, &[], Of::Ids);
+            return self.query(sql, &[], ValueSize::Short);
         }
-        self.query(&format!("{} order by 1, 2", self.pairs()), &[], Of::Ids)
+        self.query(
+            &format!("{} order by 1, 2", self.pairs()),
+            &[],
+            ValueSize::Short,
+        )
     }
 
     pub(super) fn users_where(
@@ -264,7 +268,7 @@ impl Reader {
                 order by r.external_id collate {}, r.rowid",
             self.collation
         );
-        self.query(&sql, parameters, Of::Ids)
+        self.query(&sql, parameters, ValueSize::Short)
     }
 
     pub(super) fn groups_where(
@@ -277,11 +281,11 @@ impl Reader {
                 order by r.external_id collate {}, r.rowid",
             self.collation
         );
-        self.query(&sql, parameters, Of::Ids)
+        self.query(&sql, parameters, ValueSize::Short)
     }
 
     /// Returns the SQL for the distinct pairs of group and user that grants contain, and whether both are in the file.
-    /// Reading the table through and sorting is several times faster than going through an index.
+    /// Scanning the table and sorting is several times faster than using an index.
     pub(super) fn pairs(&self) -> String {
         format!(
             "select distinct resource_id collate {0}, principal_resource_id collate {0},
@@ -294,21 +298,21 @@ impl Reader {
         )
     }
 
-    /// Reads a plain table as it is stored, which is in the order of ids where this program wrote it. Opening the file has
-    /// compared the numbers of rows with those of Baton's tables.
+    /// Returns the query for a plain table of a run that this program wrote: its rows are stored in the order of their ids.
+    /// When the file was opened, their number was compared with that of Baton's tables.
     fn in_stored_order<T: SortedRow>(
         &self,
         table: &str,
         columns: &str,
     ) -> Result<SortedQuery<'_, T>, Error> {
-        // The limit keeps SQLite from merging the two queries: where the index of the ids is missing, it sorts ids, not
-        // entire rows.
+        // The limit keeps SQLite from merging the two queries, so that it sorts ids and not entire rows if the index of
+        // the ids is missing.
         let sql = format!(
             "select p.id, ?1, {columns}
                 from (select rowid as place from {table} order by id limit -1) o
                 cross join {table} p on p.rowid = o.place"
         );
-        self.query(&sql, &[], Of::Values)
+        self.query(&sql, &[], ValueSize::Long)
     }
 
     /// Reads a row of [`Self::in_stored_order`]; none if it is a row of another query.
@@ -329,7 +333,7 @@ impl Reader {
         &self,
         sql: &str,
         parameters: &[&str],
-        of: Of,
+        values: ValueSize,
     ) -> Result<SortedQuery<'_, T>, Error> {
         let statement = self.db.prepare(sql).map_err(|error| self.reading(error))?;
         let mut all = vec![self.info.sync_id.clone()];
@@ -338,7 +342,7 @@ impl Reader {
             reader: self,
             statement,
             parameters: all,
-            of,
+            values,
             row: PhantomData,
         })
     }
@@ -351,7 +355,7 @@ impl Reader {
         };
         if self.info.is_ours() {
             let sql = "select learned from groups where id = ?1 limit 1";
-            self.more::<Error>(Of::Ids, sql, [group.as_str()], |row| {
+            self.more::<Error>(ValueSize::Short, sql, [group.as_str()], |row| {
                 found.is_there = true;
                 found.learned = self.optional_text(row, 0)?;
                 Ok(())
@@ -360,14 +364,14 @@ impl Reader {
         Ok(found)
     }
 
-    /// Returns whether the plain table has every user that a grant contains. An index has them in order, each once.
+    /// Returns whether the plain table has every user that a grant contains.
     fn all_members_are_users(&self) -> Result<bool, Error> {
         let sql =
             "select count(id) from (select distinct principal_resource_id as id from v1_grants
                 where principal_resource_type_id = 'user')
             where id not in (select id from users)";
         let mut missing = 0;
-        self.rows::<Error>(Of::Ids, sql, [], |row| {
+        self.rows::<Error>(ValueSize::Short, sql, [], |row| {
             missing = self.number(row, 0)?;
             Ok(())
         })?;

@@ -1,12 +1,12 @@
-//! Reads a snapshot, whichever program wrote it.
+//! Reads a snapshot that this or another program wrote.
 //!
-//! A file may be harmful: its trees may lead to one page over and over, and many rows may share one long value, so that
-//! what SQLite finds in it does not limit its size. Hence:
-//! - Every query has a [`TimeLimit`], and its result a greatest length ([`longest_result`]). Both grow with the file. The
-//!   time alone would not do: in a second, SQLite returns more than fits in memory.
-//! - What is sorted, compared or collected is short ([`Of::Ids`]): SQLite never spills a long value to disk. Long values
-//!   are fetched row by row afterwards ([`Of::Values`]).
-//! - Lists of users and groups hold their names, not their profiles.
+//! A file may be harmful: its trees may lead to the same page again and again, and many rows may share one long value, so
+//! that a small file returns any number of rows and bytes. Hence:
+//! - Each query has a [`TimeLimit`], and the length of its result is limited ([`longest_result`]). Both limits grow with
+//!   the file. The time limit alone would not be enough: in a second, SQLite returns more than fits in memory.
+//! - Only short values ([`ValueSize::Short`]) are sorted, compared or collected, so that SQLite never spills a long value
+//!   to disk. Long values ([`ValueSize::Long`]) are read row by row afterwards.
+//! - Lists of users and groups contain their names, not their profiles.
 
 mod counts;
 mod find;
@@ -31,7 +31,7 @@ use crate::snapshot::columns::{BadValue, TableRow};
 use crate::snapshot::limits::{MAX_ID, MAX_VALUE, longest_result};
 use crate::snapshot::{DomainUsers, Error, FileInfo, Warning};
 
-/// The condition of rows that are users; the id begins at the sixth character.
+/// The condition of rows that are users; the id starts at the sixth character.
 const USER_ROWS: &str =
     "r.sync_id = ?1 and r.resource_type_id = 'user' and substr(r.external_id, 1, 5) = 'user:'";
 const GROUP_ROWS: &str =
@@ -44,23 +44,23 @@ const PLAIN_GROUPS: &str =
 
 /// The length of the values that a query reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
+enum ValueSize {
     /// Ids, names, words and counts.
-    Ids,
+    Short,
     /// Messages and profiles.
-    Values,
+    Long,
 }
 
-impl Of {
+impl ValueSize {
     fn limit(self) -> usize {
         match self {
-            Self::Ids => MAX_ID,
-            Self::Values => MAX_VALUE,
+            Self::Short => MAX_ID,
+            Self::Long => MAX_VALUE,
         }
     }
 }
 
-/// A snapshot that is open for reading: one run of it, the newest finished full one.
+/// One run of a snapshot that is open for reading.
 pub struct Reader {
     path: PathBuf,
     db: Connection,
@@ -68,11 +68,12 @@ pub struct Reader {
     /// The number of bytes that the query may still return.
     result_left: Cell<u64>,
     info: FileInfo,
-    /// Reads a user, and a group, from a row of `v1_resources`: its id, the message unless a plain table has the object,
-    /// and the columns of that table if it does.
+    /// The SQL that reads a user or a group from a row of `v1_resources`: its id, then the columns of its plain table if
+    /// that has the object, or else the message.
     user_query: String,
     group_query: String,
-    /// The columns of the plain tables, null where an older version lacks one; only where this program wrote the run.
+    /// The columns of the plain tables, with null for those that an older version lacks; empty if another program wrote
+    /// the run.
     user_columns: String,
     group_columns: String,
     /// The collation that compares texts as the bytes of their UTF-8.
@@ -80,25 +81,24 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Returns facts about the file and the run in it that is read.
+    /// Returns the description of the file and of the run that is read.
     pub fn info(&self) -> &FileInfo {
         &self.info
     }
 
-    /// Returns the warnings of the run; none if another connector wrote it.
+    /// Returns the warnings of the run; none if another program wrote it.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
     pub fn warnings(&self) -> Result<Vec<Warning>, Error> {
         if self.info.is_ours() {
-            self.table(Of::Values, "rowid")
+            self.table(ValueSize::Long, "rowid")
         } else {
             Ok(Vec::new())
         }
     }
 
-    /// Returns the number of users of each domain of the scope; nothing if another connector wrote the run, or an early
-    /// version.
+    /// Returns the number of users of each domain of the scope; none if another program or an early version wrote the run.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
@@ -113,10 +113,10 @@ impl Reader {
             &known,
             expected::<DomainUsers>(self.info.tables_version()),
         )?;
-        self.table(Of::Ids, "domain")
+        self.table(ValueSize::Short, "domain")
     }
 
-    /// Restores the time and the length of the result, for another query.
+    /// Resets the time limit and the length of the result for the next query.
     fn start(&self) {
         self.time.start();
         self.result_left.set(longest_result(self.time.size()));
@@ -129,7 +129,7 @@ impl Reader {
     }
 
     /// Reads all rows of a small plain table.
-    fn table<T: TableRow>(&self, of: Of, order: &str) -> Result<Vec<T>, Error> {
+    fn table<T: TableRow>(&self, values: ValueSize, order: &str) -> Result<Vec<T>, Error> {
         let known = self.columns(T::NAME)?.unwrap_or_default();
         let sql = format!(
             "select {} from {} order by {order}",
@@ -137,7 +137,7 @@ impl Reader {
             T::NAME
         );
         let mut rows = Vec::new();
-        self.rows::<Error>(of, &sql, [], |row| {
+        self.rows::<Error>(values, &sql, [], |row| {
             rows.push(T::from_row(row, 0).map_err(|bad| bad_value::<T>(&self.path, None, &bad))?);
             Ok(())
         })?;
@@ -145,19 +145,19 @@ impl Reader {
     }
 }
 
-/// Reads a number of rows.
+/// Reads a column that must not be negative, such as a count.
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-/// Sets the length of the longest value that SQLite accepts from now on.
+/// Sets the length in bytes of the longest value that SQLite accepts from now on.
 fn limit(db: &Connection, bytes: usize) -> rusqlite::Result<()> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
     db.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes).map(drop)
 }
 
-/// Returns an error about a value of a plain table, with the id of its row.
+/// Returns the error for a value of a plain table that does not fit its column.
 fn bad_value<T: TableRow>(path: &Path, id: Option<&str>, bad: &BadValue) -> Error {
     let of = id.map_or_else(String::new, |id| format!(" of {id}"));
     let BadValue { column, problem } = bad;

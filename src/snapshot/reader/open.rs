@@ -1,4 +1,4 @@
-//! Opens a snapshot without trusting it: takes no locks, creates nothing next to it, and runs none of its own SQL.
+//! Opens a snapshot without trusting it: locks nothing, creates nothing next to it, and runs no SQL from the file.
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions, Permissions};
@@ -38,17 +38,17 @@ const TABLES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// A user or a group as Baton's message alone.
+/// The SQL that reads a user or a group if there are no plain tables.
 const PROTO_USER: &str =
     "select substr(r.external_id, 6), r.data, null from v1_resources r where r.rowid = ?1";
 const PROTO_GROUP: &str =
     "select substr(r.external_id, 7), r.data, null from v1_resources r where r.rowid = ?1";
 
 impl Reader {
-    /// Opens a snapshot. The content decides the kind of file, not the name.
+    /// Opens the newest finished full run of a snapshot. The content decides the kind of file, not the name.
     ///
-    /// Unpacks a container to a private temporary file, which has no name left when this returns. Opens a plain
-    /// database in place, and creates nothing next to it.
+    /// Unpacks a container to a private temporary file whose name is removed at once. Opens a plain database in place,
+    /// and creates nothing next to it.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, is not a snapshot, is damaged, is too new, or has no finished run.
@@ -59,7 +59,7 @@ impl Reader {
     /// Opens one run of a snapshot file: the one with this id, or the newest finished full one.
     ///
     /// # Errors
-    /// As [`Self::open`], and if there is no finished run with this id.
+    /// Returns the errors of [`Self::open`], or an error if there is no finished run with this id.
     pub fn open_run(path: &Path, sync_id: Option<&str>) -> Result<Self, Error> {
         let reader = Self::open_uncounted(path, sync_id)?;
         reader.recount()?;
@@ -78,8 +78,8 @@ impl Reader {
                     "make a temporary copy (in the folder that TMPDIR sets, which must exist and be writable) of",
                 );
                 let (mut copy, name, folder) = nameless().map_err(failed)?;
-                // SQLite has the file open from here on and looks at nothing of it yet, so its name can go before there
-                // is anything that a killed run could leave behind.
+                // SQLite keeps the file open and has not read it yet. So the name can be removed before the file has any
+                // content that a killed run could leave behind.
                 let mut time = TimeLimit::new(0);
                 let db = connect(path, &name, OURS, &time)?;
                 std::fs::remove_file(&name)
@@ -149,7 +149,7 @@ impl Reader {
         })
     }
 
-    /// Returns an error if rows are missing that the run recorded, where this program wrote it.
+    /// Returns an error if the numbers of rows differ from those that the run recorded.
     fn recount(&self) -> Result<(), Error> {
         let recounts = self.recounts()?;
         let Some(wrong) = recounts.iter().find(|recount| recount.is_wrong()) else {
@@ -163,27 +163,27 @@ impl Reader {
     }
 }
 
-/// Returns the length of a database. Refuses one that is being changed, or that was left in the middle of a change: the
-/// files next to it belong to it, and reading them would change them.
+/// Returns the length of a database. Refuses one with an unfinished change: SQLite would have to read, and to change, the
+/// log next to it.
 fn at_rest(path: &Path) -> Result<u64, Error> {
     let mut head = [0; 20];
     let (mut file, size) = c1z::open(path)?;
     file.read_exact(&mut head)
         .map_err(|_| Error::damaged(path, "it ends in its header"))?;
     for (suffix, counts) in [("-wal", head[18] == 2 || head[19] == 2), ("-journal", true)] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        let beside = PathBuf::from(beside);
-        let metadata = std::fs::metadata(&beside).ok();
+        let mut log = path.as_os_str().to_owned();
+        log.push(suffix);
+        let log = PathBuf::from(log);
+        let metadata = std::fs::metadata(&log).ok();
         let length = metadata
             .filter(std::fs::Metadata::is_file)
             .map_or(0, |metadata| metadata.len());
-        // A journal whose first byte is 0 was used up.
-        let used_up = || suffix == "-journal" && first_byte(&beside) == Some(0);
-        if counts && length > 0 && !used_up() {
+        // SQLite overwrites the start of a journal with zeros once its change is complete.
+        let completed = || suffix == "-journal" && first_byte(&log) == Some(0);
+        if counts && length > 0 && !completed() {
             return Err(Error::InUse {
                 path: path.to_owned(),
-                beside,
+                log,
             });
         }
     }
@@ -197,13 +197,13 @@ fn first_byte(path: &Path) -> Option<u8> {
     Some(byte[0])
 }
 
-/// The options for a complete database that SQLite may read at once.
+/// The options for a plain database, which is complete when it is opened.
 const THEIRS: &str = "?mode=ro&immutable=1";
-/// The options for a database that is still to be filled: as immutable, it would stay empty.
+/// The options for the copy of a container, which is filled after it is opened: an immutable one would stay empty.
 const OURS: &str = "?mode=ro&nolock=1";
 
-/// Creates a file that only this program can reach, in a folder of its own, so that no one else can put a journal next
-/// to it.
+/// Creates a file in a new private folder, so that no other user can put a journal next to it. Returns it with its path
+/// and folder.
 fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
     let folder = tempfile::Builder::new()
         .prefix("okta-ciam-")
@@ -218,8 +218,7 @@ fn nameless() -> std::io::Result<(File, PathBuf, tempfile::TempDir)> {
     Ok((file, name, folder))
 }
 
-/// Opens a database that no one changes, without locks and without creating files, and runs no SQL yet. `path` is its
-/// name in messages.
+/// Opens a database without locks, without creating files and without running SQL. Messages refer to it as `path`.
 fn connect(path: &Path, database: &Path, how: &str, time: &TimeLimit) -> Result<Connection, Error> {
     let mut uri = "file:".to_owned();
     let absolute = std::path::absolute(database).map_err(Error::io(path, "open"))?;
@@ -249,8 +248,8 @@ fn connect(path: &Path, database: &Path, how: &str, time: &TimeLimit) -> Result<
     open().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
 }
 
-/// Returns the collation that compares texts as the bytes of their UTF-8: SQLite's own compares the bytes of the encoding
-/// that the file declares.
+/// Returns the collation that compares texts as the bytes of their UTF-8. SQLite's `binary` compares the bytes of the
+/// encoding that the file declares.
 fn collation(path: &Path, db: &Connection) -> Result<&'static str, Error> {
     let of_the_file = || -> rusqlite::Result<&'static str> {
         let encoding: String = db.query_row("pragma encoding", [], |row| row.get(0))?;
@@ -263,7 +262,7 @@ fn collation(path: &Path, db: &Connection) -> Result<&'static str, Error> {
     of_the_file().map_err(|error| Error::reading(path, MAX_SCHEMA.1, error))
 }
 
-/// Checks the schema. Missing tables are created empty, where only this connection sees them.
+/// Checks the schema. Creates missing tables as empty temporary ones, which only this connection sees.
 fn prepare(path: &Path, db: &Connection) -> Result<(), Error> {
     db.execute_batch(
         "pragma cell_size_check = on; pragma cache_size = -16384; pragma automatic_index = off;",

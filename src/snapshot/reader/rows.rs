@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Params, Row};
 use serde_json::Value;
 
-use super::{Of, Reader, bad_value, limit};
+use super::{Reader, ValueSize, bad_value, limit};
 use crate::model::Profile;
 use crate::snapshot::columns::TableRow;
 use crate::snapshot::limits::{MAX_ELEMENTS, MAX_MESSAGE, MAX_VALUE};
@@ -48,7 +48,7 @@ impl Reader {
         of_message(id, resource)
     }
 
-    /// Reads a row that another query found, within the time of that query.
+    /// Reads a row that another query found, within the time limit of that query.
     fn one<T>(
         &self,
         sql: &str,
@@ -56,7 +56,7 @@ impl Reader {
         read: impl Fn(&Row<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut found = None;
-        self.more::<Error>(Of::Values, sql, [row], |row| {
+        self.more::<Error>(ValueSize::Long, sql, [row], |row| {
             found = Some(read(row)?);
             Ok(())
         })?;
@@ -117,45 +117,45 @@ impl Reader {
         row.get(column).map_err(|error| self.reading(error))
     }
 
-    /// Calls `f` with every row, where only SQLite can fail.
+    /// Calls `f` with every row of a query that has its own time limit; `f` returns only errors of SQLite.
     pub(super) fn each(
         &self,
-        of: Of,
+        values: ValueSize,
         sql: &str,
         params: impl Params,
         mut f: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        self.rows(of, sql, params, |row| {
+        self.rows(values, sql, params, |row| {
             f(row).map_err(|error| self.reading(error))
         })
     }
 
-    /// Calls `f` with every row of a query that has a time limit of its own.
+    /// Calls `f` with every row of a query that has its own time limit.
     pub(super) fn rows<E: From<Error>>(
         &self,
-        of: Of,
+        values: ValueSize,
         sql: &str,
         params: impl Params,
         f: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.start();
-        self.more(of, sql, params, f)
+        self.more(values, sql, params, f)
     }
 
-    /// Calls `f` with every row, within the time that is left.
+    /// Calls `f` with every row of a query that shares the time limit of the query before.
     pub(super) fn more<E: From<Error>>(
         &self,
-        of: Of,
+        values: ValueSize,
         sql: &str,
         params: impl Params,
         mut f: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let failed = |error| E::from(Error::reading(&self.path, of.limit(), error));
+        let failed = |error| E::from(Error::reading(&self.path, values.limit(), error));
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let mut rows = statement.query(params).map_err(failed)?;
         loop {
             // Before every row: the callback may have set another limit.
-            limit(&self.db, of.limit()).map_err(failed)?;
+            limit(&self.db, values.limit()).map_err(failed)?;
             let Some(row) = rows.next().map_err(failed)? else {
                 return Ok(());
             };
@@ -164,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// Subtracts a row from the length that the result may have. Returns an error if it is too long.
+    /// Subtracts the length of a row from what the result may still have. Returns an error if the row is longer.
     pub(super) fn check_length(&self, row: &Row<'_>) -> Result<(), Error> {
         let mut left = Some(self.result_left.get());
         for column in 0..row.as_ref().column_count() {

@@ -1,4 +1,4 @@
-//! Picks the run of a file that is read, and reads its metadata.
+//! Selects the run to read, and reads its metadata.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::snapshot::limits::{MAX_ID, MAX_VALUE};
 use crate::snapshot::metadata::RunMetadata;
 use crate::snapshot::{Error, FileFormat, FileInfo, Warning, times};
 
-/// Picks the run and returns what is known of it.
+/// Selects the run with the id `wanted`, or the newest finished full run, and describes it.
 pub(super) fn info(
     path: &Path,
     db: &Connection,
@@ -22,14 +22,14 @@ pub(super) fn info(
     let failed = |error| Error::reading(path, MAX_ID, error);
     let known = columns(path, db, "v1_sync_runs")?.unwrap_or_default();
     limit(db, MAX_ID).map_err(failed)?;
-    // Files from before there were other types of run.
+    // Older files have only full runs, and no column for the type.
     let full = if known.iter().any(|column| column == "sync_type") {
         "sync_type = 'full'"
     } else {
         "true"
     };
     let runs = db
-        // Not `count(*)`: that is one step, however long it takes.
+        // SQLite runs `count(*)` as one instruction, which the time limit cannot stop.
         .query_row("select count(sync_id) from v1_sync_runs", [], |row| {
             unsigned(row, 0)
         })
@@ -111,7 +111,7 @@ fn metadata(path: &Path, db: &Connection, sync_id: &str) -> Result<Option<RunMet
         .ok_or_else(|| Error::damaged(path, "the table warnings is missing"))?;
     let tables = u32::try_from(version).unwrap_or_default().max(FIRST);
     has(path, Warning::NAME, &warnings, expected::<Warning>(tables))?;
-    // What an earlier version did not know yet is null.
+    // Columns that an earlier version did not have are null.
     let sql = format!(
         "select {} from snapshot where sync_id = ?1 limit 1",
         selected::<RunMetadata>(&known, "")

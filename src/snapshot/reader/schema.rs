@@ -8,8 +8,8 @@ use crate::snapshot::Error;
 use crate::snapshot::columns::{FIRST, TableRow};
 use crate::snapshot::metadata::RunMetadata;
 
-/// The most tables, indexes, views and triggers in a database, and the longest SQL of one of them in bytes. Baton's
-/// databases have about 25.
+/// The largest number of tables, indexes, views and triggers in a database, and the length in bytes of the longest SQL of
+/// one of them. Baton's databases have about 25.
 pub(super) const MAX_SCHEMA: (i32, usize) = (1000, 64 << 10);
 
 pub(super) fn names<T: TableRow>() -> impl Iterator<Item = &'static str> {
@@ -24,8 +24,8 @@ pub(super) fn expected<T: TableRow>(version: u32) -> impl Iterator<Item = &'stat
         .map(|column| column.name)
 }
 
-/// Returns the columns of a plain table as a list to select, with `p` as the table. A column that the version
-/// of the file did not have is null.
+/// Returns the columns of a plain table for a `select`, with `p` as the table. Columns that the file's version does not
+/// have are null.
 pub(super) fn plain_columns<T: TableRow>(
     path: &Path,
     db: &Connection,
@@ -34,14 +34,14 @@ pub(super) fn plain_columns<T: TableRow>(
     let known = columns(path, db, T::NAME)?
         .ok_or_else(|| Error::damaged(path, format!("the table {} is missing", T::NAME)))?;
     let version = metadata.schema_version;
-    // Version 1 grew before its number did.
+    // Version 1 got columns without a new number.
     if version >= FIRST {
         has(path, T::NAME, &known, expected::<T>(version))?;
     }
     Ok(selected::<T>(&known, "p."))
 }
 
-/// Returns all columns of a table as a list to select, with null for those that the file does not have.
+/// Returns all columns of a table for a `select`, with null for those that the file does not have.
 pub(super) fn selected<T: TableRow>(known: &[String], prefix: &str) -> String {
     let is_known = |name: &str| known.iter().any(|column| column == name);
     let selected = names::<T>().map(|name| match is_known(name) {
@@ -68,15 +68,15 @@ pub(super) fn has(
     })
 }
 
-/// Returns the columns of a table; none if there is no such table. Refuses views, virtual tables and generated columns:
-/// the author of the file would decide what runs here.
+/// Returns the columns of a table; none if there is no such table. Refuses views, virtual tables and generated columns,
+/// because they would run SQL from the file.
 pub(super) fn columns(
     path: &Path,
     db: &Connection,
     table: &str,
 ) -> Result<Option<Vec<String>>, Error> {
     let columns = || -> rusqlite::Result<Option<(bool, Vec<String>)>> {
-        // SQLite writes the first words itself, so they can be trusted: a virtual table does not contain its rows.
+        // SQLite writes the first words of the SQL itself; they tell a table from a virtual table.
         let sql = "select type = 'table' and rootpage > 0 and sql like 'create table %' from main.sqlite_schema
             where name = ?1 collate nocase and type in ('table', 'view')";
         let plain: Option<bool> = db.query_row(sql, [table], |row| row.get(0)).optional()?;
@@ -90,7 +90,7 @@ pub(super) fn columns(
             plain &= row.get::<_, i64>(1)? == 0;
             names.push(row.get::<_, String>(0)?);
         }
-        // A column of that name would stand where the number of the row should.
+        // A column with this name would hide the number of the row.
         plain &= !names.iter().any(|name| name.eq_ignore_ascii_case("rowid"));
         Ok(Some((plain, names)))
     };

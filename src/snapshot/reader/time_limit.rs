@@ -8,28 +8,28 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::snapshot::limits::MAX_DATABASE;
 
-/// The time that this thread may still spend on a query. SQLite stops the query when it is over.
+/// The time that this thread may still spend on a query. SQLite stops the query when the time is over.
 ///
 /// This is processor time, not wall time: a slow disk, a busy machine and a stopped process use none of it. It grows with
-/// the file, since an honest query reads every byte a few times at most: SQLite needs about 3 ns per byte, so the limit is
-/// far off on a slow machine too.
+/// the file, since a query of a valid file reads each byte a few times at most. SQLite needs about 3 ns per byte, so even
+/// a slow machine stays far below the limit.
 pub(super) struct TimeLimit {
     size: u64,
     until: Arc<AtomicU64>,
 }
 
-/// The value of [`TimeLimit::until`] once a query has exceeded the limit. All later queries fail at once, so that a
-/// command with many queries does not spend the limit on each.
+/// The value of [`TimeLimit::until`] after a query has exceeded the limit. All later queries fail at once, so that a
+/// command with many queries does not use up the limit for each.
 const EXCEEDED: u64 = 0;
 
 impl TimeLimit {
     const NANOS: u64 = 250_000_000;
     const NANOS_PER_BYTE: u64 = 120;
-    /// The number of SQLite's instructions between two looks at the clock. One of them may take milliseconds, if it reads
-    /// what lies behind a very long value.
+    /// The number of SQLite's instructions after which it checks the time. One instruction can take milliseconds if it
+    /// reads a column after a very long value.
     pub(super) const EVERY: i32 = 1000;
 
-    /// Returns the limit for a file of so many bytes.
+    /// Returns the limit for a file of `size` bytes, and starts the time.
     pub(super) fn new(size: u64) -> Self {
         let mut new = Self {
             size: 0,
@@ -51,13 +51,13 @@ impl TimeLimit {
         self.size
     }
 
-    /// Starts the time of another query. It runs in the thread that calls this.
+    /// Starts the time of the next query, which must run in the calling thread.
     pub(super) fn start(&self) {
         let until = thread_time() + Self::NANOS + Self::NANOS_PER_BYTE * self.size;
         self.update(|_| until);
     }
 
-    /// Adds the time that the caller spent on something other than the file.
+    /// Extends the limit by the time that the caller spent on something other than the file.
     pub(super) fn extend(&self, spent: Duration) {
         let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
         self.update(|until| until.saturating_add(nanos));

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rusqlite::params_from_iter;
 
-use super::{Of, Reader, unsigned};
+use super::{Reader, ValueSize, unsigned};
 use crate::snapshot::Error;
 
-/// A number of rows that the run recorded, and the number that is there.
+/// A number of rows that the run recorded, and the number in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recount {
     /// `users`, `groups` or `memberships`.
@@ -31,14 +31,14 @@ impl Recount {
 /// The grants of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// All of them, those of other connectors' roles too.
+    /// All grants, including those of other connectors' roles.
     pub all: u64,
-    /// Those whose principal, resource or entitlement is not in the file.
+    /// Grants whose principal, resource or entitlement is not in the file.
     pub unjoined: u64,
 }
 
 impl Reader {
-    /// Opens a snapshot as [`Reader::open`] does, even if it has other numbers of rows than its run recorded.
+    /// Opens a snapshot like [`Reader::open`], even if its numbers of rows differ from those that its run recorded.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, is not a snapshot, is damaged, is too new, or has no finished run.
@@ -46,7 +46,7 @@ impl Reader {
         Self::open_uncounted(path, None)
     }
 
-    /// Compares the numbers of rows with what the run recorded; nothing where another program wrote it.
+    /// Compares the numbers of rows with those that the run recorded; returns none if another program wrote the run.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
@@ -89,7 +89,7 @@ impl Reader {
             ),
         ] {
             let mut found = 0;
-            self.each(Of::Ids, sql, params_from_iter(parameter), |row| {
+            self.each(ValueSize::Short, sql, params_from_iter(parameter), |row| {
                 found = unsigned(row, 0)?;
                 Ok(())
             })?;
@@ -103,16 +103,16 @@ impl Reader {
         Ok(recounts)
     }
 
-    /// Runs SQLite's integrity check. Returns what it finds, at most ten lines; nothing if all is well.
+    /// Runs SQLite's integrity check. Returns at most ten problems, one per line.
     ///
-    /// The check computes generated columns and the expressions of indexes. One function of two long values can take
-    /// hours, and nothing stops it; so they get ids only. The check itself needs no more.
+    /// The check computes generated columns and the expressions of indexes. A single function of two long values can take
+    /// hours, and nothing could stop it, so the check only accepts short values. It needs no others.
     ///
     /// # Errors
     /// Returns an error if the file is too damaged to be checked.
     pub fn integrity(&self) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
-        self.each(Of::Ids, "pragma integrity_check(10)", [], |row| {
+        self.each(ValueSize::Short, "pragma integrity_check(10)", [], |row| {
             found.push(row.get::<_, String>(0)?);
             Ok(())
         })?;
@@ -140,7 +140,7 @@ impl Reader {
                 from v1_grants not indexed where sync_id = ?1"
         );
         let mut grants = Grants::default();
-        self.each(Of::Ids, &sql, [&self.info.sync_id], |row| {
+        self.each(ValueSize::Short, &sql, [&self.info.sync_id], |row| {
             grants = Grants {
                 all: unsigned(row, 0)?,
                 unjoined: unsigned(row, 1)?,
@@ -157,7 +157,7 @@ impl Reader {
     pub fn entitlements(&self) -> Result<u64, Error> {
         let sql = "select count(external_id) from v1_entitlements where sync_id = ?1";
         let mut found = 0;
-        self.each(Of::Ids, sql, [&self.info.sync_id], |row| {
+        self.each(ValueSize::Short, sql, [&self.info.sync_id], |row| {
             found = unsigned(row, 0)?;
             Ok(())
         })?;
