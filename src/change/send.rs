@@ -158,7 +158,7 @@ fn try_until_known(
     let mut lost = 0;
     loop {
         let problem = match change::membership(client, action.change(), group, user) {
-            Ok(ChangeResponse::Answered { request_id }) => {
+            Ok(ChangeResponse::Confirmed { request_id }) => {
                 return ChangeOutcome::Done {
                     response_lost: false,
                     request_id,

@@ -19,7 +19,7 @@ use crate::config::CheckConfig;
 use crate::console::Console;
 use crate::exit::ExitStatus;
 use crate::model::User;
-use crate::okta::probe::{self, answered};
+use crate::okta::probe::{self, split_refusal};
 use crate::okta::{ApiError, Client, Error};
 use crate::signal::ShutdownSignal;
 use crate::text::number;
@@ -130,7 +130,7 @@ fn first_contact(
 /// Reports the owner of the token, and returns the owner if Okta shows it.
 fn owner(answer: Result<User, Error>, report: &mut CheckReport) -> Result<Option<User>, Halt> {
     report.current_check = TOKEN;
-    match answered(answer)? {
+    match split_refusal(answer)? {
         Ok(owner) => {
             let login = owner.login().unwrap_or("an admin without a login");
             let status = owner.status.as_deref().unwrap_or("without a status");

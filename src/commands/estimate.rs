@@ -80,7 +80,7 @@ struct StrategyCost {
 impl Estimate {
     fn new(config: &SyncConfig, client: &Client, report: &OrgReadReport) -> Self {
         let cost = client.cost();
-        let answer = cost.answering.div_f64(cost.requests.max(1) as f64);
+        let answer = cost.response_time.div_f64(cost.requests.max(1) as f64);
         let way = |requests, bucket| {
             let (limit, request_budget) = client.limit(bucket).unzip();
             let time = plan::time(

@@ -1,5 +1,4 @@
-//! Authorizes requests. Other parts of the program know only [`Credentials`]: they pass them on, and compare them by
-//! [`Credentials::identity`].
+//! Authorizes requests. Other modules only pass [`Credentials`] on, and compare them by [`Credentials::identity`].
 
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,32 +7,31 @@ use sha2::{Digest as _, Sha256};
 use crate::mask::Mask;
 use crate::text::hex;
 
-/// The proof to Okta of who sends a request.
+/// The credentials with which requests are sent.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// An API token of an admin (docs/okta-api.md, Tokens and hosts).
     ApiToken(SecretString),
-    /// Credentials that can be renewed.
+    /// Credentials that can be renewed, for tests.
     #[cfg(test)]
     Renewable {
-        /// The secret, before and after.
+        /// The secret, which stays the same.
         token: SecretString,
-        /// How often they were renewed.
+        /// The number of renewals.
         renewals: std::sync::Arc<std::sync::atomic::AtomicU32>,
     },
 }
 
 impl Credentials {
-    /// Returns the `Authorization` header for one attempt. It is marked sensitive: it prints as `Sensitive`.
+    /// Returns the `Authorization` header for one attempt. It is marked sensitive, so that it prints as `Sensitive`.
     pub(super) fn authorize(&self) -> Result<HeaderValue, InvalidHeaderValue> {
         let mut value = HeaderValue::try_from(format!("SSWS {}", self.secret().expose_secret()))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// Renews the credentials after Okta refused them. Returns whether another attempt can differ; with an API token,
-    /// which is valid or not, it cannot. Threads share the credentials: a variant that can be renewed has to keep its
-    /// secret behind a lock.
+    /// Renews the credentials after Okta rejected them. Returns whether another attempt may succeed; an API token cannot
+    /// be renewed. Threads share the credentials, so a variant that can be renewed has to keep its secret behind a lock.
     pub(super) fn renew(&self) -> bool {
         match self {
             Self::ApiToken(_) => false,
@@ -54,7 +52,7 @@ impl Credentials {
         }
     }
 
-    /// Returns what masks the secret in text.
+    /// Returns the mask that removes the secret from text.
     pub fn mask(&self) -> Mask {
         Mask::of(self.secret())
     }

@@ -5,10 +5,10 @@ use super::http::{ChangeResponse, Client, MembershipOp};
 use super::read::path;
 use crate::model::{GroupId, UserId};
 
-/// Adds a user to a group, or removes one.
+/// Adds a user to a group, or removes the user from it.
 ///
 /// # Errors
-/// See [`Error`]; then nothing was changed.
+/// See [`Error`]. After an error, nothing was changed.
 pub fn membership(
     client: &Client,
     change: MembershipOp,

@@ -1,6 +1,6 @@
 //! Okta's API, as far as this tool needs it.
 //!
-//! | what | request | right |
+//! | what | request | OAuth scope |
 //! |---|---|---|
 //! | users | `GET /api/v1/users` | okta.users.read |
 //! | groups with their sizes | `GET /api/v1/groups?expand=stats` | okta.groups.read |
@@ -8,14 +8,14 @@
 //! | groups of a user | `GET /api/v1/users/{id}/groups` | okta.users.read |
 //! | one user, one group | `GET /api/v1/users/{id}`, `GET /api/v1/groups/{id}` | the same |
 //! | group rules | `GET /api/v1/groups/rules` | okta.groups.read |
-//! | what a token may do | the first page of each, and `/users/me`, its roles, `/org`, `/groups/rules` | okta.roles.read, okta.orgs.read |
+//! | the rights of a token | the first page of each, and `/users/me`, its roles, `/org`, `/groups/rules` | okta.roles.read, okta.orgs.read |
 //! | a membership | `PUT`, `DELETE /api/v1/groups/{id}/users/{id}` | okta.groups.manage |
 //!
-//! Rules that hold in here:
-//! - [`http`] alone sends and sleeps.
-//! - [`read`] and [`probe`] only GET; [`change`] is the only file that does not. JSON as Okta writes it stays in [`wire`].
-//! - Okta omits what is null, adds fields at will, and lets admins put any JSON type into a profile: absent, null and
-//!   unknown are accepted everywhere but in ids.
+//! Rules for these modules:
+//! - Only [`http`] sends and sleeps.
+//! - Only [`change`] sends anything but GET requests. Only [`wire`] reads Okta's JSON.
+//! - Okta omits fields that are null, adds new fields at any time, and lets admins put any JSON type into a profile. So
+//!   fields may be absent, null or unknown; only an id must be there.
 
 pub mod auth;
 pub mod change;

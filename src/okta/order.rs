@@ -1,6 +1,6 @@
-//! The order of ids, by which a user list sorted by id can be checked.
+//! The order of ids, to check that a user list is sorted by id.
 
-/// From where a cursor reads.
+/// The end of the sorted user list at which a cursor starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// From the lowest id upward.
@@ -10,18 +10,18 @@ pub enum End {
 }
 
 impl End {
-    /// Both.
+    /// Both ends.
     pub const BOTH: [Self; 2] = [Self::Lowest, Self::Highest];
 }
 
-/// The orders in which Okta may sort ids: byte by byte, and the same without case. Which it is, is not documented.
+/// The number of orders in which Okta may sort ids: byte by byte, with or without case. Okta does not document which.
 pub const ORDERS: usize = 2;
 
 /// The position of an id in each of the orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position([u128; ORDERS]);
 
-/// The longest id that a position holds. Okta's have 20 characters.
+/// The length of the longest id that fits into a position. Okta's ids have 20 characters.
 const LONGEST: usize = 21;
 
 impl Position {
@@ -30,7 +30,7 @@ impl Position {
         if id.is_empty() || id.len() > LONGEST {
             return None;
         }
-        // Every byte becomes a digit from 1 to 64, and the end of a short id is 0, which sorts first.
+        // Each byte becomes a digit from 1 to 64. A short id is padded with 0, which sorts first.
         let digit = |byte: u8| {
             Some(match byte {
                 b'-' => 1,
@@ -62,13 +62,13 @@ impl Position {
         self.0[order]
     }
 
-    /// Returns the position as text, to be stored.
+    /// Returns the position as text for the checkpoint.
     pub fn to_text(self) -> String {
         let [bytes, folded] = self.0;
         format!("{bytes:x} {folded:x}")
     }
 
-    /// Parses a stored position.
+    /// Parses a position from the checkpoint.
     pub fn of_text(text: &str) -> Option<Self> {
         let (bytes, folded) = text.split_once(' ')?;
         let number = |text| u128::from_str_radix(text, 16).ok();

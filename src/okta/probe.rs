@@ -1,4 +1,4 @@
-//! Checks each thing that a sync or a change needs once: the first page of a listing, or one object. Only GETs.
+//! The requests of `check`: one for each thing that a sync or a change needs, such as the first page of a listing.
 
 use super::ApiError;
 use super::http::{Call, Error};
@@ -12,7 +12,7 @@ use crate::model::{Group, GroupId, User, UserId};
 /// The first page of a listing.
 #[derive(Clone, Debug)]
 pub struct First<T> {
-    /// Its rows.
+    /// The rows of the page.
     pub rows: Vec<T>,
     /// True if there is another page.
     pub more: bool,
@@ -21,9 +21,9 @@ pub struct First<T> {
 /// The owner of the token.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// The admin.
+    /// The user.
     pub user: User,
-    /// True if the response carried Okta's request id, which no other server sends.
+    /// True if the response contained Okta's request id, which no other server sends.
     pub by_okta: bool,
 }
 
@@ -32,21 +32,20 @@ pub struct Owner {
 /// # Errors
 /// See [`Error`].
 pub fn owner(client: &Client) -> Result<Owner, Error> {
-    client.get(&ask("/api/v1/users/me"), |answer, _| {
+    client.get(&request("/api/v1/users/me"), |response, _| {
         Ok(Owner {
-            user: wire::user(&answer.body)?,
-            by_okta: request_id(&answer.headers).is_some(),
+            user: wire::user(&response.body)?,
+            by_okta: request_id(&response.headers).is_some(),
         })
     })
 }
 
-/// Returns the user that the token acts for, or the refusal of a token without a user behind it, or of a proxy that lets
-/// this path not through.
+/// Returns the owner of the token, or the refusal if it has none, or if a proxy blocks this path.
 ///
 /// # Errors
-/// Returns every error except such a refusal; see [`answered`].
+/// Returns every error except such a refusal; see [`split_refusal`].
 pub fn owner_if_visible(client: &Client) -> Result<Result<User, ApiError>, Error> {
-    answered(owner(client).map(|owner| owner.user))
+    split_refusal(owner(client).map(|owner| owner.user))
 }
 
 /// Reads the first page of the listing that a sync uses, the plain one if Okta rejects searches.
@@ -78,8 +77,8 @@ pub fn users<T>(
 /// See [`Error`].
 pub fn has_user_in(client: &Client, domain: &Domain) -> Result<bool, Error> {
     let target = target("/api/v1/users", 1, &[("search", &domain.search())]);
-    client.get(&PageRequest { target, lean: true }, |answer, _| {
-        wire::users(&answer.body).map(|users| !users.is_empty())
+    client.get(&PageRequest { target, lean: true }, |response, _| {
+        wire::users(&response.body).map(|users| !users.is_empty())
     })
 }
 
@@ -91,7 +90,7 @@ pub fn groups(client: &Client, page_size: u64) -> Result<First<Group>, Error> {
     groups_where(client, page_size, &[("expand", "stats")])
 }
 
-/// Reads the groups that Okta created itself, with their sizes; there are two or so.
+/// Reads the groups that Okta created itself, about two, with their sizes.
 ///
 /// # Errors
 /// See [`Error`].
@@ -107,19 +106,19 @@ fn groups_where(
 ) -> Result<First<Group>, Error> {
     first(
         client,
-        ask(target("/api/v1/groups", page_size, parameters)),
+        request(target("/api/v1/groups", page_size, parameters)),
         wire::groups,
     )
 }
 
-/// Requests one member of a group, to see whether that is allowed.
+/// Checks whether the members of a group can be read, by requesting one.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn a_member(client: &Client, group: &GroupId) -> Result<(), Error> {
     let target = target(&format!("/api/v1/groups/{group}/users"), 1, &[]);
-    client.get(&ask(target), |answer, _| {
-        wire::users(&answer.body).map(|_| ())
+    client.get(&request(target), |response, _| {
+        wire::users(&response.body).map(|_| ())
     })
 }
 
@@ -129,7 +128,7 @@ pub fn a_member(client: &Client, group: &GroupId) -> Result<(), Error> {
 /// See [`Error`].
 pub fn groups_of(client: &Client, user: &UserId) -> Result<First<Group>, Error> {
     let target = format!("/api/v1/users/{user}/groups");
-    first(client, ask(target), wire::groups)
+    first(client, request(target), wire::groups)
 }
 
 /// Reads the company's name.
@@ -137,17 +136,20 @@ pub fn groups_of(client: &Client, user: &UserId) -> Result<First<Group>, Error> 
 /// # Errors
 /// See [`Error`].
 pub fn company(client: &Client) -> Result<Option<String>, Error> {
-    client.get(&ask("/api/v1/org"), |answer, _| wire::company(&answer.body))
+    client.get(&request("/api/v1/org"), |response, _| {
+        wire::company(&response.body)
+    })
 }
 
-/// Requests one group rule. Returns whether there is any.
+/// Requests one group rule. Returns whether there are any.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn a_rule(client: &Client) -> Result<bool, Error> {
-    client.get(&ask(target("/api/v1/groups/rules", 1, &[])), |answer, _| {
-        wire::how_many(&answer.body).map(|rules| rules > 0)
-    })
+    client.get(
+        &request(target("/api/v1/groups/rules", 1, &[])),
+        |response, _| wire::how_many(&response.body).map(|rules| rules > 0),
+    )
 }
 
 /// Reads the admin roles of a user.
@@ -155,17 +157,18 @@ pub fn a_rule(client: &Client) -> Result<bool, Error> {
 /// # Errors
 /// See [`Error`].
 pub fn roles(client: &Client, user: &UserId) -> Result<Vec<Role>, Error> {
-    client.get(&ask(format!("/api/v1/users/{user}/roles")), |answer, _| {
-        wire::roles(&answer.body)
-    })
+    client.get(
+        &request(format!("/api/v1/users/{user}/roles")),
+        |response, _| wire::roles(&response.body),
+    )
 }
 
-/// Separates a refusal, which is the result of a probe, from everything that ends the probing: no response, a signal,
-/// and 401, after which nothing else is answered either.
+/// Separates a refusal, which is a result of the check, from the errors that end the check: no response, a signal, and
+/// 401, after which Okta would refuse all other requests too.
 ///
 /// # Errors
 /// Returns every error except a refusal.
-pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, ApiError>, Error> {
+pub fn split_refusal<T>(result: Result<T, Error>) -> Result<Result<T, ApiError>, Error> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(Error::Refused(refusal)) if refusal.status != 401 => Ok(Err(refusal)),
@@ -173,7 +176,7 @@ pub fn answered<T>(result: Result<T, Error>) -> Result<Result<T, ApiError>, Erro
     }
 }
 
-fn ask(target: impl Into<String>) -> PageRequest {
+fn request(target: impl Into<String>) -> PageRequest {
     PageRequest {
         target: target.into(),
         lean: false,
@@ -182,18 +185,23 @@ fn ask(target: impl Into<String>) -> PageRequest {
 
 fn first<T>(
     client: &Client,
-    ask: PageRequest,
+    request: PageRequest,
     rows: impl Fn(&[u8]) -> Result<Vec<T>, Malformed>,
 ) -> Result<First<T>, Error> {
-    let read = |answer: &Response, url: &url::Url| {
+    let read = |response: &Response, url: &url::Url| {
         // A link that leads elsewhere will not change, so it is no reason to retry.
-        Ok((rows(&answer.body)?, answer.next_page(url)?))
+        Ok((rows(&response.body)?, response.next_page(url)?))
     };
-    let (rows, next) = client.get(&ask, read)?;
+    let (rows, next) = client.get(&request, read)?;
     let next = next.map_err(|problem| Error::Paging {
         call: Call {
             method: "GET",
-            path: ask.target.split('?').next().unwrap_or_default().to_owned(),
+            path: request
+                .target
+                .split('?')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         },
         problem,
     })?;

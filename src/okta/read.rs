@@ -1,7 +1,7 @@
-//! Reads listings page by page. Nothing here changes anything in Okta.
+//! Reads listings page by page, with GET requests only.
 //!
-//! One thread reads a listing, since each page names the next. The caller decides what to keep of a user (`keep`), so that
-//! users out of scope are parsed, counted and forgotten.
+//! A single thread reads each listing, since each page links to the next. The caller's `keep` converts the users in scope;
+//! users out of scope are only counted.
 
 mod lookup;
 
@@ -20,20 +20,20 @@ use crate::model::{Group, GroupId, UserId};
 /// The method to list users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserListMethod {
-    /// A search for the possible matches only.
+    /// A search for possible matches only.
     Prefilter,
-    /// `search=status pr`: all statuses in one listing.
+    /// `search=status pr`: users of every status in one listing.
     Search,
-    /// The same sorted by id, from both ends at once.
+    /// The same search sorted by id, from both ends at once.
     BothEnds,
-    /// The plain list, which leaves DEPROVISIONED out, and a second one of those.
+    /// The plain list, which leaves out deprovisioned users, and a second list of those.
     Plain,
 }
 
 impl UserListMethod {
     const ALL: [Self; 4] = [Self::Prefilter, Self::Search, Self::BothEnds, Self::Plain];
 
-    /// Returns the word for it in the snapshot.
+    /// Returns the word for the method in a snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prefilter => "prefilter",
@@ -54,9 +54,9 @@ impl UserListMethod {
 pub enum UserSet {
     /// The results of a search.
     Matching(String),
-    /// All, of every status.
+    /// All users, of every status.
     All,
-    /// All, of every status, sorted by id from one end.
+    /// All users, of every status, sorted by id, from one end.
     From(End),
     /// All except deprovisioned users, without a search.
     NotDeprovisioned,
@@ -92,22 +92,22 @@ impl UserSet {
 pub struct Page<T> {
     /// The rows in scope.
     pub in_scope: Vec<T>,
-    /// All its rows, in scope or not, in their order.
+    /// All rows of the page, in scope or not, in their order.
     pub rows: Vec<RowSummary>,
     /// The number of different rows that the listing has returned so far.
     pub distinct: u64,
-    /// True if it is the page that the listing begins with.
+    /// True if this is the first page of the listing.
     pub is_first: bool,
-    /// Path and query of the page after it; none where the listing ends.
+    /// The path and query of the next page; none at the end of the listing.
     pub next: Option<String>,
 }
 
-/// The start of a listing.
+/// The place at which to start or resume a listing.
 #[derive(Debug, Default)]
 pub struct Start {
-    /// The number of rows that a page is requested with.
+    /// The number of rows to request per page.
     pub page_size: u64,
-    /// Path and query of the page to resume with; none at the beginning.
+    /// The path and query of the page to resume with; none to start with the first page.
     pub cursor: Option<String>,
     /// The rows that earlier pages returned.
     pub listed: Vec<RowKey>,
@@ -119,7 +119,7 @@ pub type Continue = bool;
 /// Lists users. Each row has the position of its id.
 ///
 /// # Errors
-/// See [`Error`]; after one that [`is_refused_search`] recognizes, another method may do.
+/// See [`Error`]; after one that [`is_refused_search`] recognizes, another method may succeed.
 pub fn users<T>(
     client: &Client,
     set: &UserSet,
@@ -139,8 +139,8 @@ pub fn users<T>(
     read_pages(client, first, start, rows, &mut sink)
 }
 
-/// Returns whether any user is visible, to a search or in the plain list: to a token without an admin role an org looks
-/// empty, and so it does to a search whose index is not ready.
+/// Returns whether any user is visible, in a search or in the plain list. An org looks empty to a token without an admin
+/// role, and to a search whose index is not ready.
 ///
 /// # Errors
 /// See [`Error`].
@@ -148,8 +148,8 @@ pub fn any_user(client: &Client, plain: bool) -> Result<bool, Error> {
     let search = [("search", "status pr")];
     let parameters = if plain { &[][..] } else { &search };
     let target = target("/api/v1/users", 1, parameters);
-    client.get(&PageRequest { target, lean: true }, |answer, _| {
-        Ok(!wire::users(&answer.body)?.is_empty())
+    client.get(&PageRequest { target, lean: true }, |response, _| {
+        Ok(!wire::users(&response.body)?.is_empty())
     })
 }
 
@@ -203,8 +203,7 @@ pub fn groups_of(
     start: Start,
     mut sink: impl FnMut(Page<Group>) -> Continue,
 ) -> Result<(), Error> {
-    // No parameters: the documented form has none, and pages of 200 come by themselves (docs/okta-api.md, Members of a
-    // group).
+    // The documented request has no parameters; Okta returns pages of 200 (docs/okta-api.md, Members of a group).
     let first = PageRequest {
         target: format!("/api/v1/users/{user}/groups"),
         lean: false,
@@ -220,7 +219,7 @@ pub(super) fn target(path: &str, page_size: u64, parameters: &[(&str, &str)]) ->
     format!("{path}?{}", query.finish())
 }
 
-/// The rows of a page: all of them in short form, and those that are kept.
+/// The rows of a page: the summaries of all, and the rows in scope.
 type Rows<T> = (Vec<RowSummary>, Vec<T>);
 
 fn counted(user: &wire::WireUser<'_>) -> RowSummary {
@@ -256,28 +255,30 @@ fn read_pages<T>(
     rows: impl Fn(&[u8]) -> Result<Rows<T>, Malformed>,
     sink: &mut impl FnMut(Page<T>) -> Continue,
 ) -> Result<(), Error> {
-    let mut ask = first.clone();
+    let mut request = first.clone();
     // A cursor from a checkpoint may have been tampered with.
-    ask.target = start
+    request.target = start
         .cursor
         .filter(|cursor| page::is_page_of(&first.target, cursor))
-        .unwrap_or(ask.target);
+        .unwrap_or(request.target);
     let mut pages = PageTracker::resumed(start.listed);
     let mut restarted = false;
     loop {
-        let read = |answer: &Response, url: &Url| {
+        let read = |response: &Response, url: &Url| {
             // A link that leads elsewhere will not change, so it is no reason to retry.
-            Ok((rows(&answer.body)?, answer.next_page(url)?))
+            Ok((rows(&response.body)?, response.next_page(url)?))
         };
-        let ((rows, in_scope), next) = match client.get(&ask, read) {
+        let ((rows, in_scope), next) = match client.get(&request, read) {
             Ok(page) => page,
-            Err(error) if ask.target != first.target && !restarted && is_lost_cursor(&error) => {
+            Err(error)
+                if request.target != first.target && !restarted && is_lost_cursor(&error) =>
+            {
                 tracing::warn!(
                     "Okta lost the cursor of a listing ({error}); restarting the listing"
                 );
                 restarted = true;
                 pages.restart();
-                ask = first.clone();
+                request = first.clone();
                 continue;
             }
             Err(error) => return Err(error),
@@ -299,17 +300,17 @@ fn read_pages<T>(
         };
         let next = next.map_err(paging)?;
         pages
-            .add(&ask.target, &rows, next.as_deref())
+            .add(&request.target, &rows, next.as_deref())
             .map_err(|problem| paging(problem.to_owned()))?;
         let wants_more = sink(Page {
             in_scope,
             rows,
             distinct: pages.distinct(),
-            is_first: ask.target == first.target,
+            is_first: request.target == first.target,
             next: next.clone(),
         });
         match next {
-            Some(next) if wants_more => ask.target = next,
+            Some(next) if wants_more => request.target = next,
             _ => return Ok(()),
         }
     }
@@ -321,8 +322,8 @@ fn is_lost_cursor(error: &Error) -> bool {
         && matches!(error.code(), Some("E0000029" | "E0000031" | "E0000054"))
 }
 
-/// Returns whether Okta refuses to search: a bad search, users that no longer fit the schema (409), or a proxy that
-/// accepts no request of this length (413, 414, 431).
+/// Returns whether a search was refused: because it is invalid (400), because some users do not fit the schema (409), or
+/// because it is too long for a proxy (413, 414, 431).
 pub fn is_refused_search(error: &Error) -> bool {
     match error.status() {
         Some(400 | 413 | 414 | 431) => true,

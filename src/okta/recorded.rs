@@ -1,5 +1,5 @@
-//! Tests that okta-ciam reads every response in `tests/fixtures/okta/`: the values that it takes from the body and the
-//! headers are the ones that are there.
+//! Tests that okta-ciam reads every response in `tests/fixtures/okta/` and gets the values that its body and headers
+//! contain.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::http::{self, Response};
 use super::wire;
 use crate::model::{Group, User};
 
-/// A file of the folder.
+/// A file of that folder.
 struct Fixture {
     name: String,
     request: String,
@@ -234,7 +234,7 @@ fn the_headers_of_every_response_are_read() {
     }
 }
 
-/// Every file has a row in the folder's README, and every row a file.
+/// Every file has a row in the folder's README, and every row has a file.
 #[test]
 fn the_readme_has_the_source_of_every_response() {
     let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();

@@ -1,9 +1,9 @@
-//! Decides what an admin role lets its owner do to memberships; pure.
+//! Decides which memberships the owner of an admin role can change.
 //!
-//! It decides only what is documented (docs/okta-api.md, Admin roles and Tokens and hosts): a role of an unknown kind,
-//! or a custom one, whose permissions are elsewhere, is neither a yes nor a no.
+//! Only what Okta documents counts (docs/okta-api.md, Admin roles and Tokens and hosts): the result is unknown for a role
+//! of an unknown kind, and for a custom role, whose permissions the response does not contain.
 
-/// A role that is assigned to a user, as far as this tool looks at it.
+/// A role that is assigned to a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
     /// `SUPER_ADMIN`, `CUSTOM`, …
@@ -15,7 +15,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// Returns the name to show: the kind, and for a custom role its name.
+    /// Returns the name to show: the kind and, for a custom role, its label.
     pub fn name(&self) -> String {
         match (self.kind.as_deref(), self.label.as_deref()) {
             (Some("CUSTOM"), Some(label)) => format!("CUSTOM ({label})"),
@@ -25,36 +25,40 @@ impl Role {
     }
 }
 
-/// The groups whose memberships can be changed. The better of two roles counts, so the order is from bad to good.
+/// The groups whose memberships can be changed. The order is from fewest to most, since the best of several roles counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum May {
-    /// No group's.
+pub enum EditableGroups {
+    /// No group.
     Nothing,
-    /// Only a change would show it.
+    /// The roles do not show it; only a change would.
     Unknown,
-    /// Those of the groups that the role was given for, but for groups with an admin role.
+    /// The groups that the role is restricted to, except groups with an admin role.
     Some,
-    /// Those of every group, but for groups with an admin role.
+    /// Every group, except groups with an admin role.
     Most,
-    /// Those of every group.
+    /// Every group.
     All,
 }
 
-/// Returns what these roles together allow. Without a role, a user cannot change anything.
-pub fn may_change(roles: &[Role]) -> May {
-    roles.iter().map(allows).max().unwrap_or(May::Nothing)
+/// Returns the groups that a user with these roles can change; none without a role.
+pub fn editable_groups(roles: &[Role]) -> EditableGroups {
+    roles
+        .iter()
+        .map(allows)
+        .max()
+        .unwrap_or(EditableGroups::Nothing)
 }
 
-fn allows(role: &Role) -> May {
+fn allows(role: &Role) -> EditableGroups {
     match role.status.as_deref() {
         Some("ACTIVE") => {}
-        Some("INACTIVE") => return May::Nothing,
-        _ => return May::Unknown,
+        Some("INACTIVE") => return EditableGroups::Nothing,
+        _ => return EditableGroups::Unknown,
     }
     match role.kind.as_deref() {
-        Some("SUPER_ADMIN") => May::All,
-        Some("ORG_ADMIN") => May::Most,
-        Some("USER_ADMIN" | "GROUP_MEMBERSHIP_ADMIN") => May::Some,
+        Some("SUPER_ADMIN") => EditableGroups::All,
+        Some("ORG_ADMIN") => EditableGroups::Most,
+        Some("USER_ADMIN" | "GROUP_MEMBERSHIP_ADMIN") => EditableGroups::Some,
         Some(
             "READ_ONLY_ADMIN"
             | "REPORT_ADMIN"
@@ -62,8 +66,8 @@ fn allows(role: &Role) -> May {
             | "APP_ADMIN"
             | "MOBILE_ADMIN"
             | "API_ACCESS_MANAGEMENT_ADMIN",
-        ) => May::Nothing,
-        _ => May::Unknown,
+        ) => EditableGroups::Nothing,
+        _ => EditableGroups::Unknown,
     }
 }
 
@@ -82,28 +86,34 @@ mod tests {
 
     #[test]
     fn the_best_active_role_says_what_may_be_changed() {
-        let table: [(&[(&str, &str)], May); 16] = [
-            (&[], May::Nothing),
-            (&[("SUPER_ADMIN", "ACTIVE")], May::All),
-            (&[("SUPER_ADMIN", "INACTIVE")], May::Nothing),
-            (&[("SUPER_ADMIN", "")], May::Unknown),
-            (&[("ORG_ADMIN", "ACTIVE")], May::Most),
-            (&[("USER_ADMIN", "ACTIVE")], May::Some),
-            (&[("GROUP_MEMBERSHIP_ADMIN", "ACTIVE")], May::Some),
-            (&[("READ_ONLY_ADMIN", "ACTIVE")], May::Nothing),
-            (&[("REPORT_ADMIN", "ACTIVE")], May::Nothing),
-            (&[("HELP_DESK_ADMIN", "ACTIVE")], May::Nothing),
-            (&[("APP_ADMIN", "ACTIVE")], May::Nothing),
-            (&[("CUSTOM", "ACTIVE")], May::Unknown),
-            (&[("", "ACTIVE")], May::Unknown),
+        let table: [(&[(&str, &str)], EditableGroups); 16] = [
+            (&[], EditableGroups::Nothing),
+            (&[("SUPER_ADMIN", "ACTIVE")], EditableGroups::All),
+            (&[("SUPER_ADMIN", "INACTIVE")], EditableGroups::Nothing),
+            (&[("SUPER_ADMIN", "")], EditableGroups::Unknown),
+            (&[("ORG_ADMIN", "ACTIVE")], EditableGroups::Most),
+            (&[("USER_ADMIN", "ACTIVE")], EditableGroups::Some),
+            (
+                &[("GROUP_MEMBERSHIP_ADMIN", "ACTIVE")],
+                EditableGroups::Some,
+            ),
+            (&[("READ_ONLY_ADMIN", "ACTIVE")], EditableGroups::Nothing),
+            (&[("REPORT_ADMIN", "ACTIVE")], EditableGroups::Nothing),
+            (&[("HELP_DESK_ADMIN", "ACTIVE")], EditableGroups::Nothing),
+            (&[("APP_ADMIN", "ACTIVE")], EditableGroups::Nothing),
+            (&[("CUSTOM", "ACTIVE")], EditableGroups::Unknown),
+            (&[("", "ACTIVE")], EditableGroups::Unknown),
             (
                 &[("READ_ONLY_ADMIN", "ACTIVE"), ("CUSTOM", "ACTIVE")],
-                May::Unknown,
+                EditableGroups::Unknown,
             ),
-            (&[("CUSTOM", "ACTIVE"), ("USER_ADMIN", "ACTIVE")], May::Some),
+            (
+                &[("CUSTOM", "ACTIVE"), ("USER_ADMIN", "ACTIVE")],
+                EditableGroups::Some,
+            ),
             (
                 &[("SUPER_ADMIN", "INACTIVE"), ("APP_ADMIN", "ACTIVE")],
-                May::Nothing,
+                EditableGroups::Nothing,
             ),
         ];
         for (roles, may) in table {
@@ -111,7 +121,7 @@ mod tests {
                 .iter()
                 .map(|(kind, status)| role(kind, status))
                 .collect();
-            assert_eq!(may_change(&given), may, "{roles:?}");
+            assert_eq!(editable_groups(&given), may, "{roles:?}");
         }
     }
 

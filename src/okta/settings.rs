@@ -1,4 +1,4 @@
-//! The settings of the client: the place of the org, the credentials, and the limits on requests.
+//! The settings of the client: the address of the org, the credentials, and the limits on requests.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use url::Url;
 
 use super::auth::Credentials;
 
-/// A proxy, and how messages name it.
+/// A proxy, and its name in messages.
 #[derive(Clone)]
 pub struct Proxy {
-    /// With its credentials, if it has any.
+    /// The URL, with credentials if it has any.
     pub url: Url,
-    /// Host and port.
+    /// The host and port, for messages.
     pub shown: String,
 }
 
@@ -22,15 +22,15 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The number of rows that pages are requested with. Okta's own maxima, except for the demo's small org
+/// The number of rows to request per page. These are Okta's maxima, except for the small sample org of `demo`
 /// (docs/okta-api.md, Users and Groups and Members of a group).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSizes {
-    /// Of the user list.
+    /// Rows per page of the user list.
     pub users: u64,
-    /// Of the group list.
+    /// Rows per page of the group list.
     pub groups: u64,
-    /// Of a group's members.
+    /// Rows per page of a group's members.
     pub members: u64,
 }
 
@@ -47,22 +47,22 @@ impl Default for PageSizes {
 /// The org and the way to connect to it.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Scheme, host and port; nothing else.
+    /// The URL of the org: only scheme, host and port.
     pub origin: Url,
-    /// The proof of who sends the requests.
+    /// The credentials with which requests are sent.
     pub credentials: Credentials,
-    /// Percent of each rate limit that may be used.
+    /// The percentage of each rate limit that may be used.
     pub capacity_percent: u8,
-    /// Requests at once.
+    /// The largest number of requests at a time.
     pub concurrency: usize,
-    /// Longest time for one attempt.
+    /// The longest time for one attempt.
     pub timeout: Duration,
-    /// Longest time for the run.
+    /// The longest time for the run.
     pub deadline: Option<Duration>,
     /// Root certificates to trust in addition to the system's, as PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// The proxy that requests go through.
     pub proxy: Option<Proxy>,
-    /// Rows a page.
+    /// The number of rows to request per page.
     pub page_sizes: PageSizes,
 }

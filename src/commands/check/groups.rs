@@ -7,7 +7,7 @@ use crate::exit::ExitStatus;
 use crate::filter::Scope;
 use crate::model::Group;
 use crate::okta::Client;
-use crate::okta::probe::{self, First, answered};
+use crate::okta::probe::{self, First, split_refusal};
 use crate::text::{count, number};
 
 /// Checks the first page of groups, the group Everyone, and access to members.
@@ -18,7 +18,7 @@ pub(super) fn groups(
 ) -> Result<(), Halt> {
     report.current_check = GROUPS;
     let page_size = config.connection.page_sizes.groups;
-    let page = match answered(probe::groups(client, page_size))? {
+    let page = match split_refusal(probe::groups(client, page_size))? {
         Ok(page) => page,
         Err(refusal) => {
             report.refused(&refusal, ASSIGN_A_ROLE);
@@ -86,7 +86,7 @@ fn everyone(
     let mut found = on(page).map(|group| ("listing", group));
     // If the list is complete and lacks Everyone, a second request is not necessary.
     if found.is_none() && page.more {
-        match answered(probe::built_in_groups(client, page_size))? {
+        match split_refusal(probe::built_in_groups(client, page_size))? {
             Ok(built_in) => found = on(&built_in).map(|group| ("filter", group)),
             Err(refusal) => {
                 report.warning(
@@ -134,7 +134,7 @@ fn members(
             "not tested: no group on the first page has members and no admin role".to_owned(),
             "no action needed; a sync reports the groups whose members it cannot read",
         ),
-        Some(group) => match answered(probe::a_member(client, &group.id))? {
+        Some(group) => match split_refusal(probe::a_member(client, &group.id))? {
             Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
             Err(refusal) if refusal.status == 404 => report.gone(group),
             Err(refusal) => report.refused(&refusal, ASSIGN_A_ROLE),
@@ -144,7 +144,7 @@ fn members(
     let Some(group) = admin_group(groups, &config.scope) else {
         return Ok(());
     };
-    match answered(probe::a_member(client, &group.id))? {
+    match split_refusal(probe::a_member(client, &group.id))? {
         Ok(()) => report.ok(format!("readable (tested with {:?})", group.display_name())),
         Err(refusal) if refusal.status == 404 => report.gone(group),
         Err(refusal) => {

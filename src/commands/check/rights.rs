@@ -6,8 +6,8 @@ use crate::config::CheckConfig;
 use crate::exit::ExitStatus;
 use crate::model::{User, UserId};
 use crate::okta::Client;
-use crate::okta::probe::{self, answered};
-use crate::okta::role::{May, may_change};
+use crate::okta::probe::{self, split_refusal};
+use crate::okta::role::{EditableGroups, editable_groups};
 use crate::text::count;
 
 pub(super) fn user_groups(
@@ -23,7 +23,7 @@ pub(super) fn user_groups(
         );
         return Ok(());
     };
-    match answered(probe::groups_of(client, user))? {
+    match split_refusal(probe::groups_of(client, user))? {
         Ok(page) => {
             let more = if page.more { " and more" } else { "" };
             let groups = count(page.rows.len() as u64, "group");
@@ -43,7 +43,7 @@ pub(super) fn user_groups(
 
 pub(super) fn org(client: &Client, report: &mut CheckReport) -> Result<(), Halt> {
     report.current_check = ORG;
-    match answered(probe::company(client))? {
+    match split_refusal(probe::company(client))? {
         Ok(name) => {
             report.company = name.clone();
             report.ok(name.unwrap_or_else(|| "without a company name".to_owned()));
@@ -58,7 +58,7 @@ pub(super) fn org(client: &Client, report: &mut CheckReport) -> Result<(), Halt>
 
 pub(super) fn rules(client: &Client, report: &mut CheckReport) -> Result<(), Halt> {
     report.current_check = RULES;
-    match answered(probe::a_rule(client))? {
+    match split_refusal(probe::a_rule(client))? {
         Ok(true) => report.ok("visible".to_owned()),
         Ok(false) => report.ok("visible; the org has none".to_owned()),
         Err(refusal) => report.warning(
@@ -81,8 +81,11 @@ pub(super) fn changes(
 ) -> Result<(), Halt> {
     report.current_check = CHANGES;
     let (may, why) = match owner {
-        None => (May::Unknown, "the owner of the token is unknown".to_owned()),
-        Some(owner) => match answered(probe::roles(client, &owner.id))? {
+        None => (
+            EditableGroups::Unknown,
+            "the owner of the token is unknown".to_owned(),
+        ),
+        Some(owner) => match split_refusal(probe::roles(client, &owner.id))? {
             Ok(roles) => {
                 let names: Vec<String> = roles.iter().map(|role| role.name()).collect();
                 if let Some(owner) = &mut report.owner {
@@ -93,22 +96,24 @@ pub(super) fn changes(
                 } else {
                     names.join(", ")
                 };
-                (may_change(&roles), names)
+                (editable_groups(&roles), names)
             }
             Err(refusal) => (
-                May::Unknown,
+                EditableGroups::Unknown,
                 format!("the owner's roles are hidden, {}", describe(&refusal)),
             ),
         },
     };
     let what = match may {
-        May::All => "this token can change every OKTA_GROUP group",
-        May::Most => "this token can change every OKTA_GROUP group without an admin role",
-        May::Some => {
+        EditableGroups::All => "this token can change every OKTA_GROUP group",
+        EditableGroups::Most => {
+            "this token can change every OKTA_GROUP group without an admin role"
+        }
+        EditableGroups::Some => {
             "this token can change the groups that its role is assigned for, except those with an admin role"
         }
-        May::Unknown => "it is unknown which groups this token can change",
-        May::Nothing => "this token cannot change any group",
+        EditableGroups::Unknown => "it is unknown which groups this token can change",
+        EditableGroups::Nothing => "this token cannot change any group",
     };
     if !config.provisioning {
         report.ok(format!(
@@ -118,12 +123,12 @@ pub(super) fn changes(
     }
     let what = format!("{what} ({why})");
     match may {
-        May::All | May::Most | May::Some => report.ok(what),
-        May::Unknown => report.warning(
+        EditableGroups::All | EditableGroups::Most | EditableGroups::Some => report.ok(what),
+        EditableGroups::Unknown => report.warning(
             what,
             "test it with one change: grant a membership and revoke it",
         ),
-        May::Nothing => report.failure(
+        EditableGroups::Nothing => report.failure(
             what,
             "assign the token's owner the role Group Membership Administrator or Group Administrator, or leave --provisioning out",
             ExitStatus::Credentials,

@@ -8,7 +8,7 @@ use crate::config::CheckConfig;
 use crate::exit::ExitStatus;
 use crate::model::UserId;
 use crate::okta::Client;
-use crate::okta::probe::{self, answered};
+use crate::okta::probe::{self, split_refusal};
 use crate::okta::read::UserListMethod;
 
 /// Checks the first page of users. Returns one of them, whose groups are listed if the owner of the token is unknown.
@@ -23,7 +23,7 @@ pub(super) fn users(
         let domains = user.with_addresses(|addresses| scope.domains_of(addresses));
         (UserId::from(user.id()), domains.unwrap_or_default())
     });
-    let (listing, page) = match answered(page)? {
+    let (listing, page) = match split_refusal(page)? {
         Ok(page) => page,
         Err(refusal) => {
             report.refused(&refusal, ASSIGN_A_ROLE);
@@ -109,7 +109,7 @@ fn domains(
             None
         } else {
             searches += 1;
-            answered(probe::has_user_in(client, domain))?.ok()
+            split_refusal(probe::has_user_in(client, domain))?.ok()
         };
         report.domains.push(DomainSample {
             domain: domain.to_string(),

@@ -1,7 +1,7 @@
 //! One attempt: sends a request once and reads the complete response.
 //!
-//! - Only this file sends. The token goes to the configured origin; redirects are not followed.
-//! - The token is masked in headers and body before anything else sees them.
+//! - Only this file sends requests. The token goes to the configured origin; redirects are not followed.
+//! - The token is masked in headers and body before other code reads them.
 
 use std::time::{Duration, Instant};
 
@@ -52,11 +52,11 @@ pub(super) struct AttemptError {
     pub(super) status: Option<u16>,
     /// True if the response contained Okta's own error code.
     pub(super) by_okta: bool,
-    /// True if the request certainly never left.
+    /// True if the request was certainly not sent.
     pub(super) unsent: bool,
-    /// The error to end with, if a retry is of no use.
+    /// The error to return if a retry is of no use.
     pub(super) last: Option<Box<Error>>,
-    /// The time that the server asks to wait.
+    /// The pause that the server requests.
     pub(super) retry_after: Option<Duration>,
     /// True if a host name could not be resolved.
     pub(super) unresolved: bool,
@@ -135,14 +135,14 @@ impl Transport {
             .timeout(connection.timeout)
             .pool_max_idle_per_host(connection.concurrency)
             .tcp_nodelay(true);
-        // The configuration has read the variables; nothing else may add a proxy.
+        // `config` has already read the proxy variables; reqwest must not read them again.
         http = http.no_proxy();
         if let Some(proxy) = &connection.proxy {
             let url = proxy.url.clone();
             http = http.proxy(reqwest::Proxy::all(url).map_err(|error| setup(&error))?);
         }
         if connection.origin.scheme() == "http" {
-            // Without TLS there is nothing to verify, and a small container may have no certificates.
+            // Without TLS, there is nothing to verify, and a small container may have no certificates.
             http = http.tls_certs_only([]);
         }
         if let Some(pem) = &connection.ca_pem {
@@ -168,7 +168,7 @@ impl Transport {
         })
     }
 
-    /// Returns the configured origin with the path and query of `target`. No URL is built anywhere else.
+    /// Returns the configured origin with the path and query of `target`. The URLs of all requests are built here.
     pub(super) fn url(&self, target: &str) -> Result<Url, Error> {
         page::on_origin(&self.origin, target).ok_or_else(|| {
             Error::Setup(text::internal_error(format_args!(
@@ -177,7 +177,7 @@ impl Transport {
         })
     }
 
-    /// Sends once and reads the whole response. `signals` gets what the headers contain about pacing, also on failure.
+    /// Sends once and reads the complete response. Sets `signals` from the headers, even if the attempt fails.
     pub(super) fn attempt(
         &self,
         verb: Verb,
@@ -220,7 +220,7 @@ impl Transport {
                 status: Some(status),
                 ..AttemptError::lost(format!("the response was {status}, not 204"))
             }),
-            // If the body is lost, the status is enough.
+            // The status is enough if the body cannot be read.
             _ => Err(self.refused(status, &headers, &body.unwrap_or_default(), call)),
         }
     }
@@ -306,13 +306,13 @@ impl Transport {
             .unwrap_or_else(|| "nowhere".to_owned())
     }
 
-    /// Explains why there was no response.
+    /// Returns the failure of an attempt without a response.
     fn not_sent(&self, error: &reqwest::Error, call: &Call, timeout: Duration) -> AttemptError {
         let text = self.mask.text(innermost(error));
         if error.is_timeout() {
             return AttemptError::timed_out(timeout);
         }
-        // The TLS library's own words; its type would need the library as a dependency.
+        // These are texts of the TLS library; matching its error type would need the library as a dependency.
         if text.contains("certificate") || text.contains("UnknownIssuer") {
             let last = Error::Certificate {
                 call: call.clone(),
@@ -361,7 +361,7 @@ impl Transport {
         if !text.contains("tunnel error") {
             return format!("cannot connect through the proxy {} ({text})", proxy.shown);
         }
-        // The library keeps the status to itself; a second, plain request shows it.
+        // The library does not return the status, so a second, plain request reads it.
         let host = self.origin.host_str().unwrap_or_default();
         let port = self.origin.port_or_known_default().unwrap_or(443);
         match proxy::status_of_tunnel(proxy, host, port) {
@@ -408,7 +408,7 @@ fn is_unresolved(error: &dyn std::error::Error) -> bool {
     false
 }
 
-/// Returns the first cause, without the URL.
+/// Returns the text of the innermost cause, which does not contain the URL.
 pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

@@ -1,7 +1,7 @@
-//! Requests and changes with their retries.
+//! Sends requests and changes, and retries them.
 //!
-//! A [`Client`] is made once and passed by reference; code without one cannot reach the network. `rate_limit/wait.rs` decides when a
-//! request may be sent and sleeps, `attempt.rs` sends it.
+//! A [`Client`] is created once and passed by reference; code without one cannot reach the network. `rate_limit/wait.rs`
+//! waits until a request may be sent, and `attempt.rs` sends it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::text;
 /// A page of a listing to request.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// Path and query.
+    /// The path and query.
     pub target: String,
     /// True if Okta may leave out credentials, which halves the size of a user (docs/okta-api.md, Users).
     pub lean: bool,
@@ -30,9 +30,9 @@ pub struct PageRequest {
 /// A change of one membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MembershipOp {
-    /// PUT.
+    /// Adds the user to the group, with PUT.
     Add,
-    /// DELETE.
+    /// Removes the user from the group, with DELETE.
     Remove,
 }
 
@@ -49,13 +49,13 @@ impl MembershipOp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeResponse {
     /// Okta confirmed the change.
-    Answered {
+    Confirmed {
         /// Okta's id of the request.
         request_id: Option<String>,
     },
-    /// It was refused, but not by Okta: what a proxy passed on before it refused is unknown.
+    /// A proxy refused the change, but may have passed it on to Okta before.
     OutcomeUnknown(Error),
-    /// The response was lost: the change may have been made or not.
+    /// The response was lost, so the change may or may not have been made.
     Lost {
         /// The reason why there is no response.
         problem: String,
@@ -71,19 +71,22 @@ pub struct Client {
     limiter: RateLimiter,
 }
 
-/// The number of times that an unknown host is looked up: the pauses between take two seconds at most.
+/// The number of attempts to look up an unknown host. The pauses between them take two seconds at most.
 const ATTEMPTS_TO_RESOLVE: u32 = 3;
 /// The number of times that a 403 to a GET is retried: Okta sends some for reads that it permits.
 const FORBIDDEN_RETRIES: u32 = 2;
-/// With less time than this before the deadline, no change is sent any more.
+/// No change is sent if less time than this is left before the deadline.
 const TIME_FOR_A_CHANGE: Duration = Duration::from_secs(5);
-/// The numbers of times that a request was sent, and that it failed for another reason than a limit; and whether the
-/// credentials were renewed for it.
+
+/// The attempts at one request so far.
 #[derive(Debug, Default)]
 struct Tries {
     sent: u32,
+    /// Failures for a reason other than a rate limit.
     failed: u32,
+    /// Responses with 403.
     forbidden: u32,
+    /// True if the credentials were renewed.
     renewed: bool,
 }
 
@@ -99,17 +102,17 @@ impl Client {
         })
     }
 
-    /// Returns what the run cost so far.
+    /// Returns the cost of the run so far.
     pub fn cost(&self) -> Cost {
         self.limiter.cost()
     }
 
-    /// Returns how far the server's clock is ahead of ours, in seconds, after the first response.
+    /// Returns how far the server's clock is ahead of ours, in seconds; none before the first response.
     pub fn clock_skew(&self) -> Option<f64> {
         self.limiter.clock_skew()
     }
 
-    /// Returns the limit of a bucket and the run's share of it, in requests per minute, after its first response.
+    /// Returns the limit of a bucket and the run's share of it, in requests per minute; none before its first response.
     pub fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
         self.limiter.limit(bucket)
     }
@@ -119,12 +122,12 @@ impl Client {
         self.limiter.standings()
     }
 
-    /// Returns what threads are waiting for, in words.
+    /// Describes what threads are waiting for.
     pub fn waiting(&self) -> Option<String> {
         self.limiter.waiting()
     }
 
-    /// Sleeps, unless a signal or the deadline comes first.
+    /// Sleeps until the time is over or a signal arrives. Does not start to sleep past the deadline.
     ///
     /// # Errors
     /// Returns [`Error::Interrupted`] or [`Error::Deadline`].
@@ -132,28 +135,29 @@ impl Client {
         self.limiter.sleep(time)
     }
 
-    /// Requests a page until `read` understands it, or until a retry is of no use.
+    /// Requests a page until `read` accepts the response, or until a retry is of no use.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn get<T>(
         &self,
-        ask: &PageRequest,
+        request: &PageRequest,
         read: impl Fn(&Response, &Url) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let mut target = ask.target.clone();
+        let mut target = request.target.clone();
         let mut tries = Tries::default();
         loop {
             let url = self.transport.url(&target)?;
             let call = call_of("GET", &url);
-            let verb = Verb::Get { lean: ask.lean };
-            let failure =
-                match self.once(verb, &url, &call, &mut tries, |answer| read(answer, &url))? {
-                    Ok(page) => return Ok(page),
-                    // The wait is the next turn's.
-                    Err(failure) if failure.outcome == ResponseClass::Limited => continue,
-                    Err(failure) => failure,
-                };
+            let verb = Verb::Get { lean: request.lean };
+            let failure = match self.once(verb, &url, &call, &mut tries, |response| {
+                read(response, &url)
+            })? {
+                Ok(page) => return Ok(page),
+                // The next attempt waits for the limit.
+                Err(failure) if failure.outcome == ResponseClass::Limited => continue,
+                Err(failure) => failure,
+            };
             if self.renew(&failure, &mut tries) {
                 continue;
             }
@@ -178,18 +182,18 @@ impl Client {
 
     /// Sends a change until Okta responds, or until its outcome is unknown.
     ///
-    /// The request is retried only if Okta itself reports that the change was not made: limits and locks. Whether a
-    /// repeated change is harmless is not documented (docs/okta-api.md, Changes to a membership), so the caller checks
-    /// what a lost response meant.
+    /// The request is retried only if the change was certainly not made: it was never sent, or Okta reports a rate limit or
+    /// a lock. Whether a repeated change is harmless is not documented (docs/okta-api.md, Changes to a membership), so the
+    /// caller checks whether a change was made whose response was lost.
     ///
     /// # Errors
-    /// See [`Error`]; then the change was not made.
+    /// See [`Error`]. After an error, the change was not made.
     pub fn change(&self, change: MembershipOp, target: &str) -> Result<ChangeResponse, Error> {
         let url = self.transport.url(target)?;
         let mut tries = Tries::default();
         loop {
             let call = call_of(change.name(), &url);
-            // The outcome of a change without time for its response would be unknown.
+            // Without time for its response, the outcome of the change would be unknown.
             if self.limiter.ends_within(TIME_FOR_A_CHANGE) {
                 return Err(Error::Deadline {
                     call,
@@ -198,11 +202,11 @@ impl Client {
             }
             let id = |response: &Response| Ok(response.request_id());
             let failure = match self.once(Verb::Change(change), &url, &call, &mut tries, id)? {
-                Ok(request_id) => return Ok(ChangeResponse::Answered { request_id }),
+                Ok(request_id) => return Ok(ChangeResponse::Confirmed { request_id }),
                 Err(failure) => failure,
             };
-            // Without Okta's own code a response proves nothing, whatever its status: a proxy may have passed the
-            // change on.
+            // A response without Okta's own code proves nothing, whatever its status: it may come from a proxy that passed
+            // the change on.
             let proves = failure.by_okta && failure.status != Some(408);
             if proves && self.renew(&failure, &mut tries) {
                 continue;
@@ -216,7 +220,7 @@ impl Client {
             }
             match failure.outcome {
                 ResponseClass::Limited if proves => {}
-                // A lock: Okta reports that it has changed nothing yet.
+                // Okta reports a lock, so it has not made the change.
                 ResponseClass::Useful if proves => self.pause(call, failure, &mut tries)?,
                 ResponseClass::Lost if failure.unsent => self.pause(call, failure, &mut tries)?,
                 ResponseClass::Limited
@@ -232,8 +236,8 @@ impl Client {
         }
     }
 
-    /// Renews the credentials after a 401, once per request: a second 401 means that renewing does not help. Returns
-    /// whether to send the request again.
+    /// Renews the credentials after a 401, once per request: after a second 401, renewing does not help. Returns whether
+    /// to send the request again.
     fn renew(&self, failure: &AttemptError, tries: &mut Tries) -> bool {
         if failure.status != Some(401) || tries.renewed {
             return false;
@@ -242,7 +246,7 @@ impl Client {
         self.transport.credentials.renew()
     }
 
-    /// Waits for its turn, sends once, and records the cost. The inner error is the attempt's.
+    /// Waits for the rate limit, sends once, and records the cost. The inner error is that of the attempt.
     fn once<T>(
         &self,
         verb: Verb,
@@ -276,11 +280,11 @@ impl Client {
         Ok(result)
     }
 
-    /// Sleeps after an attempt that failed, unless it was the last.
+    /// Sleeps after a failed attempt. Returns an error if it was the last.
     fn pause(&self, call: Call, failure: AttemptError, tries: &mut Tries) -> Result<(), Error> {
         tries.failed += 1;
         let problem = failure.problem;
-        // A name that was never found is misspelled; one that was found before will be found again.
+        // If no response ever arrived, the name of the host is probably misspelled.
         let attempts = if failure.unresolved && self.clock_skew().is_none() {
             ATTEMPTS_TO_RESOLVE
         } else {

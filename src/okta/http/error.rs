@@ -1,4 +1,4 @@
-//! The failures of a request that some caller tells apart.
+//! The failures of a request, as far as callers distinguish them.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::signal::Interrupted;
 
-/// The request of an error: method and path, without the query, whose cursor means nothing to a reader.
+/// The request of an error: method and path. The query is left out, because its cursor means nothing to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// `GET`, `PUT` or `DELETE`.
@@ -22,30 +22,30 @@ impl fmt::Display for Call {
     }
 }
 
-/// A refusal, which a retry would only repeat.
+/// A refusal that is not worth a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// The request.
     pub call: Call,
     /// The HTTP status.
     pub status: u16,
-    /// Okta's code, `E0000006` and the like.
+    /// Okta's error code, such as `E0000006`.
     pub code: Option<String>,
-    /// Okta's words, with the causes.
+    /// Okta's message, with the causes.
     pub summary: Option<String>,
     /// Okta's id of the request.
     pub request_id: Option<String>,
 }
 
 impl ApiError {
-    /// Returns whether Okta itself refused: only its own error code proves that. A proxy or firewall has none, and what
-    /// it passed on before it answered is unknown.
+    /// Returns whether Okta itself refused, which only its own error code proves. The refusal of a proxy or firewall has
+    /// none, and it may have passed the request on before.
     pub fn has_oktas_code(&self) -> bool {
         self.code.as_deref().is_some_and(is_oktas_code)
     }
 }
 
-/// Returns whether a text is a code of Okta's: `E` and seven digits.
+/// Returns whether a text is an error code of Okta: `E` and seven digits.
 pub(in crate::okta) fn is_oktas_code(code: &str) -> bool {
     code.strip_prefix('E')
         .is_some_and(|digits| digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -89,7 +89,7 @@ impl fmt::Display for ApiError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Okta refused: 400, 401, 403, 404, 501 and every other status that is not retried.
+    /// Okta refused, with a status that is not retried: 400, 401, 403, 404, 501 and others.
     #[error("{0}")]
     Refused(ApiError),
     /// Every attempt failed.
@@ -103,20 +103,20 @@ pub enum Error {
         attempts: u32,
         /// The status of the last response, if there was one.
         status: Option<u16>,
-        /// True if the response took too long to make: 500, 504, or none in time (docs/okta-api.md, Users).
+        /// True if Okta needed too long for the response: 500, 504, or a timeout (docs/okta-api.md, Users).
         too_slow: bool,
         /// Okta's id of the last response.
         request_id: Option<String>,
     },
-    /// A rate limit let nothing through for ten minutes.
+    /// A rate limit admitted no request for ten minutes.
     #[error("{call}: rate-limited for {} minutes; gave up", .waited.as_secs() / 60)]
     Stuck {
         /// The request.
         call: Call,
-        /// For how long.
+        /// The time without a useful response.
         waited: Duration,
     },
-    /// The run's time was up.
+    /// The deadline was reached, or would be reached during a wait.
     #[error("{call}: --deadline is over{}", .waiting.as_ref().map_or(String::new(), |why| format!(" before {why} ends")))]
     Deadline {
         /// The request that was to be sent.
@@ -124,7 +124,7 @@ pub enum Error {
         /// The wait that would have been needed.
         waiting: Option<String>,
     },
-    /// A redirect, which is not followed: the token stays here.
+    /// A redirect. It is not followed, because the token must not go to another host.
     #[error(
         "{call}: Okta returned {status} with a redirect to {to}; set --domain to the final host"
     )]
@@ -133,10 +133,10 @@ pub enum Error {
         call: Call,
         /// The status.
         status: u16,
-        /// The host that it points to.
+        /// The host of the redirect's target.
         to: String,
     },
-    /// The server could not prove who it is.
+    /// The server's certificate was not accepted.
     #[error(
         "{call}: {problem}; if a proxy or a private authority signs the certificate, pass its root with --ca-file"
     )]
@@ -146,7 +146,7 @@ pub enum Error {
         /// The explanation of the TLS library.
         problem: String,
     },
-    /// A proxy that lets nothing through until it is set up otherwise.
+    /// The proxy rejects all requests until its settings change.
     #[error("{call}: {problem}")]
     Proxy {
         /// The request.
@@ -154,7 +154,7 @@ pub enum Error {
         /// The response of the proxy.
         problem: String,
     },
-    /// A listing that would never end, or leads elsewhere.
+    /// A listing that would never end, or whose next page is at another path.
     #[error("{call}: {problem}")]
     Paging {
         /// The request.
@@ -162,10 +162,10 @@ pub enum Error {
         /// The problem with the next page.
         problem: String,
     },
-    /// A signal arrived, with this number.
+    /// A signal arrived.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
-    /// No client can be made.
+    /// The client cannot be created, or a URL is not a path of the org.
     #[error("{0}")]
     Setup(String),
 }
@@ -179,13 +179,13 @@ impl Error {
         }
     }
 
-    /// Returns whether Okta reports that the object does not exist. Any other 404 is a wrong address, or a proxy's.
+    /// Returns whether Okta reports that the object does not exist. Any other 404 comes from a proxy, or the URL is wrong.
     pub fn is_gone(&self) -> bool {
         self.status() == Some(404) && self.code() == Some("E0000007")
     }
 
-    /// Returns whether a different request for the same data may succeed: this one takes Okta too long, or its pages
-    /// lead nowhere.
+    /// Returns whether a different request for the same data may succeed, because Okta needs too long for this one, or
+    /// because of the links between its pages.
     pub fn is_about_the_request(&self) -> bool {
         matches!(
             self,
@@ -193,7 +193,7 @@ impl Error {
         )
     }
 
-    /// Returns the text without the request's id, which differs each time: for what must be equal in equal runs.
+    /// Returns the text without the id of the request, so that it is equal in equal runs.
     pub fn without_id(&self) -> String {
         let text = self.to_string();
         let id = id_text(self.request_id());
@@ -218,7 +218,7 @@ impl Error {
     }
 }
 
-/// Returns the request id of the response that ended the run, if there is one: Okta's support asks for it.
+/// Returns the request id of the response that ended the run, if there is one. Okta's support asks for it.
 pub fn request_id_of(error: &anyhow::Error) -> Option<&str> {
     error
         .chain()

@@ -1,7 +1,8 @@
 //! HTTP to one org: requests, retries, pacing and paging.
 //!
-//! - `attempt` alone sends, and `rate_limit::wait` alone sleeps. What they decide comes from the rest of [`rate_limit`] and [`page`], which are pure.
-//! - The token goes to the configured origin and nowhere else: links are followed by path and query only, redirects are not
+//! - Only `attempt` sends, and only `rate_limit::wait` sleeps. The rest of [`rate_limit`] and [`page`] decide what they do,
+//!   without I/O.
+//! - The token is sent only to the configured origin: only the path and query of a link are used, redirects are not
 //!   followed, and the header is marked sensitive.
 
 mod attempt;

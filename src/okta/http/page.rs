@@ -1,7 +1,7 @@
-//! From one page to the next; pure.
+//! Finds the next page of a listing, and detects listings that would never end. It does no I/O.
 //!
 //! Okta sends `self` and `next` as separate `Link` lines, proxies join them with commas, and the URL is opaque: it is
-//! followed as received (docs/okta-api.md, Pages). Only its path and query are used, on our own origin, so that no
+//! followed as received (docs/okta-api.md, Pages). Only its path and query are used, on the configured origin, so that no
 //! response can send the token to another host, and only if the path is the requested one.
 
 use std::collections::HashSet;
@@ -14,9 +14,9 @@ use crate::okta::order::Position;
 /// The problem with a `Link` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadLink {
-    /// It cannot be read, so it may hide the next page. The response is malformed, and a retry may bring a better one.
+    /// It cannot be read, so it may hide the next page. The response is malformed, and a retry may return a better one.
     Unreadable(String),
-    /// Its next page is at another path. A retry would not change that.
+    /// Its next page is at another path, which a retry would not change.
     Elsewhere(String),
 }
 
@@ -29,7 +29,7 @@ pub fn next<'a>(
     requested: &Url,
 ) -> Result<Option<String>, BadLink> {
     let mut found = None;
-    // Every line is read to its end, so that damage after the next page is noticed as well.
+    // Read every line to its end, so that damage after the link to the next page is noticed.
     for line in links {
         let target = next_target(line).map_err(|problem| {
             BadLink::Unreadable(format!("the Link header cannot be read: {problem}"))
@@ -54,7 +54,7 @@ pub fn next<'a>(
     Ok(Some(format!("{}{query}", url.path())))
 }
 
-/// Returns the target of the first link with `rel=next` in one header line, which may hold several links (RFC 8288, 3).
+/// Returns the target of the first link with `rel=next` in one header line, which may contain several links (RFC 8288, 3).
 fn next_target(line: &str) -> Result<Option<&str>, &'static str> {
     let mut found = None;
     // Empty elements of a list are legal (RFC 9110, 5.6.1).
@@ -77,7 +77,7 @@ fn next_target(line: &str) -> Result<Option<&str>, &'static str> {
     Ok(found)
 }
 
-/// Returns the parameters of a link, and what follows it: a link ends at a comma outside quotes.
+/// Returns the parameters of a link, and the text after it: a link ends at a comma outside quotes.
 fn parameters(text: &str) -> Result<(Vec<&str>, &str), &'static str> {
     let mut parts = Vec::new();
     let (mut start, mut quoted, mut escaped) = (0, false, false);
@@ -113,7 +113,7 @@ fn parameters(text: &str) -> Result<(Vec<&str>, &str), &'static str> {
 /// Returns the URL at `origin` with the path and query of `target`; none if `target` is not a plain path: a scheme, an
 /// authority, a backslash, a control character, a fragment, or dots that would change the path.
 ///
-/// Positions of listings come from responses and from a checkpoint; whatever they are, the token goes to `origin`.
+/// Cursors come from responses and from a checkpoint. Whatever they contain, the token goes to `origin`.
 pub fn on_origin(origin: &Url, target: &str) -> Option<Url> {
     let is_plain = target.starts_with('/')
         && !target.starts_with("//")
@@ -133,8 +133,7 @@ pub fn on_origin(origin: &Url, target: &str) -> Option<Url> {
     (url.origin() == origin.origin() && url.path() == path).then_some(url)
 }
 
-/// Returns whether `position` is a page of the listing that begins with `first`: the same path, and nothing that leads
-/// elsewhere.
+/// Returns whether `position` is a page of the listing that starts with `first`: a plain path, and the same one.
 pub fn is_page_of(first: &str, position: &str) -> bool {
     let path = |target: &str| target.split('?').next().map(str::to_owned);
     let here = Url::parse("https://localhost").ok();
@@ -163,8 +162,7 @@ fn is_next(parameter: &str) -> bool {
 /// The smallest page that is requested.
 const SMALLEST: u64 = 10;
 
-/// Returns the request for half of a page that timed out (docs/okta-api.md, Groups), or none if that were fewer than 10
-/// rows.
+/// Returns the request for half of a page that timed out (docs/okta-api.md, Groups); none if half were fewer than 10 rows.
 pub fn halved(path_and_query: &str) -> Option<String> {
     let (path, query) = path_and_query.split_once('?')?;
     let mut halved = false;
@@ -186,8 +184,8 @@ pub fn halved(path_and_query: &str) -> Option<String> {
     halved.then(|| format!("{path}?{}", parts.join("&")))
 }
 
-/// Identifies a row by a hash of its id: a listing of a million users must fit into memory, and of a million ids two share
-/// a hash once in 15 million runs. The lowest bit is 0, free for a flag of the checkpoint.
+/// Identifies a row by a hash of its id, so that a listing of a million users fits into memory. Of a million ids, two have
+/// the same hash in one of 15 million runs. The lowest bit is always 0; the checkpoint uses it as a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RowKey(u64);
 
@@ -197,7 +195,7 @@ impl RowKey {
         Self(hash(id) & !1)
     }
 
-    /// Returns the key as a number for the checkpoint; the hash is specified, so it is equal in every version.
+    /// Returns the key as a number for the checkpoint. Every version computes the same number.
     pub fn to_number(self) -> u64 {
         self.0
     }
@@ -208,14 +206,14 @@ impl RowKey {
     }
 }
 
-/// What a listing keeps of a row that is not stored.
+/// The part of a row that is needed even if the row is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowSummary {
     /// The key of the row.
     pub key: RowKey,
-    /// True if it is a user who is not deprovisioned.
+    /// True if the row is a user who is not deprovisioned.
     pub active: bool,
-    /// The position of its id among all ids, where that is of use.
+    /// The position of its id among all ids; only for rows of the user list.
     pub position: Option<Position>,
 }
 
@@ -250,7 +248,7 @@ impl PageTracker {
         }
     }
 
-    /// Restarts the listing from its first page: rows seen before are still counted once.
+    /// Restarts the listing from its first page. Rows that were already listed are not counted again.
     pub fn restart(&mut self) {
         self.requested.clear();
         let listed = std::mem::take(&mut self.listed);
@@ -261,7 +259,7 @@ impl PageTracker {
         }
     }
 
-    /// Returns how many different rows there were so far.
+    /// Returns the number of different rows so far.
     pub fn distinct(&self) -> u64 {
         self.distinct
     }
@@ -269,8 +267,8 @@ impl PageTracker {
     /// Adds a page.
     ///
     /// # Errors
-    /// Returns an error if `next` was read before, or if it follows a page without a new row: the listing would never
-    /// end (seen with groups, docs/okta-api.md, Pages).
+    /// Returns an error if the page `next` was already read, or if it follows a page without a new row: the listing would
+    /// never end. Okta is known to do this with groups (docs/okta-api.md, Pages).
     pub fn add(
         &mut self,
         requested: &str,
@@ -390,7 +388,7 @@ mod tests {
             "{}",
         ] {
             for lines in [vec![line], vec![next_page, line], vec![line, next_page]] {
-                // Which of two next pages holds is not asked where each can be read.
+                // The first of several links is followed, and the URLs of the others are not parsed.
                 if line.contains("[bad") && lines[0] == next_page {
                     continue;
                 }

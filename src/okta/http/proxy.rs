@@ -8,8 +8,8 @@ use crate::okta::settings::Proxy;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns the status with which a proxy refuses a tunnel to a host, if it can be found out. Sends nothing but the
-/// host's name. A proxy that requires TLS or a password is not asked.
+/// Returns the status with which a proxy refuses a tunnel to a host, if it can be read. Sends only the name of the host,
+/// and nothing to a proxy that requires TLS or a password.
 pub(super) fn status_of_tunnel(proxy: &Proxy, host: &str, port: u16) -> Option<u16> {
     if proxy.url.scheme() != "http" || !proxy.url.username().is_empty() {
         return None;

@@ -1,5 +1,5 @@
-//! A response: its body and the facts in its headers. Its size is limited: in bytes while it is read, in rows and
-//! nesting before it is parsed.
+//! A response and its headers. Its size is limited: in bytes while it is read, in rows, values and nesting before it is
+//! parsed.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use super::attempt::{AttemptError, innermost};
 use super::page;
 use crate::okta::wire::{self, Malformed};
 
-/// No listing of Okta's is this large; a larger body does not end.
+/// The size in bytes above which a body is an error. Okta's pages are far smaller.
 const LARGEST_BODY: usize = 64 << 20;
-/// Okta's errors have a few hundred bytes; a proxy's page is truncated.
+/// The size in bytes to which the body of an error is truncated. Okta's have a few hundred bytes; a proxy may send a page.
 const LARGEST_ERROR: usize = 64 << 10;
 
 /// A complete response of status 200, or 204 to a change.
@@ -26,11 +26,11 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the path and query of the next page, if there is one. The inner error is a link to another host or listing,
-    /// which a retry would not change.
+    /// Returns the path and query of the next page, if there is one. The inner error is a link to another path, which a
+    /// retry would not change.
     ///
     /// # Errors
-    /// Returns an error if a `Link` header cannot be read: it may hide the next page, so it never counts as the last page.
+    /// Returns an error if a `Link` header cannot be read: it may hide the next page.
     pub fn next_page(&self, requested: &Url) -> Result<Result<Option<String>, String>, Malformed> {
         let mut lines = Vec::new();
         for line in self.headers.get_all(LINK) {
@@ -71,7 +71,7 @@ pub(in crate::okta) fn request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Reads the body to its end. It has a clock of its own, since blocking reqwest restarts its clock at each read.
+/// Reads the body to its end. Checks the timeout itself, because blocking reqwest applies it to each read.
 pub(super) fn read_body(
     response: &mut reqwest::blocking::Response,
     begun: Instant,
@@ -84,7 +84,7 @@ pub(super) fn read_body(
     if !is_error && expected.is_some_and(|length| length > LARGEST_BODY) {
         return Err(AttemptError::too_large());
     }
-    // What a server announces takes no memory before it arrives.
+    // A server may announce any length, so only a little memory is allocated in advance.
     let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10).min(4 << 20));
     let mut chunk = [0; 32 << 10];
     loop {

@@ -1,4 +1,4 @@
-//! Looks up single users and groups, by id or by a text, and the group rules.
+//! Looks up single users and groups, by id or by a text, and reads the group rules.
 
 use url::Url;
 
@@ -10,7 +10,7 @@ use crate::okta::http::page::RowSummary;
 use crate::okta::http::{Client, Error, PageRequest};
 use crate::okta::wire::{self, Malformed};
 
-/// Returns a user by id or login. Okta also accepts a short login, and `me`: the caller compares.
+/// Returns a user by id or login. Okta also accepts a short login and `me`, so the caller must compare.
 ///
 /// # Errors
 /// See [`Error`].
@@ -21,9 +21,9 @@ pub fn user(client: &Client, id_or_login: &str) -> Result<Option<User>, Error> {
     one(client, target, wire::user)
 }
 
-/// Returns the users with this text as an attribute, ignoring case. Okta reads them from an index that lags. Where Okta
-/// rejects the search, `filter` replaces it, to which case counts: as typed and in lower case (docs/okta-api.md,
-/// Users).
+/// Returns the users with this text as an attribute, ignoring case. Okta reads them from an index that lags. If Okta
+/// rejects the search, a `filter` replaces it, which is case-sensitive: it matches the text as given and in lower case
+/// (docs/okta-api.md, Users).
 ///
 /// # Errors
 /// See [`Error`].
@@ -34,13 +34,13 @@ pub fn users_by(
     text: &str,
 ) -> Result<Vec<User>, Error> {
     let equals = |text: &str| format!("{attribute} eq {}", quoted(text));
-    let ask = |parameter, condition: String| {
+    let request = |parameter, condition: String| {
         let target = target("/api/v1/users", page_size, &[(parameter, &condition)]);
         all_of(client, target, |body: &[u8]| {
             user_rows(body, counted, |user| user.to_model().map(Some))
         })
     };
-    match ask("search", equals(text)) {
+    match request("search", equals(text)) {
         Err(error) if is_refused_search(&error) => {
             let lower = text.to_lowercase();
             let filter = if lower == text {
@@ -48,7 +48,7 @@ pub fn users_by(
             } else {
                 format!("{} or {}", equals(text), equals(&lower))
             };
-            ask("filter", filter)
+            request("filter", filter)
         }
         other => other,
     }
@@ -65,15 +65,15 @@ pub fn group(client: &Client, id: &str) -> Result<Option<Group>, Error> {
     one(client, target + "?expand=stats", wire::one_group)
 }
 
-/// Returns the groups of this name, ignoring case, with their sizes. Okta reads them from an index that lags. Where
-/// Okta rejects the search, `q` replaces it: groups whose name starts like this, of which it returns 300 at most
+/// Returns the groups with this name, ignoring case, with their sizes. Okta reads them from an index that lags. If Okta
+/// rejects the search, `q` replaces it, which returns at most 300 groups whose names start with the text
 /// (docs/okta-api.md, Groups).
 ///
 /// # Errors
 /// See [`Error`].
 pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec<Group>, Error> {
     let search = format!("profile.name eq {}", quoted(name));
-    let ask = |parameter| {
+    let request = |parameter| {
         let target = target(
             "/api/v1/groups",
             page_size,
@@ -81,13 +81,13 @@ pub fn groups_by_name(client: &Client, page_size: u64, name: &str) -> Result<Vec
         );
         all_of(client, target, |body: &[u8]| group_rows(body))
     };
-    match ask(("search", &search)) {
-        Err(error) if is_refused_search(&error) => ask(("q", name)),
+    match request(("search", &search)) {
+        Err(error) if is_refused_search(&error) => request(("q", name)),
         other => other,
     }
 }
 
-/// Returns the first users whose login contains a text, ignoring case; suggestions for a login that does not exist.
+/// Returns the first users whose login contains a text, ignoring case, as suggestions for a login that does not exist.
 ///
 /// # Errors
 /// See [`Error`].
@@ -99,7 +99,7 @@ pub fn users_like(client: &Client, part: &str) -> Result<Vec<User>, Error> {
     })
 }
 
-/// Returns the first groups whose name contains a text, ignoring case.
+/// Returns the first groups whose name contains a text, ignoring case, as suggestions.
 ///
 /// # Errors
 /// See [`Error`].
@@ -109,7 +109,7 @@ pub fn groups_like(client: &Client, part: &str) -> Result<Vec<Group>, Error> {
     first_of(client, target, group_rows)
 }
 
-/// The most users or groups that are read for suggestions: one page.
+/// The number of users or groups that are read for suggestions: one page.
 const SUGGESTIONS: u64 = 200;
 
 /// Returns all group rules.
@@ -117,7 +117,7 @@ const SUGGESTIONS: u64 = 200;
 /// # Errors
 /// See [`Error`].
 pub fn rules(client: &Client) -> Result<Vec<wire::Rule>, Error> {
-    // 200 is the most that Okta gives (docs/okta-api.md, Changes to a membership).
+    // 200 is Okta's largest page of rules (docs/okta-api.md, Changes to a membership).
     all_of(
         client,
         target("/api/v1/groups/rules", 200, &[]),
@@ -145,7 +145,7 @@ fn first_of<T>(
     pages_of(client, target, rows, false)
 }
 
-/// Reads all pages, or the first.
+/// Reads all pages, or only the first.
 fn pages_of<T>(
     client: &Client,
     target: String,
@@ -165,7 +165,7 @@ fn pages_of<T>(
     Ok(found)
 }
 
-/// Reads one object; none if Okta reports that it does not exist. Any other 404 is a wrong address.
+/// Reads one object; none if Okta reports that it does not exist. Any other 404 is an error.
 fn one<T>(
     client: &Client,
     target: String,
@@ -176,7 +176,7 @@ fn one<T>(
             target,
             lean: false,
         },
-        |answer, _| read(&answer.body),
+        |response, _| read(&response.body),
     ) {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.is_gone() => Ok(None),
@@ -184,7 +184,7 @@ fn one<T>(
     }
 }
 
-/// Returns a path under `/api/v1` with its parts encoded; none if a part is empty or means another folder.
+/// Returns a path under `/api/v1` with its parts encoded; none if a part is empty, `.` or `..`.
 pub(in crate::okta) fn path(parts: &[&str]) -> Option<String> {
     if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
         return None;

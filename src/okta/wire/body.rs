@@ -1,7 +1,7 @@
 //! Repairs and checks the body of a response before it is parsed.
 
-/// Returns the body of a response with U+FFFD in the place of every lone half of a surrogate pair. Text that was cut
-/// off in the middle of a character has one, and a strict parser refuses it. The client does this to every body.
+/// Returns the body of a response with U+FFFD in place of every lone surrogate. Text that was cut off in the middle of a
+/// character can contain one, and a strict parser would reject it.
 pub(in crate::okta) fn repaired(body: Vec<u8>) -> Vec<u8> {
     let has_half = body
         .windows(3)
@@ -11,12 +11,12 @@ pub(in crate::okta) fn repaired(body: Vec<u8>) -> Vec<u8> {
     }
     match String::from_utf8(body) {
         Ok(text) => with_whole_characters(&text).into_bytes(),
-        // The parser refuses what is not UTF-8.
+        // The parser rejects a body that is not UTF-8.
         Err(error) => error.into_bytes(),
     }
 }
 
-/// A body that would take too much memory to parse.
+/// The reason why a body would take too much memory to parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::okta) struct Unbounded {
     pub(in crate::okta) problem: String,
@@ -24,18 +24,17 @@ pub(in crate::okta) struct Unbounded {
     pub(in crate::okta) smaller: bool,
 }
 
-/// A stand-in may ignore a smaller limit than this.
+/// The number of rows that a page may have even if fewer were requested: a server that imitates Okta may ignore a limit.
 const LEAST_ROWS: u64 = 200;
-/// No page of Okta's has more rows than this.
+/// The largest number of rows if the request contains no limit. No page of Okta's has more.
 const MOST_ROWS: u64 = 10_000;
-/// A page of 1,000 users with 100 attributes each has 150,000.
+/// The largest number of values. A page of 1,000 users with 100 attributes each has 150,000.
 pub(super) const MOST_ELEMENTS: usize = 1_000_000;
-/// Okta's rows are nested five deep.
+/// The deepest nesting. Okta's rows have five levels.
 const DEEPEST: usize = 64;
 
-/// Checks, before anything is built from a body, that it has no more than twice the rows that were requested (a page
-/// may repeat those of the page before), and no more values and levels than any row of Okta's: a few compressed bytes
-/// could otherwise take gigabytes as parsed values.
+/// Checks before parsing that a body has at most twice the rows that were requested (a page may repeat those of the page
+/// before), and not too many values and levels. Otherwise a few compressed bytes could take gigabytes as parsed values.
 pub(in crate::okta) fn check_bounds(
     body: &[u8],
     rows_requested: Option<u64>,

@@ -34,7 +34,8 @@ fn group(mut object: Map<String, Value>) -> Option<model::Group> {
     let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
     let time = |pointer| text(pointer).and_then(|text| text.parse::<Timestamp>().ok());
     let id = text("/id").filter(|id| is_id(id))?;
-    // Recorded groups name their source by a link, the specification also by an object (docs/okta-api.md, Groups).
+    // Recorded groups refer to their source with a link, those in the specification also with an object
+    // (docs/okta-api.md, Groups).
     let source = text("/source/id").or_else(|| text("/_links/source/href")?.rsplit('/').next());
     Some(model::Group {
         id: GroupId::from(id),
@@ -46,7 +47,7 @@ fn group(mut object: Map<String, Value>) -> Option<model::Group> {
         members_reported: value
             .pointer("/_embedded/stats/usersCount")
             .and_then(Value::as_u64),
-        // The specification misspells the flag (docs/okta-api.md, Groups).
+        // The second is how the specification spells the flag (docs/okta-api.md, Groups).
         has_admin_privilege: [
             "/_embedded/stats/hasAdminPrivilege",
             "/_embedded/stats/hasAdminPrivlege",

@@ -1,7 +1,7 @@
-//! JSON as Okta writes it, read leniently: a field that is absent, null or of another type than documented reads as
-//! absent. The one thing that must be there is a row's id.
+//! Reads Okta's JSON leniently: a field that is null, or of another type than documented, counts as absent. Only the id
+//! of a row must be there.
 //!
-//! A page is parsed without copying it. A user's profile stays raw text until the user is known to be in scope, since
+//! A page is parsed without being copied. A user's profile stays raw text until the user turns out to be in scope, since
 //! most users of a large org are not.
 
 mod body;
@@ -21,7 +21,8 @@ pub use user::{WireUser, user, users};
 
 use super::role::Role;
 
-/// A response that is not what Okta documents. The request is retried: proxies and broken connections cause this.
+/// A response that differs from what Okta documents. The request is retried, since proxies and broken connections can
+/// cause this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
@@ -31,7 +32,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Reads the admin roles of a user: all of them, there are no pages (docs/okta-api.md, Admin roles).
+/// Reads the admin roles of a user. Okta returns all of them in one response (docs/okta-api.md, Admin roles).
 ///
 /// # Errors
 /// Returns an error if the body is not an array of objects.
@@ -64,8 +65,8 @@ fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
     serde_json::from_slice(body).map_err(|error| not_promised(&error))
 }
 
-/// Returns whether a text can be an id. Ids are 20 letters and digits; anything that can stand in a path as it is
-/// counts.
+/// Returns whether a text can be an id. Okta's ids have 20 letters and digits; every text that needs no encoding in a path
+/// is accepted.
 fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100
@@ -84,7 +85,7 @@ fn no_id(row: usize) -> Malformed {
     Malformed(format!("row {} of the response has no id", row + 1))
 }
 
-/// Reads an error of Okta's: its code, and its message with the causes.
+/// Reads an error of Okta: its code, and its message with the causes.
 pub fn refusal(body: &[u8]) -> (Option<String>, Option<String>) {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
         return (None, None);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Malformed, is_id, no_id, parsed};
 use crate::model::GroupId;
 
-/// A group rule, as far as this tool needs it.
+/// A group rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Okta's id.

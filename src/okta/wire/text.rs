@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A text, or nothing where the JSON has another type.
+/// A text, or nothing if the JSON value has another type.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LenientText<'a>(Option<Cow<'a, str>>);
 
@@ -59,7 +59,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for LenientText<'a> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(LenientText(None))
             }
-            // Numbers too, where serde_json keeps them exact.
+            // Also reads numbers if serde_json represents them as maps, to keep them exact.
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(LenientText(None))

@@ -10,7 +10,7 @@ use super::{Malformed, is_id, no_id, not_promised};
 use crate::filter::Addresses;
 use crate::model::{self, Profile, UserId};
 
-/// A user as the listings send it, borrowed from the page.
+/// A user in Okta's JSON, borrowed from the page.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WireUser<'a> {
@@ -36,14 +36,14 @@ pub struct WireUser<'a> {
     profile: Option<&'a RawValue>,
 }
 
-/// The user type of the org's schema.
+/// A reference to the type of a user.
 #[derive(Debug, Deserialize)]
 struct UserType<'a> {
     #[serde(borrow, default)]
     id: LenientText<'a>,
 }
 
-/// The three attributes that the scope looks at.
+/// The three attributes that decide whether a user is in scope.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Mail<'a> {
@@ -71,12 +71,12 @@ impl WireUser<'_> {
         parsed.ok()?.id.owned()
     }
 
-    /// Returns whether the user was deactivated for good.
+    /// Returns whether the user is deprovisioned, which is Okta's word for deactivated.
     pub fn is_deprovisioned(&self) -> bool {
         self.status.get() == Some(model::User::DEPROVISIONED)
     }
 
-    /// Passes the addresses to a decision about the scope.
+    /// Calls `decide` with the addresses of the user.
     ///
     /// # Errors
     /// Returns an error if the profile cannot be read.
@@ -94,7 +94,7 @@ impl WireUser<'_> {
                 second_email: mail.second_email.get(),
             }));
         }
-        // A key that is there twice, or half a character: rare, and no reason to lose a person.
+        // A profile with a repeated key is rare, and no reason to lose the user.
         let profile = profile(raw)?;
         let text = |key| profile.get(key).and_then(Value::as_str);
         Ok(decide(Addresses {
@@ -138,7 +138,7 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
 pub fn users(body: &[u8]) -> Result<Vec<WireUser<'_>>, Malformed> {
-    // Once the complete text is checked, its strings need no check of their own.
+    // If the entire body is checked first, serde_json does not check each string again.
     let text = std::str::from_utf8(body)
         .map_err(|error| Malformed(format!("the response is not UTF-8 ({error})")))?;
     let users: Vec<WireUser<'_>> =

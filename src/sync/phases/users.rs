@@ -432,7 +432,7 @@ impl UserPhase {
         let size = shared.sizes.users.max(1);
         let read = (self.rows.len() as u64).div_ceil(size);
         let cost = shared.client.cost();
-        let response = cost.answering.div_f64(cost.requests.max(1) as f64);
+        let response = cost.response_time.div_f64(cost.requests.max(1) as f64);
         let budget = shared.client.limit(Bucket::Users).map(|(_, budget)| budget);
         let workers = context.options.concurrency;
         if ends::are_worth_it(members / size, read, response, budget, workers) {

@@ -3,8 +3,8 @@
 use super::headers::Signals;
 use super::{MAX_WAIT, Moment, WaitReason};
 
-/// The requests that Okta counts together. Where two of these share a bucket, its headers describe both
-/// (docs/okta-api.md, Rate limits: sources disagree).
+/// The requests that Okta counts together. Sources disagree on whether some of these share a limit; if they do, the headers
+/// describe both (docs/okta-api.md, Rate limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bucket {
     /// The user list.
@@ -49,7 +49,7 @@ impl Bucket {
         }
     }
 
-    /// Returns the name that messages use.
+    /// Returns the name for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
@@ -66,7 +66,7 @@ impl Bucket {
     }
 }
 
-/// Resets of one window may differ by this much, in seconds, between Okta's nodes.
+/// The largest difference between resets of the same window, in seconds: Okta's nodes may disagree.
 const SAME_WINDOW: u64 = 2;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,10 +74,10 @@ pub(super) struct BucketState {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
     pub(super) reset: Option<u64>,
-    /// Requests of our own in this window, in flight included.
+    /// Requests of this run in this window, including those in flight.
     pub(super) used: u64,
     pub(super) in_flight: u64,
-    /// True if a response has arrived since the bucket, or its last wait, began.
+    /// True if a response has shown the state of the bucket since its last wait.
     pub(super) known: bool,
     pub(super) hold: Option<(Moment, WaitReason)>,
     pub(super) waiting_since: Option<Moment>,
@@ -106,8 +106,8 @@ impl BucketState {
         else {
             return;
         };
-        // A window lasts a minute. A reset further off is nonsense, and counts only until a response contains a better
-        // one.
+        // A window lasts a minute, so a reset that is much further away is wrong. It is used only until a response
+        // contains a better one.
         let nonsense = |reset: u64| reset as f64 > server_now + MAX_WAIT.as_secs_f64();
         match self.reset {
             Some(known) if nonsense(reset) && !nonsense(known) => return,
@@ -119,7 +119,7 @@ impl BucketState {
         self.limit = Some(limit);
         let stale = match self.reset {
             Some(known) => reset.saturating_add(SAME_WINDOW) < known,
-            // A late response from the window before. It was counted in this window when that one ended.
+            // The response belongs to the previous window. Its request was counted in this one while it was in flight.
             None => (reset as f64) + 1.0 <= server_now,
         };
         if stale {

@@ -1,20 +1,20 @@
-//! The server's clock, as responses show it.
+//! Estimates the server's clock from the `Date` headers of responses.
 
 use super::Moment;
 
-/// The largest plausible difference of `Date` between two responses, in seconds: by rounding, by delays and between
-/// Okta's nodes.
+/// The largest plausible difference between the estimates of two responses, in seconds: from rounding, delays and
+/// differences between Okta's nodes.
 const PLAUSIBLE: f64 = 5.0;
 
-/// The server's clock, from below: a `Date` is at most a second behind when it is written, and older when it arrives,
-/// so the largest difference seen is the best.
+/// The server's clock. A `Date` is always late, by up to a second of rounding and by the time until it arrives, so the
+/// latest estimate is the best.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// Seconds since 1970 at moment zero.
+    /// The server's time at moment zero, in seconds since 1970.
     zero: f64,
     is_known: bool,
     /// A differing time of recent responses, and the number of responses in a row that agree on it.
-    odd: Option<(f64, u32)>,
+    outlier: Option<(f64, u32)>,
 }
 
 impl Clock {
@@ -23,7 +23,7 @@ impl Clock {
         Self {
             zero: local,
             is_known: false,
-            odd: None,
+            outlier: None,
         }
     }
 
@@ -43,17 +43,17 @@ impl Clock {
             self.is_known = true;
         } else if (zero - self.zero).abs() <= PLAUSIBLE {
             self.zero = self.zero.max(zero);
-            self.odd = None;
+            self.outlier = None;
         } else {
-            // One response may be wrong, or old; several that agree are the clock, as after a laptop slept.
-            let agreeing = match self.odd {
-                Some((odd, count)) if (zero - odd).abs() <= PLAUSIBLE => count + 1,
+            // One response may be wrong or old. If several agree, the clock has changed, such as after a laptop slept.
+            let agreeing = match self.outlier {
+                Some((outlier, count)) if (zero - outlier).abs() <= PLAUSIBLE => count + 1,
                 _ => 1,
             };
-            self.odd = Some((zero, agreeing));
+            self.outlier = Some((zero, agreeing));
             if agreeing >= 3 {
                 self.zero = zero;
-                self.odd = None;
+                self.outlier = None;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Reads what the headers of a response contain for pacing.
+//! Reads the headers of a response that pacing needs.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ pub struct Signals {
     pub remaining: Option<u64>,
     /// The end of the window, in seconds since 1970.
     pub reset: Option<u64>,
-    /// The server's clock, seconds since 1970.
+    /// The server's clock, in seconds since 1970.
     pub date: Option<u64>,
-    /// The time that the server asks to wait.
+    /// The pause that the server requests.
     pub retry_after: Option<Duration>,
 }
 
 impl Signals {
-    /// Reads the headers; nonsense counts as absent. Of several values, in one line or in many, the smallest holds, and
-    /// a fraction is rounded down.
+    /// Reads the headers. An invalid value counts as absent. If a header has several values, in one line or in many, the
+    /// smallest is used. Fractions are rounded down.
     pub fn of(headers: &HeaderMap) -> Self {
         let number = |name| {
             headers
@@ -61,8 +61,8 @@ fn seconds_of_date(headers: &HeaderMap, name: &str) -> Option<u64> {
     u64::try_from(time.as_second()).ok()
 }
 
-/// Returns the time that a `Retry-After` header asks to wait: in seconds, or until a date by the server's own clock
-/// (RFC 9110, 10.2.3). A wait longer than any run would wait is nonsense, and counts as absent.
+/// Returns the pause that a `Retry-After` header requests: in seconds, or until a date by the server's own clock (RFC
+/// 9110, 10.2.3). A pause that is longer than any run would wait counts as absent.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("retry-after")?.to_str().ok()?;
     let seconds = whole_number(text).or_else(|| {

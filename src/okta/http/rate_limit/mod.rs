@@ -1,14 +1,15 @@
-//! Decides when a request may be sent. Only `wait.rs` waits; everything else is pure: time and chance are passed in.
+//! Decides when a request may be sent. Only `wait.rs` waits; everything else does no I/O, and gets the time and random
+//! numbers as arguments.
 //!
-//! Okta counts the requests of each bucket in windows of about a minute. Each response contains how many are left and
-//! when the window ends, by Okta's clock (docs/okta-api.md, Rate limits). So each bucket has a state of its own:
+//! Okta counts the requests of each bucket in rate-limit windows of about a minute. Each response contains how many are
+//! left and when the window ends, by Okta's clock (docs/okta-api.md, Rate limits). So each bucket has its own state:
 //! - The first request of a bucket, and the first after each wait, is sent alone; its response shows the state of the
 //!   bucket.
-//! - A run uses at most its share (`--max-api-capacity` percent) of a window. It stops when the requests left, less
-//!   those in flight, are down to the remaining percent: runs that share a bucket together leave that part free.
-//! - A wait ends when the window does by the server's clock, or after 75 s, when one request checks the state.
-//! - "Too many at once" (limit 0; its reset is unreliable) waits shortly and halves the requests in flight; 100 useful
-//!   responses add one back.
+//! - A run uses at most its share (`--max-api-capacity` percent) of a window. It also stops when the requests left, minus
+//!   those in flight, are no more than the other part, so that several runs on the same bucket leave that part free.
+//! - A wait ends with the window, by the server's clock, but after 75 s at the latest. Then one request checks the state.
+//! - After "too many at once" (limit 0; its reset is unreliable), the run waits briefly and sends half as many requests at
+//!   a time; 100 useful responses add one back.
 
 mod bucket;
 mod clock;
@@ -25,10 +26,10 @@ pub use headers::{Signals, retry_after};
 use retry::doubling;
 pub use retry::{ATTEMPTS, backoff, is_retryable, wants_smaller_page};
 
-/// Time since the client was made.
+/// The time since the client was created.
 pub type Moment = Duration;
 
-/// The result of a request, as far as pacing is concerned.
+/// The result of a request, as far as pacing needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseClass {
     /// A response of any status except 429 and 5xx.
@@ -44,7 +45,7 @@ pub enum ResponseClass {
 /// The reason why a request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// Another request in flight will show the state of the bucket, or enough are in flight.
+    /// A request in flight will show the state of the bucket, or enough requests are in flight.
     Turn,
     /// The run's share of the window is used up.
     Share,
@@ -57,16 +58,16 @@ pub enum WaitReason {
 /// The decision on whether a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Permit {
-    /// Now.
+    /// The request may be sent now.
     Go,
-    /// Not before this moment, or, without one, not before another request ends.
+    /// The request has to wait.
     Wait {
-        /// The time to ask again.
+        /// The time to try again; none if that is when another request ends.
         until: Option<Moment>,
         /// The reason.
         why: WaitReason,
     },
-    /// This bucket has had no useful response for this long: give up.
+    /// The caller should give up: the bucket has had no useful response for this long.
     Stuck(Duration),
 }
 
@@ -75,7 +76,7 @@ pub enum Permit {
 pub struct Standing {
     /// The bucket.
     pub bucket: Bucket,
-    /// Requests a window.
+    /// Requests per window.
     pub limit: u64,
     /// Requests left in this window, for all clients that share the bucket.
     pub remaining: Option<u64>,
@@ -92,12 +93,13 @@ pub struct Ticket {
     sent: Moment,
 }
 
-/// The longest wait before one request checks the state: a window and a little (docs/okta-api.md, Rate limits).
+/// The longest wait before one request checks the state: a little more than a window (docs/okta-api.md, Rate limits).
 const MAX_WAIT: Duration = Duration::from_secs(75);
 /// A bucket without a useful response for this long is given up.
 const STALL_LIMIT: Duration = Duration::from_secs(600);
-/// The number of useful responses that bring one worker back.
+/// The number of useful responses after which one more request may be in flight.
 const GOOD_FOR_ONE_MORE: u32 = 100;
+
 /// The pacing of a run: the state of every bucket, of the workers and of the server's clock.
 #[derive(Debug)]
 pub struct Pacing {
@@ -113,7 +115,7 @@ pub struct Pacing {
 
 impl Pacing {
     /// Returns the pacing of a run that may use `capacity_percent` of each limit with `workers` requests at once;
-    /// `local` is this machine's clock in seconds since 1970, which counts until the server's is known.
+    /// `local` is this machine's clock in seconds since 1970, which is used until a response contains the server's.
     pub fn new(capacity_percent: u8, workers: usize, local: f64) -> Self {
         Self {
             capacity_percent: u64::from(capacity_percent),
@@ -145,7 +147,7 @@ impl Pacing {
         })
     }
 
-    /// Returns the number of requests that a run may send in a window of this limit.
+    /// Returns the number of requests that a run may send in a window with this limit.
     pub fn request_budget(&self, limit: u64) -> u64 {
         (limit.saturating_mul(self.capacity_percent) / 100).max(1)
     }
@@ -155,7 +157,7 @@ impl Pacing {
         self.clock.is_set().then(|| self.clock.at(now))
     }
 
-    /// Decides whether a request may be sent now. If so, the caller calls [`Pacing::sent`].
+    /// Decides whether a request may be sent now. If so, the caller must call [`Pacing::sent`].
     pub fn request_permit(&mut self, bucket: Bucket, now: Moment) -> Permit {
         let request_budget = |limit| self.request_budget(limit);
         let mut state = self.buckets[bucket.index()];
@@ -174,7 +176,7 @@ impl Pacing {
             state.open_window();
             state.known = false;
         }
-        // A second after the window's end, since the header is in whole seconds (docs/okta-api.md, Rate limits).
+        // Wait until a second after the reset, since the header has full seconds (docs/okta-api.md, Rate limits).
         let ends = state.reset.map(|reset| reset as f64 + 1.0);
         if ends.is_some_and(|ends| self.clock.at(now) >= ends) {
             state.open_window();
@@ -189,7 +191,7 @@ impl Pacing {
             && state.is_used_up(request_budget(limit), limit)
         {
             if state.in_flight > 0 {
-                // Requests in flight may be counted twice; their responses will show it.
+                // Requests in flight may be counted twice; their responses will correct that.
                 turn
             } else {
                 let left = ends.map_or(0.0, |ends| ends - self.clock.at(now)).max(0.05);
@@ -255,7 +257,7 @@ impl Pacing {
                 let left = signals.reset.map(|reset| reset as f64 + 1.0 - server_now);
                 let seconds = match left {
                     _ if busy => doubling(0.5, state.refusals, 8.0) * (0.5 + jitter / 2.0),
-                    // Jitter, so that runs which wait for the same window do not start it together.
+                    // The jitter keeps runs that wait for the same window from sending together.
                     Some(left) if left > 0.0 => left + jitter,
                     _ => doubling(1.0, state.refusals, 60.0) * (0.5 + jitter / 2.0),
                 };
@@ -270,7 +272,7 @@ impl Pacing {
                     WaitReason::Limit
                 };
                 state.hold = Some((until, why));
-                // Of several requests that were under way together, one halves.
+                // Several requests that were in flight together halve the number only once.
                 if busy && self.halved.is_none_or(|halved| ticket.sent >= halved) {
                     self.halved = Some(now);
                     self.workers = (self.workers / 2).max(1);

@@ -1,11 +1,11 @@
-//! Decides which failed requests are retried, and after which pause.
+//! Decides which failed requests are retried, and after how long.
 
 use std::time::Duration;
 
-/// The most attempts at a request that fails without being refused.
+/// The largest number of attempts at a request that fails without being refused.
 pub const ATTEMPTS: u32 = 8;
 
-/// Returns the pause after this many failed attempts: 0.5 s doubling to 30 s, and by chance down to half of that.
+/// Returns the pause after this many failed attempts: 0.5 s doubling to 30 s, shortened at random by up to half.
 pub fn backoff(attempts: u32, jitter: f64) -> Duration {
     Duration::from_secs_f64(doubling(0.5, attempts, 30.0) * (0.5 + jitter / 2.0))
 }
@@ -24,8 +24,8 @@ pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
     }
 }
 
-/// Returns whether a status means that a page took too long to make, so that half of it may work (docs/okta-api.md,
-/// Users and Groups).
+/// Returns whether a status means that Okta needed too long for a page, so that half of it may succeed
+/// (docs/okta-api.md, Users and Groups).
 pub fn wants_smaller_page(status: u16) -> bool {
     matches!(status, 500 | 504)
 }

@@ -196,7 +196,7 @@ fn no_more_requests_are_in_flight_than_there_are_workers() {
     ));
 }
 
-/// Sends one request after another until a wait, and returns how many were sent.
+/// Sends one request after another until the pacing requires a wait. Returns the number of requests and the decision.
 fn spend(
     pacing: &mut Pacing,
     now: f64,
@@ -229,7 +229,7 @@ fn a_run_uses_its_share_of_a_window_to_the_last_request_and_waits_for_the_next()
     let mut pacing = pacing(75);
     let (sent, permit) = spend(&mut pacing, 10.0, 100, 100, 60);
     assert_eq!(sent, 75);
-    // A second past the reset: 60 - 10 + 1.
+    // The wait ends a second after the reset: 60 - 10 + 1.
     let Permit::Wait {
         until: Some(until),
         why: WaitReason::Share,
@@ -294,21 +294,21 @@ fn a_reset_an_hour_away_is_asked_about_after_75_seconds() {
 #[test]
 fn one_reset_that_no_window_has_does_not_hide_what_the_other_answers_say() {
     let mut pacing = pacing(75);
-    let mut answer = |remaining, reset_in| {
+    let mut respond = |remaining, reset_in| {
         let ticket = pacing.sent(Bucket::Users, at(1.0));
         let told = signals(100, remaining, reset_in, 1);
         pacing.ended(ticket, ResponseClass::Useful, told, at(1.0), 0.0);
         pacing.standing(Bucket::Users).unwrap()
     };
-    // Before the others, and between them.
-    assert_eq!(answer(99, 3600).remaining, Some(99));
-    let standing = answer(60, 50);
+    // The first response has the wrong reset, and so has one between the others.
+    assert_eq!(respond(99, 3600).remaining, Some(99));
+    let standing = respond(60, 50);
     assert_eq!(
         (standing.remaining, standing.reset),
         (Some(60), Some(EPOCH + 50))
     );
-    assert_eq!(answer(1, u64::MAX / 2).remaining, Some(60));
-    assert_eq!(answer(58, 50).remaining, Some(58));
+    assert_eq!(respond(1, u64::MAX / 2).remaining, Some(60));
+    assert_eq!(respond(58, 50).remaining, Some(58));
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_429_waits_for_the_reset_by_the_servers_clock() {
 #[test]
 fn one_date_that_is_wrong_changes_nothing_and_three_that_agree_are_the_clock() {
     let mut pacing = pacing(75);
-    let mut answer = |now: f64, date: u64| {
+    let mut respond = |now: f64, date: u64| {
         let ticket = pacing.sent(Bucket::Users, at(now));
         pacing.ended(
             ticket,
@@ -348,12 +348,12 @@ fn one_date_that_is_wrong_changes_nothing_and_three_that_agree_are_the_clock() {
         );
         pacing.server_time(at(now)).unwrap() - EPOCH as f64
     };
-    assert_eq!(answer(10.0, 10), 10.0);
-    assert_eq!(answer(11.0, 131), 11.0);
-    assert_eq!(answer(12.0, 12), 12.0);
-    assert_eq!(answer(13.0, 133), 13.0);
-    assert_eq!(answer(14.0, 134), 14.0);
-    assert_eq!(answer(15.0, 135), 135.0);
+    assert_eq!(respond(10.0, 10), 10.0);
+    assert_eq!(respond(11.0, 131), 11.0);
+    assert_eq!(respond(12.0, 12), 12.0);
+    assert_eq!(respond(13.0, 133), 13.0);
+    assert_eq!(respond(14.0, 134), 14.0);
+    assert_eq!(respond(15.0, 135), 135.0);
 }
 
 #[test]

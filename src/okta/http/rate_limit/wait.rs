@@ -1,6 +1,6 @@
-//! Waits for rate limits: the clock, the lock and the sleeping around the decisions of [`rate_limit`](super).
+//! Waits for rate limits: applies the decisions of [`rate_limit`](super), with a lock around its state.
 //!
-//! Only this file sleeps. All threads of a run share one [`RateLimiter`], and nothing else.
+//! Only this file sleeps. All threads of a run share one [`RateLimiter`].
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,16 +16,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The cost of a run so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Requests sent, retries included.
+    /// Requests sent, including retries.
     pub requests: u64,
-    /// Of these, attempts after the first.
+    /// Requests that were retries.
     pub retries: u64,
-    /// Waits for a rate limit; several threads that wait for one bucket wait once.
+    /// Waits for a rate limit. A wait of several threads for the same bucket counts once.
     pub waits: u64,
     /// The total time of these waits.
     pub waited: Duration,
-    /// The time that responses took, added up.
-    pub answering: Duration,
+    /// The total time that the requests took.
+    pub response_time: Duration,
 }
 
 impl std::ops::Add for Cost {
@@ -37,12 +37,12 @@ impl std::ops::Add for Cost {
             retries: self.retries + other.retries,
             waits: self.waits + other.waits,
             waited: self.waited + other.waited,
-            answering: self.answering + other.answering,
+            response_time: self.response_time + other.response_time,
         }
     }
 }
 
-/// Gives the threads of one run their turn to send.
+/// Decides when each thread of a run may send.
 #[derive(Debug)]
 pub(in crate::okta::http) struct RateLimiter {
     stop: ShutdownSignal,
@@ -56,7 +56,7 @@ pub(in crate::okta::http) struct RateLimiter {
 /// Permission to send one request.
 pub(in crate::okta::http) struct Turn {
     ticket: Ticket,
-    /// The time at which it was given.
+    /// The time at which the permission was given.
     pub(in crate::okta::http) sent: Instant,
 }
 
@@ -64,7 +64,7 @@ pub(in crate::okta::http) struct Turn {
 struct State {
     pacing: Pacing,
     cost: Cost,
-    /// For each bucket: how many wait, since when, until when and for what.
+    /// The threads that wait for each bucket.
     waiting: [Option<Waiting>; Bucket::ALL.len()],
 }
 
@@ -98,18 +98,18 @@ impl RateLimiter {
         }
     }
 
-    /// Returns what the run cost so far.
+    /// Returns the cost of the run so far.
     pub(in crate::okta::http) fn cost(&self) -> Cost {
         self.state().cost
     }
 
-    /// Returns how far the server's clock is ahead of ours, in seconds, after the first response.
+    /// Returns how far the server's clock is ahead of ours, in seconds; none before the first response.
     pub(in crate::okta::http) fn clock_skew(&self) -> Option<f64> {
         let server = self.state().pacing.server_time(Duration::ZERO)?;
         Some(server - self.started.as_millisecond() as f64 / 1000.0)
     }
 
-    /// Returns the limit of a bucket and the run's share of it, in requests per minute, after its first response.
+    /// Returns the limit of a bucket and the run's share of it, in requests per minute; none before its first response.
     pub(in crate::okta::http) fn limit(&self, bucket: Bucket) -> Option<(u64, u64)> {
         let state = self.state();
         let limit = state.pacing.limit(bucket)?;
@@ -124,7 +124,7 @@ impl RateLimiter {
             .collect()
     }
 
-    /// Returns what threads are waiting for, in words.
+    /// Describes what threads are waiting for.
     pub(in crate::okta::http) fn waiting(&self) -> Option<String> {
         let state = self.state();
         let all = Bucket::ALL.into_iter().zip(&state.waiting);
@@ -139,7 +139,7 @@ impl RateLimiter {
         ))
     }
 
-    /// Returns whether less than this is left before the deadline.
+    /// Returns whether less than `time` is left before the deadline.
     pub(in crate::okta::http) fn ends_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         self.deadline.is_some_and(|deadline| until > deadline)
@@ -155,7 +155,7 @@ impl RateLimiter {
     /// Waits until a request of this bucket may be sent.
     ///
     /// # Errors
-    /// Returns an error for a signal, at the deadline, or if a limit never lets a request through.
+    /// Returns an error on a signal, at the deadline, or if the limit admits no request for ten minutes.
     pub(in crate::okta::http) fn wait(&self, call: &Call, bucket: Bucket) -> Result<Turn, Error> {
         let mut state = self.state();
         let mut is_waiting = false;
@@ -212,7 +212,7 @@ impl RateLimiter {
         result
     }
 
-    /// Records how a request ended, and lets others have their turn.
+    /// Records how a request ended, and wakes the threads that wait.
     pub(in crate::okta::http) fn ended(
         &self,
         turn: Turn,
@@ -231,12 +231,12 @@ impl RateLimiter {
         );
         state.cost.requests += 1;
         state.cost.retries += u64::from(retry);
-        state.cost.answering += now - turn.sent;
+        state.cost.response_time += now - turn.sent;
         drop(state);
         self.turn.notify_all();
     }
 
-    /// Sleeps, unless a signal or the deadline comes first.
+    /// Sleeps until the time is over or a signal arrives. Does not start to sleep past the deadline.
     ///
     /// # Errors
     /// Returns [`Error::Interrupted`] or [`Error::Deadline`].
@@ -272,7 +272,7 @@ impl RateLimiter {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked here left numbers, not half-made values.
+        // The state is usable even if a thread panicked: it consists of independent numbers.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
