@@ -103,9 +103,9 @@ impl Estimate {
             Strategy::User => &user_strategy,
         };
         let sent = cost.requests - cost.retries;
-        let unmet = report.domains_unmet.iter();
+        let unused = report.unused_domains.iter();
         let mut warnings = report.warnings.clone();
-        warnings.extend(unmet.map(|domain| domain_unused(&domain.to_string())));
+        warnings.extend(unused.map(|domain| domain_unused(&domain.to_string())));
         Self {
             users: ScopeCount {
                 in_scope: report.users_in_scope,

@@ -150,26 +150,26 @@ impl Reader {
         self.content(|_| {})
     }
 
-    /// Computes the content hash, and calls `see` with every row.
+    /// Computes the content hash, and calls `handle` with every row.
     ///
     /// # Errors
     /// Returns an error if the file is damaged.
-    pub fn content(&self, mut see: impl FnMut(ContentRow<'_>)) -> Result<String, Error> {
+    pub fn content(&self, mut handle: impl FnMut(ContentRow<'_>)) -> Result<String, Error> {
         let mut hash = ContentHash::default();
         for user in self.users()?.rows()? {
             let user = user?;
             hash.user(&user);
-            see(ContentRow::User(&user));
+            handle(ContentRow::User(&user));
         }
         for group in self.groups()?.rows()? {
             let group = group?;
             hash.group(&group);
-            see(ContentRow::Group(&group));
+            handle(ContentRow::Group(&group));
         }
         for membership in self.memberships()?.rows()? {
             let membership = membership?;
             hash.membership(membership.user_id.as_str(), membership.group_id.as_str());
-            see(ContentRow::Membership(&membership));
+            handle(ContentRow::Membership(&membership));
         }
         Ok(hash.finish())
     }

@@ -1,5 +1,5 @@
-//! The single sorted write from the checkpoint to the snapshot: everything is in the order of the ids, so that equal content
-//! gives equal bytes, in whatever order the pages arrived.
+//! The single sorted write from the checkpoint to the snapshot: everything is written in the order of the ids, so that
+//! equal content gives equal bytes, in whatever order the pages arrived.
 
 use anyhow::Context as _;
 
@@ -19,20 +19,20 @@ pub struct AssembledCounts {
     pub groups: u64,
     /// Memberships.
     pub memberships: u64,
-    /// Members that Okta listed or counted, whatever the scope.
+    /// Memberships that Okta listed or counted, in scope or not.
     pub memberships_seen: u64,
-    /// Of these, the ones that the scope hides.
+    /// Those of them that are out of scope.
     pub hidden: u64,
-    /// True if a part of the hidden is Okta's count, which may be stale, and not a listing.
+    /// True if a part of `hidden` comes from Okta's counts, which may be stale, and not from listings.
     pub hidden_is_estimate: bool,
     /// The users of each domain of the scope.
     pub domains: Vec<DomainUsers>,
 }
 
-/// The users of the snapshot by their place in the order of ids.
+/// The users of the snapshot. The place of a user is its index in the order of ids.
 #[derive(Default)]
 struct Places {
-    /// For each number of a user the place, or none where the user is left out.
+    /// The place of each user, by the user's number; none if the user is left out.
     by_local_id: Vec<Option<u32>>,
     ids: Vec<UserId>,
     active: Vec<bool>,
@@ -81,7 +81,7 @@ impl AssembledCounts {
     }
 }
 
-/// Writes users, groups and memberships. `all_in_everyone` is whether deprovisioned users are members of Everyone too.
+/// Writes users, groups and memberships. If `all_in_everyone` is true, deprovisioned users are members of Everyone too.
 ///
 /// # Errors
 /// Returns an error if either database fails.
@@ -147,12 +147,13 @@ pub fn assemble(
 
 fn in_order(mut places: Vec<u32>) -> Vec<u32> {
     places.sort_unstable();
-    // Rows may repeat: pages overlap when the org changes, and a listing may have been read again.
+    // Rows may repeat, because pages overlap when the org changes, and because a listing may have been read again.
     places.dedup();
     places
 }
 
-/// Memberships that were read by user, turned round: group number in the upper half, place of the user in the lower.
+/// Memberships that were read by user, sorted by group: the upper half of each number is the group's number, the lower half
+/// the place of the user.
 #[derive(Default)]
 struct ByUser(Vec<u64>);
 

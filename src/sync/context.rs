@@ -1,5 +1,5 @@
-//! The parts that the phases of a run share: the checkpoint that they store in, the queue that they start tasks with,
-//! and the warnings that they report.
+//! The parts that the phases of a run share: the checkpoint in which they store pages, the queue with which they start
+//! tasks, and the warnings that they report.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl<'a> Context<'a> {
 
     pub fn start(&mut self, task: Task) {
         self.open_tasks += 1;
-        // The workers hold the other end for as long as this one exists.
+        // This cannot fail: the other end of the queue exists as long as `shared`.
         let _ = self.tasks.send(task);
     }
 
@@ -57,7 +57,7 @@ impl<'a> Context<'a> {
         Ok(id)
     }
 
-    /// Starts a listing from its first page once more.
+    /// Restarts a listing from its first page.
     pub fn start_again(&mut self, id: ListingId, kind: ListingKind) {
         self.start(Task::List(OpenListing {
             id,
@@ -68,7 +68,7 @@ impl<'a> Context<'a> {
         }));
     }
 
-    /// Moves the cursor of a listing past a page. Returns whether that was its last.
+    /// Moves the cursor of a listing past a page. Returns whether that was its last page.
     pub fn commit_page(&mut self, commit: &PageCommit) -> anyhow::Result<bool> {
         self.checkpoint
             .advance(commit.listing, commit.next.as_deref())?;
@@ -111,7 +111,7 @@ impl<'a> Context<'a> {
         Ok(local_id)
     }
 
-    /// Takes a user who was deleted during the run out of the snapshot.
+    /// Removes a user who was deleted during the run from the snapshot.
     pub fn user_deleted(&mut self, id: &UserId) -> anyhow::Result<()> {
         self.shared.users.mark_deleted(id.as_str());
         self.checkpoint.mark_user_deleted(id)?;
@@ -124,7 +124,8 @@ impl<'a> Context<'a> {
         self.warn(&format!("{kind}_vanished"), kind, Some(id), message)
     }
 
-    /// Stores and logs a warning about an object of this kind, or about the run; each once, also if the run is resumed.
+    /// Stores and logs a warning about an object of this kind, or about the run. Does nothing if the run, or the part of it
+    /// before an interruption, has already reported it.
     pub fn warn(
         &mut self,
         code: &str,
@@ -150,7 +151,7 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Returns the requests and waits of the run, with those before an interruption.
+    /// Returns the requests and waits of the run, including those before an interruption.
     pub fn cost(&self) -> Cost {
         self.cost_before + self.shared.client.cost()
     }

@@ -1,5 +1,4 @@
-//! The drop guard decides whether a snapshot lost too much since the previous one, and whether the two can be compared.
-//! Pure.
+//! Decides whether a snapshot lost too much since the previous one, and whether the two can be compared. It does no I/O.
 
 use crate::snapshot::RunMetadata;
 use crate::text::{count, number};
@@ -15,7 +14,7 @@ pub struct SnapshotSize {
     pub memberships: u64,
 }
 
-/// Returns what fell by more than `percent`, for a message; none if nothing did.
+/// Describes the numbers that dropped by more than `percent`; none if there are none.
 pub fn too_much(before: SnapshotSize, after: SnapshotSize, percent: u8) -> Option<String> {
     let fell = [
         ("user", before.users, after.users),
@@ -32,7 +31,7 @@ pub fn too_much(before: SnapshotSize, after: SnapshotSize, percent: u8) -> Optio
     (!fell.is_empty()).then(|| fell.join(", "))
 }
 
-/// Returns in which parts of the scope two snapshots differ, for a message. Only `origin`, `email_domains`,
+/// Returns the parts of the scope in which two snapshots differ, for a message. Only `origin`, `email_domains`,
 /// `skip_secondary_emails` and `group_name_filter` are compared.
 pub fn scope_differences(before: &RunMetadata, after: &RunMetadata) -> Vec<&'static str> {
     let parts = [

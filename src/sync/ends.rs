@@ -1,12 +1,13 @@
-//! A long user list read from both ends at once; pure.
+//! Decides when a long user list is read from both ends at once, and when the two cursors have met. It does no I/O.
 //!
-//! A cursor is sequential: a million users are five thousand round trips one after another. Two cursors over the same
-//! search, sorted by id upward and downward, halve that and still hold exactly what one cursor holds:
-//! - Every user has an id, and no two the same. Creation times have no such order: a search for a range of them finds
-//!   no user without one.
+//! A cursor is sequential: a million users take five thousand round trips one after another. Two cursors over the same
+//! search, sorted by id upward and downward, halve that time and return exactly what one cursor returns:
+//! - Every user has an id, and no two users have the same. Creation times would not work: a search for a range of them
+//!   does not find users without one.
 //! - Ids never change, so a user who changes during the run stays at the same place of both lists.
-//! - The two have read everything once their positions meet, provided that both come in one order. That is checked row
-//!   by row, not assumed: where no known order of ids explains both, the plain cursor resumes where it stopped.
+//! - The two have read all users once their positions meet, provided that both are sorted in the same order. This is
+//!   checked row by row: if the rows fit none of the orders in [`crate::okta::order`], the single cursor resumes where it
+//!   stopped.
 //!
 //! More than two cursors would need a search for a range of ids, which Okta does not document.
 
@@ -18,22 +19,22 @@ use crate::okta::order::{End, ORDERS, Position};
 /// The positions of the two cursors.
 #[derive(Clone, Debug)]
 pub struct Ends {
-    /// The last position of each.
+    /// The last position of each cursor.
     reached: [Option<Position>; 2],
-    /// True for each order that explains all rows so far.
-    holds: [bool; ORDERS],
+    /// True for each order that all rows so far are in.
+    fits: [bool; ORDERS],
 }
 
 impl Default for Ends {
     fn default() -> Self {
         Self {
             reached: [None; 2],
-            holds: [true; ORDERS],
+            fits: [true; ORDERS],
         }
     }
 }
 
-/// Two cursors whose rows come in no order that is known, or in two different ones.
+/// The rows of the two cursors are in no known order, or in two different ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsorted;
 
@@ -48,22 +49,22 @@ impl Ends {
         self.reached[end as usize]
     }
 
-    /// Restarts a cursor that Okta lost: its list comes again from the beginning.
+    /// Restarts a cursor that Okta lost. Its listing starts again with the first page.
     pub fn restart(&mut self, end: End) {
         self.reached[end as usize] = None;
     }
 
-    /// Counts a page of one cursor.
+    /// Moves one cursor past a page.
     ///
     /// # Errors
-    /// Returns [`Unsorted`] if the rows are out of order: then meeting proves nothing.
+    /// Returns [`Unsorted`] if the rows are out of order: then it proves nothing that the cursors meet.
     pub fn page(&mut self, end: End, rows: &[RowSummary]) -> Result<(), Unsorted> {
         for row in rows {
             let position = row.position.ok_or(Unsorted)?;
             if let Some(last) = self.reached(end) {
-                for (order, holds) in self.holds.iter_mut().enumerate() {
-                    // Equal: a page may begin with the row that ended the one before.
-                    *holds &= match end {
+                for (order, fits) in self.fits.iter_mut().enumerate() {
+                    // Positions may be equal: a page may start with the last row of the page before.
+                    *fits &= match end {
                         End::Lowest => last.in_order(order) <= position.in_order(order),
                         End::Highest => last.in_order(order) >= position.in_order(order),
                     };
@@ -71,33 +72,32 @@ impl Ends {
             }
             self.reached[end as usize] = Some(position);
         }
-        if self.holds.contains(&true) {
+        if self.fits.contains(&true) {
             Ok(())
         } else {
             Err(Unsorted)
         }
     }
 
-    /// Returns whether the cursors have met: what one has not read, the other has.
+    /// Returns whether the cursors have met, so that each user was read by one of them.
     pub fn have_met(&self) -> bool {
         let [Some(up), Some(down)] = self.reached else {
             return false;
         };
-        let mut held = (0..ORDERS).filter(|order| self.holds[*order]).peekable();
-        // Without case, ids may be equal that are not the same: only the same id, or one behind it, is proof.
+        let mut orders = (0..ORDERS).filter(|order| self.fits[*order]).peekable();
+        // Different ids may be equal if case is ignored. So the cursors must have reached the same id, or passed it.
         let has_passed = |order| up == down || up.in_order(order) > down.in_order(order);
-        held.peek().is_some() && held.all(has_passed)
+        orders.peek().is_some() && orders.all(has_passed)
     }
 }
 
-/// At most so many requests of a hundred may be spent on what both read.
-const MOST_TWICE: u64 = 3;
-/// Pages that may be under way when the cursors stop.
-const UNDER_WAY: u64 = 4;
+/// The largest percentage of pages that may be read twice.
+const MAX_READ_TWICE: u64 = 3;
+/// The number of pages that may be in flight when the cursors stop.
+const PAGES_IN_FLIGHT: u64 = 4;
 
-/// Returns whether a list of so many pages, of which some were read already and will be read again, is worth two
-/// cursors: the second read costs next to nothing, and one cursor would leave more than half of the rate unused that
-/// this run may use.
+/// Returns whether a list of `pages` pages is worth two cursors: if reading `read` pages again, which the single cursor has
+/// read, costs little, and if one cursor would leave more than half of this run's share of the rate limit unused.
 pub fn are_worth_it(
     pages: u64,
     read: u64,
@@ -107,7 +107,7 @@ pub fn are_worth_it(
 ) -> bool {
     let by_one_cursor = 60.0 / response.as_secs_f64().max(1e-6);
     let unused = budget_per_minute.is_none_or(|budget| by_one_cursor * 2.0 < budget as f64);
-    (read + UNDER_WAY) * 100 <= pages * MOST_TWICE && workers > 1 && unused
+    (read + PAGES_IN_FLIGHT) * 100 <= pages * MAX_READ_TWICE && workers > 1 && unused
 }
 
 /// Returns the difference allowed between two numbers that Okta counts at different moments.
@@ -190,7 +190,7 @@ mod tests {
                 "{ids:?}"
             );
         }
-        // One comes byte by byte and the other without case: what one reads first, the other may never reach.
+        // One cursor is sorted byte by byte and the other without case, so they may meet before all users were read.
         let mut ends = Ends::default();
         assert_eq!(ends.page(End::Lowest, &rows(&strings(&["B", "a"]))), Ok(()));
         assert_eq!(
@@ -201,25 +201,24 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
-        /// Whichever cursor is faster, and whichever users are added or deleted: no user who exists all the time is
-        /// missed.
+        /// No user who exists all the time is missed, whichever cursor is faster and whichever users are deleted.
         #[test]
         fn two_cursors_hold_what_one_holds(
             ids in proptest::collection::btree_set("[a-cA-C]{1,4}", 1..120),
-            goes in proptest::collection::btree_set(0_usize..120, 0..20),
+            deleted in proptest::collection::btree_set(0_usize..120, 0..20),
             turns in proptest::collection::vec(any::<bool>(), 1..40),
             page in 1_usize..9, folded in any::<bool>(),
         ) {
             let key = |id: &String| if folded { (id.to_lowercase(), id.clone()) } else { (id.clone(), id.clone()) };
             let mut all: Vec<String> = ids.iter().cloned().collect();
             all.sort_by_key(key);
-            let gone: BTreeSet<String> = goes.iter().filter_map(|n| all.get(*n).cloned()).collect();
+            let deleted: BTreeSet<String> = deleted.iter().filter_map(|n| all.get(*n).cloned()).collect();
             let (mut ends, mut found, mut pages) = (Ends::default(), BTreeSet::new(), 0);
             let mut last: [Option<String>; 2] = [None, None];
             for turn in turns.iter().cycle() {
                 let end = End::BOTH[usize::from(*turn)];
-                // Half of those who go are gone from the third page on.
-                let here = |id: &&String| pages < 3 || !gone.contains(*id);
+                // The deleted users are missing after the third page.
+                let here = |id: &&String| pages < 3 || !deleted.contains(*id);
                 let is_left = |id: &&String| match (&last[end as usize], end) {
                     (None, _) => true,
                     (Some(last), End::Lowest) => key(id) > key(last),
@@ -239,7 +238,7 @@ mod tests {
                 }
             }
             if turns.iter().any(|turn| *turn) || turns.contains(&false) {
-                for id in ids.iter().filter(|id| !gone.contains(*id)) {
+                for id in ids.iter().filter(|id| !deleted.contains(*id)) {
                     prop_assert!(found.contains(id), "{} is missing", id);
                 }
             }

@@ -1,9 +1,8 @@
-//! The loop between workers and phases. It knows nothing of Okta: it starts the workers, passes their events to the phases
-//! one by one, and commits.
+//! The loop between workers and phases: it starts the workers, passes their events to the phases one by one, and commits.
 //!
 //! - Only the calling thread writes the checkpoint.
-//! - What an event changes in the phases and in the checkpoint belongs together: a run that resumes from the last commit
-//!   comes to the same decisions.
+//! - What an event changes in the phases and in the checkpoint is committed together, so that a run that resumes from the
+//!   last commit makes the same decisions.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,15 +21,16 @@ use super::{Options, OrgReadReport, Tally};
 use crate::okta::{self, Client};
 use crate::signal::ShutdownSignal;
 
-/// Pages that may wait to be stored. Each has at most 1,000 users, of which few are copies.
+/// The number of pages that may wait to be stored. Each has at most 1,000 users, most of them only as numbers.
 const QUEUE: usize = 16;
 /// The interval at which the loop checks for signals and redraws the progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reads an org into a checkpoint: all of it, or, for a plan, users and groups.
+/// Reads an org into a checkpoint: everything, or only users and groups for a plan.
 ///
 /// # Errors
-/// Returns the first error of a worker, a signal, or a guard. What was read until then is committed.
+/// Returns the first error of a worker, or of a signal, a guard or the checkpoint. After an error of Okta, all pages that
+/// were read are committed; after any other, those of the last fraction of a second are not.
 pub fn read_org(
     options: &Options,
     client: &Arc<Client>,
@@ -50,7 +50,7 @@ pub fn read_org(
         events: event_in,
         stop_cursor: AtomicBool::new(false),
         stop_ends: AtomicBool::new(false),
-        domains_met: domains.map(|_| AtomicBool::new(false)).collect(),
+        used_domains: domains.map(|_| AtomicBool::new(false)).collect(),
     });
     let mut engine = Engine {
         context: Context::new(options, &shared, task_in, checkpoint)?,
@@ -60,7 +60,7 @@ pub fn read_org(
     start_workers(&shared, options.concurrency)?;
     let read = loop {
         show(&engine.phases.tally(&engine.context));
-        match engine.step(&events, shutdown) {
+        match engine.handle_next_event(&events, shutdown) {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(error) => break Err(error),
@@ -71,7 +71,7 @@ pub fn read_org(
         Err(error) => {
             // If the checkpoint itself failed, its last transaction is incomplete, and is dropped.
             if error.chain().any(|cause| cause.is::<okta::Error>()) {
-                // The first error is the one that counts.
+                // The first error is returned, even if this fails too.
                 let _ = engine.save();
             }
             Err(error)
@@ -96,8 +96,8 @@ struct Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// Handles one event, if one comes in time. Returns whether there is more to do.
-    fn step(
+    /// Handles one event, if one arrives in time. Returns whether there is more to do.
+    fn handle_next_event(
         &mut self,
         events: &Receiver<Event>,
         shutdown: &ShutdownSignal,

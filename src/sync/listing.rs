@@ -1,5 +1,5 @@
-//! The kinds of listings and their progress: the one enum from which a listing's request, its row in the checkpoint and
-//! the words of its errors follow.
+//! The kinds of listings and their progress. [`ListingKind`] decides a listing's request, its row in the checkpoint and the
+//! text of its errors.
 
 use super::objects::LocalId;
 use crate::model::{GroupId, UserId};
@@ -13,13 +13,13 @@ pub type ListingId = i64;
 /// A listing that has pages left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenListing {
-    /// Its number.
+    /// The number of the listing.
     pub id: ListingId,
     /// The kind of listing.
     pub kind: ListingKind,
-    /// Path and query of the page to request next; none at the beginning.
+    /// The path and query of the page to request next; none to start with the first page.
     pub cursor: Option<String>,
-    /// The rows of its earlier pages, where a resumed listing counts them.
+    /// The rows of earlier pages, if a resumed listing counts them.
     pub listed: Vec<RowKey>,
     /// The position that a listing sorted by id has reached ([`super::ends`]).
     pub reached: Option<Position>,
@@ -39,7 +39,7 @@ pub enum ListingKind {
 }
 
 impl ListingKind {
-    /// Returns the word for it in the checkpoint.
+    /// Returns the word for the kind in the checkpoint.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Users(UserSet::Matching(_)) => "matching_users",
@@ -54,7 +54,7 @@ impl ListingKind {
         }
     }
 
-    /// Returns the object that it is of, if there is one, and a text: the object's id, or the search.
+    /// Returns the number of the object whose members or groups are listed, and a text: that object's id, or the search.
     pub fn subject(&self) -> (Option<LocalId>, Option<&str>) {
         match self {
             Self::Users(UserSet::Matching(search)) => (None, Some(search)),
@@ -64,7 +64,7 @@ impl ListingKind {
         }
     }
 
-    /// Returns what a word and its subject stand for; none for anything that [`ListingKind::word`] never returns.
+    /// Returns the kind with this word and subject; none if the word is unknown or the subject does not fit.
     pub fn parse(word: &str, object: Option<i64>, text: Option<String>) -> Option<Self> {
         let object = || LocalId::try_from(object?).ok();
         Some(match word {
@@ -81,7 +81,7 @@ impl ListingKind {
         })
     }
 
-    /// Returns what the run was doing when a request of this listing failed.
+    /// Describes what the run is doing, for the error of a failed request.
     pub fn activity(&self) -> String {
         match self {
             Self::Users(_) => "reading users".to_owned(),

@@ -1,9 +1,9 @@
-//! From an org to a snapshot.
+//! Reads an org and writes its snapshot.
 //!
-//! - [`plan`] and [`ends`] decide what costs the fewest requests, [`drop_guard`] whether a snapshot lost too much; all
-//!   three are pure.
-//! - [`engine`] passes what the threads of `worker` read to the `phases`, which store it in the [`checkpoint`] and
-//!   start what follows.
+//! - [`plan`] and [`ends`] decide how to read with the fewest requests, [`drop_guard`] whether a snapshot lost too much.
+//!   They do no I/O.
+//! - [`engine`] passes the pages that the threads of `worker` read to the `phases`, which store them in the [`checkpoint`]
+//!   and start what follows.
 //! - [`assemble`] writes the snapshot from the checkpoint, sorted; [`pipeline`] packs and publishes it.
 
 pub mod assemble;
@@ -34,20 +34,20 @@ pub struct Options {
     pub scope: Scope,
     /// The requested strategy.
     pub memberships_by: MembershipsBy,
-    /// Requests at a time.
+    /// The largest number of requests at a time.
     pub concurrency: usize,
-    /// Rows per page.
+    /// The number of rows to request per page.
     pub page_sizes: PageSizes,
-    /// End before any membership is read.
+    /// True to end before any membership is read.
     pub plan: bool,
-    /// Accept a scope without users or without groups.
+    /// True to accept a snapshot without users or without groups.
     pub allow_empty: bool,
 }
 
 /// The progress of a sync.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Users read, and how many there are, if that is known.
+    /// Users read, and how many there are, if Okta reports it.
     pub users: (u64, Option<u64>),
     /// True if the user list was read to its end.
     pub users_done: bool,
@@ -55,10 +55,9 @@ pub struct Tally {
     pub groups: u64,
     /// True if the group list was read to its end.
     pub groups_done: bool,
-    /// Steps of reading memberships done and planned (members, or users whose groups are requested); none before the
-    /// plan.
+    /// Members, or users whose groups were read, and how many there are; none before the strategy is decided.
     pub memberships: (u64, Option<u64>),
-    /// The unit of the steps.
+    /// The unit of `memberships`.
     pub unit: &'static str,
     /// The reason for waiting.
     pub waiting: Option<String>,

@@ -1,16 +1,16 @@
-//! The index of users and groups: the number of each in this run, and the decision on which of several copies counts.
+//! The index of users and groups: the number of each in this run, and the decision on which of several copies is stored.
 //!
-//! - Of two copies the one with the later `lastUpdated` wins, then the listing's: search lags, and the groups that Okta
-//!   returns for a user can be weeks old (docs/okta-api.md, Users and Groups).
-//! - A copy that is out of scope wins too, and takes its object out of the snapshot.
-//! - Memory holds an id and a number for each object that is or was in scope.
+//! - The copy with the latest `lastUpdated` wins, and among equals the one from the listing: search lags, and the groups
+//!   that Okta returns for a user can be weeks old (docs/okta-api.md, Users and Groups).
+//! - A copy that is out of scope can win too, and removes its object from the snapshot.
+//! - It is held in memory: all groups, and the users who are or were in scope, but not their copies.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 
-/// The number of a user or a group within one run; users and groups count separately.
+/// The number of a user or a group within one run. Users and groups are numbered separately.
 pub type LocalId = u32;
 
 /// The source of a copy.
@@ -22,24 +22,24 @@ pub enum CopySource {
     Listing,
 }
 
-/// The quality of a copy: the greater wins.
+/// The rank of a copy: the greatest wins.
 pub type Rank = (Option<Timestamp>, CopySource);
 
-/// The facts about an object that has a number.
+/// An object in the index.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// The number.
     pub local_id: LocalId,
-    /// The quality of its copy.
+    /// The rank of the stored copy.
     pub rank: Rank,
-    /// True if the listing contained it.
+    /// True if the listing contained the object.
     pub in_listing: bool,
-    /// True if its copy is in scope.
+    /// True if the stored copy is in scope.
     pub in_scope: bool,
 }
 
-/// The objects that have a number. The workers look users up in it, so that of a user in twenty groups one copy is
-/// kept and nineteen are a number.
+/// The objects that have a number. Workers look users up here, so that a user in twenty groups is passed on as one copy and
+/// nineteen numbers.
 #[derive(Debug)]
 pub struct ObjectIndex<Id>(RwLock<Entries<Id>>);
 
@@ -63,11 +63,11 @@ impl<Id> Default for ObjectIndex<Id> {
 /// The decision on one more copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyComparison {
-    /// Nothing: a copy as good or better is stored, under this number.
+    /// The copy is not needed: one that is as good or better is stored for the object with this number.
     Known(LocalId),
-    /// Store it: it is better than the stored one, whether or not it is in scope.
+    /// The copy is to be stored, in scope or not: it is better than the stored one, or the first from the listing.
     Better,
-    /// Store it if it is in scope: it is the first.
+    /// The copy is the first of its object, and is to be stored if it is in scope.
     First,
 }
 
@@ -76,11 +76,11 @@ pub enum CopyComparison {
 pub struct Upserted {
     /// The object's number.
     pub local_id: LocalId,
-    /// True if this copy is the one to store.
+    /// True if this copy is to be stored.
     pub stored: bool,
     /// True if the listing contained the object, now or before.
     pub in_listing: bool,
-    /// True if that was not known before.
+    /// True if this copy is the first from the listing.
     pub newly_listed: bool,
 }
 
@@ -94,7 +94,7 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> ObjectIndex<Id> {
     ) -> CopyComparison {
         let known = self.read().all.get(id).copied();
         match known {
-            // A listing's copy passes even if an equal one is stored: that it was listed is news.
+            // The first copy from the listing is never ignored, so that the object is recorded as listed.
             Some(known)
                 if (last_updated, source) <= known.rank
                     && (known.in_listing || source == CopySource::MembershipPage) =>
@@ -106,7 +106,7 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> ObjectIndex<Id> {
         }
     }
 
-    /// Records a copy, and returns whether it is the one to store.
+    /// Records a copy, and returns whether it is to be stored.
     pub fn upsert(
         &self,
         id: Id,
@@ -153,7 +153,7 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> ObjectIndex<Id> {
         }
     }
 
-    /// Takes an object that was deleted in Okta out of scope.
+    /// Removes an object that was deleted in Okta from the scope.
     pub fn mark_deleted(&self, id: &str) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = entries.all.get_mut(id)
@@ -163,7 +163,7 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> ObjectIndex<Id> {
         }
     }
 
-    /// Puts back an object that an earlier part of the run recorded.
+    /// Restores an object that an earlier part of the run recorded.
     pub fn restore(&self, id: Id, known: Known) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         entries.in_scope += u64::from(known.in_scope);
@@ -171,12 +171,12 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> ObjectIndex<Id> {
         entries.all.insert(id, known);
     }
 
-    /// Returns how many are in scope.
+    /// Returns the number of objects in scope.
     pub fn in_scope(&self) -> u64 {
         self.read().in_scope
     }
 
-    /// Returns how many the listing contained.
+    /// Returns the number of objects that the listing contained.
     pub fn listed(&self) -> u64 {
         self.read().listed
     }
@@ -204,7 +204,7 @@ impl<Id: std::hash::Hash + Eq + std::borrow::Borrow<str>> ObjectIndex<Id> {
         matching
     }
 
-    /// Returns how many are in scope although the listing did not contain them.
+    /// Returns the number of objects in scope that the listing did not contain.
     pub fn unlisted(&self) -> u64 {
         let entries = self.read();
         entries

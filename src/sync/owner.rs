@@ -1,22 +1,23 @@
-//! The owner of the token: one request per run, whose response the checkpoint keeps for the parts that resume it.
+//! The owner of the token. It is requested once per run, and stored in the checkpoint in case the run is resumed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::okta::{Client, Error, probe};
 use crate::snapshot::Warning;
 
-/// The user that the token acts for.
+/// The owner of the token, or the reason why it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenOwner {
-    /// Okta shows the user.
+    /// The owner.
     User {
         /// The id.
         id: String,
         /// The login.
         login: Option<String>,
     },
-    /// Okta refuses to, with this request, status and code. The request id is not kept: equal runs give equal bytes.
+    /// Okta does not show the owner: the request, the status and the code, without the request id, so that equal runs give
+    /// equal bytes.
     Hidden(String),
 }
 
@@ -39,7 +40,7 @@ impl TokenOwner {
         })
     }
 
-    /// Returns the user's id, if Okta shows it.
+    /// Returns the owner's id, if Okta shows it.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::User { id, .. } => Some(id),
@@ -47,7 +48,7 @@ impl TokenOwner {
         }
     }
 
-    /// Returns the user's login, if Okta shows one.
+    /// Returns the owner's login, if Okta shows one.
     pub fn login(&self) -> Option<&str> {
         match self {
             Self::User { login, .. } => login.as_deref(),
@@ -55,7 +56,7 @@ impl TokenOwner {
         }
     }
 
-    /// Returns the warning of a snapshot that cannot record the user.
+    /// Returns the warning for a snapshot without the owner.
     pub fn warning(&self) -> Option<Warning> {
         let Self::Hidden(refusal) = self else {
             return None;

@@ -1,7 +1,7 @@
-//! From what a run read to a published snapshot: `Read`, `Assembled`, `Packed`, `Published`.
+//! The stages from the pages that a run read to a published snapshot: `Read`, `Assembled`, `Packed`, `Published`.
 //!
-//! - Each step consumes the value of the step before, so no step can be skipped or repeated, and no value is half filled.
-//! - Nothing has its final name before [`Files::publish`].
+//! - Each stage consumes the value of the stage before, so no stage can be skipped or repeated, and no value is half filled.
+//! - No file has its final name before [`Files::publish`].
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Read {
     pub report: OrgReadReport,
 }
 
-/// The temporary files of a snapshot, removed unless they are published.
+/// The temporary files of a snapshot. They are removed unless they are published.
 pub struct Files {
     format: FileFormat,
     database: Temporary,
@@ -63,16 +63,16 @@ pub struct Packed {
     pub sha256: String,
     /// The limitations of the snapshot.
     pub warnings: Vec<Warning>,
-    /// The reasons why it is incomplete, one line each.
+    /// The reasons why the snapshot is incomplete, one line each.
     pub missing: Vec<String>,
 }
 
-/// A snapshot under a name that people use.
+/// A snapshot under its final name.
 #[derive(Debug)]
 pub struct Published {
     /// The snapshot.
     pub snapshot: Packed,
-    /// Its path.
+    /// The path of the file.
     pub file: PathBuf,
 }
 
@@ -124,7 +124,7 @@ impl Files {
 }
 
 impl Read {
-    /// Writes users, groups and memberships into the database. `metadata` is complete but for the numbers of rows.
+    /// Writes users, groups and memberships into the database. `metadata` is complete except for the numbers of rows.
     ///
     /// # Errors
     /// Returns an error if a database fails, or if no user or no group is left and `options` do not permit that.
@@ -172,7 +172,7 @@ impl Read {
 }
 
 impl Assembled {
-    /// Packs the database into its container, if it is to have one.
+    /// Packs the database into its container, unless the snapshot is a plain database.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or written.
@@ -199,7 +199,7 @@ impl Assembled {
     }
 }
 
-/// Logs a warning, and keeps it for the snapshot.
+/// Logs a warning, and adds it to those of the snapshot.
 fn warn(warnings: &mut Vec<Warning>, warning: Warning) {
     tracing::warn!("{}", warning.message);
     warnings.push(warning);

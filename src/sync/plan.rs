@@ -1,4 +1,4 @@
-//! Picks the strategy that reads memberships with the fewest requests; pure.
+//! Chooses the strategy that reads memberships with the fewest requests, without I/O.
 
 use std::time::Duration;
 
@@ -11,34 +11,34 @@ use crate::words::Words;
 /// The strategy that the user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MembershipsBy {
-    /// By the strategy that costs fewer requests.
+    /// Use the strategy that needs fewer requests.
     #[default]
     Auto,
-    /// The members of each group; ignores Okta's counts.
+    /// Read the members of each group, and ignore Okta's counts.
     Group,
-    /// The groups of each user.
+    /// Read the groups of each user.
     User,
 }
 
 impl MembershipsBy {
-    /// Returns the word for it on the command line.
+    /// Returns the word for the value on the command line.
     pub fn as_str(self) -> &'static str {
         static WORDS: Words<MembershipsBy> = Words::new();
         WORDS.of(self)
     }
 }
 
-/// A strategy of reading memberships.
+/// A strategy for reading memberships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// The members of each group.
+    /// Read the members of each group.
     Group,
-    /// The groups of each user.
+    /// Read the groups of each user.
     User,
 }
 
 impl Strategy {
-    /// Returns the word for it in the snapshot.
+    /// Returns the word for the strategy in a snapshot.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Group => "group",
@@ -54,9 +54,10 @@ impl Strategy {
     }
 }
 
-/// Returns where the members of a group come from when memberships are read by group.
+/// Returns the source of a group's memberships if memberships are read by group.
 ///
-/// Requested explicitly, reading by group ignores Okta's counts: groups reported empty are listed too, and so is Everyone.
+/// If that was requested explicitly, Okta's counts are ignored: the members of groups reported as empty are listed too, and
+/// so are those of Everyone.
 pub fn membership_source(group: &Group, requested: MembershipsBy) -> MembershipSource {
     if requested == MembershipsBy::Group {
         MembershipSource::Listed
@@ -69,12 +70,12 @@ pub fn membership_source(group: &Group, requested: MembershipsBy) -> MembershipS
     }
 }
 
-/// Returns how many requests list a group's members: one for each page, and one if Okta reports no size.
+/// Returns the number of requests that list a group's members: one for each page, and one if Okta reports no size.
 pub fn pages(members: Option<u64>, page_size: u64) -> u64 {
     members.map_or(1, |members| members.div_ceil(page_size).max(1))
 }
 
-/// Returns how many requests a group takes when memberships are read by group.
+/// Returns the number of requests for a group if memberships are read by group.
 pub fn requests_by_group(group: &Group, requested: MembershipsBy, sizes: PageSizes) -> u64 {
     match membership_source(group, requested) {
         MembershipSource::Listed => pages(group.members_reported, sizes.members),
@@ -82,8 +83,8 @@ pub fn requests_by_group(group: &Group, requested: MembershipsBy, sizes: PageSiz
     }
 }
 
-/// Returns the requested strategy, or the cheaper one. At equal cost it is by group, which also counts the members who are
-/// out of scope.
+/// Returns the requested strategy, or the cheaper one. At equal cost, memberships are read by group, which also counts the
+/// members who are out of scope.
 pub fn choose(group_requests: u64, user_requests: u64, requested: MembershipsBy) -> Strategy {
     match requested {
         MembershipsBy::Group => Strategy::Group,
@@ -93,7 +94,7 @@ pub fn choose(group_requests: u64, user_requests: u64, requested: MembershipsBy)
     }
 }
 
-/// Returns the strategy as soon as it is certain: the number of users in scope only grows while they are listed.
+/// Returns the strategy if it is already certain: the number of users in scope only grows while they are listed.
 pub fn choose_early(
     group_requests: u64,
     users_so_far: u64,

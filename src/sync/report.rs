@@ -1,4 +1,4 @@
-//! The report of a run that has read an org.
+//! The report on how an org was read.
 
 use super::plan::Strategy;
 use crate::filter::Domain;
@@ -15,11 +15,11 @@ pub struct OrgReadReport {
     pub users_listed_by: UserListMethod,
     /// Different users in the listing; unknown if only possible matches were requested.
     pub users_seen: Option<u64>,
-    /// Of all users seen, those that are not deprovisioned; what Everyone's size counts.
+    /// Different users in the listing that are not deprovisioned, to compare with the size of Everyone.
     pub users_not_deprovisioned: Option<u64>,
     /// Users in scope.
     pub users_in_scope: u64,
-    /// Users in scope that were only seen as members.
+    /// Users in scope that were only listed as members of groups.
     pub users_only_as_members: u64,
     /// Users deleted during the run.
     pub users_vanished: u64,
@@ -27,11 +27,11 @@ pub struct OrgReadReport {
     pub groups_seen: u64,
     /// Groups in scope.
     pub groups_in_scope: u64,
-    /// Groups in scope that were only seen as a user's.
+    /// Groups in scope that were only listed as groups of users.
     pub groups_only_from_users: u64,
     /// Groups deleted during the run.
     pub groups_vanished: u64,
-    /// Okta's count of Everyone.
+    /// The number of members that Okta reports for Everyone.
     pub everyone_reported: Option<u64>,
     /// True if a deprovisioned user was found in Everyone.
     pub deprovisioned_in_everyone: Option<bool>,
@@ -41,10 +41,10 @@ pub struct OrgReadReport {
     pub user_requests: u64,
     /// The limitations of the snapshot.
     pub warnings: Vec<Warning>,
-    /// The reasons why it is incomplete, one line each; empty if it is complete.
+    /// The reasons why the snapshot is incomplete, one line each; empty if it is complete.
     pub missing: Vec<String>,
-    /// Domains of the scope in which no user was met. Of a run that was interrupted this is about its last part only.
-    pub domains_unmet: Vec<Domain>,
+    /// Domains of the scope without users. If the run was interrupted, only users that were read since then count.
+    pub unused_domains: Vec<Domain>,
     /// The cost, including that of the parts before an interruption.
     pub cost: Cost,
 }
@@ -52,7 +52,7 @@ pub struct OrgReadReport {
 /// The code of a warning about a domain of the scope.
 pub const DOMAIN_UNUSED: &str = "domain_unused";
 
-/// Returns the warning about a domain without users, which is often a typing error.
+/// Returns the warning about a domain without users, which is often misspelled.
 pub fn domain_unused(domain: &str) -> Warning {
     Warning {
         code: DOMAIN_UNUSED.to_owned(),

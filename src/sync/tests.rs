@@ -1,4 +1,4 @@
-//! Reads the user list in parallel from the server over HTTP: no user is lost, whenever they were created.
+//! Tests that the engine reads a user list over HTTP from both ends without losing a user.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
 use okta_fake::{Action, Endpoint, Fault, Limits, Options, Org, Server, Size, User};
 
-const USERS_A_PAGE: u64 = 4;
+const USERS_PER_PAGE: u64 = 4;
 
 fn config(server: &Server) -> (Connection, super::Options) {
     let connection = Connection {
@@ -36,7 +36,7 @@ fn config(server: &Server) -> (Connection, super::Options) {
         ca_pem: None,
         proxy: None,
         page_sizes: PageSizes {
-            users: USERS_A_PAGE,
+            users: USERS_PER_PAGE,
             ..PageSizes::default()
         },
     };
@@ -59,11 +59,11 @@ fn unlimited() -> Options {
     }
 }
 
-/// Returns an org of users created at these milliseconds, and Everyone.
+/// Returns an org with the group Everyone and users who were created at these times, in milliseconds.
 fn org(created: &[i64]) -> Org {
     let mut org = Org::new();
     for (number, created) in created.iter().enumerate() {
-        // Their order by id has nothing to do with that by time.
+        // The order of the ids differs from that of the times.
         let id = format!("00u{:05}", (number * 7919) % 100_003);
         let mut user = User::with_email(&id, &format!("p{number}@example.com"));
         user.created = *created;
@@ -72,7 +72,7 @@ fn org(created: &[i64]) -> Org {
     org
 }
 
-/// Reads the org, and returns which users are in the checkpoint.
+/// Reads the org, and returns the report and the users in the checkpoint.
 fn read(server: &Server) -> (OrgReadReport, BTreeSet<String>) {
     let (connection, options) = config(server);
     let folder = tempfile::tempdir().unwrap();
@@ -99,12 +99,12 @@ fn ids(server: &Server) -> BTreeSet<String> {
     org.users().map(|user| user.id.to_string()).collect()
 }
 
-/// Returns an org of so many users, created a day apart.
+/// Returns an org with this many users, created a day apart.
 fn even(users: i64) -> Org {
     org(&(0..users).map(|n| n * 86_400_000).collect::<Vec<_>>())
 }
 
-/// A list that is long enough for two cursors.
+/// The number of users in a list that is long enough for two cursors.
 const LONG: i64 = 4000;
 
 #[test]
@@ -122,7 +122,7 @@ fn a_long_list_is_read_from_both_ends_and_a_short_one_is_not() {
         assert_eq!(server.unexpected(), [""; 0]);
         let requests = server.requests();
         let pages = requests.iter().filter(|one| one.path == "/api/v1/users");
-        let least = users as usize / USERS_A_PAGE as usize;
+        let least = users as usize / USERS_PER_PAGE as usize;
         let pages = pages.count();
         assert!(
             pages <= least + least * 3 / 100,

@@ -2,8 +2,8 @@
 //!
 //! - Workers share only the index of users, which they only read.
 //! - A page is one event, with its rows and the cursor of the next page: the engine stores both or neither.
-//! - A worker may be blocked in a read for as long as `--timeout`, and nothing waits for it. After an error or a signal
-//!   the engine drops the queues and returns, and the process ends without the workers.
+//! - A request may block a worker for as long as `--timeout`, but nothing waits for it: after an error or a signal, the
+//!   engine drops the queues and returns, and the process ends without the workers.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,15 +26,15 @@ use crate::text;
 /// The tasks of a worker.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// Reads a listing from its cursor on.
+    /// Reads a listing, starting at its cursor.
     List(OpenListing),
     /// Reads one user by id.
     RefetchUser(UserId),
-    /// Checks whether any user is visible: to a search, or in the plain list.
+    /// Checks whether any user is visible, in a search or in the plain list.
     LookForAnyUser { plain: bool },
 }
 
-/// The listing that a page belongs to, and the cursor of the page after it; none at the end.
+/// The listing of a page, and the cursor of the next page; none at the end of the listing.
 #[derive(Debug)]
 pub(super) struct PageCommit {
     pub listing: ListingId,
@@ -56,9 +56,9 @@ pub(super) struct UserPage {
     pub in_scope: Vec<ListedUser>,
     /// All rows.
     pub rows: Vec<RowSummary>,
-    /// True if the listing begins with this page, also if it restarts with it.
+    /// True if this is the first page of the listing, or of a restarted listing.
     pub is_first: bool,
-    /// True if it has as many rows as were requested.
+    /// True if the page has as many rows as were requested.
     pub is_full: bool,
 }
 
@@ -68,13 +68,13 @@ pub(super) struct MemberPage {
     pub commit: PageCommit,
     pub group: LocalId,
     pub in_scope: Vec<ListedUser>,
-    /// All rows, for a run that resumes the listing; none on the last page.
+    /// All rows, in case the listing is resumed; none on the last page.
     pub rows: Vec<RowSummary>,
     /// The number of different members that the listing has returned so far.
     pub distinct: u64,
-    /// The number of them that are new on this page.
+    /// The number of different members that are new on this page.
     pub new: u64,
-    /// True if it has as many rows as were requested.
+    /// True if the page has as many rows as were requested.
     pub is_full: bool,
     pub out_of_scope: Vec<RowKey>,
 }
@@ -103,7 +103,7 @@ pub(super) enum Event {
         set: UserSet,
         end: UserListEnd,
     },
-    /// The members of a group, or the groups of a user, ended before their last page.
+    /// A list of the members of a group, or of the groups of a user, ended before its last page.
     MembershipsEnded {
         listing: ListingId,
         kind: ListingKind,
@@ -125,16 +125,16 @@ pub(super) enum Event {
 pub(super) enum UserListEnd {
     /// The engine stopped it.
     Stopped,
-    /// Okta refuses this search; another method may do.
+    /// Okta refused the search; another method may succeed.
     Refused(Error),
 }
 
-/// The reason why the memberships of a group or a user ended before their last page.
+/// The reason why a list of members or groups ended before its last page.
 #[derive(Debug)]
 pub(super) enum MembershipsEnd {
     /// The group or user was deleted.
     Deleted,
-    /// The token cannot read them.
+    /// The token cannot read the list.
     Forbidden(Error),
 }
 
@@ -146,20 +146,20 @@ pub(super) struct Shared {
     pub users: ObjectIndex<UserId>,
     pub tasks: Receiver<Task>,
     pub events: Sender<Event>,
-    /// Set when the cursor through all users is to stop, since two from both ends take over.
+    /// Set when the single cursor is to stop, because two from both ends take over.
     pub stop_cursor: AtomicBool,
-    /// Set when the cursors from both ends are to stop: they have met, or are given up.
+    /// Set when the cursors from both ends are to stop, because they have met or are given up.
     pub stop_ends: AtomicBool,
     /// For each domain of the scope, whether a user in it was read.
-    pub domains_met: Vec<AtomicBool>,
+    pub used_domains: Vec<AtomicBool>,
 }
 
 impl Shared {
     /// Returns the domains of the scope in which no user was read.
-    pub fn domains_unmet(&self) -> Vec<Domain> {
-        let domains = self.scope.domains().iter().zip(&self.domains_met);
+    pub fn unused_domains(&self) -> Vec<Domain> {
+        let domains = self.scope.domains().iter().zip(&self.used_domains);
         domains
-            .filter(|(_, met)| !met.load(Ordering::Relaxed))
+            .filter(|(_, used)| !used.load(Ordering::Relaxed))
             .map(|(domain, _)| domain.clone())
             .collect()
     }
@@ -180,7 +180,7 @@ impl Shared {
         }
     }
 
-    /// Handles a task, and returns how it ended; none for a listing that was read to its last page.
+    /// Handles a task, and returns its last event; none if a listing was read to its last page.
     fn handle(&self, task: Task) -> Option<Event> {
         let listing = match task {
             Task::List(listing) => listing,
@@ -219,7 +219,7 @@ impl Shared {
         event.unwrap_or_else(|error| Some(failed(error, kind.activity())))
     }
 
-    /// Reports an event. Returns false if the engine has returned: then the listing ends too.
+    /// Reports an event. Returns false if the engine has returned, so that the listing ends too.
     fn send(&self, event: Event) -> bool {
         self.events.send(event).is_ok()
     }
@@ -269,7 +269,7 @@ impl Shared {
         match read::users(&self.client, set, start, keep, sink) {
             Ok(()) if stopped => Ok(ended(UserListEnd::Stopped)),
             Ok(()) => Ok(None),
-            // An error that only a sorted search causes need not end the run: the single cursor may do.
+            // An error that only a sorted search causes does not end the run: the single cursor may succeed.
             Err(error)
                 if read::is_refused_search(&error)
                     || is_from_an_end && error.is_about_the_request() =>
@@ -351,7 +351,7 @@ impl Shared {
         read::groups_of(&self.client, id, start, sink)
     }
 
-    /// Reads a user by id: of all copies, Okta keeps this one freshest (docs/okta-api.md, Users).
+    /// Reads a user by id, which returns the most recent copy (docs/okta-api.md, Users).
     fn refetch(&self, id: UserId) -> Event {
         match read::user(&self.client, id.as_str()) {
             Ok(Some(user)) => {
@@ -371,16 +371,16 @@ impl Shared {
         }
     }
 
-    /// Returns by which address a user is in scope, if any, and records the domains.
+    /// Returns the address that puts a user in scope, if there is one, and records the domains.
     fn match_user(&self, addresses: Addresses<'_>) -> Option<MatchedBy> {
         let matched_by = self.scope.user(addresses)?;
         for (domain, _) in self.scope.domains_of(addresses) {
-            self.domains_met[domain].store(true, Ordering::Relaxed);
+            self.used_domains[domain].store(true, Ordering::Relaxed);
         }
         Some(matched_by)
     }
 
-    /// Returns what to store of a user on a page: a number, a copy, or nothing.
+    /// Returns what the engine needs of a user on a page: a number, a copy, or nothing.
     fn keep(
         &self,
         user: &wire::WireUser<'_>,

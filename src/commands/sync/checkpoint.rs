@@ -125,7 +125,7 @@ fn is_published(checkpoint: &Checkpoint, sync_id: &str, target: &Target) -> anyh
 /// After an error, keeps the checkpoint if the same command can resume it, and sets it aside if it may contain hours of
 /// reading.
 pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyhow::Error) {
-    if !Checkpoint::holds_a_page(file.path()) {
+    if !Checkpoint::has_pages(file.path()) {
         file.remove();
     } else if resume::is_resumable(error) {
         tracing::info!(

@@ -11,7 +11,7 @@ use crate::sync::listing::{ListingId, ListingKind, OpenListing};
 
 /// Every method fails if the database cannot be read or written.
 impl Checkpoint {
-    /// Adds a listing that has all its pages left.
+    /// Adds a listing of which no page has been read.
     pub fn add_listing(&mut self, kind: &ListingKind) -> anyhow::Result<ListingId> {
         let id = self.next_listing;
         let (object, subject) = kind.subject();
@@ -25,7 +25,7 @@ impl Checkpoint {
         Ok(id)
     }
 
-    /// Moves the cursor of a listing to its next page; with none, the listing is done.
+    /// Moves the cursor of a listing to its next page; if there is none, the listing is done.
     pub fn advance(&mut self, listing: ListingId, next: Option<&str>) -> anyhow::Result<()> {
         self.db
             .prepare_cached(
@@ -36,7 +36,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Stores how far a listing sorted by id has come.
+    /// Stores the position that a listing sorted by id has reached.
     pub fn reached(
         &mut self,
         listing: ListingId,
@@ -49,7 +49,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Ends all listings of this kind: their rows stay, and nothing more is requested.
+    /// Ends all listings of this kind. Their rows stay, and no more pages are requested.
     pub fn end_listings(&mut self, kind: &ListingKind) -> anyhow::Result<()> {
         self.db.execute(
             "update listings set done = 1 where kind = ?1",
@@ -59,7 +59,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Stores the keys of a page's rows, in scope or not, for a run that resumes.
+    /// Stores the keys of a page's rows, in scope or not, in case the run is resumed.
     pub fn add_rows(&mut self, listing: ListingId, rows: &[RowSummary]) -> anyhow::Result<()> {
         let keys = rows
             .iter()
@@ -81,13 +81,13 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Passes on all members that [`Checkpoint::add_out_of_scope_members`] stored.
+    /// Calls `handle` with all members that [`Checkpoint::add_out_of_scope_members`] stored.
     pub fn each_out_of_scope_member(&self, mut handle: impl FnMut(RowKey)) -> anyhow::Result<()> {
         let keys = "select keys from out_of_scope_members";
         self.each_key(keys, [], |key, _| handle(key))
     }
 
-    /// Passes on the rows of all user lists: the key, and whether the user is not deprovisioned.
+    /// Calls `handle` with the rows of all user lists: the key, and true unless the user is deprovisioned.
     pub fn each_listed_user(&self, handle: impl FnMut(RowKey, bool)) -> anyhow::Result<()> {
         let keys = "select keys from pages where listing in
                (select id from listings where kind not in ('members', 'groups', 'groups_of'))";
@@ -111,7 +111,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Returns the listings that have pages left, in order of their numbers.
+    /// Returns the listings that have pages left, in the order of their numbers.
     pub fn open_listings(&self) -> anyhow::Result<Vec<OpenListing>> {
         let mut select = self.db.prepare(
             "select id, kind, object, subject, cursor, reached from listings where done = 0 order by id",
@@ -145,7 +145,7 @@ impl Checkpoint {
         Ok(self.db.query_row(done, [kind.word()], |row| row.get(0))?)
     }
 
-    /// Returns how many listings of this kind were started.
+    /// Returns the number of listings of this kind that were started.
     pub fn started(&self, kind: &ListingKind) -> anyhow::Result<u64> {
         let query = "select count(*) from listings where kind = ?1";
         let started = self

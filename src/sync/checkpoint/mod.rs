@@ -1,12 +1,14 @@
-//! The checkpoint: where pages are stored as they arrive, in any order, and from which an interrupted run resumes.
+//! The checkpoint: a database that stores pages as they arrive, in any order, and from which an interrupted run resumes.
 //!
-//! - A page's rows and the cursor of its listing are one transaction, so a page counts as read if and only if all of it
-//!   is stored.
+//! - A page's rows and the cursor of its listing are stored in one transaction, so a page counts as read if and only if all
+//!   of it is stored.
 //! - A user or a group has one row, by its number in the [`super::objects::ObjectIndex`], which decides which copy is
 //!   stored. Only users who are or were in scope have a row.
-//! - Memberships are packed a page per row: the number of the owner, and those of the others in four bytes each.
-//! - The database has a write-ahead log: a killed process loses what was not committed (a fraction of a second), a power
-//!   cut what was not synced (two seconds), and neither harms the rest. It holds personal data, but no secret.
+//! - Memberships have one row per page: the number of the owner (the group or the user whose page it is), and the numbers
+//!   of the others in four bytes each.
+//! - The database has a write-ahead log. A killed process loses the pages since the last commit (a fraction of a second), a
+//!   power failure those since the last sync (two seconds), and neither damages the rest. The database contains personal
+//!   data, but no secrets.
 
 mod listings;
 mod objects;
@@ -27,10 +29,10 @@ use super::plan::Strategy;
 use crate::okta::http::Cost;
 use crate::okta::read::UserListMethod;
 
-/// The pages of a run, and how far it is. The file is the caller's to remove.
+/// The pages and the progress of a run. The caller removes the file.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The progress of the run, apart from its pages. Stored by [`Checkpoint::save`].
+    /// The progress of the run, apart from its pages. [`Checkpoint::save`] stores it.
     pub progress: RunProgress,
     db: Connection,
     pending: bool,
@@ -39,9 +41,9 @@ pub struct Checkpoint {
     next_listing: ListingId,
 }
 
-/// Pages wait at most this long for their commit.
+/// The time after which pages are committed even if more pages wait to be stored.
 const COMMIT_AT_LATEST: Duration = Duration::from_millis(100);
-/// And at least this long, even if no other page waits to be stored.
+/// The time after which pages are committed if no other page waits to be stored.
 const COMMIT_AT_EARLIEST: Duration = Duration::from_millis(15);
 /// The interval at which committed pages are synced to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(2);
@@ -107,8 +109,8 @@ impl Checkpoint {
     }
 
     /// Returns whether a run that ended left any page in this file.
-    pub fn holds_a_page(path: &Path) -> bool {
-        // While a thread of this process still has it open, the snapshot is being written: then all pages are there.
+    pub fn has_pages(path: &Path) -> bool {
+        // The file cannot be opened while a thread of this process writes the snapshot from it. Then it has all pages.
         let any = "select exists (select 1 from listings where done = 1 or cursor is not null)";
         Self::connect(path)
             .and_then(|db| db.query_row(any, [], |row| row.get(0)))
@@ -119,10 +121,10 @@ impl Checkpoint {
     fn connect(path: &Path) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
-        // Only a thread of this process can hold it, and keeps it.
+        // Waiting would not help: only a thread of this process can have locked the file, and it does not unlock it.
         db.busy_timeout(Duration::ZERO)?;
-        // Exclusive before the log is created: then there is no shared-memory file, which some file systems do not
-        // support.
+        // The locking mode is set before the log is created, so that SQLite needs no shared memory, which some file
+        // systems do not support.
         db.execute_batch(
             "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal;
              pragma wal_autocheckpoint = 4000; pragma temp_store = memory; begin",
@@ -142,12 +144,12 @@ impl Checkpoint {
         }
     }
 
-    /// Stores how far the run is, and commits all pages.
+    /// Stores the progress of the run, and commits all pages.
     ///
     /// # Errors
     /// Returns an error if the database cannot be written.
     pub fn save(&mut self) -> anyhow::Result<()> {
-        // If the disk is full, SQLite rolls back the entire transaction; the progress would then be stored without its
+        // If the disk is full, SQLite rolls back the entire transaction. The progress must not be stored without its
         // pages.
         anyhow::ensure!(
             !self.db.is_autocommit(),
@@ -181,7 +183,7 @@ impl Checkpoint {
         self.commit()
     }
 
-    /// Returns whether it is time for [`Checkpoint::save`]: sooner if no page waits to be stored.
+    /// Returns whether it is time for [`Checkpoint::save`]. It is sooner if no page waits to be stored (`idle`).
     pub fn is_due(&self, idle: bool) -> bool {
         let least = if idle {
             COMMIT_AT_EARLIEST
@@ -191,7 +193,7 @@ impl Checkpoint {
         self.pending && self.committed.elapsed() >= least
     }
 
-    /// Commits all pages for good, and prepares them for being read by owner.
+    /// Commits the last pages, and creates the index by which memberships are read.
     ///
     /// # Errors
     /// Returns an error if the database cannot be written.
@@ -276,7 +278,7 @@ mod tests {
         let all_users = ListingKind::Users(UserSet::All);
         checkpoint.add_listing(&all_users).unwrap();
         checkpoint.commit().unwrap();
-        // As SQLite does by itself where the disk is full.
+        // SQLite rolls back by itself if the disk is full.
         checkpoint.add_listing(&ListingKind::Groups).unwrap();
         checkpoint.db.execute_batch("rollback").unwrap();
         checkpoint.progress.strategy = Some(Strategy::User);

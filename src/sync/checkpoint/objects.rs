@@ -1,4 +1,4 @@
-//! Users, groups and memberships.
+//! The users, groups and memberships in a checkpoint.
 
 use std::collections::HashSet;
 
@@ -11,19 +11,19 @@ use crate::filter::MatchedBy;
 use crate::model::{Group, GroupId, MembershipSource, User, UserId};
 use crate::sync::objects::{CopySource, Known, LocalId, ObjectIndex, Rank};
 
-/// A copy of a user as it is stored: the worker that read the page turns the profile into canonical text.
+/// A copy of a user in the form in which it is stored. The worker that reads the page formats the profile.
 #[derive(Debug)]
 pub struct UserCopy {
     /// The user, without the profile.
     pub user: User,
-    /// The profile's JSON, keys sorted.
+    /// The profile as JSON, with sorted keys.
     pub profile: String,
-    /// The address that puts the user in scope; `None` if this copy is not.
+    /// The address that puts the user in scope; none if this copy is out of scope.
     pub matched_by: Option<MatchedBy>,
 }
 
 impl UserCopy {
-    /// Turns a user into a copy.
+    /// Returns the copy to store of a user.
     pub fn new(mut user: User, matched_by: Option<MatchedBy>) -> Self {
         let profile = std::mem::take(&mut user.profile);
         Self {
@@ -62,7 +62,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Records that the listing contained a user of whom a better copy is stored.
+    /// Records that the listing contained a user for whom a better copy is stored.
     pub fn mark_user_listed(&mut self, local_id: LocalId) -> anyhow::Result<()> {
         self.db
             .prepare_cached("update users set in_listing = 1 where local_id = ?1")?
@@ -79,8 +79,8 @@ impl Checkpoint {
         in_scope: bool,
         source: CopySource,
     ) -> anyhow::Result<()> {
-        // Only the listing returns the size: a better copy from a user's groups does not have it. All groups are listed
-        // before any user's are requested, so a group that is not in the listing first never will be.
+        // Only the listing returns the size, so it stays if a better copy comes from a user's groups. All groups are listed
+        // before the groups of any user are requested, so the row of a listed group comes from the listing first.
         self.db
             .prepare_cached(
                 "insert into groups (local_id, id, type, source_id, created, last_updated, last_membership_updated,
@@ -107,7 +107,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Stores one page of memberships: an owner, and the objects on the other side.
+    /// Stores one page of memberships: a group and its members, or a user and the user's groups.
     pub fn store_memberships(&mut self, owner: LocalId, others: &[LocalId]) -> anyhow::Result<()> {
         if others.is_empty() {
             return Ok(());
@@ -123,7 +123,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Records where the members of a group come from, and how many different ones Okta listed.
+    /// Records the source of a group's memberships, and how many different members Okta listed.
     pub fn record_source(
         &mut self,
         group: LocalId,
@@ -140,7 +140,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Records where the members of all groups come from that have no source yet.
+    /// Records the source of the memberships of all groups that have none yet.
     pub fn record_source_of_the_rest(&mut self, source: MembershipSource) -> anyhow::Result<()> {
         self.db.execute(
             "update groups set membership_source = ?1 where membership_source is null",
@@ -166,7 +166,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Returns how many users and how many groups were deleted during the run.
+    /// Returns the numbers of users and of groups that were deleted during the run.
     pub fn deleted(&self) -> anyhow::Result<(u64, u64)> {
         let deleted = |table| {
             let query = format!("select count(*) from {table} where deleted = 1");
@@ -176,7 +176,7 @@ impl Checkpoint {
         Ok((users.unwrap_or(0), groups.unwrap_or(0)))
     }
 
-    /// Puts all stored objects into the indexes of a run that resumes.
+    /// Adds all stored objects to the indexes of a run that resumes.
     pub fn restore(
         &self,
         users: &ObjectIndex<UserId>,
@@ -211,7 +211,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Returns the groups that the listing contained, with whether they are in scope.
+    /// Returns the groups that the listing contained, and whether they are in scope.
     pub fn listed_groups(&self) -> anyhow::Result<Vec<(LocalId, Group, bool)>> {
         let mut select = self
             .db
@@ -246,7 +246,7 @@ impl Checkpoint {
         Ok(found.optional()?)
     }
 
-    /// Returns all users in scope, in order of their numbers.
+    /// Returns all users in scope, in the order of their numbers.
     pub fn users_in_scope(&self) -> anyhow::Result<Vec<(LocalId, UserId)>> {
         let mut select = self.db.prepare(
             "select local_id, id from users where matched_by is not null order by local_id",
@@ -257,7 +257,7 @@ impl Checkpoint {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the users whose groups were requested or will be.
+    /// Returns the users for whom a listing of their groups was started.
     pub fn users_with_group_listing(&self) -> anyhow::Result<HashSet<UserId>> {
         let mut select = self
             .db
@@ -266,7 +266,7 @@ impl Checkpoint {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Returns how many users of the snapshot there are whose groups were not read to their end.
+    /// Returns the number of users of the snapshot whose groups were not read to the end.
     pub fn users_without_groups_read(&self) -> anyhow::Result<u64> {
         let unread = self.db.query_row(
             "select count(*) from users where matched_by is not null and deleted = 0
@@ -277,7 +277,7 @@ impl Checkpoint {
         Ok(unread.unwrap_or(0))
     }
 
-    /// Passes on the users of the snapshot in the order of their ids.
+    /// Calls `handle` with the users of the snapshot, in the order of their ids.
     pub fn each_user(
         &self,
         mut handle: impl FnMut(LocalId, User, MatchedBy) -> anyhow::Result<()>,
@@ -306,8 +306,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Passes on the groups of the snapshot in the order of their ids: the group, the source of its members, and how
-    /// many different members Okta listed.
+    /// Calls `handle` with the groups of the snapshot, in the order of their ids: the group, the source of its memberships,
+    /// and how many different members Okta listed.
     pub fn each_group(
         &self,
         mut handle: impl FnMut(LocalId, Group, MembershipSource, Option<u64>) -> anyhow::Result<()>,
@@ -326,7 +326,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Returns the objects on the other side of an owner's memberships, in no order, possibly more than once.
+    /// Returns the stored members of a group, or the stored groups of a user, in no order, possibly more than once.
     pub fn others_of(&self, owner: LocalId) -> anyhow::Result<Vec<LocalId>> {
         let mut all = Vec::new();
         let mut select = self
@@ -339,7 +339,7 @@ impl Checkpoint {
         Ok(all)
     }
 
-    /// Passes on every membership, in no order: the owner, and the object on the other side.
+    /// Calls `handle` with every stored membership, in no order: the owner of its page, and the other object.
     pub fn each_membership(&self, mut handle: impl FnMut(LocalId, LocalId)) -> anyhow::Result<()> {
         let mut select = self.db.prepare("select owner, others from memberships")?;
         let mut rows = select.query([])?;
@@ -352,7 +352,7 @@ impl Checkpoint {
 
     /// Returns a user's login, for a message.
     pub fn login_of(&self, user: LocalId) -> Option<String> {
-        // A login that is not a text is no reason to end the run.
+        // The run does not end because a login is not a text.
         self.db
             .query_row(
                 "select json_extract(profile, '$.login') from users where local_id = ?1",
@@ -384,7 +384,7 @@ fn unpack(packed: &[u8], mut handle: impl FnMut(LocalId)) {
     }
 }
 
-/// Returns a time in microseconds; Okta's have whole milliseconds.
+/// Returns a time in microseconds. Okta's times have no more than three decimals.
 fn micros(time: Option<Timestamp>) -> Option<i64> {
     time.map(Timestamp::as_microsecond)
 }

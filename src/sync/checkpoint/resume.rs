@@ -1,8 +1,8 @@
-//! Decides whether a run may resume a checkpoint, and what it resumes; pure.
+//! Decides whether a run can resume a checkpoint, without I/O.
 //!
-//! Only what decides the content must be equal: the org, the scope, the strategy, the program and the credentials (another
-//! token may see another part of the org). And the checkpoint must be recent: pages of yesterday and of today do not add
-//! up to a picture of either.
+//! Everything that decides the content must be equal: the org, the scope, the strategy, the program and the credentials
+//! (another token may see another part of the org). The checkpoint must also be recent, because pages of two days describe
+//! the org on neither.
 
 use std::io;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct ResumeKey {
     scope: String,
     memberships_by: String,
     program: String,
-    /// [`Credentials::identity`](crate::okta::auth::Credentials::identity).
+    /// See [`Credentials::identity`](crate::okta::auth::Credentials::identity).
     credentials: String,
 }
 
@@ -45,15 +45,15 @@ impl ResumeKey {
         }
     }
 
-    /// Returns it as JSON.
+    /// Returns the key as JSON.
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Parses what [`ResumeKey::to_text`] returned.
+    /// Parses a text that [`ResumeKey::to_text`] returned.
     ///
     /// # Errors
-    /// Returns an error if the text is anything else.
+    /// Returns an error if the text is not such a key.
     pub fn parse(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text)
     }
@@ -64,9 +64,9 @@ impl ResumeKey {
 pub struct RunProgress {
     /// The settings that a run must share with this one to resume it.
     pub key: ResumeKey,
-    /// The start of the run, as the snapshot will record it; tests fix it.
+    /// The start of the run for the snapshot; tests set it.
     pub started_at: Timestamp,
-    /// The start of the run by the clock.
+    /// The start of the run by the system's clock.
     pub began_at: Timestamp,
     /// The time of the last save.
     pub saved_at: Timestamp,
@@ -76,11 +76,11 @@ pub struct RunProgress {
     pub cost: Cost,
     /// The owner of the token; none before Okta has returned it.
     pub token_owner: Option<TokenOwner>,
-    /// The method to list users; none before the run has begun to.
+    /// The method to list users; none before the run has started to.
     pub users_listed_by: Option<UserListMethod>,
-    /// True if any user is visible; none if that was not requested.
+    /// True if any user is visible; none if that was not checked.
     pub any_user_visible: Option<bool>,
-    /// True if reading from both ends was tried; it is tried once.
+    /// True if reading from both ends was tried, which happens at most once.
     pub both_ends_tried: bool,
     /// True if deprovisioned users are in Everyone; none before a response showed it.
     pub deprovisioned_in_everyone: Option<bool>,
@@ -108,24 +108,24 @@ impl RunProgress {
     }
 }
 
-/// The content of a checkpoint contradicts itself.
+/// Marks an error while a checkpoint is loaded, such as contradictory content.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("the checkpoint is unusable; run the command again to start over")]
 pub struct UnusableCheckpoint;
 
-/// Marks an error that came up while a checkpoint was loaded.
+/// Adds [`UnusableCheckpoint`] to an error while a checkpoint is loaded.
 pub fn unusable(error: anyhow::Error) -> anyhow::Error {
     error.context(UnusableCheckpoint)
 }
 
-/// The pages were read, but no snapshot can be written from them.
+/// Marks an error because of which no snapshot can be written from the pages.
 #[derive(Clone, Copy, Debug, Error)]
 #[error(
     "cannot write what was read, and retrying would fail again; the next run starts over, as with --fresh"
 )]
 pub struct Unwritable;
 
-/// Marks an error that came up after all pages were read, if the same pages would cause it again.
+/// Adds [`Unwritable`] to an error after all pages were read, if the same pages would cause it again.
 pub fn after_reading(error: anyhow::Error) -> anyhow::Error {
     if would_repeat(&error) {
         error.context(Unwritable)
@@ -134,8 +134,8 @@ pub fn after_reading(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Returns whether the same pages would cause an error again. The machine, a signal and a guard have nothing to do with
-/// the data; everything else has.
+/// Returns whether the same pages would cause an error again: all errors except those of the machine, of Okta, of a signal
+/// and of a guard.
 fn would_repeat(error: &anyhow::Error) -> bool {
     let is_of_the_machine = |error: &rusqlite::Error| {
         matches!(
@@ -187,7 +187,7 @@ pub fn is_resumable(error: &anyhow::Error) -> bool {
     !error.is::<UnusableCheckpoint>() && !error.is::<Unwritable>()
 }
 
-/// The time after its start for which a run can be resumed.
+/// The time after its start during which a run can be resumed.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns why the requested run cannot resume a checkpoint; none if it can.

@@ -1,14 +1,14 @@
-//! The tables of a checkpoint. Nothing outside this program reads them, so they change with it: a checkpoint of another
-//! version is not resumed.
+//! The tables of a checkpoint. Only this program reads them, and it does not resume a checkpoint of another version, so they
+//! can change at any time.
 
 use crate::snapshot::columns::SCHEMA_VERSION;
 
-/// The version of the tables, stored as SQLite's `user_version`. It grows with the tables of a snapshot: the users in a
-/// checkpoint of an earlier version lack the values of newer columns.
+/// The version of the tables, stored as SQLite's `user_version`. It includes the version of the snapshot's tables, because
+/// users in an older checkpoint lack the values of newer columns.
 pub(super) const VERSION: i64 = 6 + SCHEMA_VERSION as i64;
 
-/// The tables, in the order in which `select *` is decoded elsewhere in this module. The fields of a user are stored as
-/// one value without their names, except for those that queries look at: a new field needs no new column, but another
+/// The tables. Other files of this module decode `select *`, so the order of the columns matters. The fields of a user are
+/// stored as one value without their names, except for those that queries use: a new field needs no new column, but a new
 /// version.
 pub(super) const SCHEMA: &str = "
 create table run (resume_key text not null, started_at integer not null, began_at integer not null,

@@ -14,12 +14,12 @@ use crate::sync::worker::PageCommit;
 #[derive(Default)]
 pub(in crate::sync) struct GroupPhase {
     pub index: ObjectIndex<GroupId>,
-    /// Groups in scope, each by the copy that counts, until their members are read.
+    /// The groups in scope, until reading memberships starts.
     pub to_read: HashMap<LocalId, Group>,
     pub done: bool,
-    /// The number of requests to read memberships by group; known at the end of the list.
+    /// The number of requests to read memberships by group; set at the end of the list.
     pub requests: u64,
-    /// Okta's count of Everyone.
+    /// The number of members that Okta reports for Everyone.
     pub everyone_members: Option<u64>,
     everyone_listed: bool,
 }
@@ -39,7 +39,7 @@ impl GroupPhase {
 
     /// Loads a group that an earlier part of the run listed.
     pub fn load(&mut self, local_id: LocalId, group: Group, is_to_read: bool) {
-        self.see_everyone(&group);
+        self.record_everyone(&group);
         if is_to_read {
             self.to_read.insert(local_id, group);
         }
@@ -65,20 +65,20 @@ impl GroupPhase {
         Ok(is_last)
     }
 
-    /// Ends the list, and counts the requests that it leads to.
+    /// Ends the list, and counts the requests to read its groups.
     pub fn finish(&mut self, context: &Context<'_>) {
         self.done = true;
         let (requested, sizes) = (context.options.memberships_by, context.shared.sizes);
         let groups = self.to_read.values();
         let requests = |group| plan::requests_by_group(group, requested, sizes);
         self.requests = groups.clone().map(requests).sum();
-        // One more for a deprovisioned user, whose groups show whether such users are in Everyone.
+        // One more request reads the groups of a deprovisioned user, to see whether such users are in Everyone.
         let is_implied =
             |group: &Group| plan::membership_source(group, requested) == MembershipSource::Implied;
         self.requests += u64::from(groups.clone().any(is_implied));
     }
 
-    fn see_everyone(&mut self, group: &Group) {
+    fn record_everyone(&mut self, group: &Group) {
         if group.is_everyone() {
             self.everyone_listed = true;
             self.everyone_members = group.members_reported;
@@ -86,7 +86,7 @@ impl GroupPhase {
     }
 
     fn store_listed(&mut self, group: Group, context: &mut Context<'_>) -> anyhow::Result<()> {
-        self.see_everyone(&group);
+        self.record_everyone(&group);
         let in_scope = context.options.scope.group(group.name());
         let upserted = self.index.upsert(
             group.id.clone(),
@@ -101,7 +101,7 @@ impl GroupPhase {
         context
             .checkpoint
             .store_group(local_id, &group, in_scope, CopySource::Listing)?;
-        // Of a group that is listed twice, renamed between two pages, the newer copy counts.
+        // If a group is renamed between two pages, it can be listed twice. The newer copy decides.
         if in_scope {
             self.to_read.insert(local_id, group);
         } else {
@@ -110,7 +110,7 @@ impl GroupPhase {
         Ok(())
     }
 
-    /// Stores a group from a page of a user's groups, in scope or not: it may enter the scope before the run ends.
+    /// Stores a group from a page of a user's groups, in scope or not, because it may enter the scope before the run ends.
     /// Returns its number.
     pub fn store_from_user(
         &self,

@@ -1,7 +1,7 @@
-//! Memberships, read by group or by user ([`plan`]).
+//! Reads memberships, by group or by user ([`plan`]).
 //!
-//! - A group whose members the token cannot read (403) keeps its row without memberships, and a user whose groups it cannot
-//!   read likewise: a warning names them, and the snapshot is incomplete.
+//! - If the token cannot read the members of a group, or the groups of a user (403), the snapshot contains that group or
+//!   user without these memberships and with a warning, and is incomplete.
 //! - A group or user that was deleted during the run (404) is left out and counted.
 
 use std::cmp::Reverse;
@@ -26,13 +26,13 @@ pub(in crate::sync) struct MembershipPhase {
     pub strategy: Option<Strategy>,
     /// True if the members of Everyone are implied, not read.
     pub everyone_is_implied: bool,
-    /// Members, or users, whose memberships were read, and how many there are.
+    /// Members, or users whose groups were read, and how many there are.
     pub progress: (u64, u64),
-    /// The id and Okta's count of each group whose members are listed.
+    /// For each group whose members are listed, its id and the number of members that Okta reports.
     expected: HashMap<LocalId, (GroupId, u64)>,
-    /// Groups that are not listed because Okta counts no members.
+    /// Groups whose members are not listed because Okta reports none.
     reported_empty: HashMap<LocalId, GroupId>,
-    /// Groups that were listed once more.
+    /// Groups whose members were listed again.
     read_again: HashSet<LocalId>,
 }
 
@@ -60,7 +60,7 @@ impl MembershipPhase {
         }
     }
 
-    /// Starts reading by this strategy.
+    /// Starts reading memberships with this strategy.
     pub fn start(
         &mut self,
         strategy: Strategy,
@@ -80,7 +80,7 @@ impl MembershipPhase {
         context: &mut Context<'_>,
     ) -> anyhow::Result<()> {
         let mut groups: Vec<(LocalId, Group)> = groups.into_iter().collect();
-        // The largest first: the run must not end with one worker on one long listing.
+        // The largest groups come first, so that the run does not end with one worker on one long listing.
         groups.sort_by_key(|(local_id, group)| (Reverse(group.members_reported), *local_id));
         for (local_id, group) in groups {
             match plan::membership_source(&group, context.options.memberships_by) {
@@ -140,8 +140,8 @@ impl MembershipPhase {
         Ok(())
     }
 
-    /// Lists a group's members once more if the list ended on a full page with fewer than Okta counts: it may have been
-    /// cut short. Returns whether it does.
+    /// Lists a group's members again if the list ended on a full page with fewer members than Okta reports: it may have
+    /// been cut short. Returns whether it does so, which happens once per group.
     fn read_members_again(
         &mut self,
         listing: ListingId,
@@ -163,7 +163,7 @@ impl MembershipPhase {
         true
     }
 
-    /// Compares how many members were listed with Okta's count.
+    /// Compares the number of listed members with the number that Okta reports.
     fn compare_with_count(
         &self,
         group: LocalId,
@@ -213,7 +213,7 @@ impl MembershipPhase {
         context.checkpoint.store_memberships(user, &local_ids)
     }
 
-    /// Lists a group that Okta counts as empty, since a member was seen.
+    /// Lists the members of a group that Okta reports as empty, because one of its members was found.
     fn list_after_all(&mut self, group: LocalId, context: &mut Context<'_>) -> anyhow::Result<()> {
         if let Some(id) = self.reported_empty.remove(&group) {
             context.list(ListingKind::Members(group, id))?;

@@ -1,6 +1,6 @@
-//! The phases of a run, each a state machine that owns its fields: it handles what the workers report, stores it, and
-//! starts what follows. [`Phases`] passes each event to the phases that it concerns, and decides what only several of them
-//! together can: when memberships start, and whether the run is worth continuing.
+//! The phases of a run. Each is a state machine that owns its fields: it handles the events of the workers, stores their
+//! pages, and starts what follows. [`Phases`] passes each event to the phases that need it, and makes the decisions that
+//! depend on several of them: when reading memberships starts, and whether the run is worth continuing.
 
 mod groups;
 mod memberships;
@@ -24,10 +24,10 @@ use crate::okta::read::UserListMethod;
 use crate::snapshot::Warning;
 use crate::text;
 
-/// Okta's count of the group Everyone, which is every user's.
+/// The size of the group Everyone, of which every user is a member.
 #[derive(Clone, Copy, Debug)]
 struct Everyone {
-    /// The count, once the group was listed.
+    /// The number of members that Okta reports, once the group was listed.
     members: Option<u64>,
     /// True if the list of groups was read to its end.
     is_final: bool,
@@ -53,7 +53,7 @@ impl Phases {
         }
     }
 
-    /// Starts the lists of users and groups, or resumes what an earlier part of the run did not end.
+    /// Starts the lists of users and groups, or resumes the listings of an interrupted run.
     pub fn start(&mut self, context: &mut Context<'_>) -> anyhow::Result<()> {
         if context.checkpoint.progress.users_listed_by.is_some() {
             return self.resume(context).map_err(resume::unusable);
@@ -93,7 +93,7 @@ impl Phases {
         self.start_memberships(context)
     }
 
-    /// Handles what a worker reports.
+    /// Handles an event of a worker.
     pub fn on_event(&mut self, event: Event, context: &mut Context<'_>) -> anyhow::Result<()> {
         let everyone = self.groups.everyone();
         match event {
@@ -185,13 +185,13 @@ impl Phases {
         }
     }
 
-    /// Starts reading memberships once it is certain by which strategy.
+    /// Starts reading memberships once the strategy is certain.
     fn start_memberships(&mut self, context: &mut Context<'_>) -> anyhow::Result<()> {
         if !self.groups.done {
             return Ok(());
         }
         if self.users.done && !self.guarded {
-            // Also if memberships are being read already: an empty scope may look cheap.
+            // This also runs if memberships are already being read: with an empty scope, the strategy is certain early.
             self.guarded = true;
             self.guard(context)?;
         }
@@ -200,7 +200,7 @@ impl Phases {
         }
         let options = context.options;
         let (requests, users) = (self.groups.requests, context.shared.users.in_scope());
-        // A plan is about numbers, which are certain only at the end.
+        // A plan reports the number of users, which is final only at the end of the list.
         let early = if options.plan {
             None
         } else {
@@ -218,7 +218,7 @@ impl Phases {
         self.memberships.start(strategy, &mut self.groups, context)
     }
 
-    /// Starts what has to be checked once no task is left. If it starts nothing, the run is over.
+    /// Starts the checks that follow when no task is left. If it starts nothing, the run is over.
     pub fn reconcile(&mut self, context: &mut Context<'_>) -> anyhow::Result<()> {
         if context.options.plan {
             return Ok(());
@@ -227,7 +227,7 @@ impl Phases {
             .advance(&self.users, &self.memberships, context)
     }
 
-    /// Fails if the run is not worth continuing.
+    /// Returns an error if the run is not worth continuing.
     fn guard(&self, context: &Context<'_>) -> anyhow::Result<()> {
         if self.users.rows.is_empty() && self.users.any_user_visible != Some(true) {
             return Err(Failure {
@@ -267,7 +267,7 @@ impl Phases {
         Ok(())
     }
 
-    /// Records how far the phases are, apart from their pages.
+    /// Records the progress of the phases, apart from their pages.
     pub fn record(&self, progress: &mut RunProgress) {
         progress.users_listed_by = Some(self.users.method);
         progress.both_ends_tried = self.users.both_ends_tried;
@@ -276,14 +276,14 @@ impl Phases {
         progress.deprovisioned_in_everyone = self.reconciliation.deprovisioned_in_everyone;
     }
 
-    /// Returns how far the run is, for a progress display.
+    /// Returns the progress of the run for a display.
     pub fn tally(&self, context: &Context<'_>) -> Tally {
         let (done, all) = self.memberships.progress;
         let strategy = self.memberships.strategy;
         Tally {
             users: (
                 self.users.rows.len() as u64,
-                // A search for the domains returns only a part of Everyone.
+                // A search by domain returns only a part of Everyone.
                 self.groups
                     .everyone_members
                     .filter(|_| !context.options.scope.skip_secondary()),
@@ -300,7 +300,7 @@ impl Phases {
         }
     }
 
-    /// Compares what was read with Okta's counts, and checks that nothing was left out.
+    /// Compares the numbers of listed objects with Okta's counts, and checks that nothing was left out.
     pub fn finish(&self, context: &mut Context<'_>) -> anyhow::Result<()> {
         if self.users.method != UserListMethod::Prefilter {
             self.users
@@ -323,7 +323,7 @@ impl Phases {
         Ok(())
     }
 
-    /// Returns what was read.
+    /// Returns the report of the run.
     pub fn report(self, context: &mut Context<'_>) -> anyhow::Result<OrgReadReport> {
         let strategy = self.memberships.strategy;
         let strategy =
@@ -333,7 +333,7 @@ impl Phases {
         let users = &context.shared.users;
         let lists_all_users = self.users.method != UserListMethod::Prefilter;
         let mut warnings = std::mem::take(&mut context.warnings);
-        // The same run reports the same warnings in the same order, whichever worker was first.
+        // The order of the warnings must not depend on which worker was first.
         warnings.sort_by(|a, b| (&a.code, &a.object_id).cmp(&(&b.code, &b.object_id)));
         let mut missing: Vec<String> = warnings.iter().filter_map(missing).collect();
         missing.sort();
@@ -355,7 +355,7 @@ impl Phases {
             user_requests: users.in_scope(),
             warnings,
             missing,
-            domains_unmet: context.shared.domains_unmet(),
+            unused_domains: context.shared.unused_domains(),
             cost,
         })
     }
@@ -376,7 +376,7 @@ fn users_missing(listed: u64, everyone: u64) -> String {
     )
 }
 
-/// Returns what a warning says is missing from the snapshot, if anything.
+/// Returns the reason why the snapshot is incomplete, if the warning is one.
 fn missing(warning: &Warning) -> Option<String> {
     let id = warning.object_id.as_deref().unwrap_or_default();
     match warning.code.as_str() {

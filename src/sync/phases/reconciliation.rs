@@ -1,6 +1,6 @@
-//! Checks what is uncertain once all listings are done: whether deprovisioned users are in Everyone, users whose copies
-//! contradict each other, and users who entered the scope during the run. Each step may start requests; the next
-//! follows when they have ended.
+//! Checks what is still uncertain after all listings: whether deprovisioned users are in Everyone, users whose copies
+//! contradict each other, and users who entered the scope during the run. Each stage may start requests; the next starts
+//! when they have ended.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ use crate::sync::worker::Task;
 pub(in crate::sync) struct Reconciliation {
     pub deprovisioned_in_everyone: Option<bool>,
     stage: Stage,
-    /// Members who were out of scope when the members of their group were read.
+    /// Members who were out of scope when the members of their groups were read.
     out_of_scope_members: HashSet<RowKey>,
     /// The deprovisioned user whose groups are being read to see whether such users are in Everyone.
     probe: Option<Probe>,
@@ -51,7 +51,7 @@ impl Reconciliation {
         })
     }
 
-    /// Starts the next steps until one needs a request.
+    /// Starts the next stages until one needs a request.
     pub fn advance(
         &mut self,
         users: &UserPhase,
@@ -71,7 +71,7 @@ impl Reconciliation {
                     Stage::RefetchUsers
                 }
                 Stage::RefetchUsers => {
-                    // By user, every membership is stored.
+                    // The other strategy stores all memberships of every user in scope.
                     if memberships.strategy == Some(Strategy::Group) {
                         self.read_groups_of_new_users(context)?;
                     }
@@ -83,7 +83,7 @@ impl Reconciliation {
         Ok(())
     }
 
-    /// Reads the groups of one deprovisioned user: whether such users are in Everyone is not documented.
+    /// Reads the groups of one deprovisioned user, because Okta does not document whether such users are in Everyone.
     fn probe_everyone(&mut self, context: &mut Context<'_>) -> anyhow::Result<()> {
         if let Some((user, id)) = context.checkpoint.deprovisioned_user()? {
             self.probe = Some(Probe {
@@ -126,7 +126,7 @@ impl Reconciliation {
         Ok(true)
     }
 
-    /// Records members who are out of scope, perhaps only not yet in it.
+    /// Records members who are out of scope, because they may enter it before the run ends.
     pub fn on_out_of_scope_members(
         &mut self,
         mut members: Vec<RowKey>,
@@ -139,7 +139,7 @@ impl Reconciliation {
         context.checkpoint.add_out_of_scope_members(&members)
     }
 
-    /// Reads the groups of users who are in scope now and were not when the members of some group were read: those
+    /// Reads the groups of users who are in scope now, but were not when the members of some group were read: such
     /// memberships were not stored.
     fn read_groups_of_new_users(&self, context: &mut Context<'_>) -> anyhow::Result<()> {
         if self.out_of_scope_members.is_empty() {
@@ -156,8 +156,8 @@ impl Reconciliation {
     }
 }
 
-/// Reads users again who are in scope by a copy from a group's members, although the list of users contained them out of
-/// scope: the list's copy was not stored.
+/// Reads users again who are in scope only in a copy from a group's members. In the user list they were out of scope, and
+/// that copy was not stored, so the two cannot be compared.
 fn refetch_users(users: &UserPhase, context: &mut Context<'_>) {
     let needs_another_read = |id: &UserId, listed_in_scope: bool| {
         !listed_in_scope && users.rows.contains(&RowKey::of(id.as_str()))

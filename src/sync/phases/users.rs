@@ -1,9 +1,9 @@
-//! The list of users: by which method it is read, and what follows when Okta refuses one.
+//! Reads the list of users, and changes the method if Okta refuses one.
 //!
-//! If secondary emails are ignored, one search returns the possible matches. Otherwise a search for all users is read
-//! by one cursor. Two cursors from both ends take over from it where that is worth it ([`ends`]), and it takes over
-//! from them if they fail. If Okta rejects searches, the plain lists are read. Rows are identified by id, so pages read
-//! by one method stay valid for the next.
+//! If secondary emails are ignored, one search returns the possible matches. Otherwise a single cursor reads a search for
+//! all users. Two cursors from both ends take over if that is worth it ([`ends`]), and the single cursor resumes if they
+//! fail. If Okta rejects searches, the plain lists are read. Rows are identified by id, so the pages of one method are
+//! still valid for the next.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -33,22 +33,22 @@ pub(in crate::sync) struct UserPhase {
     pub method: UserListMethod,
     /// All rows, in scope or not.
     pub rows: HashSet<RowKey>,
-    /// The number of them that are not deprovisioned.
+    /// The number of rows that are not deprovisioned.
     pub not_deprovisioned: u64,
     pub done: bool,
-    /// True if any user is visible; none if that was not requested.
+    /// True if any user is visible; none if that was not checked.
     pub any_user_visible: Option<bool>,
     pub both_ends_tried: bool,
-    /// Listings of users that have not ended.
+    /// The number of user listings that have not ended.
     open: usize,
-    /// The single cursor, while it is read or another method may return to it.
+    /// The single cursor, while it is in use or may be resumed.
     cursor: Option<Cursor>,
     /// The positions of the cursors from both ends.
     ends: Ends,
     plain_lists_started: u64,
     /// True if the last page of a list of all users was full: the list may have been cut short.
     ended_on_full_page: bool,
-    /// True if a list that was perhaps cut short was read once more.
+    /// True if a list that may have been cut short was read again.
     read_again: bool,
     /// True if a search returned no users, although the plain list has some.
     search_is_empty: bool,
@@ -58,7 +58,7 @@ pub(in crate::sync) struct UserPhase {
 
 struct Cursor {
     listing: ListingId,
-    /// The page to request next; none at the beginning.
+    /// The page to request next; none to start with the first page.
     page: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Starts the list, by the first method.
+    /// Starts the list with the first method.
     pub fn start(&mut self, context: &mut Context<'_>) -> anyhow::Result<()> {
         match context.options.scope.prefilter() {
             Some(search) if self.method == UserListMethod::Prefilter => {
@@ -123,7 +123,7 @@ impl UserPhase {
                     page: listing.cursor.clone(),
                 });
                 if self.method != UserListMethod::Search {
-                    // Two from both ends took over from it, or the plain lists.
+                    // Another method has taken over from the single cursor.
                     return;
                 }
             }
@@ -134,7 +134,7 @@ impl UserPhase {
         context.start(Task::List(listing));
     }
 
-    /// Ends the phase if all listings of an interrupted run were done.
+    /// Ends the phase if the interrupted run had read all its listings.
     pub fn finish_resumed(
         &mut self,
         everyone: Everyone,
@@ -221,14 +221,14 @@ impl UserPhase {
             UserListEnd::Refused(error) => error,
         };
         if matches!(set, UserSet::From(_)) {
-            // Nothing happens if the two cursors were given up already.
+            // This does nothing if the two cursors were already given up.
             self.return_to_cursor(&error.to_string(), context)?;
             return self.finish(everyone, context);
         }
         self.on_refusal(listing, error, context)
     }
 
-    /// Lists users by the next method after Okta refused a search.
+    /// Lists users with the next method after Okta refused a search.
     fn on_refusal(
         &mut self,
         listing: ListingId,
@@ -256,13 +256,13 @@ impl UserPhase {
         }
     }
 
-    /// Ends the phase once no listing is left, unless the users are not all there.
+    /// Ends the phase once no listing is left, unless users may be missing.
     pub fn finish(&mut self, everyone: Everyone, context: &mut Context<'_>) -> anyhow::Result<()> {
         if self.open > 0 || self.done {
             return Ok(());
         }
         match self.method {
-            // No result does not prove that no user is visible: the index of a search may not be ready.
+            // An empty result does not prove that no user is visible: the index of the search may not be ready.
             UserListMethod::Prefilter
                 if self.rows.is_empty() && self.any_user_visible.is_none() =>
             {
@@ -283,7 +283,7 @@ impl UserPhase {
             }
             UserListMethod::Search | UserListMethod::Plain if self.ended_on_full_page => {
                 if everyone.members.is_none() && !everyone.is_final {
-                    // Whether users are missing is known once Everyone is.
+                    // Only the size of Everyone shows whether users are missing.
                     return Ok(());
                 }
                 if self.lacks_users(everyone) && !self.read_again {
@@ -300,7 +300,7 @@ impl UserPhase {
         if self.method == UserListMethod::BothEnds
             && let Some(cursor) = self.cursor.take()
         {
-            // Nothing is left for it to read.
+            // The single cursor has nothing left to read.
             context.checkpoint.advance(cursor.listing, None)?;
         }
         if self.method == UserListMethod::Plain {
@@ -326,7 +326,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Starts the next of the plain lists. Users who are deactivated or reactivated in between are in one of them.
+    /// Starts the next of the plain lists. Even a user who is deactivated or reactivated in between is in one of them.
     fn start_plain_list(&mut self, context: &mut Context<'_>) -> anyhow::Result<()> {
         self.method = UserListMethod::Plain;
         self.plain_lists_started += 1;
@@ -362,14 +362,14 @@ impl UserPhase {
         self.finish(everyone, context)
     }
 
-    /// Returns whether fewer users of all statuses were listed than Okta counts in Everyone.
+    /// Returns whether fewer users were listed than Okta reports for Everyone.
     fn lacks_users(&self, everyone: Everyone) -> bool {
         everyone
             .members
             .is_some_and(|members| (self.rows.len() as u64) < members)
     }
 
-    /// Reads the list of all users from its beginning: it ended on a full page, and without all users.
+    /// Restarts the list of all users, because it ended on a full page and without all users.
     fn read_list_again(
         &mut self,
         everyone: Everyone,
@@ -389,8 +389,8 @@ impl UserPhase {
         self.start_cursor(context)
     }
 
-    /// Compares how many users were listed with Okta's count of Everyone. Only one direction is proof: whether Okta counts
-    /// deprovisioned users is not documented, but every member of Everyone is a user.
+    /// Compares the number of listed users with the size of Everyone. Only too few users prove that some are missing: every
+    /// member of Everyone is a user, but Okta does not document whether it counts deprovisioned users.
     pub fn compare_with_everyone(
         &self,
         everyone: Everyone,
@@ -416,7 +416,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Stops the single cursor where two from both ends are faster; they start once it has stopped.
+    /// Stops the single cursor if two from both ends are worth it; they start once it has stopped.
     pub fn consider_both_ends(&self, everyone: Everyone, context: &Context<'_>) {
         let Some(members) = everyone.members else {
             return;
@@ -449,7 +449,7 @@ impl UserPhase {
         Ok(())
     }
 
-    /// Counts a page of one of the two cursors. Both stop once they have met.
+    /// Handles a page of one of the two cursors. Both stop once they have met.
     fn on_page_from_end(
         &mut self,
         listing: ListingId,
@@ -463,14 +463,14 @@ impl UserPhase {
         }
         let reached = self.ends.reached(end);
         context.checkpoint.reached(listing, reached)?;
-        // A cursor at its own end has read all of them alone.
+        // A cursor that reached the last page has read all users alone.
         if is_last || self.ends.have_met() {
             stop_both_ends(context)?;
         }
         Ok(())
     }
 
-    /// Gives up the two cursors, and resumes the one that they took over from. Rows are merged by id.
+    /// Gives up the two cursors, and resumes the single one. Rows are merged by id.
     fn return_to_cursor(&mut self, why: &str, context: &mut Context<'_>) -> anyhow::Result<()> {
         if self.method != UserListMethod::BothEnds {
             return Ok(());

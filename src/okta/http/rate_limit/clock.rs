@@ -36,7 +36,7 @@ impl Clock {
         self.zero + now.as_secs_f64()
     }
 
-    pub(super) fn see(&mut self, date: u64, now: Moment) {
+    pub(super) fn update(&mut self, date: u64, now: Moment) {
         let zero = date as f64 - now.as_secs_f64();
         if !self.is_known {
             self.zero = zero;

@@ -230,7 +230,7 @@ impl Pacing {
     ) {
         self.in_flight -= 1;
         if let Some(date) = signals.date {
-            self.clock.see(date, now);
+            self.clock.update(date, now);
         }
         let server_now = self.clock.at(now);
         let state = &mut self.buckets[ticket.bucket.index()];
