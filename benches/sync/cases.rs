@@ -156,7 +156,7 @@ pub fn named(name: &str, own: &Case) -> anyhow::Result<Vec<Case>> {
 
 /// The sizes of an org, counted in the org itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Facts {
+pub struct OrgSizes {
     pub users: u64,
     pub users_in_scope: u64,
     /// The number of users whose email or login contains the domain.
@@ -172,7 +172,7 @@ pub struct Facts {
     pub largest_group_pages: u64,
 }
 
-impl Facts {
+impl OrgSizes {
     /// Adds a group other than Everyone.
     pub fn add_group(&mut self, members: u64) {
         let pages = members.div_ceil(MEMBERS_PER_PAGE);
@@ -203,36 +203,37 @@ impl Plan {
     /// The longest chain of dependent requests:
     /// - A listing with cursors is a chain of its pages, since only a page contains the address of the next one. This
     ///   applies to groups and to the members of a group.
-    /// - The user list can be split by creation date into as many parts as there are concurrent requests, so its chain
-    ///   is an eighth of its pages. The cost of finding good dates is not counted.
+    /// - The plan assumes that the user list can be split into as many parts as there are concurrent requests, so its
+    ///   chain is an eighth of its pages. The tool reads the list with at most two cursors, since Okta documents no
+    ///   search that could split it further.
     /// - By group: only after all groups are listed with their sizes is it known that reading by group is cheaper, and
     ///   only then is the first page of the largest group requested. So the chain consists of the pages of the group
     ///   list and those of that group, or of the user list, which is read at the same time.
     /// - By user: the groups of a user can be requested as soon as the user is known. So the chain consists of the user
-    ///   list and one more request, or of the group list, which is read at the same time. That most groups of users
-    ///   wait for the end of the user list is not counted.
-    pub fn of(facts: &Facts, prefilter: bool) -> Self {
+    ///   list and one more request, or of the group list, which is read at the same time. The tool requests most groups
+    ///   of users only after the user list has ended, which is not counted.
+    pub fn of(sizes: &OrgSizes, prefilter: bool) -> Self {
         let (user_pages, user_rows) = if prefilter {
             (
-                facts.users_matching.div_ceil(USERS_PER_PAGE),
-                facts.users_matching,
+                sizes.users_matching.div_ceil(USERS_PER_PAGE),
+                sizes.users_matching,
             )
         } else {
-            (facts.users.div_ceil(USERS_PER_PAGE), facts.users)
+            (sizes.users.div_ceil(USERS_PER_PAGE), sizes.users)
         };
-        let group_pages = facts.groups.div_ceil(GROUPS_PER_PAGE);
+        let group_pages = sizes.groups.div_ceil(GROUPS_PER_PAGE);
         let user_chain = user_pages.div_ceil(CONCURRENCY);
-        let by_group = facts.member_pages <= facts.users_in_scope;
+        let by_group = sizes.member_pages <= sizes.users_in_scope;
         let (by, membership_requests, chain, membership_rows) = if by_group {
-            let chain = user_chain.max(group_pages + facts.largest_group_pages);
-            ("group", facts.member_pages, chain, facts.members)
+            let chain = user_chain.max(group_pages + sizes.largest_group_pages);
+            ("group", sizes.member_pages, chain, sizes.members)
         } else {
             let chain = group_pages.max(user_chain + 1);
             (
                 "user",
-                facts.users_in_scope,
+                sizes.users_in_scope,
                 chain,
-                facts.memberships_in_scope,
+                sizes.memberships_in_scope,
             )
         };
         Self {
@@ -241,7 +242,7 @@ impl Plan {
             membership_requests,
             by,
             chain,
-            rows: user_rows + facts.groups + membership_rows,
+            rows: user_rows + sizes.groups + membership_rows,
         }
     }
 

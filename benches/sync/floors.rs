@@ -220,7 +220,7 @@ pub fn pack_role(database: &Path, container: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Unpacks the tool's container for the other measurements; not measured.
+/// Unpacks the tool's container for the other measurements. This is not measured.
 pub fn unpack(container: &Path, database: &Path) -> anyhow::Result<()> {
     let mut from = File::open(container)?;
     let mut magic = [0; 5];

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cases::{Case, Plan};
 use crate::note;
-use crate::org::{Asked, Running, Window};
+use crate::org::{RequestCounts, Running, Window};
 use crate::run;
 
 /// The percentage of a limit that a run may use; the tool's default.
@@ -58,7 +58,7 @@ fn measure(name: &'static str, case: &Case, limit: u64, tools: usize) -> anyhow:
     let folder = tempfile::tempdir()?;
     // A new server, so that its rate-limit windows contain only these runs.
     let mut org = Running::start(case)?;
-    let plan = Plan::of(&org.facts, case.prefilter);
+    let plan = Plan::of(&org.sizes, case.prefilter);
     let needed = match plan.by {
         "group" => plan.group_pages + plan.membership_requests,
         _ => plan.group_pages,
@@ -70,7 +70,7 @@ fn measure(name: &'static str, case: &Case, limit: u64, tools: usize) -> anyhow:
         "{name}: took {}",
         span(Duration::from_secs_f64(wall_seconds))
     ));
-    let Asked { refused, .. } = org.asked()?;
+    let RequestCounts { refused, .. } = org.request_counts()?;
     let windows = org.windows()?;
     let mut windows: Vec<&Window> = windows
         .iter()

@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cases::{Case, Facts};
+use crate::cases::{Case, OrgSizes};
 
 /// The email domain in scope.
 pub const DOMAIN: &str = "example.com";
 
-/// The requests since the last `reset`.
+/// The numbers of requests since the last `reset`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestCounts {
     pub requests: u64,
     /// The number of responses with 429.
     pub refused: u64,
@@ -45,14 +45,14 @@ pub struct Window {
 struct Up {
     origin: String,
     token: String,
-    facts: Facts,
+    sizes: OrgSizes,
 }
 
 /// Runs as the server.
 pub fn serve(case: &str) -> anyhow::Result<()> {
     let case: Case = serde_json::from_str(case)?;
     let org = Org::generated(&case.shape());
-    let facts = facts(&org, case.prefilter)?;
+    let sizes = sizes(&org, case.prefilter)?;
     let server = Server::start(
         org,
         Options {
@@ -61,24 +61,24 @@ pub fn serve(case: &str) -> anyhow::Result<()> {
             ..Options::default()
         },
     )?;
-    say(&Up {
+    print_line(&Up {
         origin: server.origin(),
         token: server.token().to_owned(),
-        facts,
+        sizes,
     })?;
     for line in io::stdin().lines() {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("reset", _) => {
                 server.clear_requests();
-                say(&Value::Null)?;
+                print_line(&Value::Null)?;
             }
-            ("count", _) => say(&asked(&server))?,
-            ("targets", file) => say(&write_targets(&server, Path::new(file))?)?,
-            ("windows", _) => say(&windows(&server))?,
+            ("count", _) => print_line(&request_counts(&server))?,
+            ("targets", file) => print_line(&write_targets(&server, Path::new(file))?)?,
+            ("windows", _) => print_line(&windows(&server))?,
             ("unlimit", _) => {
                 server.change_options(|options| options.limits = Limits::all(None));
-                say(&Value::Null)?;
+                print_line(&Value::Null)?;
             }
             ("quit", _) => break,
             _ => bail!("unknown command {line:?}"),
@@ -87,13 +87,13 @@ pub fn serve(case: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say(answer: &impl Serialize) -> anyhow::Result<()> {
+fn print_line(result: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(answer)?)?;
+    writeln!(out, "{}", serde_json::to_string(result)?)?;
     Ok(out.flush()?)
 }
 
-/// Returns what a sync with this scope must find.
+/// Returns the expected result of a sync with this scope.
 fn truth(org: &Org, scope: &Scope) -> Truth {
     org.truth(
         |attributes| {
@@ -109,7 +109,7 @@ fn truth(org: &Org, scope: &Scope) -> Truth {
     )
 }
 
-fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
+fn sizes(org: &Org, skip_secondary: bool) -> anyhow::Result<OrgSizes> {
     let scope = Scope::new(vec![Domain::parse(DOMAIN)?], skip_secondary, None);
     let at = format!("@{DOMAIN}");
     let matching = org.users().filter(|user| {
@@ -121,7 +121,7 @@ fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
     });
     let users_matching = matching.count() as u64;
     let truth = truth(org, &scope);
-    let mut facts = Facts {
+    let mut sizes = OrgSizes {
         users: org.users().count() as u64,
         users_in_scope: truth.users.len() as u64,
         users_matching,
@@ -132,17 +132,17 @@ fn facts(org: &Org, skip_secondary: bool) -> anyhow::Result<Facts> {
         largest_group_pages: 0,
     };
     for group in org.groups().filter(|group| !group.is_everyone()) {
-        facts.add_group(org.members(&group.id).len() as u64);
+        sizes.add_group(org.members(&group.id).len() as u64);
     }
-    Ok(facts)
+    Ok(sizes)
 }
 
-fn asked(server: &Server) -> Asked {
+fn request_counts(server: &Server) -> RequestCounts {
     let requests = server.requests();
     let count = |wanted: &dyn Fn(&okta_fake::Request) -> bool| {
         requests.iter().filter(|request| wanted(request)).count() as u64
     };
-    Asked {
+    RequestCounts {
         requests: requests.len() as u64,
         refused: count(&|request| request.status == 429),
         users: count(&|request| request.endpoint == Endpoint::Users),
@@ -155,9 +155,9 @@ fn asked(server: &Server) -> Asked {
 fn write_targets(server: &Server, file: &Path) -> anyhow::Result<usize> {
     let mut lines = String::new();
     let requests = server.requests();
-    let answered = requests.iter().filter(|request| request.status == 200);
+    let successful = requests.iter().filter(|request| request.status == 200);
     let mut count = 0;
-    for request in answered {
+    for request in successful {
         ensure!(
             request.method == "GET",
             "a sync must not send {}",
@@ -197,7 +197,7 @@ pub struct Running {
     from: BufReader<ChildStdout>,
     pub origin: String,
     pub token: String,
-    pub facts: Facts,
+    pub sizes: OrgSizes,
 }
 
 impl Running {
@@ -215,7 +215,7 @@ impl Running {
         let Up {
             origin,
             token,
-            facts,
+            sizes,
         } = read(&mut from)?;
         Ok(Self {
             child,
@@ -223,41 +223,41 @@ impl Running {
             from,
             origin,
             token,
-            facts,
+            sizes,
         })
     }
 
-    fn ask<T: DeserializeOwned>(&mut self, line: &str) -> anyhow::Result<T> {
+    fn command<T: DeserializeOwned>(&mut self, line: &str) -> anyhow::Result<T> {
         writeln!(self.to, "{line}").context("the server has exited")?;
         read(&mut self.from)
     }
 
-    /// Forgets the requests so far.
+    /// Discards the requests so far.
     pub fn reset(&mut self) -> anyhow::Result<()> {
-        self.ask("reset")
+        self.command("reset")
     }
 
-    /// Returns the requests since the last `reset`. Fails if there is one that a client should never send.
-    pub fn asked(&mut self) -> anyhow::Result<Asked> {
-        let asked: Asked = self.ask("count")?;
-        let unexpected = &asked.unexpected;
+    /// Returns the numbers of requests since the last `reset`, or an error if a client should never send one of them.
+    pub fn request_counts(&mut self) -> anyhow::Result<RequestCounts> {
+        let counts: RequestCounts = self.command("count")?;
+        let unexpected = &counts.unexpected;
         ensure!(unexpected.is_empty(), "unexpected: {}", json!(unexpected));
-        Ok(asked)
+        Ok(counts)
     }
 
     /// Writes the successful requests since the last `reset` to a file for the floor, and returns their number.
     pub fn write_targets(&mut self, file: &Path) -> anyhow::Result<u64> {
-        self.ask(&format!("targets {}", file.display()))
+        self.command(&format!("targets {}", file.display()))
     }
 
     /// Removes the rate limits.
     pub fn unlimit(&mut self) -> anyhow::Result<()> {
-        self.ask("unlimit")
+        self.command("unlimit")
     }
 
     /// Returns all rate-limit windows since the start.
     pub fn windows(&mut self) -> anyhow::Result<Vec<Window>> {
-        self.ask("windows")
+        self.command("windows")
     }
 }
 
@@ -270,7 +270,7 @@ fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> anyhow::Result<T> {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails if the server has already exited, which is fine.
+        // This fails if the server has already exited, which is not an error.
         let _ = writeln!(self.to, "quit");
         let _ = self.child.wait();
     }

@@ -16,8 +16,8 @@ pub struct Reports {
     pub limits: Vec<limit::Report>,
 }
 
-/// The ratios between an org and a smaller one of the same kind. If the cost is proportional to the size, all but the
-/// memory are 1.
+/// The ratios between an org and a smaller one of the same kind. If the cost is proportional to the size, all ratios
+/// except that of the memory are 1.
 #[derive(Debug, Serialize)]
 pub struct Growth {
     large: String,

@@ -48,7 +48,7 @@ pub struct Report {
     /// The number of requests in the plan.
     pub floor_requests: u64,
     pub wall_seconds: f64,
-    /// `None` if latency does not determine the wall time.
+    /// The wall time if only latency costs time; `None` if the server has no latency.
     pub ideal_seconds: Option<f64>,
     pub processor_seconds: f64,
     pub floors: Floors,
@@ -113,11 +113,11 @@ pub fn sync(org: &Running, case: &Case, file: &Path) -> anyhow::Result<(Measured
         summary.groups.in_scope,
         summary.memberships.stored,
     ];
-    let facts = &org.facts;
+    let sizes = &org.sizes;
     let expected = [
-        facts.users_in_scope,
-        facts.groups,
-        facts.memberships_in_scope,
+        sizes.users_in_scope,
+        sizes.groups,
+        sizes.memberships_in_scope,
     ];
     ensure!(summary.complete, "the snapshot is incomplete");
     ensure!(
@@ -142,24 +142,24 @@ fn syncs(org: &mut Running, case: &Case, container: &Path, times: usize) -> anyh
     for number in 1..=times {
         org.reset()?;
         let (measured, summary) = sync(org, case, container)?;
-        let asked = org.asked()?;
+        let counts = org.request_counts()?;
         ensure!(
-            asked.requests == summary.requests,
+            counts.requests == summary.requests,
             "the tool reports {} requests, but the server counted {}",
             summary.requests,
-            asked.requests
+            counts.requests
         );
         note(&format!(
             "{name}: run {number} of {times} took {}",
             span(Duration::from_secs_f64(measured.wall))
         ));
         costs.push(Cost {
-            requests: asked.requests,
+            requests: counts.requests,
             wall_seconds: measured.wall,
             processor_seconds: measured.processor,
             peak_bytes: measured.peak,
         });
-        last = Some((summary, asked.users));
+        last = Some((summary, counts.users));
     }
     let (summary, user_pages) = last.context("there were no runs")?;
     Ok(Syncs {
@@ -177,7 +177,7 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
     let (container, database, targets) = (path("sync.c1z"), path("sync.db"), path("targets"));
     let mut org = Running::start(case)?;
     note(&format!("{name}: the server is ready"));
-    let plan = Plan::of(&org.facts, case.prefilter);
+    let plan = Plan::of(&org.sizes, case.prefilter);
     let Syncs {
         costs,
         summary,
@@ -192,7 +192,7 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
         fetched_bytes = bytes;
         Ok(seconds)
     })?;
-    let facts = org.facts.clone();
+    let sizes = org.sizes.clone();
     drop(org);
     floors::unpack(&container, &database)?;
     let insert = median_of(times, || floors::insert(&database, &path("copy.db")))?;
@@ -222,9 +222,9 @@ pub fn run(case: &Case, times: usize) -> anyhow::Result<Report> {
         },
         peak_bytes: median(&|cost| cost.peak_bytes as f64),
         rows_per_second: plan.rows as f64 / wall_seconds,
-        users_kept: facts.users_in_scope,
-        groups_kept: facts.groups,
-        memberships_kept: facts.memberships_in_scope,
+        users_kept: sizes.users_in_scope,
+        groups_kept: sizes.groups,
+        memberships_kept: sizes.memberships_in_scope,
         fetched_bytes,
         file_bytes: summary.bytes,
         database_bytes: std::fs::metadata(&database)?.len(),

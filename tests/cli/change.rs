@@ -760,7 +760,7 @@ fn a_404_to_a_revoke_is_success_if_the_group_still_exists() {
             org.leave("00gteam", "00uada");
         }),
     ));
-    okta.change_options(|options| options.absent_delete_answers_404 = true);
+    okta.change_options(|options| options.absent_delete_returns_404 = true);
     let folder = Folder::new();
     revoke(&folder, &okta, ADA, "team").ok();
     let okta = Okta::with(org());

@@ -1,4 +1,4 @@
-//! The kinds of requests that the server knows.
+//! The kinds of requests that the server accepts.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,4 +1,5 @@
-//! Rate limits: each bucket counts the requests in its own windows. Pure: the server passes the time.
+//! Rate limits: each bucket counts the requests in its own windows. The server passes the time, so nothing here reads a
+//! clock.
 
 use super::endpoint::Endpoint;
 use super::org::Millis;
@@ -102,7 +103,7 @@ pub struct Window {
 
 /// The decision on a request, and the values for its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct RateDecision {
     pub allowed: bool,
     pub limit: u64,
     pub remaining: u64,
@@ -124,7 +125,7 @@ impl Buckets {
         limits: &Limits,
         length: Millis,
         now: Millis,
-    ) -> Verdict {
+    ) -> RateDecision {
         let limit = limits.of(bucket);
         let current = self
             .windows
@@ -155,7 +156,7 @@ impl Buckets {
             window.refused += 1;
         }
         let end = window.started + length;
-        Verdict {
+        RateDecision {
             allowed,
             limit,
             remaining: limit.saturating_sub(window.requests),

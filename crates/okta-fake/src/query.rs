@@ -31,15 +31,15 @@ pub struct Incoming {
 
 /// The decoded query parameters.
 pub(crate) struct Query<'a> {
-    pub ask: &'a Incoming,
+    pub incoming: &'a Incoming,
     values: HashMap<String, String>,
 }
 
 impl<'a> Query<'a> {
-    pub fn read(ask: &'a Incoming, endpoint: Endpoint) -> (Self, Option<String>) {
+    pub fn read(incoming: &'a Incoming, endpoint: Endpoint) -> (Self, Option<String>) {
         let mut values = HashMap::new();
         let mut wrong = None;
-        for (key, value) in form_urlencoded::parse(ask.query.as_bytes()).into_owned() {
+        for (key, value) in form_urlencoded::parse(incoming.query.as_bytes()).into_owned() {
             let known = endpoint.parameters().contains(&key.as_str());
             if !known || (key == "expand" && value != "stats") {
                 wrong = Some(format!("parameter {key}={value}"));
@@ -48,15 +48,14 @@ impl<'a> Query<'a> {
                 wrong = Some(format!("parameter {key} given twice"));
             }
         }
-        (Self { ask, values }, wrong)
+        (Self { incoming, values }, wrong)
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)
     }
 
-    /// Returns the number of rows to send and the cursor after which they start; `first` sorts before all cursors of
-    /// this listing.
+    /// Returns the number of rows to send and the position after which they start; empty for the first page.
     pub fn page(&self, default: usize, cap: usize) -> Result<(usize, String), Response> {
         let limit = match self.get("limit") {
             None => default,
@@ -75,7 +74,7 @@ impl<'a> Query<'a> {
 
     /// Returns the address of the page after a cursor, or of the current page, with all other parameters unchanged.
     pub fn address(&self, base: &str, limit: usize, after: Option<&str>) -> String {
-        let other = form_urlencoded::parse(self.ask.query.as_bytes())
+        let other = form_urlencoded::parse(self.incoming.query.as_bytes())
             .filter(|(key, _)| key != "limit" && key != "after");
         let mut next = form_urlencoded::Serializer::new(String::new());
         next.extend_pairs(other);
@@ -84,7 +83,7 @@ impl<'a> Query<'a> {
         }
         next.append_pair("limit", &limit.to_string());
         // A space becomes `+`, as in Okta's links, even if it was sent as `%20`.
-        format!("{base}{}?{}", self.ask.path, next.finish())
+        format!("{base}{}?{}", self.incoming.path, next.finish())
     }
 }
 
@@ -121,17 +120,17 @@ mod tests {
     proptest! {
         #[test]
         fn a_cursor_survives_being_a_parameter(text in ".*") {
-            let ask = Incoming {
+            let incoming = Incoming {
                 path: "/api/v1/users".to_owned(),
                 query: "search=a%20b&limit=9&after=old".to_owned(),
                 ..Incoming::default()
             };
-            let (query, wrong) = Query::read(&ask, Endpoint::Users);
+            let (query, wrong) = Query::read(&incoming, Endpoint::Users);
             prop_assert_eq!(wrong, None);
             let next = query.address("", 5, Some(&to_cursor(&text)));
             let (_, next) = next.split_once('?').unwrap();
-            let ask = Incoming { query: next.to_owned(), ..ask.clone() };
-            let (query, _) = Query::read(&ask, Endpoint::Users);
+            let incoming = Incoming { query: next.to_owned(), ..incoming.clone() };
+            let (query, _) = Query::read(&incoming, Endpoint::Users);
             prop_assert_eq!(query.get("search"), Some("a b"));
             prop_assert_eq!(query.page(200, 200).unwrap(), (5, text));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::response::Response;
 #[cfg(feature = "testing")]
-use super::testing::send::OddSending;
+use super::testing::send::FaultySending;
 
 /// The way in which the bytes of a response are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) enum Sending {
     #[default]
     Complete,
     #[cfg(feature = "testing")]
-    Odd(OddSending),
+    Faulty(FaultySending),
 }
 
 /// A response while it is sent.
@@ -33,7 +33,7 @@ impl Transmission {
         match self.sending {
             Sending::Complete => true,
             #[cfg(feature = "testing")]
-            Sending::Odd(odd) => odd.has_status(),
+            Sending::Faulty(sending) => sending.has_status(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Transmission {
         match self.sending {
             Sending::Complete => false,
             #[cfg(feature = "testing")]
-            Sending::Odd(odd) => odd.is_chunked(),
+            Sending::Faulty(sending) => sending.is_chunked(),
         }
     }
 }

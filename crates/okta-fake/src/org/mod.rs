@@ -26,8 +26,7 @@ struct Pending {
 #[derive(Clone, Debug, Default)]
 pub struct Org {
     users: BTreeMap<Arc<str>, User>,
-    /// The users by creation time. Without this index, reading a million users in date windows would scan all of them
-    /// for each page.
+    /// The users by creation time. Without this index, a search by creation time would scan all users for each page.
     by_created: BTreeSet<CreatedKey>,
     groups: BTreeMap<Arc<str>, Group>,
     /// The delayed changes, in order of their due time.
@@ -187,7 +186,7 @@ impl Org {
     }
 
     /// Discards the delayed changes of a membership, because a change without a delay follows.
-    pub(super) fn settle_pair(&mut self, group: &str, user: &str) {
+    pub(super) fn discard_pending(&mut self, group: &str, user: &str) {
         self.pending
             .retain(|change| *change.group != *group || *change.user != *user);
     }
@@ -211,7 +210,7 @@ impl Org {
     }
 
     /// Applies the delayed changes that are due.
-    pub(super) fn settle(&mut self, now: Instant) {
+    pub(super) fn apply_due(&mut self, now: Instant) {
         let due = self.pending.partition_point(|change| change.due <= now);
         for change in self.pending.drain(..due).collect::<Vec<_>>() {
             self.set(&change.group, &change.user, change.member);

@@ -45,7 +45,7 @@ pub struct User {
     pub lagging: bool,
     /// True if searches by creation time do not find the user.
     pub not_by_time: bool,
-    /// True if listing the groups of the user is answered with 403.
+    /// True if listing the groups of the user returns 403.
     pub groups_forbidden: bool,
     /// The login in lower case, taken from the profile when the user is stored. Searches in a million users read only
     /// this field.
@@ -169,7 +169,7 @@ pub struct Group {
     pub size: Size,
     /// The flag for an admin role; omitted if `None`.
     pub admin: Option<bool>,
-    /// True if listing the members is answered with 403.
+    /// True if listing the members returns 403.
     pub members_forbidden: bool,
     /// The text of the complete group, which is sent unchanged instead of the fields above.
     pub raw: Option<Box<str>>,

@@ -63,7 +63,7 @@ fn a_delayed_change_is_stored_at_once_and_shown_when_it_is_due() {
     assert!(!org.is_member("00g1", "00u1") && org.members("00g1").len() == 1);
     assert_eq!(org.size(org.group("00g1").unwrap()), 2);
     assert!(!org.is_due(now));
-    org.settle(now + Duration::from_secs(6));
+    org.apply_due(now + Duration::from_secs(6));
     assert_eq!(org.size(org.group("00g1").unwrap()), 1);
 }
 

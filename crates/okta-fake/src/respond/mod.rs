@@ -30,9 +30,9 @@ pub struct MembershipChange {
 }
 
 /// Responds to a read request. `base` is the origin of the links in the response.
-pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Response {
-    let (endpoint, ids) = Endpoint::of(&ask.path);
-    let (query, wrong) = match admit(options, ask, endpoint) {
+pub fn respond(org: &Org, options: &Options, base: &str, incoming: &Incoming) -> Response {
+    let (endpoint, ids) = Endpoint::of(&incoming.path);
+    let (query, wrong) = match admit(options, incoming, endpoint) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -58,40 +58,40 @@ pub fn respond(org: &Org, options: &Options, base: &str, ask: &Incoming) -> Resp
         Endpoint::Org => reader.org(),
         Endpoint::Member | Endpoint::Unknown => Err(unknown_path()),
     };
-    let mut answer = result.unwrap_or_else(|refusal| refusal);
-    answer.unexpected = answer.unexpected.or(wrong);
-    answer
+    let mut response = result.unwrap_or_else(|refusal| refusal);
+    response.unexpected = response.unexpected.or(wrong);
+    response
 }
 
 /// Responds to a request that changes a membership. Returns `None` for all other requests.
 pub fn change(
     org: &mut Org,
     options: &Options,
-    ask: &Incoming,
+    incoming: &Incoming,
     now: Instant,
 ) -> Option<(Response, MembershipChange)> {
-    let (endpoint, ids) = Endpoint::of(&ask.path);
+    let (endpoint, ids) = Endpoint::of(&incoming.path);
     let [group, user] = &ids[..] else {
         return None;
     };
-    let (answer, wrong) = match admit(options, ask, endpoint) {
+    let (response, wrong) = match admit(options, incoming, endpoint) {
         Ok((_, wrong)) => {
             let pair = Pair { group, user };
-            (apply(org, options, ask, pair, now), wrong)
+            (apply(org, options, incoming, pair, now), wrong)
         }
         Err(refusal) => (refusal, None),
     };
     let change = MembershipChange {
-        method: ask.method.clone(),
+        method: incoming.method.clone(),
         group: group.clone(),
         user: user.clone(),
-        status: answer.status,
+        status: response.status,
     };
-    let answer = Response {
-        unexpected: answer.unexpected.clone().or(wrong),
-        ..answer
+    let response = Response {
+        unexpected: response.unexpected.clone().or(wrong),
+        ..response
     };
-    Some((answer, change))
+    Some((response, change))
 }
 
 fn unknown_path() -> Response {
@@ -102,10 +102,10 @@ fn unknown_path() -> Response {
 /// Makes the checks that all endpoints have in common. The text describes a problem that is not refused.
 fn admit<'a>(
     options: &Options,
-    ask: &'a Incoming,
+    incoming: &'a Incoming,
     endpoint: Endpoint,
 ) -> Result<(Query<'a>, Option<String>), Response> {
-    if !ask.authorized {
+    if !incoming.authorized {
         let mut refusal = Response::error(401, "E0000011", "Invalid token provided", &[]);
         if !options.expect_unauthorized {
             refusal = refusal.unexpected("no token, or a wrong one");
@@ -115,10 +115,10 @@ fn admit<'a>(
     if endpoint == Endpoint::Unknown {
         return Err(unknown_path());
     }
-    if !endpoint.methods().contains(&ask.method.as_str()) {
+    if !endpoint.methods().contains(&incoming.method.as_str()) {
         return Err(method_not_allowed().unexpected("method"));
     }
-    Ok(Query::read(ask, endpoint))
+    Ok(Query::read(incoming, endpoint))
 }
 
 /// The ids of a membership.
@@ -130,7 +130,7 @@ struct Pair<'a> {
 fn apply(
     org: &mut Org,
     options: &Options,
-    ask: &Incoming,
+    incoming: &Incoming,
     pair: Pair<'_>,
     now: Instant,
 ) -> Response {
@@ -138,8 +138,8 @@ fn apply(
         group: group_id,
         user: user_id,
     } = pair;
-    let put = ask.method == "PUT";
-    if put && !ask.has_length {
+    let put = incoming.method == "PUT";
+    if put && !incoming.has_length {
         return Response {
             status: 411,
             content_type: Some("text/html".to_owned()),
@@ -158,18 +158,18 @@ fn apply(
         return forbidden();
     }
     if group.kind != "OKTA_GROUP" {
-        if options.read_only_groups_answer_501 {
+        if options.read_only_groups_return_501 {
             return Response::error(501, "E0000060", "Unsupported operation.", &[]);
         }
         return forbidden();
     }
     let was = org.is_member(group_id, user_id);
-    if !put && !was && options.absent_delete_answers_404 {
+    if !put && !was && options.absent_delete_returns_404 {
         return not_found(user_id, "User");
     }
     if was != put {
         if options.read_lag.is_zero() {
-            org.settle_pair(group_id, user_id);
+            org.discard_pending(group_id, user_id);
             if put {
                 org.join(group_id, user_id);
             } else {

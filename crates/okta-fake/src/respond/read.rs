@@ -55,7 +55,7 @@ impl Reader<'_> {
 
     fn user_parts(&self) -> UserParts {
         UserParts {
-            credentials: !self.query.ask.omit_credentials,
+            credentials: !self.query.incoming.omit_credentials,
             all_links: false,
         }
     }
@@ -96,7 +96,7 @@ impl Reader<'_> {
             return Err(bad_search("sortBy").unexpected("sorted without search"));
         }
         let rows = self
-            .walk(&after, by_created, down, created)?
+            .users_in_order(&after, by_created, down, created)?
             .filter(|user| !(user.lagging || created.is_some() && user.not_by_time))
             .filter(|user| match &search {
                 Some(search) => search.user(user),
@@ -116,7 +116,7 @@ impl Reader<'_> {
     }
 
     /// Returns the users after a position, in one of four orders.
-    fn walk(
+    fn users_in_order(
         &self,
         after: &str,
         by_created: bool,

@@ -11,10 +11,10 @@ use crate::server::{RefuseSearch, Refused};
 const BASE: &str = "http://127.0.0.1:1";
 
 fn get(org: &Org, options: &Options, target: &str) -> Response {
-    respond(org, options, BASE, &ask("GET", target))
+    respond(org, options, BASE, &incoming("GET", target))
 }
 
-fn ask(method: &str, target: &str) -> Incoming {
+fn incoming(method: &str, target: &str) -> Incoming {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     Incoming {
         method: method.to_owned(),
@@ -26,20 +26,20 @@ fn ask(method: &str, target: &str) -> Incoming {
     }
 }
 
-fn ids(answer: &Response) -> Vec<String> {
+fn ids(response: &Response) -> Vec<String> {
     assert_eq!(
-        answer.status,
+        response.status,
         200,
         "{}",
-        String::from_utf8_lossy(&answer.body)
+        String::from_utf8_lossy(&response.body)
     );
-    let rows: Vec<Value> = serde_json::from_slice(&answer.body).unwrap();
+    let rows: Vec<Value> = serde_json::from_slice(&response.body).unwrap();
     let id = |row: &Value| row["id"].as_str().unwrap().to_owned();
     rows.iter().map(id).collect()
 }
 
 /// Returns all ids in a listing. `between` is called after each page.
-fn walk(
+fn list_all(
     org: &mut Org,
     options: &Options,
     target: &str,
@@ -48,16 +48,16 @@ fn walk(
     let mut found = Vec::new();
     let mut target = target.to_owned();
     for page in 0..10_000 {
-        let answer = get(org, options, &target);
-        assert_eq!(answer.unexpected, None);
-        found.extend(ids(&answer));
+        let response = get(org, options, &target);
+        assert_eq!(response.unexpected, None);
+        found.extend(ids(&response));
         between(org, page);
-        match answer.next {
+        match response.next {
             None => return found,
             Some(next) => target = next.strip_prefix(BASE).unwrap().to_owned(),
         }
     }
-    panic!("the walk does not end");
+    panic!("the listing does not end");
 }
 
 const LISTINGS: [&str; 9] = [
@@ -96,7 +96,7 @@ proptest! {
         let mut org = many(users);
         let options = Options { trailing_empty_page: trailing == 1, ..Options::default() };
         for listing in LISTINGS {
-            let found = walk(&mut org, &options, &format!("{listing}limit={limit}"), |_, _| {});
+            let found = list_all(&mut org, &options, &format!("{listing}limit={limit}"), |_, _| {});
             let once: BTreeSet<_> = found.iter().collect();
             prop_assert_eq!(once.len(), found.len());
             let more = if listing.contains("groups?") { 2 } else { 0 };
@@ -110,7 +110,7 @@ proptest! {
     ) {
         for listing in LISTINGS {
             let mut org = many(60);
-            let found = walk(&mut org, &Options::default(), &format!("{listing}limit={limit}"), |org, page| {
+            let found = list_all(&mut org, &Options::default(), &format!("{listing}limit={limit}"), |org, page| {
                 if let Some(victim) = victims.get(page) {
                     org.remove_user(&format!("u{victim:03}"));
                     org.remove_group(&format!("h{victim:03}"));
@@ -134,7 +134,7 @@ fn sorted_listings_come_in_their_order() {
     let mut created = |order: &str| {
         let target =
             format!("/api/v1/users?search=status%20pr&sortBy=created&sortOrder={order}&limit=7");
-        let found = walk(&mut org, &Options::default(), &target, |_, _| {});
+        let found = list_all(&mut org, &Options::default(), &target, |_, _| {});
         found
             .into_iter()
             .map(|id| (org.user(&id).unwrap().created, id))
@@ -193,10 +193,10 @@ fn listings_of_users_differ_in_the_deprovisioned_and_share_the_lag() {
     );
 }
 
-fn code(answer: &Response) -> (u16, String) {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+fn code(response: &Response) -> (u16, String) {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     (
-        answer.status,
+        response.status,
         body["errorCode"].as_str().unwrap_or_default().to_owned(),
     )
 }
@@ -248,13 +248,13 @@ fn errors_are_those_of_okta_and_unexpected_requests_are_recorded() {
         ("GET", "/api/v1/logs", 404, "E0000008", true),
     ];
     for (method, target, status, expected, noticed) in table {
-        let answer = respond(&org, &options, BASE, &ask(method, target));
-        assert_eq!(code(&answer), (status, expected.to_owned()), "{target}");
-        assert_eq!(answer.unexpected.is_some(), noticed, "{target}");
+        let response = respond(&org, &options, BASE, &incoming(method, target));
+        assert_eq!(code(&response), (status, expected.to_owned()), "{target}");
+        assert_eq!(response.unexpected.is_some(), noticed, "{target}");
     }
     let without_token = Incoming {
         authorized: false,
-        ..ask("GET", "/api/v1/users")
+        ..incoming("GET", "/api/v1/users")
     };
     let refused = respond(&org, &options, BASE, &without_token);
     assert_eq!(code(&refused), (401, "E0000011".to_owned()));
@@ -339,10 +339,11 @@ fn users_have_oktas_shape_and_raw_rows_are_sent_as_they_are() {
     org.add_user(User::with_raw("u999", r#"{"id":null,"status":1e400}"#));
     let listing = Incoming {
         omit_credentials: true,
-        ..ask("GET", "/api/v1/users")
+        ..incoming("GET", "/api/v1/users")
     };
-    let body =
-        |ask: &Incoming| String::from_utf8(respond(&org, &Options::default(), BASE, ask).body);
+    let body = |incoming: &Incoming| {
+        String::from_utf8(respond(&org, &Options::default(), BASE, incoming).body)
+    };
     let listed = body(&listing).unwrap();
     assert!(
         listed.ends_with(r#",{"id":null,"status":1e400}]"#),
@@ -350,11 +351,12 @@ fn users_have_oktas_shape_and_raw_rows_are_sent_as_they_are() {
     );
     assert!(!listed.contains("credentials") && listed.contains(r#""lastLogin":null"#));
     assert!(
-        body(&ask("GET", "/api/v1/users"))
+        body(&incoming("GET", "/api/v1/users"))
             .unwrap()
             .contains("\"credentials\"")
     );
-    let one: Value = serde_json::from_str(&body(&ask("GET", "/api/v1/users/me")).unwrap()).unwrap();
+    let one: Value =
+        serde_json::from_str(&body(&incoming("GET", "/api/v1/users/me")).unwrap()).unwrap();
     assert_eq!(one["created"], "1970-01-01T00:00:00.000Z");
     assert_eq!(
         one["_links"]["self"]["href"],
@@ -376,9 +378,12 @@ fn a_users_roles_are_a_bare_array_and_may_be_forbidden() {
             Role::new("CUSTOM", "Only groups"),
         ],
     );
-    let answer = get(&org, &options, target);
-    assert_eq!((answer.this.as_ref(), answer.next.as_ref()), (None, None));
-    let roles: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = get(&org, &options, target);
+    assert_eq!(
+        (response.this.as_ref(), response.next.as_ref()),
+        (None, None)
+    );
+    let roles: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(roles[0]["type"], "USER_ADMIN");
     assert_eq!(roles[0]["status"], "ACTIVE");
     assert_eq!(roles[0]["assignmentType"], "USER");
@@ -397,7 +402,7 @@ fn a_users_roles_are_a_bare_array_and_may_be_forbidden() {
 }
 
 fn send(org: &mut Org, options: &Options, method: &str, target: &str) -> u16 {
-    change(org, options, &ask(method, target), Instant::now())
+    change(org, options, &incoming(method, target), Instant::now())
         .unwrap()
         .1
         .status
@@ -424,23 +429,23 @@ fn a_membership_is_put_and_deleted() {
         404
     );
     let strict = Options {
-        absent_delete_answers_404: true,
+        absent_delete_returns_404: true,
         ..Options::default()
     };
     assert_eq!(send(&mut org, &strict, "DELETE", target), 404);
     let everyone = "/api/v1/groups/00g00000000everyone0/users/u001";
     assert_eq!(send(&mut org, &options, "PUT", everyone), 403);
     let old = Options {
-        read_only_groups_answer_501: true,
+        read_only_groups_return_501: true,
         ..Options::default()
     };
     assert_eq!(send(&mut org, &old, "PUT", everyone), 501);
     let without = Incoming {
         has_length: false,
-        ..ask("PUT", target)
+        ..incoming("PUT", target)
     };
-    let (answer, _) = change(&mut org, &options, &without, Instant::now()).unwrap();
-    assert_eq!(answer.status, 411);
+    let (response, _) = change(&mut org, &options, &without, Instant::now()).unwrap();
+    assert_eq!(response.status, 411);
     assert!(!org.is_member("h000", "u001"));
 }
 

@@ -89,30 +89,30 @@ impl Shared {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         // The options are cloned, so that they can be changed while a slow response is being sent.
         let options = self.options().clone();
-        let (endpoint, _) = Endpoint::of(&head.ask.path);
+        let (endpoint, _) = Endpoint::of(&head.incoming.path);
         let entry = options.log_requests.then(|| {
             self.log_request(Request {
-                method: head.ask.method.clone(),
-                path: head.ask.path.clone(),
-                query: head.ask.query.clone(),
+                method: head.incoming.method.clone(),
+                path: head.incoming.path.clone(),
+                query: head.incoming.query.clone(),
                 endpoint,
                 status: 0,
                 faulty: false,
                 headers: head.headers,
-                authorized: head.ask.authorized,
+                authorized: head.incoming.authorized,
                 at,
                 in_flight,
             })
         });
         let now = now(options.clock_offset_seconds);
         let (transmission, faulty) = self.transmission(
-            &head.ask,
+            &head.incoming,
             endpoint,
             &options,
             Arrival { at, in_flight, now },
         );
         if let Some(why) = &transmission.response.unexpected {
-            self.log_unexpected(&head.ask, why);
+            self.log_unexpected(&head.incoming, why);
         }
         self.sleep_until(at + options.latency + transmission.delay);
         let status = if transmission.has_status() {
@@ -129,8 +129,8 @@ impl Shared {
         let date = now.div_euclid(1000) + transmission.date_offset;
         let head = response_head(&transmission, number, date);
         #[cfg(feature = "testing")]
-        if let Sending::Odd(odd) = transmission.sending {
-            return self.send_oddly(odd, &transmission, head, stream);
+        if let Sending::Faulty(sending) = transmission.sending {
+            return self.send_faulty(sending, &transmission, head, stream);
         }
         if self.stopped() {
             return Ok(false);
@@ -145,32 +145,32 @@ impl Shared {
     fn log_request(&self, request: Request) -> usize {
         let mut log = lock(&self.requests);
         log.requests.push(request);
-        log.forgotten + log.requests.len() - 1
+        log.discarded + log.requests.len() - 1
     }
 
     fn log_response(&self, entry: usize, status: u16, faulty: bool) {
         let mut log = lock(&self.requests);
         // The log may have been cleared in the meantime.
-        let place = entry.checked_sub(log.forgotten);
+        let place = entry.checked_sub(log.discarded);
         if let Some(request) = place.and_then(|place| log.requests.get_mut(place)) {
             request.status = status;
             request.faulty = faulty;
         }
     }
 
-    fn log_unexpected(&self, ask: &Incoming, why: &str) {
+    fn log_unexpected(&self, incoming: &Incoming, why: &str) {
         let Incoming {
             method,
             path,
             query,
             ..
-        } = ask;
+        } = incoming;
         lock(&self.unexpected).push(format!("{method} {path}?{query}: {why}"));
     }
 
     fn transmission(
         &self,
-        ask: &Incoming,
+        incoming: &Incoming,
         endpoint: Endpoint,
         options: &Options,
         arrival: Arrival,
@@ -190,23 +190,23 @@ impl Shared {
         }
         let window = Millis::try_from(options.window.as_millis()).unwrap_or(Millis::MAX);
         let bucket = Bucket::of(endpoint);
-        let verdict = lock(&self.buckets).count(bucket, &options.limits, window, now);
-        let (limit, remaining) = (verdict.limit.to_string(), verdict.remaining.to_string());
+        let decision = lock(&self.buckets).count(bucket, &options.limits, window, now);
+        let (limit, remaining) = (decision.limit.to_string(), decision.remaining.to_string());
         let mut transmission = Transmission {
-            limits: limits(&limit, &remaining, verdict.reset),
+            limits: limits(&limit, &remaining, decision.reset),
             ..Transmission::default()
         };
-        if !verdict.allowed {
+        if !decision.allowed {
             transmission.response = too_many();
             return (transmission, false);
         }
         let base = options.link_host.as_deref().unwrap_or(&self.origin);
         #[cfg(feature = "testing")]
-        let faulty = self.spoiled(ask, endpoint, options, arrival, &mut transmission);
+        let faulty = self.spoiled(incoming, endpoint, options, arrival, &mut transmission);
         #[cfg(not(feature = "testing"))]
         let faulty = false;
         if !faulty {
-            transmission.response = self.ask(ask, endpoint, options, base, at);
+            transmission.response = self.respond_from_org(incoming, endpoint, options, base, at);
         }
         (transmission, faulty)
     }
@@ -215,7 +215,7 @@ impl Shared {
     #[cfg(feature = "testing")]
     fn spoiled(
         &self,
-        ask: &Incoming,
+        incoming: &Incoming,
         endpoint: Endpoint,
         options: &Options,
         arrival: Arrival,
@@ -223,7 +223,8 @@ impl Shared {
     ) -> bool {
         let now = arrival.now.div_euclid(1000);
         let at = arrival.at;
-        let actions = lock(&self.faults).strike(&ask.method, &ask.path, &ask.query, endpoint);
+        let actions =
+            lock(&self.faults).strike(&incoming.method, &incoming.path, &incoming.query, endpoint);
         if actions.is_empty() {
             return false;
         }
@@ -234,18 +235,18 @@ impl Shared {
         }
         let base = options.link_host.as_deref().unwrap_or(&self.origin);
         if !actions.iter().any(Action::preempts) {
-            transmission.response = self.ask(ask, endpoint, options, base, at);
+            transmission.response = self.respond_from_org(incoming, endpoint, options, base, at);
         }
         let first_page = || {
-            let other = ask
+            let other = incoming
                 .query
                 .split('&')
                 .filter(|pair| !pair.starts_with("after="));
-            let ask = Incoming {
+            let incoming = Incoming {
                 query: other.collect::<Vec<_>>().join("&"),
-                ..ask.clone()
+                ..incoming.clone()
             };
-            respond(&self.org(), options, base, &ask).body
+            respond(&self.org(), options, base, &incoming).body
         };
         let scene = Scene {
             now,
@@ -258,28 +259,28 @@ impl Shared {
         true
     }
 
-    fn ask(
+    fn respond_from_org(
         &self,
-        ask: &Incoming,
+        incoming: &Incoming,
         endpoint: Endpoint,
         options: &Options,
         base: &str,
         now: Instant,
     ) -> Response {
         if self.org().is_due(now) {
-            self.org_mut().settle(now);
+            self.org_mut().apply_due(now);
         }
         if endpoint == Endpoint::Member {
             let mut org = self.org_mut();
-            if let Some((answer, change)) = change(&mut org, options, ask, now) {
+            if let Some((response, change)) = change(&mut org, options, incoming, now) {
                 // The org is still locked, so that the log has the order of the changes.
                 if matches!(change.method.as_str(), "PUT" | "DELETE") {
                     lock(&self.changes).push(change);
                 }
-                return answer;
+                return response;
             }
         }
-        respond(&self.org(), options, base, ask)
+        respond(&self.org(), options, base, incoming)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The heads of requests and responses as bytes; pure.
+//! Parses the heads of requests, and writes those of responses.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -8,7 +8,7 @@ use crate::transmission::Transmission;
 
 /// The head of a request.
 pub(super) struct Head {
-    pub(super) ask: Incoming,
+    pub(super) incoming: Incoming,
     pub(super) headers: Vec<(String, String)>,
     pub(super) length: usize,
     pub(super) close: bool,
@@ -28,7 +28,7 @@ pub(super) fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>,
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut head = Head {
-        ask: Incoming {
+        incoming: Incoming {
             method: request.method.unwrap_or_default().to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
@@ -43,12 +43,14 @@ pub(super) fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>,
         let name = header.name.to_ascii_lowercase();
         let value = String::from_utf8_lossy(header.value).into_owned();
         match name.as_str() {
-            "authorization" => head.ask.authorized = value.strip_prefix("SSWS ") == Some(token),
+            "authorization" => {
+                head.incoming.authorized = value.strip_prefix("SSWS ") == Some(token)
+            }
             "connection" => head.close = value.eq_ignore_ascii_case("close"),
             "transfer-encoding" => head.chunked = true,
             "content-length" => {
                 head.length = value.parse().map_err(|_| httparse::Error::HeaderValue)?;
-                head.ask.has_length = true;
+                head.incoming.has_length = true;
             }
             "content-type" => {
                 let all = [
@@ -56,20 +58,20 @@ pub(super) fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>,
                     "omitCredentialsLinks",
                     "omitTransitioningToStatus",
                 ];
-                let asked: Vec<&str> = value.split(['"', ',']).map(str::trim).collect();
-                head.ask.omit_credentials = value.contains("okta-response=")
-                    && all.iter().all(|wanted| asked.contains(wanted));
+                let requested: Vec<&str> = value.split(['"', ',']).map(str::trim).collect();
+                head.incoming.omit_credentials = value.contains("okta-response=")
+                    && all.iter().all(|wanted| requested.contains(wanted));
             }
             _ => {}
         }
-        let kept = [
+        let recorded = [
             "user-agent",
             "content-type",
             "content-length",
             "accept",
             "accept-encoding",
         ];
-        if kept.contains(&name.as_str()) {
+        if recorded.contains(&name.as_str()) {
             head.headers.push((name, value));
         }
     }
@@ -77,8 +79,12 @@ pub(super) fn parse(buffer: &[u8], token: &str) -> Result<Option<(Head, usize)>,
 }
 
 pub(super) fn response_head(transmission: &Transmission, number: u64, date: i64) -> Vec<u8> {
-    let answer = &transmission.response;
-    let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
+    let response = &transmission.response;
+    let mut head = format!(
+        "HTTP/1.1 {} {}\r\n",
+        response.status,
+        reason(response.status)
+    );
     let mut add = |name: &str, value: &str| {
         for part in [name, ": ", value, "\r\n"] {
             head.push_str(part);
@@ -87,29 +93,29 @@ pub(super) fn response_head(transmission: &Transmission, number: u64, date: i64)
     if let Some(date) = http_date(date) {
         add("Date", &date);
     }
-    if let Some(kind) = &answer.content_type {
+    if let Some(kind) = &response.content_type {
         add("Content-Type", kind);
     }
     // The part of Okta that rejects a wrong method does not count requests and assigns no id.
-    if answer.status != 405 {
+    if response.status != 405 {
         add("X-Okta-Request-Id", &format!("req{number:024}"));
         for (name, value) in &transmission.limits {
             add(name, value);
         }
     }
-    for (name, value) in &answer.headers {
+    for (name, value) in &response.headers {
         add(name, value);
     }
-    for (address, relation) in [(&answer.this, "self"), (&answer.next, "next")] {
+    for (address, relation) in [(&response.this, "self"), (&response.next, "next")] {
         if let Some(address) = address {
             add("Link", &format!("<{address}>; rel=\"{relation}\""));
         }
     }
     if transmission.is_chunked() {
         add("Transfer-Encoding", "chunked");
-    } else if answer.status != 204 {
+    } else if response.status != 204 {
         // Responses with this status have no body and no length.
-        add("Content-Length", &answer.body.len().to_string());
+        add("Content-Length", &response.body.len().to_string());
     }
     head.push_str("\r\n");
     head.into_bytes()

@@ -90,7 +90,7 @@ pub(crate) struct Shared {
 /// The recorded requests, and the number of requests that were discarded before the first of them.
 #[derive(Debug, Default)]
 struct Log {
-    forgotten: usize,
+    discarded: usize,
     requests: Vec<Request>,
 }
 
@@ -183,7 +183,7 @@ impl Server {
     /// Discards the recorded requests.
     pub fn clear_requests(&self) {
         let mut log = lock(&self.shared.requests);
-        log.forgotten += log.requests.len();
+        log.discarded += log.requests.len();
         log.requests.clear();
     }
 

@@ -94,18 +94,18 @@ pub struct Options {
     pub ignore_sort: bool,
     /// True if Everyone is hidden, as for the token of a group admin.
     pub hide_everyone: bool,
-    /// True if changes of memberships are answered with 403.
+    /// True if changes of memberships return 403.
     pub forbid_changes: bool,
-    /// True if listing the group rules is answered with 403.
+    /// True if listing the group rules returns 403.
     pub forbid_rules: bool,
-    /// True if reading the org is answered with 403.
+    /// True if reading the org returns 403.
     pub forbid_org: bool,
-    /// True if reading a user's admin roles is answered with 403, as for everyone except super admins.
+    /// True if reading a user's admin roles returns 403, as for everyone except super admins.
     pub forbid_roles: bool,
-    /// True if changing a group that Okta does not manage is answered with 501 instead of 403.
-    pub read_only_groups_answer_501: bool,
-    /// True if removing a user who is not a member is answered with 404 instead of 204.
-    pub absent_delete_answers_404: bool,
+    /// True if changing a group that Okta does not manage returns 501 instead of 403.
+    pub read_only_groups_return_501: bool,
+    /// True if removing a user who is not a member returns 404 instead of 204.
+    pub absent_delete_returns_404: bool,
     /// The time for which reads do not show a change.
     pub read_lag: Duration,
 }
@@ -132,8 +132,8 @@ impl Default for Options {
             forbid_rules: false,
             forbid_org: false,
             forbid_roles: false,
-            read_only_groups_answer_501: false,
-            absent_delete_answers_404: false,
+            read_only_groups_return_501: false,
+            absent_delete_returns_404: false,
             read_lag: Duration::ZERO,
         }
     }

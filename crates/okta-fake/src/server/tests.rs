@@ -133,10 +133,10 @@ fn requests_over_a_limit_get_429_and_are_counted() {
     let server = Server::start(small(), options).unwrap();
     let mut client = Client::new(&server);
     let mut get = || client.get(&server, "/api/v1/groups").unwrap();
-    let answers = [get(), get(), get()];
-    let statuses = answers.each_ref().map(|answer| answer.status);
+    let responses = [get(), get(), get()];
+    let statuses = responses.each_ref().map(|response| response.status);
     assert_eq!(statuses, [200, 200, 429]);
-    let reset: i64 = answers[2].all("X-Rate-Limit-Reset")[0].parse().unwrap();
+    let reset: i64 = responses[2].all("X-Rate-Limit-Reset")[0].parse().unwrap();
     assert!((58..=62).contains(&(reset - now(1000) / 1000)));
     let windows = server.windows();
     assert_eq!((windows[0].requests, windows[0].refused), (2, 1));
@@ -193,8 +193,8 @@ fn a_connection_is_reset_and_others_are_refused_for_a_while() {
     let refused = TcpStream::connect(server.shared.address).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     std::thread::sleep(Duration::from_millis(500));
-    let answer = Client::new(&server).get(&server, "/api/v1/users");
-    assert_eq!(answer.unwrap().status, 200);
+    let response = Client::new(&server).get(&server, "/api/v1/users");
+    assert_eq!(response.unwrap().status, 200);
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_large_org_is_served_fast() {
         ..Options::default()
     };
     let server = Server::start(org, options).unwrap();
-    let walk = |target_name: &'static str, target: &str| {
+    let measure = |target_name: &'static str, target: &str| {
         let mut client = Client::new(&server);
         let (mut target, mut pages, mut bytes) = (target.to_owned(), 0, 0);
         let start = Instant::now();
@@ -305,17 +305,17 @@ fn a_large_org_is_served_fast() {
         (target_name, rate.round(), bytes / pages as usize)
     };
     let found = [
-        walk("users", "/api/v1/users?search=status%20pr&limit=200"),
-        walk(
+        measure("users", "/api/v1/users?search=status%20pr&limit=200"),
+        measure(
             "in scope",
             "/api/v1/users?search=profile.email%20co%20%22%40example.com%22&limit=200",
         ),
-        walk(
+        measure(
             "created",
             "/api/v1/users?search=created%20gt%20%222020-01-01T00:00:00Z%22&limit=200",
         ),
-        walk("groups", "/api/v1/groups?expand=stats&limit=200"),
-        walk(
+        measure("groups", "/api/v1/groups?expand=stats&limit=200"),
+        measure(
             "members",
             &format!("/api/v1/groups/{}/users?limit=1000", truth.groups[1]),
         ),

@@ -1,5 +1,5 @@
-//! Faults between the org and the tool. The effect of a fault on a response is pure. The server does what it alone can
-//! do: sleep, send partially, close connections.
+//! Faults between the org and the tool. A fault changes a response without I/O; only the server sleeps, sends partial
+//! responses and closes connections.
 
 use std::fmt;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::send::OddSending;
+use super::send::FaultySending;
 use crate::endpoint::Endpoint;
 use crate::org::Org;
 use crate::random::Random;
@@ -145,8 +145,8 @@ impl Reply {
 
     /// Returns an Okta error.
     pub fn okta(status: u16, code: &str) -> Self {
-        let answer = Response::error(status, code, "A fault of the demo", &[]);
-        Self::new(status, "application/json", answer.body)
+        let response = Response::error(status, code, "A fault of the demo", &[]);
+        Self::new(status, "application/json", response.body)
     }
 
     /// Returns an HTML response, as from a proxy in front of Okta.
@@ -298,23 +298,27 @@ pub(crate) struct Scene<'a> {
 
 /// Applies an action to a response. [`Action::Run`] was already applied, before the org responded.
 pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Scene<'_>) {
-    let answer = &mut transmission.response;
+    let response = &mut transmission.response;
     match action {
         Action::Run(_) => {}
-        Action::Reply(reply) => *answer = reply.to_response(),
+        Action::Reply(reply) => *response = reply.to_response(),
         Action::RateLimited(seconds) => use_up_limit(transmission, scene.now + seconds),
         Action::Concurrency => {
-            *answer = too_many();
+            *response = too_many();
             transmission.limits = limits("0", "0", scene.now + 60);
         }
         Action::Close | Action::ApplyThenClose => {
-            transmission.sending = Sending::Odd(OddSending::Nothing)
+            transmission.sending = Sending::Faulty(FaultySending::Nothing)
         }
-        Action::Reset => transmission.sending = Sending::Odd(OddSending::Reset),
-        Action::Refuse(time) => transmission.sending = Sending::Odd(OddSending::Refuse(*time)),
-        Action::CutBody => transmission.sending = Sending::Odd(OddSending::Cut),
-        Action::Endless(pause) => transmission.sending = Sending::Odd(OddSending::Endless(*pause)),
-        Action::Drip(pause) => transmission.sending = Sending::Odd(OddSending::Drip(*pause)),
+        Action::Reset => transmission.sending = Sending::Faulty(FaultySending::Reset),
+        Action::Refuse(time) => {
+            transmission.sending = Sending::Faulty(FaultySending::Refuse(*time))
+        }
+        Action::CutBody => transmission.sending = Sending::Faulty(FaultySending::Cut),
+        Action::Endless(pause) => {
+            transmission.sending = Sending::Faulty(FaultySending::Endless(*pause))
+        }
+        Action::Drip(pause) => transmission.sending = Sending::Faulty(FaultySending::Drip(*pause)),
         Action::Delay(delay) => transmission.delay += *delay,
         Action::NoLimitHeaders => transmission.limits.clear(),
         Action::LimitHeaders(limit, remaining, reset) => {
@@ -323,32 +327,32 @@ pub(crate) fn spoil(transmission: &mut Transmission, action: &Action, scene: &Sc
         }
         Action::TwoResets(seconds) => add_later_reset(transmission, *seconds, scene.now),
         Action::DateOff(seconds) => transmission.date_offset += seconds,
-        Action::ContentType(kind) => answer.content_type = Some(kind.clone()),
-        Action::Status(status) => answer.status = *status,
-        Action::NotUtf8 => answer.body = b"[{\"id\":\"\xff\xfe\"}]".to_vec(),
-        Action::NotJson => answer.body = b"[{\"id\": oops".to_vec(),
-        Action::OtherShape(body) => answer.body = body.clone().into_bytes(),
-        Action::EmptyBody => answer.body.clear(),
+        Action::ContentType(kind) => response.content_type = Some(kind.clone()),
+        Action::Status(status) => response.status = *status,
+        Action::NotUtf8 => response.body = b"[{\"id\":\"\xff\xfe\"}]".to_vec(),
+        Action::NotJson => response.body = b"[{\"id\": oops".to_vec(),
+        Action::OtherShape(body) => response.body = body.clone().into_bytes(),
+        Action::EmptyBody => response.body.clear(),
         Action::RepeatRows(count) => {
-            answer.body = with_rows_of(&answer.body, &(scene.first_page)(), *count);
+            response.body = with_rows_of(&response.body, &(scene.first_page)(), *count);
         }
-        Action::NullId => answer.body = without_first_id(&answer.body),
-        Action::RepeatCursor => answer.next = answer.this.clone(),
+        Action::NullId => response.body = without_first_id(&response.body),
+        Action::RepeatCursor => response.next = response.this.clone(),
         Action::NextOrigin(origin) => {
-            let next = answer.next.as_ref().or(answer.this.as_ref());
-            answer.next = next.map(|next| next.replacen(scene.origin, origin, 1));
+            let next = response.next.as_ref().or(response.this.as_ref());
+            response.next = next.map(|next| next.replacen(scene.origin, origin, 1));
         }
         Action::NextPath(path) => {
-            let next = answer.next.as_ref().or(answer.this.as_ref());
+            let next = response.next.as_ref().or(response.this.as_ref());
             let query = next.and_then(|next| next.split_once('?'));
             let query = query.map_or("", |(_, query)| query);
-            answer.next = Some(format!("{}{path}?{query}", scene.origin));
+            response.next = Some(format!("{}{path}?{query}", scene.origin));
         }
-        Action::Redirect(place) => *answer = redirect(place),
+        Action::Redirect(place) => *response = redirect(place),
         Action::Gzip => {
-            answer.body = gzip(&answer.body);
+            response.body = gzip(&response.body);
             let header = ("Content-Encoding".to_owned(), "gzip".to_owned());
-            answer.headers.push(header);
+            response.headers.push(header);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::transmission::Transmission;
 
 /// The ways in which a fault sends a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OddSending {
+pub(crate) enum FaultySending {
     Nothing,
     Reset,
     Refuse(Duration),
@@ -18,7 +18,7 @@ pub(crate) enum OddSending {
     Drip(Duration),
 }
 
-impl OddSending {
+impl FaultySending {
     pub fn has_status(self) -> bool {
         !matches!(self, Self::Nothing | Self::Reset | Self::Refuse(_))
     }
@@ -30,35 +30,35 @@ impl OddSending {
 
 impl Shared {
     /// Sends a response with a fault. Returns true if the connection can still be used.
-    pub(crate) fn send_oddly(
+    pub(crate) fn send_faulty(
         &self,
-        odd: OddSending,
+        sending: FaultySending,
         transmission: &Transmission,
         head: Vec<u8>,
         stream: &mut TcpStream,
     ) -> io::Result<bool> {
         let body = &transmission.response.body;
         let mut bytes = head;
-        match odd {
-            OddSending::Nothing => Ok(false),
-            OddSending::Reset => {
+        match sending {
+            FaultySending::Nothing => Ok(false),
+            FaultySending::Reset => {
                 rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?;
                 // The socket is not shut down, which would close the connection in an orderly way.
                 Err(io::ErrorKind::ConnectionReset.into())
             }
-            OddSending::Refuse(time) => {
+            FaultySending::Refuse(time) => {
                 *lock(&self.away) = Some(time);
                 self.wake();
                 // The accepting thread closes this connection together with all others.
                 self.sleep_until(Instant::now() + time);
                 Ok(false)
             }
-            OddSending::Cut => {
+            FaultySending::Cut => {
                 bytes.extend_from_slice(&body[..body.len() / 2]);
                 stream.write_all(&bytes)?;
                 Ok(false)
             }
-            OddSending::Endless(pause) => {
+            FaultySending::Endless(pause) => {
                 // The last bracket is omitted, so that the spaces that follow are part of the array.
                 let open = body.split_last().map_or(&[][..], |(_, rest)| rest);
                 if !open.is_empty() {
@@ -74,7 +74,7 @@ impl Shared {
                 }
                 Ok(false)
             }
-            OddSending::Drip(pause) => {
+            FaultySending::Drip(pause) => {
                 stream.write_all(&bytes)?;
                 for byte in body {
                     if self.stopped() {
