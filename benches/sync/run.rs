@@ -48,7 +48,7 @@ pub struct Report {
     /// The number of requests in the plan.
     pub floor_requests: u64,
     pub wall_seconds: f64,
-    /// The wall time if only latency costs time; `None` if the server has no latency.
+    /// The wall time if only latency costs time; `None` without latency or with a rate limit.
     pub ideal_seconds: Option<f64>,
     pub processor_seconds: f64,
     pub floors: Floors,

@@ -189,7 +189,7 @@ fn first<T>(
     rows: impl Fn(&[u8]) -> Result<Vec<T>, Malformed>,
 ) -> Result<First<T>, Error> {
     let read = |response: &Response, url: &url::Url| {
-        // A link that leads elsewhere will not change, so it is no reason to retry.
+        // A link to another path would not change, so it is not a reason to retry.
         Ok((rows(&response.body)?, response.next_page(url)?))
     };
     let (rows, next) = client.get(&request, read)?;

@@ -265,7 +265,7 @@ fn read_pages<T>(
     let mut restarted = false;
     loop {
         let read = |response: &Response, url: &Url| {
-            // A link that leads elsewhere will not change, so it is no reason to retry.
+            // A link to another path would not change, so it is not a reason to retry.
             Ok((rows(&response.body)?, response.next_page(url)?))
         };
         let ((rows, in_scope), next) = match client.get(&request, read) {

@@ -171,7 +171,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String), Error> {
 /// Returns the largest size of the database in a container.
 ///
 /// # Errors
-/// Returns an error for a container that is itself larger than any database may be, such as one that is mostly a hole.
+/// Returns an error if the container itself is larger than the largest database, such as a sparse file.
 pub(super) fn cap(path: &Path) -> Result<u64, Error> {
     let (_, length) = open(path)?;
     if length > MAX_DATABASE {

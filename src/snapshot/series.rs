@@ -75,7 +75,7 @@ impl Series {
         }
     }
 
-    /// Returns the file of a run that began at this time; the name is in UTC.
+    /// Returns the file of a run that started at this time. The name contains the time in UTC.
     pub fn file_at(&self, time: Timestamp) -> PathBuf {
         self.file_of(Offset::UTC.to_datetime(time))
     }

@@ -3,7 +3,7 @@
 //! - The copy with the latest `lastUpdated` wins, and among equals the one from the listing: search lags, and the groups
 //!   that Okta returns for a user can be weeks old (docs/okta-api.md, Users and Groups).
 //! - A copy that is out of scope can win too, and removes its object from the snapshot.
-//! - It is held in memory: all groups, and the users who are or were in scope, but not their copies.
+//! - The index is in memory. It contains all groups, and the users who are or were in scope, but not their copies.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};

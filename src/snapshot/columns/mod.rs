@@ -1,6 +1,6 @@
 //! The plain tables of a snapshot, each described once, in a file of its own: the names of the columns, their order, their
-//! SQL types and whether they may be null. The schema, the writer, the reader, the exports and the hash of the content take
-//! them from here.
+//! SQL types and whether they can be null. The schema, the writer, the reader, the exports and the hash of the content use
+//! these descriptions.
 //!
 //! - The columns of a table are the fields of its row type, in this order.
 //! - What Baton's messages do not contain is `None` in a row that was read from them.

@@ -154,7 +154,7 @@ impl Reader {
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let mut rows = statement.query(params).map_err(failed)?;
         loop {
-            // Before every row: the callback may have set another limit.
+            // The callback may have set another limit.
             limit(&self.db, values.limit()).map_err(failed)?;
             let Some(row) = rows.next().map_err(failed)? else {
                 return Ok(());

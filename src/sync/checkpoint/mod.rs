@@ -117,7 +117,7 @@ impl Checkpoint {
             .unwrap_or(true)
     }
 
-    /// Connects, and begins the first transaction.
+    /// Connects to the database, and starts the first transaction.
     fn connect(path: &Path) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
