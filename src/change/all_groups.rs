@@ -46,7 +46,7 @@ fn refused_row(name: &str, user: Option<Arc<User>>, refusal: RowRefusal) -> Plan
         row: row(name, ALL_GROUPS),
         user,
         group: None,
-        verdict: RowAction::Refused(refusal),
+        action: RowAction::Refused(refusal),
     }
 }
 
@@ -95,7 +95,7 @@ pub fn plan(
         row: row(name, group.display_name()),
         user: Some(Arc::clone(user)),
         group: Some(Arc::clone(group)),
-        verdict: why_skipped(group, rules).map_or(RowAction::Change, RowAction::Skipped),
+        action: why_skipped(group, rules).map_or(RowAction::Change, RowAction::Skipped),
     });
     let note = (!outside.is_empty()).then(|| {
         format!(
@@ -185,7 +185,7 @@ mod tests {
             let (rows, note) = plan(&ada, &groups, &rules, scope);
             let rows: Vec<(String, bool)> = rows
                 .into_iter()
-                .map(|row| (row.row.group, row.verdict == RowAction::Change))
+                .map(|row| (row.row.group, row.action == RowAction::Change))
                 .collect();
             (rows, note)
         };
@@ -214,7 +214,7 @@ mod tests {
         let ada = user("00uada", "ada@example.com");
         let (rows, _) = plan(&ada, &Err(refusal.clone()), &HashMap::new(), &scope(""));
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].verdict, RowAction::Refused(refusal));
+        assert_eq!(rows[0].action, RowAction::Refused(refusal));
         let names = [
             "ada@example.com",
             "00uada",

@@ -48,8 +48,8 @@ pub enum RowAction {
     Unchanged,
     /// The change will be sent.
     Change,
-    /// The row says to keep the membership, so nothing is done.
-    Kept,
+    /// The row requests to keep the membership, so there is nothing to do.
+    Keep,
     /// The change is impossible for this reason, but was not explicitly requested.
     Skipped(String),
 }
@@ -63,8 +63,8 @@ pub struct PlannedRow {
     pub user: Option<Arc<User>>,
     /// The group, if found.
     pub group: Option<Arc<Group>>,
-    /// The decision on it.
-    pub verdict: RowAction,
+    /// The decision on the row.
+    pub action: RowAction,
 }
 
 impl PlannedRow {

@@ -138,14 +138,14 @@ mod tests {
     #[test]
     fn a_run_id_follows_a_number_sign_unless_a_file_has_that_name() {
         let folder = tempfile::tempdir().unwrap();
-        let odd = folder.path().join("a#b.c1z");
-        std::fs::write(&odd, "").unwrap();
-        let odd = odd.to_str().unwrap();
+        let path = folder.path().join("a#b.c1z");
+        std::fs::write(&path, "").unwrap();
+        let path = path.to_str().unwrap();
         for (typed, path, sync_id) in [
             ("a.c1z", "a.c1z", None),
             ("a.c1z#2x", "a.c1z", Some("2x")),
             ("#2x", "#2x", None),
-            (odd, odd, None),
+            (path, path, None),
         ] {
             let run = run_file(typed);
             assert_eq!(run.path, Path::new(path));

@@ -158,13 +158,13 @@ mod tests {
     #[test]
     fn a_path_is_a_file_if_it_has_a_matching_extension() {
         let folder = tempfile::tempdir().unwrap();
-        let odd = folder.path().join("a.xlsx");
-        std::fs::create_dir(&odd).unwrap();
-        let odd = odd.to_str().unwrap();
+        let path = folder.path().join("a.xlsx");
+        std::fs::create_dir(&path).unwrap();
+        let path = path.to_str().unwrap();
         for (format, out, expected) in [
             ("xlsx", "a.xlsx", Destination::File("a.xlsx".into())),
             ("xlsx", "a", Destination::Folder("a".into())),
-            ("xlsx", odd, Destination::Folder(odd.into())),
+            ("xlsx", path, Destination::Folder(path.into())),
             ("sqlite", "a.sqlite3", Destination::File("a.sqlite3".into())),
             ("csv", "a.csv", Destination::File("a.csv".into())),
             ("csv", "a.csv/", Destination::Folder("a.csv/".into())),

@@ -36,7 +36,7 @@ pub fn check(
         }
         planned.push(planned_row);
     }
-    planned.retain(|planned_row| planned_row.verdict != RowAction::Kept);
+    planned.retain(|planned_row| planned_row.action != RowAction::Keep);
     protect_what_may_be_meant(&mut planned, knowledge);
     planned
 }
@@ -47,14 +47,14 @@ fn check_row(action: Action, row: &Row, knowledge: &Knowledge, scope: &Scope) ->
     let group = knowledge.groups.get(&row.group).unwrap_or(&Found::Nothing);
     let refuse_user = || refuse_user(action, &row.user, user, scope);
     let refuse_group = || refuse_group(&row.group, group, scope);
-    let verdict = if row.keep {
+    let row_action = if row.keep {
         // The scope does not apply to rows that keep a membership, but their names must be resolved.
         let unresolved = match (one(user), one(group)) {
             (None, _) => refuse_user(),
             (_, None) => refuse_group(),
             _ => None,
         };
-        unresolved.map_or(RowAction::Kept, |refusal| {
+        unresolved.map_or(RowAction::Keep, |refusal| {
             RowAction::Refused(RowRefusal {
                 reason: format!("its decision is keep, but {}", refusal.reason),
                 ..refusal
@@ -69,17 +69,17 @@ fn check_row(action: Action, row: &Row, knowledge: &Knowledge, scope: &Scope) ->
         row: row.clone(),
         user: one(user),
         group: one(group),
-        verdict,
+        action: row_action,
     }
 }
 
 /// Compares two rows that refer to the same membership: the second is a duplicate, or they contradict each other.
 fn compare(first: &mut PlannedRow, second: &mut PlannedRow) {
     if first.row.keep != second.row.keep {
-        first.verdict = contradicted_by(&second.row);
-        second.verdict = contradicted_by(&first.row);
-    } else if second.verdict == RowAction::Change {
-        second.verdict = RowAction::Duplicate(first.row.line);
+        first.action = contradicted_by(&second.row);
+        second.action = contradicted_by(&first.row);
+    } else if second.action == RowAction::Change {
+        second.action = RowAction::Duplicate(first.row.line);
     }
 }
 
@@ -106,7 +106,7 @@ fn protect_what_may_be_meant(planned_rows: &mut [PlannedRow], knowledge: &Knowle
         })
         .collect();
     for planned_row in planned_rows {
-        if planned_row.verdict != RowAction::Change {
+        if planned_row.action != RowAction::Change {
             continue;
         }
         let (Some(user), Some(group)) = (&planned_row.user, &planned_row.group) else {
@@ -118,7 +118,7 @@ fn protect_what_may_be_meant(planned_rows: &mut [PlannedRow], knowledge: &Knowle
         });
         if let Some((line, ..)) = keep {
             let line = line.map_or("another row".to_owned(), |line| format!("line {line}"));
-            planned_row.verdict = RowAction::Refused(RowRefusal {
+            planned_row.action = RowAction::Refused(RowRefusal {
                 kind: FailureKind::Refused,
                 reason: format!(
                     "the decision of {line} is keep, and it may refer to this membership; use ids in that line, or remove it"
@@ -145,19 +145,19 @@ pub fn leave_out_what_is_done(
     knowledge: &Knowledge,
 ) {
     for planned_row in planned_rows {
-        if planned_row.verdict != RowAction::Change {
+        if planned_row.action != RowAction::Change {
             continue;
         }
         let Some((user, group)) = planned_row.ids() else {
             continue;
         };
         match knowledge.memberships.get(&(user.clone(), group.clone())) {
-            Some(Err(refusal)) => planned_row.verdict = RowAction::Refused(refusal.clone()),
+            Some(Err(refusal)) => planned_row.action = RowAction::Refused(refusal.clone()),
             Some(Ok(member)) if action.is_done(*member) => {
-                planned_row.verdict = RowAction::Unchanged
+                planned_row.action = RowAction::Unchanged
             }
             Some(Ok(_)) => {}
-            None if action.is_done(false) => planned_row.verdict = RowAction::Unchanged,
+            None if action.is_done(false) => planned_row.action = RowAction::Unchanged,
             None => {}
         }
     }

@@ -253,13 +253,13 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
             reviewed: None,
         };
         let planned_row = check(action, std::slice::from_ref(&row), &knowledge, &scope).remove(0);
-        match (planned_row.verdict, expected) {
+        match (planned_row.action, expected) {
             (RowAction::Change, None) => {}
             (RowAction::Refused(refusal), Some((exit, part))) => {
                 assert_eq!(refusal.kind, exit, "{user} {group}");
                 assert!(refusal.reason.contains(part), "{}", refusal.reason);
             }
-            (verdict, expected) => panic!("{user} {group}: {verdict:?}, not {expected:?}"),
+            (action, expected) => panic!("{user} {group}: {action:?}, not {expected:?}"),
         }
     }
     let rows: Vec<Row> = [2, 3]
@@ -272,12 +272,12 @@ fn every_refusal_precedes_the_comparison_with_memberships() {
         })
         .into();
     let planned_rows = check(Action::Grant, &rows, &knowledge, &scope);
-    assert_eq!(planned_rows[1].verdict, RowAction::Duplicate(Some(2)));
+    assert_eq!(planned_rows[1].action, RowAction::Duplicate(Some(2)));
     let mut sheet = rows;
     sheet[1].keep = true;
     for planned_row in check(Action::Revoke, &sheet, &knowledge, &scope) {
-        let RowAction::Refused(refusal) = planned_row.verdict else {
-            panic!("{:?}", planned_row.verdict)
+        let RowAction::Refused(refusal) = planned_row.action else {
+            panic!("{:?}", planned_row.action)
         };
         assert!(
             refusal.reason.contains("contradicts this decision"),
@@ -362,8 +362,8 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
             rows.insert(place, row(2, user, group, true));
             let mut planned_rows = check(Action::Revoke, &rows, &knowledge, &scope);
             let keep = planned_rows.remove(place);
-            let RowAction::Refused(refusal) = keep.verdict else {
-                panic!("{user} {group}: {:?}", keep.verdict)
+            let RowAction::Refused(refusal) = keep.action else {
+                panic!("{user} {group}: {:?}", keep.action)
             };
             assert!(
                 refusal.reason.starts_with("its decision is keep, but "),
@@ -372,15 +372,15 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
             );
             let revoked: Vec<bool> = planned_rows
                 .iter()
-                .map(|planned_row| planned_row.verdict == RowAction::Change)
+                .map(|planned_row| planned_row.action == RowAction::Change)
                 .collect();
             assert_eq!(revoked, expected, "{user} {group}");
             let stopped = planned_rows
                 .iter()
-                .filter(|planned_row| planned_row.verdict != RowAction::Change);
+                .filter(|planned_row| planned_row.action != RowAction::Change);
             for planned_row in stopped {
-                let RowAction::Refused(refusal) = &planned_row.verdict else {
-                    panic!("{:?}", planned_row.verdict)
+                let RowAction::Refused(refusal) = &planned_row.action else {
+                    panic!("{:?}", planned_row.action)
                 };
                 assert_eq!(refusal.kind, FailureKind::Refused);
                 assert!(
@@ -395,7 +395,7 @@ fn a_row_to_keep_that_may_refer_to_a_membership_prevents_its_revoke() {
     let rows = [row(2, "00u1", "00g1", true), row(3, "00u2", "00g1", false)];
     let planned_rows = check(Action::Revoke, &rows, &knowledge, &scope);
     assert_eq!(planned_rows.len(), 1);
-    assert_eq!(planned_rows[0].verdict, RowAction::Change);
+    assert_eq!(planned_rows[0].action, RowAction::Change);
 }
 
 #[test]
@@ -420,7 +420,7 @@ fn changes_that_are_already_made_are_not_sent() {
             },
             user: Some(Arc::new(ada.clone())),
             group: Some(Arc::new(team.clone())),
-            verdict: RowAction::Change,
+            action: RowAction::Change,
         }];
         let memberships = HashMap::from([((ada.id.clone(), team.id.clone()), Ok(member))]);
         let knowledge = Knowledge {
@@ -429,7 +429,7 @@ fn changes_that_are_already_made_are_not_sent() {
             memberships,
         };
         leave_out_what_is_done(action, &mut planned_rows, &knowledge);
-        assert_eq!(planned_rows[0].verdict, expected, "{action:?} {member}");
+        assert_eq!(planned_rows[0].action, expected, "{action:?} {member}");
     }
 }
 

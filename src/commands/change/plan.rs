@@ -55,7 +55,7 @@ impl ChangePlan {
         let mut planned_rows = decide::check(action, rows, &knowledge, &config.scope);
         for (user, group) in planned_rows
             .iter()
-            .filter(|planned_row| planned_row.verdict == RowAction::Change)
+            .filter(|planned_row| planned_row.action == RowAction::Change)
             .filter_map(PlannedRow::ids)
         {
             send::wait_for_read_lag(resolver, past, user, Some(group))?;
@@ -143,7 +143,7 @@ impl ChangePlan {
         let changing = self
             .planned_rows
             .iter()
-            .filter(|planned_row| planned_row.verdict == RowAction::Change);
+            .filter(|planned_row| planned_row.action == RowAction::Change);
         changing
             .filter_map(|planned_row| planned_row.group.as_ref())
             .map(|group| (group.id.clone(), Arc::clone(group)))
@@ -168,7 +168,7 @@ impl ChangePlan {
     pub(super) fn changes(&self) -> usize {
         self.planned_rows
             .iter()
-            .filter(|planned_row| planned_row.verdict == RowAction::Change)
+            .filter(|planned_row| planned_row.action == RowAction::Change)
             .count()
     }
 
@@ -214,10 +214,10 @@ impl ChangePlan {
     }
 }
 
-fn pairs_of(planned_rows: &[PlannedRow], verdict: &RowAction) -> Vec<Pair> {
+fn pairs_of(planned_rows: &[PlannedRow], action: &RowAction) -> Vec<Pair> {
     let planned_rows = planned_rows
         .iter()
-        .filter(|planned_row| planned_row.verdict == *verdict);
+        .filter(|planned_row| planned_row.action == *action);
     planned_rows
         .filter_map(|planned_row| {
             Some((

@@ -113,8 +113,8 @@ impl ReportRow {
     fn new(planned_row: &PlannedRow) -> Self {
         let user = planned_row.user.as_deref();
         let group = planned_row.group.as_deref();
-        let (result, exit, message) = match &planned_row.verdict {
-            RowAction::Change | RowAction::Kept => (RowResult::Planned, ExitStatus::Done, None),
+        let (result, exit, message) = match &planned_row.action {
+            RowAction::Change | RowAction::Keep => (RowResult::Planned, ExitStatus::Done, None),
             RowAction::Unchanged => (RowResult::Unchanged, ExitStatus::Done, None),
             RowAction::Skipped(reason) => {
                 (RowResult::Skipped, ExitStatus::Done, Some(reason.clone()))

@@ -50,7 +50,7 @@ impl<'a> Sender<'a> {
     pub(super) fn send(mut self, plan: &ChangePlan, console: &Console) -> Option<anyhow::Error> {
         let mut progress = console.change_progress(plan.changes() as u64, "changes");
         for (place, planned_row) in plan.planned_rows.iter().enumerate() {
-            if planned_row.verdict != RowAction::Change {
+            if planned_row.action != RowAction::Change {
                 continue;
             }
             if self.stopped.is_some() {

@@ -100,7 +100,7 @@ impl Closing<'_> {
         })?;
         let manifest = ManifestOfReview {
             status: status_word(self.is_final()),
-            verdicts: OrderedObject(facts(self.counts())),
+            verdicts: OrderedObject(values(self.counts())),
             before: &self.snapshots[0].about,
             after: &self.snapshots[1].about,
             files: package.files().to_vec(),
@@ -149,9 +149,9 @@ impl Closing<'_> {
             counts.map(|(word, count)| vec![format!("verdict.{word}").into(), count.into()]),
         );
         for (which, snapshot) in ["before", "after"].into_iter().zip(self.snapshots) {
-            let facts = snapshot.about.0.iter();
+            let about = snapshot.about.0.iter();
             rows.extend(
-                facts.map(|(name, value)| vec![format!("{which}.{name}").into(), value.clone()]),
+                about.map(|(name, value)| vec![format!("{which}.{name}").into(), value.clone()]),
             );
         }
         rows
@@ -208,7 +208,7 @@ impl Closing<'_> {
             folder: self.config.out.display().to_string(),
             rows: self.sheets.status.all.rows,
             self_reviews: self.sheets.status.self_reviews.len(),
-            verdicts: OrderedObject(facts(self.counts())),
+            verdicts: OrderedObject(values(self.counts())),
             files,
             counts: self.counts(),
         }
@@ -219,9 +219,9 @@ fn status_word(is_final: bool) -> &'static str {
     if is_final { "final" } else { "draft" }
 }
 
-fn facts(counts: Vec<(&'static str, u64)>) -> Vec<(String, Value)> {
-    let facts = counts.into_iter();
-    facts
+fn values(counts: Vec<(&'static str, u64)>) -> Vec<(String, Value)> {
+    let counts = counts.into_iter();
+    counts
         .map(|(word, count)| (word.to_owned(), count.into()))
         .collect()
 }

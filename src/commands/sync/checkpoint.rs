@@ -32,11 +32,11 @@ impl RunCheckpoint {
             Ok(Some(checkpoint)) => return Self::resume(checkpoint),
             Ok(None) => {}
             Err(why) => {
-                let aside = file.set_aside()?;
+                let old = file.set_aside()?;
                 tracing::warn!(
                     "starting over: {}; the old checkpoint is kept as {} until a sync completes",
                     one_line(&why),
-                    aside.display()
+                    old.display()
                 );
             }
         }
@@ -133,7 +133,7 @@ pub(super) fn keep_or_remove(file: &CheckpointFile, resumed: bool, error: &anyho
         );
     } else if resumed || error.is::<resume::Unwritable>() {
         match file.set_aside() {
-            Ok(aside) => tracing::info!("the checkpoint is kept as {}", aside.display()),
+            Ok(old) => tracing::info!("the checkpoint is kept as {}", old.display()),
             Err(error) => tracing::warn!("{}", one_line(&error)),
         }
     } else {
