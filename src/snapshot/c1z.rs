@@ -19,7 +19,7 @@ pub const MAGIC: &[u8; 5] = b"C1ZF\0";
 /// The first bytes of a v3 container, which contains no SQLite database.
 const MAGIC_V3: &[u8; 5] = b"C1Z3\0";
 /// The first bytes of a SQLite database.
-pub(super) const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The place of the two version bytes in a database's header, for writing and for reading: 2 is WAL, 1 is not.
 const VERSIONS: std::ops::Range<usize> = 18..20;
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use crate::atomic_file::{remove_if_there, sync_folder_of, with_ending};
 use crate::config::{Retention, SyncConfig};
 use crate::evidence::verify::Manifest;
+use crate::snapshot::c1z::{MAGIC, SQLITE_MAGIC};
 use crate::snapshot::series::{SeriesFile, surplus};
 use crate::snapshot::{FileFormat, Reader};
 use crate::text::one_line;
@@ -98,8 +99,8 @@ fn snapshots(config: &SyncConfig, retention: &Retention) -> anyhow::Result<Vec<S
 
 fn is_snapshot(path: &Path, format: FileFormat) -> bool {
     let start: &[u8] = match format {
-        FileFormat::C1z => b"C1ZF\0",
-        FileFormat::Sqlite => b"SQLite format 3\0",
+        FileFormat::C1z => MAGIC,
+        FileFormat::Sqlite => SQLITE_MAGIC,
     };
     let mut found = Vec::new();
     let is_file = fs::symlink_metadata(path).is_ok_and(|entry| entry.is_file());
