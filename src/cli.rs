@@ -153,8 +153,8 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 12 GET requests, plus one for each domain (up to
-10) that has no users on the first page of the user list.
+check changes nothing. It sends up to 12 GET requests, plus up to 10 more: one for each
+domain that has no users on the first page of the user list.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -171,7 +171,7 @@ Examples:
     export BATON_EMAIL_DOMAINS=example.com
     okta-ciam check --provisioning
 
-  In CI, with the result as JSON (exit code 5: token rejected or access denied):
+  In CI, print JSON (exit code 5: token rejected or access denied):
     okta-ciam check --output json
 
 For all exit codes, run okta-ciam --help.")]
@@ -218,10 +218,10 @@ pub struct LimitsArgs {
     /// Send at most N requests at a time, 1 to 64 [default: 8]
     #[arg(long, value_name = "N", env = "BATON_CONCURRENCY")]
     pub concurrency: Option<String>,
-    /// Time out each attempt to send a request after this long, such as 90s or 15m [default: 60s]
+    /// Give up on each attempt of a request after this duration, such as 90s or 15m [default: 60s]
     #[arg(long, value_name = "DURATION", env = "BATON_TIMEOUT")]
     pub timeout: Option<String>,
-    /// Stop the whole run after this long [default: none]
+    /// Stop the whole run after this duration [default: none]
     #[arg(long, value_name = "DURATION", env = "BATON_DEADLINE")]
     pub deadline: Option<String>,
 }

@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Let grant and revoke send changes; the check command then requires permission to do so
+    /// Let grant and revoke send changes; with check, fail if the token cannot make any
     #[arg(
         short,
         long,
@@ -65,8 +65,8 @@ pub struct ChangeArgs {
 Users who are already in the group are reported as unchanged. Users and groups out of
 scope, and groups whose members Okta does not let you edit, are refused; the other
 rows of a file are still applied. --from prompts for confirmation, and needs --yes
-without a terminal. Adding users to a group that has, or may have, an admin role always
-requires --yes.
+without a terminal. Adding users to a group that has, or may have, an admin role requires
+--yes even on a terminal.
 
 Environment variables:
   Every option that takes a value, except --user, --group and --from, has a
@@ -99,11 +99,11 @@ pub struct GrantArgs {
 /// Remove users from groups
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-revoke prompts for confirmation, and needs --yes without a terminal. --yes is always
-required if a group rule assigns users to the group, or if the token cannot read the
-group rules. --all-groups skips groups that Okta does not let you edit and, if the token
+revoke prompts for confirmation, and needs --yes without a terminal. --yes is required
+even on a terminal if a group rule assigns users to the group, or if the token cannot
+read the group rules. --all-groups skips groups that Okta does not let you edit and, if the token
 can read the rules, groups that a rule assigns users to. It lists what it skipped. --from
-also reads the sheets of `review start`, as CSV or XLSX; if the file has a decision
+also reads sheets written by `review start`, as CSV or XLSX; if the file has a decision
 column, only memberships marked revoke are removed.
 
 Environment variables:

@@ -10,8 +10,8 @@ use crate::evidence::diff::{ChangeKind, Table};
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 diff compares users, groups and memberships by id. It reads .c1z and plain SQLite
-files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one run of
-a file that contains several.
+files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one sync
+in a file that contains several.
 
 A membership is unknown if it could not be read for one of the snapshots. The exit code is 0
 if nothing differs, 1 if something differs, and 2 after an error.
@@ -29,7 +29,7 @@ Examples:
     okta-ciam diff monday.c1z friday.c1z --only memberships \\
       --change added,removed --format csv
 
-  Write a pull request comment, and exit with 0 even if the snapshots differ:
+  Print Markdown for a pull request, and exit with 0 even if something differs:
     okta-ciam diff monday.c1z friday.c1z --format markdown --exit-zero")]
 pub struct DiffArgs {
     /// The earlier snapshot

@@ -5,19 +5,19 @@ use clap::Args;
 use super::words::words;
 use crate::evidence::export::{ExportFormat, Sheet};
 
-/// Export a snapshot as CSV, JSON lines, a workbook or plain SQLite tables
+/// Export a snapshot as CSV, JSON lines, an Excel workbook or plain SQLite tables
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-If --to is a folder, csv and jsonl write one file for each table (users, groups,
-memberships, domains, warnings), xlsx writes okta-ciam.xlsx, and sqlite okta-ciam.db.
-The folder also gets manifest.json and SHA256SUMS; check the files with
-sha256sum -c SHA256SUMS. Identical snapshots produce identical files. In a folder,
-export replaces only files with these names.
+If --to is a folder, the formats csv and jsonl produce one file for each table (users,
+groups, memberships, domains, warnings), xlsx produces okta-ciam.xlsx, and sqlite
+produces okta-ciam.db. manifest.json and SHA256SUMS are also written to the folder;
+check the files with sha256sum -c SHA256SUMS. Identical snapshots produce identical
+files. In a folder, export replaces only files with these names.
 
 In CSV, a value that a spreadsheet would run as a formula gets a leading apostrophe.
 
 Examples:
-  Write a workbook:
+  Write an Excel workbook:
     okta-ciam demo
     okta-ciam export -f demo.c1z --format xlsx -o access.xlsx
 

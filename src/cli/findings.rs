@@ -8,16 +8,16 @@ use crate::evidence::findings::render::FindingsFormat;
 /// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Ages, such as days without a sign-in, are as of the end of the run that took the
-snapshot, not as of now. docs/findings.md describes each finding, and the exceptions
+Ages, such as days without a sign-in, are measured from the end of the run that took
+the snapshot, not from now. docs/findings.md describes each check, and the exceptions
 file.
 
 Examples:
-  List the findings of a snapshot of the sample org:
+  List the findings in a snapshot of the sample org:
     okta-ciam demo
     okta-ciam findings -f demo.c1z --privileged admin
 
-  Print the catalog:
+  List all checks:
     okta-ciam findings --list
 
   In CI, write SARIF and JUnit, and fail on critical findings:
@@ -27,7 +27,7 @@ pub struct FindingsArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
-    /// Print the catalog of findings
+    /// List all checks, with their severity and meaning
     #[arg(long)]
     pub list: bool,
     /// Run only these checks, by name or id
@@ -42,8 +42,8 @@ pub struct FindingsArgs {
     /// Also report questionable decisions in this review sheet, or in a CSV file with the columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
-    /// Exit with 1 on findings with this name or id, or with at least this severity; can be repeated
-    #[arg(long, value_name = "FINDING", value_delimiter = ',', value_parser = severities_and_findings())]
+    /// Exit with 1 if this check, by name or id, finds something, or if a finding has at least this severity; can be repeated
+    #[arg(long, value_name = "CHECK|SEVERITY", value_delimiter = ',', value_parser = severities_and_findings())]
     pub fail_on: Vec<String>,
     /// Override --output: print text, json, csv, markdown, sarif or junit [default: same as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<FindingsFormat>())]

@@ -14,7 +14,7 @@ Examples:
     okta-ciam completions bash \\
       > ~/.local/share/bash-completion/completions/okta-ciam
 
-  Enable completion in zsh; run this in a folder that is in fpath:
+  Enable completion in zsh; run this in a folder on your fpath:
     okta-ciam completions zsh > _okta-ciam
 
   Enable completion in fish:
@@ -26,13 +26,13 @@ pub struct CompletionsArgs {
     pub shell: String,
 }
 
-/// Print the manual page of okta-ciam or of one command
+/// Print the manual page for okta-ciam or one of its commands
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-The pages are in roff, the format of man. They contain the same text as --help.
+The pages are in roff, the format that man reads. They contain the same text as --help.
 
 Examples:
-  Write the page of a command to a file that man can show:
+  Write the page for a command to a file that man can show:
     okta-ciam man sync > okta-ciam-sync.1
 
   Write all pages to a folder that man searches:

@@ -8,11 +8,11 @@ use super::FindingRules;
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 The page shows where the snapshot comes from, the findings, charts, and, with JavaScript,
-searchable tables of users, groups and memberships. It loads no other files, so you can mail it
-and open it offline. Identical snapshots produce identical pages. docs/report.md describes it.
+searchable tables of users, groups and memberships. It loads no other files, so you can email
+it and open it offline. Identical snapshots produce identical pages. docs/report.md describes it.
 
 Examples:
-  Write the report of a snapshot of the sample org:
+  Write a report on a snapshot of the sample org:
     okta-ciam demo
     okta-ciam report -f demo.c1z -o report.html --privileged admin
 
@@ -30,7 +30,7 @@ pub struct ReportArgs {
     /// Set the title of the page [env: BATON_TITLE] [default: Access report]
     #[arg(long, value_name = "TEXT", env = "BATON_TITLE")]
     pub title: Option<String>,
-    /// Include the memberships even if they make the page larger than 20 MB; by default, they are then left out
+    /// Include the memberships even if the page then exceeds 20 MB [default: leave them out in that case]
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]

@@ -9,9 +9,9 @@ use crate::evidence::review::plan::SplitBy;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A review has five steps: `review start` writes a sheet with one row for each membership,
-reviewers write their decisions into it, `revoke --from` removes what they revoked, sync
-takes another snapshot, and `review close` compares the decisions with it.
-docs/access-review.md describes each step.
+reviewers record their decisions in it, `revoke --from` removes the memberships that they
+marked revoke, sync takes another snapshot, and `review close` compares the decisions
+with it. docs/access-review.md describes each step.
 
 Examples:
   Write a sheet for the sample org, and check its progress:
@@ -36,15 +36,15 @@ pub enum ReviewStep {
 /// Write a sheet with one row for each membership
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Rows of privileged groups come first, then rows with flags. Each flag is the name of a
-finding. Reviewers fill in reviewer, decision (approve, revoke, modify or investigate),
-comment and decided_at. They may sort and filter rows, hide and add columns, and save the
-sheet as XLSX or CSV; they must not delete rows. The group Everyone is left out unless
-you pass --include-everyone. start never replaces a file, since it may contain
+Rows for privileged groups come first, then rows with flags. Each flag is the name of a
+check that found something (see okta-ciam findings --list). Reviewers fill in reviewer,
+decision (approve, revoke, modify or investigate), comment and decided_at. They may sort
+and filter rows, hide and add columns, and save the sheet as XLSX or CSV; they must not
+delete rows. The Everyone group is left out unless you pass --include-everyone. start never replaces a file, since it may contain
 decisions.
 
 Examples:
-  Write a workbook in which groups with admin in their names come first:
+  Write an Excel workbook in which groups with admin in their names come first:
     okta-ciam demo
     okta-ciam review start -f demo.c1z -o review.xlsx --privileged admin
 
@@ -77,12 +77,12 @@ pub struct ReviewStartArgs {
     #[arg(long, value_name = "SHEET")]
     pub previous: Vec<String>,
     /// Write one file for each group, department or manager
-    #[arg(long, value_name = "WHAT", value_parser = words::<SplitBy>())]
+    #[arg(long, value_name = "FIELD", value_parser = words::<SplitBy>())]
     pub split_by: Option<String>,
-    /// Add this attribute of the users' profiles; can be repeated
+    /// Add a column with this user profile attribute; can be repeated
     #[arg(long, value_name = "NAME")]
     pub attribute: Vec<String>,
-    /// Include the memberships in the group Everyone
+    /// Include the memberships in the Everyone group
     #[arg(long)]
     pub include_everyone: bool,
 }
@@ -90,8 +90,7 @@ pub struct ReviewStartArgs {
 /// Count the decisions in sheets
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-status exits with 1 while a row has no final decision (approve or revoke) or rows are
-missing.
+status exits with 1 if any row has no final decision (approve or revoke) or is missing.
 
 Examples:
   Count the decisions in a new sheet, which has none yet:
@@ -107,17 +106,17 @@ pub struct ReviewStatusArgs {
 /// Compare the decisions with a later snapshot, and write the evidence
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Each row gets a verdict: kept, removed, not_remediated (revoked and still there),
-unexplained_removal, undecided, self_review or unknown; a new membership that nobody
-reviewed is an unexplained_grant. The folder contains the scope, the access before and
-after, the decisions, the changes, the verdicts, the sheets, a report, manifest.json and
-SHA256SUMS. close exits with 1 if a membership is not_remediated, unexplained_* or
+Each row gets a verdict: kept, removed, not_remediated (marked revoke, but still
+present), unexplained_removal, undecided, self_review or unknown; a new membership that
+nobody reviewed is an unexplained_grant. The folder contains the scope, the access before
+and after, the decisions, the changes, the verdicts, the sheets, a report, manifest.json
+and SHA256SUMS. close exits with 1 if a membership is not_remediated, unexplained_* or
 undecided, and refuses sheets with missing rows, or with changes in the columns that
 identify a row.
 
 Examples:
   Set the org once with variables, and run a complete review; reviewers edit
-  review.csv before revoke:
+  review.csv before the revoke command runs:
     export BATON_DOMAIN=company.okta.com
     export BATON_API_TOKEN_FILE=token.txt
     export BATON_EMAIL_DOMAINS=example.com
@@ -137,7 +136,7 @@ pub struct ReviewCloseArgs {
     /// Read the snapshot that was taken after the changes [required]
     #[arg(long, value_name = "FILE")]
     pub after: Option<String>,
-    /// Write the evidence to this new folder [required]
+    /// Write the evidence to this folder, which must not exist yet [required]
     #[arg(short, long = "to", value_name = "FOLDER")]
     pub out: Option<String>,
     /// Include the changes that revoke recorded in this audit log; can be repeated

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::words::words;
 use crate::evidence::tables::write::TableFormat;
 
-/// Show the summary of a snapshot, one user or group in it, or a table
+/// Show a snapshot: its summary, one user or group, or a list of them
 #[derive(Args, Debug)]
 #[command(after_help = "\
 show reads .c1z and plain SQLite files, including those of ConductorOne's Go connectors.
@@ -31,7 +31,7 @@ pub struct ShowArgs {
     /// Read this snapshot [env: BATON_FILE] [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", global = true, env = "BATON_FILE")]
     pub file: Option<String>,
-    /// Exit with 8, and show nothing, if the snapshot is older than this, such as 26h
+    /// Exit with 8, and show nothing, if the snapshot is older than this duration, such as 26h
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<String>,
     #[command(subcommand)]
@@ -144,9 +144,9 @@ pub struct GroupsTable {
 /// List memberships with their users and groups
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
-The table shows group_name, user_login, user_name and user_status; CSV and JSON contain ids
-and the Baton grant id too. Each column of a user is available as user_NAME, and each column
-of a group as group_NAME. Rows are sorted by group id, then by user id.
+The table shows group_name, user_login, user_name and user_status; CSV and JSON also
+contain ids, including the Baton grant id. Every column of users is available as user_NAME,
+and every column of groups as group_NAME. Rows are sorted by group id, then by user id.
 
 Examples:
   List who can use the VPN:
@@ -156,7 +156,7 @@ Examples:
     okta-ciam show -f demo.c1z memberships --status SUSPENDED,DEPROVISIONED \\
       --format csv")]
 pub struct MembershipsTable {
-    /// List only memberships whose user or group contains this text; for the fields, see --like in show users and show groups
+    /// List only memberships whose user or group matches this text, as --like does in show users and show groups
     #[arg(long, value_name = "TEXT")]
     pub like: Option<String>,
     /// List only memberships of users with these statuses, such as ACTIVE,SUSPENDED

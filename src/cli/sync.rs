@@ -34,7 +34,7 @@ Examples:
   With the same variables, write one file for each day, and keep 30 of them:
     okta-ciam sync -f okta-%Y-%m-%d.c1z --keep 30
 
-  With the same variables, report what a sync would cost:
+  With the same variables, estimate how many requests a sync would send:
     okta-ciam sync --plan
 
 To resume an interrupted sync, run the same command again within 24 hours of
@@ -43,7 +43,7 @@ pub struct SyncArgs {
     /// First, because each of the others removes its value.
     #[command(flatten)]
     pub given: Given,
-    /// Report what a sync would cost, without writing anything
+    /// Estimate how many requests a sync would send, without writing anything
     #[arg(long)]
     pub plan: bool,
     /// Read memberships by group or by user; auto picks whichever needs fewer requests [default: auto]
@@ -67,7 +67,7 @@ pub struct SyncArgs {
     /// Store this note in the snapshot, such as the reason for taking it
     #[arg(long, value_name = "TEXT", help_heading = "Output", env = "BATON_NOTE")]
     pub note: Option<String>,
-    /// Keep the old file if users, groups or memberships drop by more than this; the new snapshot goes to FILE.rejected
+    /// Keep the old file if the number of users, groups or memberships drops by more than this; the new snapshot goes to FILE.rejected
     #[arg(
         long,
         value_name = "PERCENT",
@@ -94,7 +94,7 @@ pub struct SyncArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
 pub struct FileArgs {
-    /// Write the snapshot here: .c1z, or .db, .sqlite or .sqlite3 for plain SQLite; %Y-%m-%d is the day of the run in UTC [default: sync.c1z]
+    /// Write the snapshot to this .c1z file, or to a .db, .sqlite or .sqlite3 file as plain SQLite; %Y-%m-%d becomes the UTC date [default: sync.c1z]
     #[arg(short, long, value_name = "FILE", env = "BATON_FILE")]
     pub file: Option<String>,
     /// Keep the newest N snapshots and their manifests, and remove older ones; requires a date, such as %Y-%m-%d, in the file name
@@ -106,7 +106,7 @@ pub struct FileArgs {
     /// Also write the snapshot's SHA-256, size, scope and counts as JSON
     #[arg(long, value_name = "FILE", env = "BATON_MANIFEST")]
     pub manifest: Option<String>,
-    /// Write metrics of the run to this .prom file in Prometheus's text format, even after a failure
+    /// Write metrics about the run to this .prom file in the Prometheus text format, even after a failure
     #[arg(long, value_name = "FILE", env = "BATON_METRICS_FILE")]
     pub metrics_file: Option<String>,
 }

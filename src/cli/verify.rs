@@ -5,11 +5,12 @@ use clap::Args;
 /// Verify that a snapshot is intact
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-verify counts all rows again, checks that each grant refers to a user, a group and an
-entitlement in the file, computes the hash of the content again, and runs SQLite's own
-check. It also reads files of ConductorOne's Go connectors; checks of data that they do
-not record are skipped. Without --manifest, verify does not notice a change by someone
-who also replaced the hash inside the file. The exit code is 2 if a check fails.
+verify counts all rows again, checks that each membership (a grant, in Baton's terms)
+refers to a user, a group and an entitlement in the file, recomputes the hash of the
+content, and runs SQLite's integrity check. It also reads files of ConductorOne's Go
+connectors, but skips the checks that need data these files do not contain. Without
+--manifest, verify cannot detect a change by someone who also replaced the hash inside
+the file. The exit code is 2 if a check fails.
 
 Environment variables:
   BATON_FILE sets the snapshot, and BATON_MANIFEST the manifest. An argument or option
@@ -20,7 +21,7 @@ Examples:
     okta-ciam demo
     okta-ciam verify demo.c1z
 
-  In a script, with the result as JSON:
+  In a script, print the result as JSON:
     okta-ciam verify demo.c1z --output json")]
 pub struct VerifyArgs {
     /// Verify this snapshot [env: BATON_FILE] [default: sync.c1z]

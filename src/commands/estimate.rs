@@ -158,7 +158,7 @@ impl Estimate {
             )
         };
         format!(
-            "users        {}\ngroups       {}\nrequests     {} sent so far\nmemberships\n{}\n{}\na sync takes {}; nothing was written\n",
+            "users        {}\ngroups       {}\nrequests     {} sent so far\nmemberships\n{}\n{}\na sync would need {}; nothing was written\n",
             scope(&self.users),
             scope(&self.groups),
             number(self.requests_sent),

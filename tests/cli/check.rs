@@ -67,20 +67,20 @@ fn a_super_admins_token_is_sufficient_for_everything() {
     let ran = check(&folder, &okta, &[]).ok();
     assert_eq!(ran.stderr, "");
     for part in [
-        "ok       origin         http://127.0.0.1:",
-        "ok       token          belongs to mira.okonjo@example.com, ",
-        "ok       users          49 of 60 in scope\n",
-        "ok       groups         12 of 12 in scope, with their sizes\n",
-        "ok       everyone       visible, 56 members\n",
-        "ok       members        readable (tested with \"All staff\")\n",
-        "ok       admin members  readable (tested with \"Okta Administrators\")\n",
-        "ok       user groups    visible, ",
-        "ok       org            Kestrel & Rook (sample org)\n",
-        "ok       rules          visible\n",
-        "ok       changes        disabled without --provisioning; ",
-        "ok       limits         every limit allows at least 450 requests per minute\n",
-        "                        users            450 of 600 per minute, 599 left\n",
-        "ok       clock          ",
+        "ok       origin          http://127.0.0.1:",
+        "ok       token           belongs to mira.okonjo@example.com, ",
+        "ok       users           49 of 60 in scope\n",
+        "ok       groups          12 of 12 in scope, member counts visible\n",
+        "ok       everyone        visible, 56 members\n",
+        "ok       members         readable (tested with \"All staff\")\n",
+        "ok       admin members   readable (tested with \"Okta Administrators\")\n",
+        "ok       groups by user  visible, ",
+        "ok       org             Kestrel & Rook (sample org)\n",
+        "ok       rules           visible\n",
+        "ok       changes         disabled without --provisioning; ",
+        "ok       limits          every limit allows at least 450 requests per minute\n",
+        "                         users            450 of 600 per minute, 599 left\n",
+        "ok       clock           ",
         "14 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
@@ -163,7 +163,7 @@ fn a_check_sends_at_most_eleven_requests() {
     assert_eq!(report["everyone"]["members_reported"], 56);
     assert_eq!(
         found(&report, "groups")["message"],
-        "6 of the first 6 in scope, with their sizes"
+        "6 of the first 6 in scope, member counts visible"
     );
     assert_eq!((okta.count(), &report["requests"]), (11, &11.into()));
     assert_only_reads(&okta);
@@ -222,7 +222,7 @@ fn a_token_that_sees_no_users_ends_with_5() {
     assert_eq!(names(&report, "failure"), ["users"]);
     assert_eq!(
         names(&report, "warning"),
-        ["token", "members", "user_groups", "changes"]
+        ["token", "members", "groups_by_user", "changes"]
     );
 }
 
@@ -241,7 +241,7 @@ fn each_missing_permission_has_its_own_finding() {
             "warning",
             0,
         ),
-        (fault(Endpoint::UserGroups), "user_groups", "failure", 5),
+        (fault(Endpoint::UserGroups), "groups_by_user", "failure", 5),
         (fault(Endpoint::Org), "org", "warning", 0),
         (fault(Endpoint::Rules), "rules", "warning", 0),
         (fault(Endpoint::UserRoles), "changes", "ok", 0),
@@ -270,11 +270,11 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
     let okta = Okta::with_options(Org::demo(), options);
     let ran = check(&Folder::new(), &okta, &["--provisioning"]).ok();
     for part in [
-        "warning  everyone       missing: ",
-        "warning  org            hidden (GET /api/v1/org: 403 E0000006 You do not have permission to perform the requested action [request req",
-        "warning  rules          hidden, ",
+        "warning  everyone        missing: ",
+        "warning  org             hidden (GET /api/v1/org: 403 E0000006 You do not have permission to perform the requested action [request req",
+        "warning  rules           hidden, ",
         "revoke always requires --yes",
-        "warning  changes        it is unknown which groups this token can change (the owner's roles are hidden, ",
+        "warning  changes         it is unknown which groups this token can change (the owner's roles are hidden, ",
         "10 ok, 4 warnings, 0 failures; ",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);
@@ -389,7 +389,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
     let okta = Okta::with_options(Org::demo(), options);
     let ran = check(&Folder::new(), &okta, &[]).ok();
     for part in [
-        "warning  limits         every limit allows at least 52 requests per minute\n",
+        "warning  limits          every limit allows at least 52 requests per minute\n",
         "groups           52 of 70 per minute, ",
         "fix: raise --max-api-capacity",
     ] {

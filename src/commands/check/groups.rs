@@ -62,7 +62,7 @@ pub(super) fn groups(
             "a sync counts the others as one request each; set --memberships-by if the estimate is wrong",
         );
     } else {
-        report.ok(format!("{found}, with their sizes"));
+        report.ok(format!("{found}, member counts visible"));
     }
     if listed > 0 {
         everyone(page_size, &page, client, report)?;

@@ -23,7 +23,7 @@ pub(super) const GROUPS: &str = "groups";
 pub(super) const EVERYONE: &str = "everyone";
 pub(super) const MEMBERS: &str = "members";
 pub(super) const ADMIN_MEMBERS: &str = "admin_members";
-pub(super) const USER_GROUPS: &str = "user_groups";
+pub(super) const USER_GROUPS: &str = "groups_by_user";
 pub(super) const ORG: &str = "org";
 pub(super) const RULES: &str = "rules";
 pub(super) const CHANGES: &str = "changes";
@@ -278,7 +278,7 @@ impl CheckReport {
         let mut text = String::new();
         let mut line = |first: &str, second: &str, third: &str| {
             let third = clean(third);
-            let mut start = format!("{first:<9}{second:<15}");
+            let mut start = format!("{first:<9}{second:<16}");
             for part in wrap(&third, width.saturating_sub(start.len())) {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{}", format!("{start}{part}").trim_end());

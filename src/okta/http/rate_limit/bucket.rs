@@ -53,10 +53,10 @@ impl Bucket {
     pub fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
-            Self::User => "single users",
-            Self::UserGroups => "groups of users",
+            Self::User => "users by id",
+            Self::UserGroups => "groups by user",
             Self::Groups => "groups",
-            Self::Group => "single groups",
+            Self::Group => "groups by id",
             Self::Other => "other requests",
         }
     }
