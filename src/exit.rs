@@ -75,7 +75,7 @@ exits! {
         code: 4,
         word: "refused",
         outranks_partial: true,
-        help: "change refused: out of scope, not editable, ambiguous, not confirmed, or no\n--provisioning"
+        help: "change refused: out of scope, not editable, ambiguous, not confirmed, from a\nrefused review sheet, or no --provisioning"
     }
     /// Okta rejected the credentials, denied a permission or returned no users.
     Credentials {

@@ -2,15 +2,16 @@
 //!
 //! - Cells have the type text, so a text that starts like a formula is not run and needs no escaping.
 //! - A workbook has the time of its snapshot, so that equal snapshots give equal bytes.
-//! - rust_xlsxwriter panics if it cannot write the temporary files of the sheets. Here, that is an error.
+//! - rust_xlsxwriter panics if it cannot write the temporary files of the sheets. Here, that is an error; any other panic is
+//!   a fault, and stays one.
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::Timestamp;
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
 use serde_json::Value;
 
 use super::cells::{exact_float, plain};
@@ -33,7 +34,7 @@ pub fn write_workbook<T>(
 ) -> anyhow::Result<T> {
     let created = ExcelDateTime::from_timestamp(taken_at.as_second());
     let created = created.context("the time of the snapshot")?;
-    without_panic(|| {
+    let written = without_panic(|| {
         let mut workbook = Workbook::new();
         workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
         let filled = fill(&mut workbook)?;
@@ -43,8 +44,18 @@ pub fn write_workbook<T>(
             .context("cannot write the workbook")?;
         ensure!(!out.failed, "cannot write the workbook");
         Ok(filled)
+    });
+    written.map_err(|error| match error.downcast_ref() {
+        Some(XlsxError::TempFileError(folder, cause)) => {
+            anyhow!("{NO_TEMPORARY_FILE}: {}: {cause}", folder.display())
+        }
+        _ => error,
     })
 }
+
+const NO_TEMPORARY_FILE: &str = "cannot write a temporary file (in the folder that TMPDIR sets, which must exist and be writable)";
+/// The start of the panic of rust_xlsxwriter after a failed write to a temporary file.
+const FAILED_WRITE: &str = "Couldn't write to xml file";
 
 /// Returns the first error of a file, and pretends to write from then on. The library for ZIP files ends the file again
 /// when it is dropped, and would print a second error to stderr.
@@ -86,20 +97,21 @@ impl<W: Seek> Seek for FirstErrorOnly<W> {
     }
 }
 
-/// Runs a function, and returns a panic of rust_xlsxwriter as an error. Other panics go on.
+/// Runs a function, and returns a failed write to a temporary file, at which rust_xlsxwriter panics, as an error. Other
+/// panics go on.
 fn without_panic<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let message = Arc::new(Mutex::new(None));
     let hook = Arc::new(panic::take_hook());
     panic::set_hook({
         let (message, hook) = (Arc::clone(&message), Arc::clone(&hook));
-        Box::new(move |panic| match panic.location() {
-            Some(place) if place.file().contains("rust_xlsxwriter") => {
-                let text = panic.payload().downcast_ref::<String>();
-                *message.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(text.cloned().unwrap_or_default());
-            }
-            _ => hook(panic),
-        })
+        Box::new(
+            move |panic| match panic.payload().downcast_ref::<String>() {
+                Some(text) if text.starts_with(FAILED_WRITE) => {
+                    *message.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
+                }
+                _ => hook(panic),
+            },
+        )
     });
     let ended = panic::catch_unwind(AssertUnwindSafe(run));
     drop(panic::take_hook());
@@ -112,10 +124,7 @@ fn without_panic<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T
         .take();
     match (ended, message) {
         (Ok(ended), _) => ended,
-        (Err(_), Some(message)) => bail!(
-            "cannot write the rows to a temporary file; TMPDIR names its folder: {}",
-            reason(&message)
-        ),
+        (Err(_), Some(message)) => bail!("{NO_TEMPORARY_FILE}: {}", reason(&message)),
         (Err(panic), None) => panic::resume_unwind(panic),
     }
 }
@@ -223,7 +232,7 @@ mod tests {
 
     /// The library prints what fails once more to stderr, so it must not see a second error.
     #[test]
-    fn a_disk_that_fills_up_at_any_byte_of_a_workbook_returns_one_error() {
+    fn a_disk_that_fills_up_anywhere_in_a_workbook_returns_one_error() {
         struct Limited {
             file: io::Cursor<Vec<u8>>,
             limit: u64,
@@ -271,6 +280,18 @@ mod tests {
         let panic = format!("Couldn't write to xml file: {error:?}");
         assert_eq!(reason(&panic), "No space left on device");
         assert_eq!(reason("something else"), "something else");
+    }
+
+    #[test]
+    fn only_a_failed_write_becomes_an_error() {
+        let failed = || -> anyhow::Result<()> {
+            panic!("{FAILED_WRITE}: {:?}", io::Error::from_raw_os_error(28))
+        };
+        let error = without_panic(failed).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("{NO_TEMPORARY_FILE}: No space left on device")
+        );
     }
 
     #[test]

@@ -444,10 +444,18 @@ fn values_with_quotes_and_line_ends_are_accepted_or_refused_before_any_request()
         .env("SSL_CERT_FILE", "/nonexistent")
         .env("SSL_CERT_DIR", "/nonexistent")
         .ok();
-    let ran = folder
-        .run(&["show"])
-        .env("TMPDIR", "/nonexistent")
-        .end()
-        .code(2);
-    assert!(ran.error().contains("TMPDIR"), "{}", ran.stderr);
+    // A container is unpacked to a temporary file; of a plain database, only the sheets of a workbook are.
+    folder.sync(&okta, &["-f", "plain.db"]).ok();
+    let export = [
+        "export", "-f", "plain.db", "--format", "xlsx", "-o", "a.xlsx",
+    ];
+    for arguments in [&["show"][..], &export] {
+        let ran = folder
+            .run(arguments)
+            .env("TMPDIR", "/nonexistent")
+            .end()
+            .code(2);
+        assert!(ran.error().contains("TMPDIR"), "{}", ran.stderr);
+    }
+    assert!(!folder.names().contains(&"a.xlsx".to_owned()));
 }

@@ -113,7 +113,7 @@ pub(super) fn refuse_group(typed: &str, found: &Found<Group>, scope: &Scope) -> 
             let names = names(groups);
             return refuse(
                 FailureKind::Refused,
-                format!("no group is named {typed:?}; did you mean {names}?"),
+                format!("no group is named exactly {typed:?}; did you mean {names}?"),
             );
         }
     };

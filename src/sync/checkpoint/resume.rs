@@ -161,8 +161,9 @@ fn would_repeat(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate
-/// or a full disk. Not if Okta or a guard refused, or if a response makes no sense.
+/// Returns whether running the same command again can resume: after an interrupt, an outage of Okta, a bad certificate,
+/// a full disk, or a 401 or 403. Not if Okta refused the request for another reason, if a guard stopped the run, or if a
+/// response makes no sense.
 pub fn is_resumable(error: &anyhow::Error) -> bool {
     for cause in error.chain() {
         if cause.is::<Failure>() {
@@ -311,12 +312,13 @@ mod tests {
 
     #[test]
     fn a_run_can_resume_unless_okta_a_guard_or_the_data_ended_it() {
+        let call = || okta::Call {
+            method: "GET",
+            path: "/api/v1/users".to_owned(),
+        };
         let refused = |status| -> anyhow::Error {
             okta::Error::Refused(okta::ApiError {
-                call: okta::Call {
-                    method: "GET",
-                    path: "/api/v1/users".to_owned(),
-                },
+                call: call(),
                 status,
                 code: None,
                 summary: None,
@@ -340,6 +342,65 @@ mod tests {
         ] {
             let text = format!("{error:#}");
             assert_eq!(is_resumable(&error), resumable, "{text}");
+        }
+        let (problem, to) = ("too slow".to_owned(), "other.example".to_owned());
+        let unavailable = okta::Error::Unavailable {
+            call: call(),
+            problem: problem.clone(),
+            attempts: 5,
+            status: Some(500),
+            too_slow: true,
+            request_id: None,
+        };
+        for (error, resumable) in [
+            (unavailable, true),
+            (
+                okta::Error::Stuck {
+                    call: call(),
+                    waited: MAX_AGE,
+                },
+                true,
+            ),
+            (
+                okta::Error::Deadline {
+                    call: call(),
+                    waiting: None,
+                },
+                true,
+            ),
+            (
+                okta::Error::Redirected {
+                    call: call(),
+                    status: 302,
+                    to,
+                },
+                true,
+            ),
+            (
+                okta::Error::Certificate {
+                    call: call(),
+                    problem: problem.clone(),
+                },
+                true,
+            ),
+            (
+                okta::Error::Proxy {
+                    call: call(),
+                    problem: problem.clone(),
+                },
+                true,
+            ),
+            (okta::Error::Setup(problem.clone()), true),
+            (
+                okta::Error::Paging {
+                    call: call(),
+                    problem,
+                },
+                false,
+            ),
+        ] {
+            let error = anyhow::Error::from(error).context("cannot read the users");
+            assert_eq!(is_resumable(&error), resumable, "{error:#}");
         }
     }
 
