@@ -120,7 +120,7 @@ pub struct OutputArgs {
     /// Print the result as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>(), env = "BATON_OUTPUT")]
     pub output: Option<String>,
-    /// Print errors only; show, diff and findings still print their result
+    /// Print only errors and requested data, such as the output of show, diff and findings
     #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
     /// Set the log level: error, warn, info, debug or trace [default: info]
@@ -153,8 +153,8 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 12 GET requests, plus up to 10 more: one for each
-domain that has no users on the first page of the user list.
+check changes nothing. It sends up to 12 GET requests, plus one for each domain that has
+no users on the first page of the user list (at most 10).
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -165,7 +165,7 @@ Examples:
     okta-ciam check --domain company.okta.com --api-token-file token.txt \\
       --email-domains example.com
 
-  Put the options in variables, and require permission to change groups:
+  Put the options in variables, and require permission to change memberships:
     export BATON_DOMAIN=company.okta.com
     export BATON_API_TOKEN_FILE=token.txt
     export BATON_EMAIL_DOMAINS=example.com
@@ -218,7 +218,7 @@ pub struct LimitsArgs {
     /// Send at most N requests at a time, 1 to 64 [default: 8]
     #[arg(long, value_name = "N", env = "BATON_CONCURRENCY")]
     pub concurrency: Option<String>,
-    /// Give up on each attempt of a request after this duration, such as 90s or 15m [default: 60s]
+    /// Time out each attempt of a request after this duration, such as 90s or 15m [default: 60s]
     #[arg(long, value_name = "DURATION", env = "BATON_TIMEOUT")]
     pub timeout: Option<String>,
     /// Stop the whole run after this duration [default: none]
@@ -258,7 +258,7 @@ Examples:
   Keep the sample org running, to try the other commands in a second terminal:
     okta-ciam demo --serve")]
 pub struct DemoArgs {
-    /// Write the snapshot to this file; replaces only files that demo wrote [default: demo.c1z]
+    /// Write the snapshot to this file; an existing file is replaced only if demo wrote it [default: demo.c1z]
     #[arg(short, long, value_name = "FILE", conflicts_with = "serve")]
     pub file: Option<String>,
     /// Only run the sample org, until interrupted, and print the variables to set

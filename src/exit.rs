@@ -63,12 +63,12 @@ exits! {
         outranks_partial: false,
         help: "usage or configuration error, or any failure not listed below"
     }
-    /// The snapshot is incomplete, or only some memberships succeeded or needed no change.
+    /// The snapshot is incomplete, or only some changes succeeded or were not needed.
     Partial {
         code: 3,
         word: "partial",
         outranks_partial: false,
-        help: "partial: the snapshot is incomplete and the old file is unchanged, or some\nmemberships succeeded or needed no change, others failed, and none failed with a\ncode from 4 to 8"
+        help: "partial: the snapshot is incomplete, and the old file is unchanged (sync); or some\nchanges succeeded or were not needed, and others failed, but none with a code from\n4 to 8 (grant, revoke)"
     }
     /// A change was refused before it was sent.
     Refused {

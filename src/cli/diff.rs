@@ -10,8 +10,8 @@ use crate::evidence::diff::{ChangeKind, Table};
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 diff compares users, groups and memberships by id. It reads .c1z and plain SQLite
-files, including those of ConductorOne's Go connectors. FILE#SYNC_ID selects one sync
-in a file that contains several.
+files, including those written by ConductorOne's Go connectors. FILE#SYNC_ID selects one
+sync in a file that contains several.
 
 A membership is unknown if it could not be read for one of the snapshots. The exit code is 0
 if nothing differs, 1 if something differs, and 2 after an error.

@@ -14,7 +14,7 @@ produces okta-ciam.db. manifest.json and SHA256SUMS are also written to the fold
 check the files with sha256sum -c SHA256SUMS. Identical snapshots produce identical
 files. In a folder, export replaces only files with these names.
 
-In CSV, a value that a spreadsheet would run as a formula gets a leading apostrophe.
+In CSV, a value that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
 Examples:
   Write an Excel workbook:
@@ -44,7 +44,7 @@ pub struct ExportArgs {
     /// Export only these columns; needs exactly one --table; profile.NAME selects a profile attribute
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub columns: Vec<String>,
-    /// Do not escape CSV cells that a spreadsheet would run as formulas
+    /// Do not escape CSV cells that a spreadsheet would evaluate as formulas
     #[arg(long)]
     pub raw: bool,
     /// Start CSV files with a byte order mark, so that Excel detects UTF-8

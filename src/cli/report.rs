@@ -9,7 +9,8 @@ use super::FindingRules;
 #[command(after_help = "\
 The page shows where the snapshot comes from, the findings, charts, and, with JavaScript,
 searchable tables of users, groups and memberships. It loads no other files, so you can email
-it and open it offline. Identical snapshots produce identical pages. docs/report.md describes it.
+it and open it offline. Identical snapshots produce identical pages.
+docs/report.md describes the page.
 
 Examples:
   Write a report on a snapshot of the sample org:

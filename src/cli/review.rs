@@ -37,11 +37,11 @@ pub enum ReviewStep {
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 Rows for privileged groups come first, then rows with flags. Each flag is the name of a
-check that found something (see okta-ciam findings --list). Reviewers fill in reviewer,
-decision (approve, revoke, modify or investigate), comment and decided_at. They may sort
-and filter rows, hide and add columns, and save the sheet as XLSX or CSV; they must not
-delete rows. The Everyone group is left out unless you pass --include-everyone. start never replaces a file, since it may contain
-decisions.
+check that found something (see okta-ciam findings --list). Reviewers fill in the columns
+reviewer, decision (approve, revoke, modify or investigate), comment and decided_at. They
+may sort and filter rows, hide and add columns, and save the sheet as XLSX or CSV; they
+must not delete rows. The Everyone group is left out unless you pass --include-everyone.
+start never replaces a file, since it may contain decisions.
 
 Examples:
   Write an Excel workbook in which groups with admin in their names come first:

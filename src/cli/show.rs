@@ -5,10 +5,11 @@ use clap::{Args, Subcommand};
 use super::words::words;
 use crate::evidence::tables::write::TableFormat;
 
-/// Show a snapshot: its summary, one user or group, or a list of them
+/// Show the summary of a snapshot, or its users, groups or memberships
 #[derive(Args, Debug)]
 #[command(after_help = "\
-show reads .c1z and plain SQLite files, including those of ConductorOne's Go connectors.
+show reads .c1z and plain SQLite files, including those written by ConductorOne's
+Go connectors.
 
 Examples:
   Write a snapshot of the sample org, and show it:
@@ -130,7 +131,7 @@ pub struct GroupsTable {
     /// List only groups of these types: OKTA_GROUP, APP_GROUP, BUILT_IN
     #[arg(long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub kind: Vec<String>,
-    /// List only groups of this user, by id, login or email; can be repeated
+    /// List only groups that this user (id, login or email) is in; can be repeated
     #[arg(long, value_name = "USER")]
     pub user: Vec<String>,
     /// List only this group, by id or exact name; can be repeated
@@ -156,7 +157,7 @@ Examples:
     okta-ciam show -f demo.c1z memberships --status SUSPENDED,DEPROVISIONED \\
       --format csv")]
 pub struct MembershipsTable {
-    /// List only memberships whose user or group matches this text, as --like does in show users and show groups
+    /// List only memberships whose user or group contains this text, in the same fields as --like of show users and show groups
     #[arg(long, value_name = "TEXT")]
     pub like: Option<String>,
     /// List only memberships of users with these statuses, such as ACTIVE,SUSPENDED

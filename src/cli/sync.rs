@@ -18,7 +18,7 @@ Environment variables:
   BATON_EMAIL_DOMAINS. An option overrides its variable.
 
 Examples:
-  Write the users of example.com and all groups to sync.c1z:
+  Write all groups, and the users of example.com, to sync.c1z:
     okta-ciam sync --domain company.okta.com --api-token-file token.txt \\
       --email-domains example.com
 

@@ -99,7 +99,8 @@ fn the_json_output_has_the_same_findings() {
     assert_eq!(found(&report, "users")["fix"], Value::Null);
     let changes = found(&report, "changes")["message"].as_str().unwrap();
     assert!(
-        changes.contains("this token can change every OKTA_GROUP group (SUPER_ADMIN)"),
+        changes
+            .contains("this token can change the members of every OKTA_GROUP group (SUPER_ADMIN)"),
         "{changes}"
     );
     assert_eq!(report["clock_skew_seconds"], 0);
@@ -274,7 +275,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
         "warning  org             hidden (GET /api/v1/org: 403 E0000006 You do not have permission to perform the requested action [request req",
         "warning  rules           hidden, ",
         "revoke always requires --yes",
-        "warning  changes         it is unknown which groups this token can change (the owner's roles are hidden, ",
+        "warning  changes         it is unknown which memberships this token can change (the owner's roles are hidden, ",
         "10 ok, 4 warnings, 0 failures; ",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);

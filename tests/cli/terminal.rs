@@ -244,7 +244,7 @@ fn check_and_tables_fit_a_narrow_terminal() {
     assert!(
         words
             .join(" ")
-            .contains("this token can change every OKTA_GROUP group (SUPER_ADMIN)"),
+            .contains("this token can change the members of every OKTA_GROUP group (SUPER_ADMIN)"),
         "{shown}"
     );
 }

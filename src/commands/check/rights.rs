@@ -105,15 +105,15 @@ pub(super) fn changes(
         },
     };
     let what = match may {
-        EditableGroups::All => "this token can change every OKTA_GROUP group",
+        EditableGroups::All => "this token can change the members of every OKTA_GROUP group",
         EditableGroups::Most => {
-            "this token can change every OKTA_GROUP group without an admin role"
+            "this token can change the members of every OKTA_GROUP group without an admin role"
         }
         EditableGroups::Some => {
-            "this token can change the groups that its role is assigned for, except those with an admin role"
+            "this token can change the members of the groups that its role is assigned for, except those with an admin role"
         }
-        EditableGroups::Unknown => "it is unknown which groups this token can change",
-        EditableGroups::Nothing => "this token cannot change any group",
+        EditableGroups::Unknown => "it is unknown which memberships this token can change",
+        EditableGroups::Nothing => "this token cannot change any membership",
     };
     if !config.provisioning {
         report.ok(format!(

@@ -95,7 +95,7 @@ impl Package {
         Ok(())
     }
 
-    /// Adds a table as CSV. Texts that a spreadsheet would run as formulas get an apostrophe.
+    /// Adds a table as CSV. Texts that a spreadsheet would evaluate as formulas get an apostrophe.
     pub(super) fn add_csv<'a>(
         &mut self,
         name: &str,

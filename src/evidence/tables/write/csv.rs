@@ -13,7 +13,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The style of a CSV file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CsvStyle {
-    /// True if texts that a spreadsheet would run as formulas are not escaped.
+    /// True if texts that a spreadsheet would evaluate as formulas are not escaped.
     pub raw: bool,
     /// True if the file starts with a byte order mark.
     pub bom: bool,
