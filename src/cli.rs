@@ -153,8 +153,8 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 12 GET requests, plus one for each domain that has
-no users on the first page of the user list (at most 10).
+check changes nothing. It sends up to 12 GET requests, plus at most 10 more: one for each
+domain that has no users on the first page of the user list.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -218,7 +218,7 @@ pub struct LimitsArgs {
     /// Send at most N requests at a time, 1 to 64 [default: 8]
     #[arg(long, value_name = "N", env = "BATON_CONCURRENCY")]
     pub concurrency: Option<String>,
-    /// Time out each attempt of a request after this duration, such as 90s or 15m [default: 60s]
+    /// Time out each request attempt after this duration, such as 90s or 15m [default: 60s]
     #[arg(long, value_name = "DURATION", env = "BATON_TIMEOUT")]
     pub timeout: Option<String>,
     /// Stop the whole run after this duration [default: none]
@@ -261,7 +261,7 @@ pub struct DemoArgs {
     /// Write the snapshot to this file; an existing file is replaced only if demo wrote it [default: demo.c1z]
     #[arg(short, long, value_name = "FILE", conflicts_with = "serve")]
     pub file: Option<String>,
-    /// Only run the sample org, until interrupted, and print the variables to set
+    /// Print the variables to set, and run the sample org until interrupted, without syncing it
     #[arg(long)]
     pub serve: bool,
     /// With --serve, listen on this port [default: any free port]

@@ -68,14 +68,14 @@ exits! {
         code: 3,
         word: "partial",
         outranks_partial: false,
-        help: "partial: the snapshot is incomplete, and the old file is unchanged (sync); or some\nchanges succeeded or were not needed, and others failed, but none with a code from\n4 to 8 (grant, revoke)"
+        help: "partial: the snapshot is incomplete, and the old file is unchanged (sync); or some\nchanges succeeded or were not needed, and others failed for reasons other than those\nof 4 to 8 (grant, revoke)"
     }
     /// A change was refused before it was sent.
     Refused {
         code: 4,
         word: "refused",
         outranks_partial: true,
-        help: "change refused: out of scope, not editable, ambiguous, not confirmed, from a\nrefused review sheet, or no --provisioning"
+        help: "change refused: the user or group is out of scope, the name is ambiguous, Okta\ndoes not let you edit the group, the review sheet was refused, the change was not\nconfirmed, or --provisioning is missing"
     }
     /// Okta rejected the credentials, denied a permission or returned no users.
     Credentials {
@@ -103,7 +103,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --max-drop\nwith a --file from another org or scope"
+        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or --max-drop\nwith a --file of another org or with a different scope"
     }
     /// Another run has locked the file.
     Locked {

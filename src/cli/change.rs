@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Let grant and revoke send changes; with check, fail if the token cannot make any
+    /// Allow grant and revoke to send changes; check then fails if the token cannot change memberships
     #[arg(
         short,
         long,

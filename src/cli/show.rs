@@ -157,7 +157,7 @@ Examples:
     okta-ciam show -f demo.c1z memberships --status SUSPENDED,DEPROVISIONED \\
       --format csv")]
 pub struct MembershipsTable {
-    /// List only memberships whose user or group contains this text, in the same fields as --like of show users and show groups
+    /// List only memberships whose user or group contains this text; searches the same fields as show users --like and show groups --like
     #[arg(long, value_name = "TEXT")]
     pub like: Option<String>,
     /// List only memberships of users with these statuses, such as ACTIVE,SUSPENDED

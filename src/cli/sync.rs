@@ -31,7 +31,7 @@ Examples:
   With the same variables, keep the old file on a drop of more than 10 percent:
     okta-ciam sync -f okta.c1z --max-drop 10
 
-  With the same variables, write one file for each day, and keep 30 of them:
+  With the same variables, write one file per day, and keep the newest 30:
     okta-ciam sync -f okta-%Y-%m-%d.c1z --keep 30
 
   With the same variables, estimate how many requests a sync would send:
