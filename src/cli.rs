@@ -21,6 +21,7 @@ mod report;
 mod review;
 mod show;
 mod sync;
+mod usage_error;
 mod verify;
 mod words;
 
@@ -28,7 +29,6 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::Resettable;
-use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit;
@@ -42,6 +42,7 @@ pub use self::report::ReportArgs;
 pub use self::review::{ReviewArgs, ReviewCloseArgs, ReviewStartArgs, ReviewStep};
 pub use self::show::{ShowArgs, ShowWhat, TableArgs};
 pub use self::sync::{FileArgs, SyncArgs};
+pub use self::usage_error::one_line;
 pub use self::verify::VerifyArgs;
 use self::words::words;
 use crate::console::{LogFormat, LogLevel, Output};
@@ -265,8 +266,8 @@ pub struct DemoArgs {
     #[arg(long)]
     pub serve: bool,
     /// With --serve, listen on this port [default: any free port]
-    #[arg(long, value_name = "PORT", requires = "serve")]
-    pub port: Option<u16>,
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<String>,
 }
 
 /// Returns how to talk about a command line that could not be parsed: what of it can be told without parsing.
@@ -281,79 +282,6 @@ pub fn parse_output_options(arguments: impl IntoIterator<Item = OsString>) -> Ou
         output: json.then(|| "json".to_owned()),
         ..OutputArgs::default()
     }
-}
-
-/// Returns what clap says of a wrong command line, in one line and without the usage.
-pub fn one_line(error: &clap::Error) -> String {
-    let command = command_of(error);
-    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-        || error.kind() == clap::error::ErrorKind::MissingSubcommand
-    {
-        let command = command.unwrap_or_default();
-        return format!("no command given; run `okta-ciam{command} --help`");
-    }
-    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && error.kind() == clap::error::ErrorKind::UnknownArgument
-        && let Some(hint) = elsewhere(flag, command.as_deref() == Some(""))
-    {
-        return format!("unexpected argument '{flag}' found; {hint}");
-    }
-    let text = error.to_string();
-    let text = text.replace("For more information, try '--help'.", "");
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:"));
-    let said: Vec<&str> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass "))
-        .collect();
-    let said = said.join(" ").replace(" tip: ", "; tip: ");
-    let said = said.strip_prefix("error: ").unwrap_or(&said);
-    match command {
-        Some(command) => format!("{said}; run `okta-ciam{command} --help`"),
-        None => format!("{said}; run the command with --help"),
-    }
-}
-
-/// Returns the command whose usage the error shows, after a space, such as ` review start`; empty if it is that of
-/// okta-ciam. Errors about the value of an option show no usage.
-fn command_of(error: &clap::Error) -> Option<String> {
-    let text = error.to_string();
-    let (_, usage) = text.split_once("Usage:")?;
-    let words = usage
-        .split_whitespace()
-        .skip_while(|word| *word != "okta-ciam")
-        .skip(1)
-        .take_while(|word| word.starts_with(|first: char| first.is_ascii_lowercase()))
-        .map(|word| format!(" {word}"));
-    Some(words.collect())
-}
-
-/// Returns where a flag that is wrong here belongs: to `sync` if it is before the command, because the Go connector syncs
-/// without one, or to `grant` and `revoke`, which were flags of the connector.
-fn elsewhere(flag: &str, before_command: bool) -> Option<&'static str> {
-    let name = flag.trim_start_matches('-').split('=').next()?;
-    match name {
-        "grant-entitlement" | "grant-principal" | "grant-principal-type" => {
-            return Some(
-                "to add a user to a group, run `okta-ciam grant --user USER --group GROUP`",
-            );
-        }
-        "revoke-grant" => {
-            return Some("to revoke a grant of Baton's, run `okta-ciam revoke --grant-id ID`");
-        }
-        "client-id" | "client-secret" => {
-            return Some("okta-ciam does not upload snapshots; ConductorOne imports the file");
-        }
-        _ => {}
-    }
-    let command = Cli::command();
-    let sync = command.find_subcommand("sync")?;
-    let is_of_sync = sync.get_arguments().any(|argument| {
-        argument.get_long() == Some(name) || (flag == "-f" && argument.get_short() == Some('f'))
-    });
-    (before_command && is_of_sync)
-        .then_some("options follow the command: run `okta-ciam sync` with it")
 }
 
 #[cfg(test)]

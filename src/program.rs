@@ -96,7 +96,10 @@ fn run(
             let config = config::ReviewConfig::new(typed, environment)?;
             commands::review::run(&config, console, &ShutdownSignal::listen()?)
         }
-        Command::Demo(typed) => commands::demo::run(typed, console, &ShutdownSignal::listen()?),
+        Command::Demo(typed) => {
+            let config = config::DemoConfig::new(typed)?;
+            commands::demo::run(&config, console, &ShutdownSignal::listen()?)
+        }
         Command::Completions(typed) => commands::pages::completions(config::shell(typed)?, console),
         Command::Man(typed) => commands::pages::man(&config::ManConfig::new(typed)?, console),
     }
@@ -127,7 +130,7 @@ fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
         error: ExitStatus::Failed.word(),
         exit_code: ExitStatus::Failed.code(),
         // It repeats what was typed, in whatever place.
-        message: mask::without_tokens(&cli::one_line(error)),
+        message: mask::without_tokens(&cli::one_line(error, std::env::args_os())),
         request_id: None,
     });
     ExitCode::from(ExitStatus::Failed.code())

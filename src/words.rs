@@ -40,6 +40,11 @@ impl<T: ValueEnum + PartialEq + 'static> Words<T> {
 pub fn list<T: ValueEnum>() -> String {
     let words = all::<T>();
     let words: Vec<&str> = words.iter().map(PossibleValue::get_name).collect();
+    either(&words)
+}
+
+/// Returns words as a message lists alternatives: `a, b or c`.
+pub fn either(words: &[&str]) -> String {
     match words.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::{SyncConfig, format_of};
+use crate::commands;
+use crate::config::{DemoConfig, SyncConfig, format_of};
 use crate::console::Console;
 use crate::exit::ExitStatus;
 use crate::filter::{Domain, Scope};
@@ -19,7 +20,6 @@ use crate::okta::settings::{Connection, PageSizes};
 use crate::signal::ShutdownSignal;
 use crate::snapshot::Reader;
 use crate::sync::plan::MembershipsBy;
-use crate::{cli, commands};
 use okta_fake::{Options, Org, Server};
 
 /// The domains in the scope of the demo. The org has a third domain, so that the scope hides some users.
@@ -39,18 +39,18 @@ const COMMAND: &str = "demo";
 /// # Errors
 /// Returns an error if the file is not from an earlier demo, and the error of the sync.
 pub fn run(
-    typed: &cli::DemoArgs,
+    demo: &DemoConfig,
     console: &Console,
     stop: &ShutdownSignal,
 ) -> anyhow::Result<ExitStatus> {
     let options = Options {
-        port: typed.port.unwrap_or(0),
+        port: demo.port,
         ..Options::default()
     };
-    if typed.serve {
+    if demo.serve {
         return serve(&start(options)?, console, stop);
     }
-    let file = Path::new(typed.file.as_deref().unwrap_or("demo.c1z"));
+    let file = &demo.file;
     let format = format_of(file)?;
     refuse_file_of_others(file)?;
     let server = start(options)?;

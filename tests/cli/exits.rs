@@ -189,39 +189,73 @@ fn invalid_input_ends_with_2_before_any_request() {
 }
 
 #[test]
-fn a_wrong_option_gets_the_hint_for_its_command() {
+fn a_usage_error_is_one_line_that_names_the_command_that_was_typed() {
     let folder = Folder::new();
-    for (arguments, hint) in [
-        (vec!["--max-drop", "3"], "run `okta-ciam sync` with it"),
-        (vec!["-f", "a.c1z"], "run `okta-ciam sync` with it"),
+    for (arguments, message) in [
         (
-            vec!["verify", "-f", "a.c1z"],
-            "found; run `okta-ciam verify --help`",
+            &["--max-drop", "3"][..],
+            "--max-drop must follow sync; run `okta-ciam sync --max-drop PERCENT`",
         ),
         (
-            vec!["show", "--max-drop", "3"],
-            "run `okta-ciam show --help`",
+            &["-f", "new.c1z", "show"],
+            "-f must follow show; run `okta-ciam show -f FILE`",
         ),
         (
-            vec!["review", "start", "--none"],
-            "run `okta-ciam review start --help`",
+            &["--domain", "x"],
+            "--domain must follow a command; run `okta-ciam --help`",
         ),
         (
-            vec!["sync", "--fil", "a"],
-            "; tip: a similar argument exists: '--file'",
+            &["verify", "-f", "a.c1z"],
+            "verify has no option -f; run `okta-ciam verify --help`",
         ),
-        (vec!["none"], "run `okta-ciam --help`"),
         (
-            vec!["review"],
+            &["sync", "--fil", "a"],
+            "sync has no option --fil; did you mean --file? Run `okta-ciam sync --help`",
+        ),
+        (
+            &["none"],
+            "no command is named \"none\"; run `okta-ciam --help`",
+        ),
+        (
+            &["review"],
             "no command given; run `okta-ciam review --help`",
         ),
-        // These errors do not contain the command.
-        (vec!["sync", "--max-drop"], "run the command with --help"),
-        (vec!["demo", "--port", "abc"], "run the command with --help"),
+        (
+            &["sync", "--max-drop"],
+            "--max-drop requires a value; run `okta-ciam sync --help`",
+        ),
+        (
+            &["--output"],
+            "--output requires a value: text or json; run `okta-ciam --help`",
+        ),
+        (
+            &["--Usage: okta-ciam x"],
+            "okta-ciam has no option \"--Usage: okta-ciam x\"; run `okta-ciam --help`",
+        ),
+        (
+            &["demo", "--serve", "--port", "abc"],
+            "invalid value \"abc\" for --port: expected a whole number from 0 to 65535",
+        ),
+        (&["demo", "--port", "1"], "--port requires --serve"),
+        (
+            &["demo", "--serve", "--file", "x"],
+            "--serve cannot be used with --file",
+        ),
     ] {
-        let ran = folder.run(&arguments).end().code(2);
-        assert_one_line(&ran, hint, &[]);
+        let ran = folder.run(arguments).end().code(2);
+        assert_eq!(ran.stdout, "");
+        assert!(
+            ran.error().ends_with(&format!(" error: {message}")),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+        let json = [arguments, &["--output", "json"]].concat();
+        if arguments != ["--output"] {
+            let failure = folder.run(&json).end().code(2).json();
+            assert_eq!(failure["exit_code"], 2, "{json:?}");
+        }
     }
+    assert!(folder.names().is_empty());
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn an_unknown_shell_or_command_is_refused_with_the_valid_ones() {
     let ran = folder.run(&["man", "show", "zzzzzz"]).end().code(2);
     assert_eq!(message(&ran), "no command is named \"zzzzzz\"");
     let both = folder.run(&["man", "sync", "--to", "x"]).end();
-    both.fails(2, "cannot be used with '--to <FOLDER>'");
+    both.fails(2, "COMMAND cannot be used with --to");
     let empty = folder.run(&["man", "--to", ""]).end();
     empty.fails(2, "--to is empty");
     assert!(folder.names().is_empty());
