@@ -378,7 +378,7 @@ fn variables_of_another_program_are_reported() {
         .says("BATON_CLIENT_ID and BATON_CLIENT_SECRET have no effect");
     for (arguments, part) in [
         (&["sync", "-f", "s3://bucket/sync.c1z"][..], "aws s3 cp"),
-        (&["--domain", "company.okta.com"], "okta-ciam sync"),
+        (&["--domain", "company.okta.com"], "must follow a command"),
         (
             &["--grant-entitlement", "group:00g1:member"],
             "okta-ciam grant",
