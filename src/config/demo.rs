@@ -23,16 +23,17 @@ impl DemoConfig {
     /// # Errors
     /// Returns an error for an invalid port, and for a port without `--serve`.
     pub fn new(typed: &cli::DemoArgs) -> Result<Self, Error> {
-        let port = typed.port.as_ref();
-        if port.is_some() && !typed.serve {
+        let typed_port = typed.port.as_ref();
+        let setting = typed_port.map(|value| Setting::new("--port", value));
+        let read = |text: &str| text.parse().ok();
+        let port = or_default(setting, 0, read, "a whole number from 0 to 65535")?;
+        if typed_port.is_some() && !typed.serve {
             return Err(Error("--port requires --serve".to_owned()));
         }
-        let port = port.map(|value| Setting::new("--port", value));
-        let read = |text: &str| text.parse().ok();
         Ok(Self {
             file: typed.file.as_deref().unwrap_or("demo.c1z").into(),
             serve: typed.serve,
-            port: or_default(port, 0, read, "a whole number from 0 to 65535")?,
+            port,
         })
     }
 }
@@ -59,6 +60,11 @@ mod tests {
                 Err(format!("invalid value \"99999\" {invalid}")),
             ),
             (true, Some(""), Err(format!("invalid value \"\" {invalid}"))),
+            (
+                false,
+                Some("abc"),
+                Err(format!("invalid value \"abc\" {invalid}")),
+            ),
             (
                 false,
                 Some("8080"),

@@ -84,8 +84,8 @@ fn an_option_without_a_command_names_one_only_if_no_other_has_it() {
             "--columns must follow a command of show; run `okta-ciam show --help`",
         ),
         (
-            &["review", "--split-by", "manager"],
-            "--split-by must follow review start; run `okta-ciam review start --split-by WHAT`",
+            &["review", "--only-flagged"],
+            "--only-flagged must follow review start; run `okta-ciam review start --only-flagged`",
         ),
     ]);
 }
