@@ -168,7 +168,7 @@ fn an_option_of_the_go_connector_gets_its_replacement() {
         ),
         (
             &["--revoke-grant=x"],
-            "okta-ciam has no option --revoke-grant; to revoke a grant of Baton's, run \
+            "okta-ciam has no option --revoke-grant; to revoke a Baton grant, run \
              `okta-ciam revoke --grant-id ID`",
         ),
         (
