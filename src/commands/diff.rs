@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use crate::commands::lookup::{self, Unchanged};
 use crate::config::{DiffConfig, RunFile};
 use crate::console::Console;
-use crate::evidence::diff::merge::{self, DiffOptions};
+use crate::evidence::diff::merge;
+use crate::evidence::diff::options::DiffOptions;
 use crate::evidence::diff::render::{self, DiffFormat, Meta, Side, scope_changes};
 use crate::exit::ExitStatus;
 use crate::model::{GroupId, UserId};
@@ -42,12 +43,11 @@ pub fn run(config: &DiffConfig, console: &Console) -> anyhow::Result<ExitStatus>
     }
     if !diff.not_compared.is_empty() {
         meta.notes.push(format!(
-            "columns that only one of the snapshots has are not compared: {}",
+            "columns that one of the snapshots may lack are not compared: {}",
             diff.not_compared.join(", ")
         ));
     }
-    let not_compared = diff.not_compared.iter().map(|name| (*name).to_owned());
-    meta.left_out.extend(not_compared);
+    meta.left_out.extend(diff.not_compared.iter().cloned());
     meta.left_out.sort();
     meta.left_out.dedup();
     let format = config.format.unwrap_or(if console.json() {

@@ -12,7 +12,8 @@ use crate::atomic_file::Temporary;
 use crate::commands::lookup::{Unchanged, refuse_snapshot, require_older};
 use crate::config::ReportConfig;
 use crate::console::Console;
-use crate::evidence::diff::merge::{self, compare_snapshots};
+use crate::evidence::diff::merge::compare_snapshots;
+use crate::evidence::diff::options::DiffOptions;
 use crate::evidence::diff::render::scope_changes;
 use crate::evidence::findings::exceptions::Exceptions;
 use crate::evidence::findings::{FindingContext, FindingOptions, run as run_checks};
@@ -112,7 +113,7 @@ fn change(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<Changes
     Ok(ChangesSince {
         file: file(path)?,
         info: older.info().clone(),
-        summary: compare_snapshots(older, newer, &merge::DiffOptions::default())?.summary,
+        summary: compare_snapshots(older, newer, &DiffOptions::default())?.summary,
         scope,
     })
 }

@@ -344,6 +344,11 @@ fn decode_trait<T: Message + Default>(resource: &Resource, name: &str) -> T {
         .unwrap_or_default()
 }
 
+/// Returns a value as it is read back from Baton's messages, where all numbers are doubles.
+pub fn read_back(value: &Json) -> Json {
+    from_value(to_value(value))
+}
+
 fn from_time(time: &ProtoTime) -> Option<Timestamp> {
     Timestamp::new(time.seconds, time.nanos).ok()
 }

@@ -64,9 +64,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid, KsuidLike as _};
 
+pub use baton::read_back;
 pub use cell::{Arguments, ProfileText};
 pub use columns::{
-    Column, DomainUsers, GroupRow, JsonRow, MembershipRow, TABLES, UserRow, Warning,
+    Column, DomainUsers, GroupRow, JsonRow, MembershipRow, RunTables, TABLES, UserRow, Warning,
 };
 pub use content::ContentRow;
 pub use error::Error;
@@ -134,6 +135,15 @@ impl FileInfo {
     pub fn tables_version(&self) -> u32 {
         let version = self.metadata.as_ref().map(|run| run.schema_version);
         version.map_or(columns::FIRST, |version| version.max(columns::FIRST))
+    }
+
+    /// Returns the tables that the run is read from.
+    pub fn tables(&self) -> RunTables {
+        if self.is_ours() {
+            RunTables::Plain(self.tables_version())
+        } else {
+            RunTables::Baton
+        }
     }
 }
 

@@ -1,46 +1,19 @@
 //! Compares two snapshots by reading both in the order of ids.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter::Peekable;
 
 use anyhow::Context as _;
-use clap::ValueEnum as _;
 use crossbeam_channel::{Sender, bounded};
 use serde_json::Map;
 
-use super::compare::{self, Fields};
+use super::compare::{self, Sources};
+use super::options::DiffOptions;
 use super::spool::SpoolWriter;
 use super::{ChangeKind, Diff, DiffCounts, Key, Label, Recreated, RowChange, Table};
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, JsonRow, MembershipRow, Reader, UserRow, Warning};
-
-/// What to compare and report.
-#[derive(Clone, Debug)]
-pub struct DiffOptions {
-    /// The tables to compare.
-    pub tables: BTreeSet<Table>,
-    /// The kinds of change to report.
-    pub kinds: BTreeSet<ChangeKind>,
-    /// The fields to compare.
-    pub fields: Fields,
-    /// The users to report, with their memberships; all users if this is `None`.
-    pub users: Option<HashSet<UserId>>,
-    /// The groups to report, with their memberships; all groups if this is `None`.
-    pub groups: Option<HashSet<GroupId>>,
-}
-
-impl Default for DiffOptions {
-    fn default() -> Self {
-        Self {
-            tables: Table::value_variants().iter().copied().collect(),
-            kinds: ChangeKind::value_variants().iter().copied().collect(),
-            fields: Fields::default(),
-            users: None,
-            groups: None,
-        }
-    }
-}
 
 /// A row that is in both snapshots, or in one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,8 +161,7 @@ impl Limits {
 
 struct SnapshotComparison<'a> {
     options: &'a DiffOptions,
-    /// The version of the tables that both files have.
-    version: u32,
+    sources: Sources,
     /// The limits of the old and of the new snapshot.
     limits: [Limits; 2],
     diff: Diff,
@@ -200,17 +172,23 @@ struct SnapshotComparison<'a> {
 impl<'a> SnapshotComparison<'a> {
     /// Compares users and groups.
     fn of_objects(old: &Reader, new: &Reader, options: &'a DiffOptions) -> anyhow::Result<Self> {
-        let versions = [old, new].map(|reader| reader.info().tables_version());
-        let version = versions[0].min(versions[1]);
+        let sources = Sources {
+            old: old.info().tables(),
+            new: new.info().tables(),
+        };
         let mut comparison = Self {
             options,
-            version,
+            sources,
             limits: [Limits::of(old)?, Limits::of(new)?],
             diff: Diff {
                 summary: BTreeMap::new(),
                 changes: BTreeMap::new(),
                 recreated: BTreeMap::new(),
-                not_compared: compare::only_in_one(versions, &options.tables, &options.fields),
+                not_compared: compare::only_in_one(
+                    sources,
+                    &options.compared_tables(),
+                    &options.fields,
+                ),
             },
             logins: HashMap::new(),
             names: HashMap::new(),
@@ -221,7 +199,7 @@ impl<'a> SnapshotComparison<'a> {
     }
 
     fn users(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
-        let mut table = Collected::new(Table::Users, self.options, self.version);
+        let mut table = Collected::new(Table::Users, self.options, self.sources);
         let (mut old_rows, mut new_rows) = (old.users()?, new.users()?);
         let rows = merge(old_rows.rows()?, new_rows.rows()?, |a: &UserRow, b| {
             a.id.cmp(&b.id)
@@ -233,8 +211,7 @@ impl<'a> SnapshotComparison<'a> {
             self.logins.insert(row.id.clone(), login.into());
             let users = &self.options.users;
             let is_selected = users.as_ref().map_or_else(
-                // With a filter for groups only, users themselves are not reported.
-                || self.options.groups.is_none(),
+                || self.options.reports_rows_of(Table::Users),
                 |users| users.contains(&row.id),
             );
             if is_selected {
@@ -250,7 +227,7 @@ impl<'a> SnapshotComparison<'a> {
     }
 
     fn groups(&mut self, old: &Reader, new: &Reader) -> anyhow::Result<()> {
-        let mut table = Collected::new(Table::Groups, self.options, self.version);
+        let mut table = Collected::new(Table::Groups, self.options, self.sources);
         let (mut old_rows, mut new_rows) = (old.groups()?, new.groups()?);
         let rows = merge(old_rows.rows()?, new_rows.rows()?, |a: &GroupRow, b| {
             a.id.cmp(&b.id)
@@ -262,7 +239,7 @@ impl<'a> SnapshotComparison<'a> {
             self.names.insert(row.id.clone(), name.as_str().into());
             let groups = &self.options.groups;
             let is_selected = groups.as_ref().map_or_else(
-                || self.options.users.is_none(),
+                || self.options.reports_rows_of(Table::Groups),
                 |groups| groups.contains(&row.id),
             );
             if is_selected {
@@ -282,7 +259,7 @@ impl<'a> SnapshotComparison<'a> {
         old: impl Iterator<Item = Result<MembershipRow, Error>>,
         new: impl Iterator<Item = Result<MembershipRow, Error>>,
     ) -> anyhow::Result<()> {
-        let mut table = Collected::new(Table::Memberships, self.options, self.version);
+        let mut table = Collected::new(Table::Memberships, self.options, self.sources);
         let key = |row: &MembershipRow| (row.group_id.clone(), row.user_id.clone());
         let rows = merge(old, new, |a: &MembershipRow, b| {
             (&a.group_id, &a.user_id).cmp(&(&b.group_id, &b.user_id))
@@ -352,7 +329,7 @@ const CANNOT_SPOOL: &str = "cannot write the changes to a temporary file; TMPDIR
 struct Collected<'a> {
     table: Table,
     options: &'a DiffOptions,
-    version: u32,
+    sources: Sources,
     counts: DiffCounts,
     spool: SpoolWriter,
     /// True if the snapshot without the current membership could not read it.
@@ -363,11 +340,11 @@ struct Collected<'a> {
 }
 
 impl<'a> Collected<'a> {
-    fn new(table: Table, options: &'a DiffOptions, version: u32) -> Self {
+    fn new(table: Table, options: &'a DiffOptions, sources: Sources) -> Self {
         Self {
             table,
             options,
-            version,
+            sources,
             counts: DiffCounts::default(),
             spool: SpoolWriter::new(),
             is_limited: false,
@@ -401,7 +378,7 @@ impl<'a> Collected<'a> {
                         self.table,
                         [&old, &new],
                         &self.options.fields,
-                        self.version,
+                        self.sources,
                     )
                 };
                 if fields.is_empty() {

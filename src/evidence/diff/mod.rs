@@ -8,6 +8,7 @@
 
 pub mod compare;
 pub mod merge;
+pub mod options;
 pub mod render;
 mod spool;
 
@@ -144,8 +145,8 @@ pub struct Diff {
     pub changes: BTreeMap<Table, Spool>,
     /// The recreated users and groups.
     pub recreated: BTreeMap<Table, Vec<Recreated>>,
-    /// The columns that the older version of the tables in the two files does not have.
-    pub not_compared: Vec<&'static str>,
+    /// The columns that would be compared if both files had them.
+    pub not_compared: Vec<String>,
 }
 
 impl Diff {

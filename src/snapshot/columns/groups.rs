@@ -11,12 +11,12 @@ table! {
     #[derive(Clone, Debug, PartialEq)]
     pub struct GroupRow = "groups" {
         /// Okta's id.
-        id: GroupId ["not null primary key"],
+        id: GroupId ["not null primary key"] [in baton],
         /// The attribute `name`.
-        name: Option<String>,
+        name: Option<String> [in baton],
         /// The attribute `description`.
-        description: Option<String>,
-        /// See [`Group::kind`].
+        description: Option<String> [in baton],
+        /// See [`Group::kind`]. Only some connectors write it, and the next column, to Baton's tables.
         kind "type": Option<String>,
         /// See [`Group::source_id`].
         source_id: Option<String>,
@@ -34,7 +34,7 @@ table! {
         members_kept: Option<u64>,
         /// The source of the memberships; see [`MembershipSource`](crate::model::MembershipSource).
         learned: Option<String> ["not null"],
-        /// All attributes.
+        /// All attributes. In Baton's tables, some connectors write only the name and the description.
         profile: ProfileText ["not null"],
     }
 }

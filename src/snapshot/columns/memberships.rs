@@ -8,9 +8,9 @@ table! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct MembershipRow = "memberships" {
         /// The member.
-        user_id: UserId ["not null"],
+        user_id: UserId ["not null"] [in baton],
         /// The group.
-        group_id: GroupId ["not null"],
+        group_id: GroupId ["not null"] [in baton],
         /// The source of the group's memberships.
         learned: Option<String> ["not null"],
     }

@@ -6,6 +6,8 @@
 //! - What Baton's messages do not contain is `None` in a row that was read from them.
 //! - `[since 3]` after a column names the first version of the tables with it. The version of new files, the reading of
 //!   old ones, the hash and `diff` follow from these numbers.
+//! - `[in baton]` after a column means that the Go connector writes it to Baton's tables, and so does this program.
+//!   Between a file of another program and one of ours, `diff` compares only these columns.
 //!
 //! CONTRIBUTING.md has the steps to add a column.
 
@@ -42,6 +44,27 @@ pub struct Column {
     pub constraints: &'static str,
     /// The first version of the tables with this column; [`FIRST`] for every column without `since`.
     pub since: u32,
+    /// True if Baton's tables contain the value too, even if the Go connector wrote them.
+    pub in_baton: bool,
+}
+
+/// The tables that a run is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunTables {
+    /// The plain tables, in this version.
+    Plain(u32),
+    /// Baton's tables, since another program wrote the run.
+    Baton,
+}
+
+impl RunTables {
+    /// Returns whether every file with these tables contains a column.
+    pub fn has(self, column: &Column) -> bool {
+        match self {
+            Self::Plain(version) => column.since <= version,
+            Self::Baton => column.in_baton,
+        }
+    }
 }
 
 /// The version that columns without `since` have. Files of version 1 may lack some of them.
@@ -147,12 +170,13 @@ pub(super) fn cell<T: ColumnType>(
 }
 
 /// Defines a row type and its table from one list of fields. A literal after a field's name is the name of the column, if
-/// it is another one. Brackets after the type contain the constraints, and the first version of the tables with the column.
+/// it is another one. Brackets after the type contain the constraints, the first version of the tables with the column, and
+/// whether Baton's tables have it too.
 macro_rules! table {
     (
         $(#[$meta:meta])*
         pub struct $row:ident = $table:literal {
-            $($(#[$field_meta:meta])* $field:ident $($name:literal)?: $type:ty $([$constraints:literal])? $([since $since:literal])?,)*
+            $($(#[$field_meta:meta])* $field:ident $($name:literal)?: $type:ty $([$constraints:literal])? $([since $since:literal])? $([in $baton:ident])?,)*
         }
     ) => {
         $(#[$meta])*
@@ -168,6 +192,7 @@ macro_rules! table {
                     sql_type: <$type as $crate::snapshot::cell::ColumnType>::SQL_TYPE,
                     constraints: concat!($($constraints)?),
                     since: $crate::snapshot::columns::table!(@since $($since)?),
+                    in_baton: $crate::snapshot::columns::table!(@in $($baton)?),
                 },
             )*];
 
@@ -194,6 +219,8 @@ macro_rules! table {
     (@name $field:ident $name:literal) => { $name };
     (@since) => { $crate::snapshot::columns::FIRST };
     (@since $since:literal) => { $since };
+    (@in) => { false };
+    (@in baton) => { true };
 }
 pub(super) use table;
 

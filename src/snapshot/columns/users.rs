@@ -11,29 +11,29 @@ table! {
     #[derive(Clone, Debug, PartialEq)]
     pub struct UserRow = "users" {
         /// Okta's id.
-        id: UserId ["not null primary key"],
+        id: UserId ["not null primary key"] [in baton],
         /// See [`User::status`].
-        status: Option<String>,
+        status: Option<String> [in baton],
         /// The attribute `login`.
-        login: Option<String>,
+        login: Option<String> [in baton],
         /// The attribute `email`.
-        email: Option<String>,
+        email: Option<String> [in baton],
         /// The attribute `secondEmail`.
-        second_email: Option<String>,
+        second_email: Option<String> [in baton],
         /// The attribute `firstName`.
-        first_name: Option<String>,
+        first_name: Option<String> [in baton],
         /// The attribute `lastName`.
-        last_name: Option<String>,
+        last_name: Option<String> [in baton],
         /// The attribute `displayName`.
-        display_name: Option<String>,
+        display_name: Option<String> [in baton],
         /// See [`User::created`].
-        created: Option<Timestamp>,
+        created: Option<Timestamp> [in baton],
         /// See [`User::activated`].
         activated: Option<Timestamp>,
         /// See [`User::status_changed`].
         status_changed: Option<Timestamp>,
         /// See [`User::last_login`].
-        last_login: Option<Timestamp>,
+        last_login: Option<Timestamp> [in baton],
         /// See [`User::last_updated`].
         last_updated: Option<Timestamp>,
         /// See [`User::password_changed`].
@@ -43,7 +43,7 @@ table! {
         /// The address that put the user in scope.
         matched_by: Option<String>,
         /// All attributes.
-        profile: ProfileText ["not null"],
+        profile: ProfileText ["not null"] [in baton],
     }
 }
 

@@ -241,3 +241,22 @@ fn a_file_of_the_go_connector_has_a_hash_that_depends_on_its_rows() {
     assert_eq!(of("go-connector.c1z").unwrap(), one);
     assert_ne!(of("go-connector-2syncs.c1z").unwrap(), one);
 }
+
+/// `diff` relies on these marks when it compares such a file with one of ours.
+#[test]
+fn the_columns_marked_as_in_batons_tables_are_those_that_the_go_connector_fills() {
+    fn check<T: JsonRow>(rows: impl Iterator<Item = Result<T, Error>>, partly: &[&str]) {
+        let rows: Vec<Vec<serde_json::Value>> = rows.map(|row| row.unwrap().cells()).collect();
+        for (place, column) in T::columns().iter().enumerate() {
+            let is_filled =
+                rows.iter().any(|cells| !cells[place].is_null()) && !partly.contains(&column.name);
+            assert_eq!(is_filled, column.in_baton, "{}", column.name);
+        }
+    }
+    let reader = Reader::open(&fixture("go-connector.c1z")).unwrap();
+    assert_eq!(reader.info().tables(), RunTables::Baton);
+    check(reader.users().unwrap().rows().unwrap(), &[]);
+    // The profiles of its groups contain only the name and the description.
+    check(reader.groups().unwrap().rows().unwrap(), &["profile"]);
+    check(reader.memberships().unwrap().rows().unwrap(), &[]);
+}
