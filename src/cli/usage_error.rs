@@ -132,9 +132,7 @@ fn of_the_connector(option: &str) -> Option<&'static str> {
         "grant-entitlement" | "grant-principal" | "grant-principal-type" => {
             Some("to add a user to a group, run `okta-ciam grant --user USER --group GROUP`")
         }
-        "revoke-grant" => {
-            Some("to revoke a Baton grant, run `okta-ciam revoke --grant-id ID`")
-        }
+        "revoke-grant" => Some("to revoke a Baton grant, run `okta-ciam revoke --grant-id ID`"),
         "client-id" | "client-secret" => {
             Some("okta-ciam does not upload snapshots: ConductorOne imports the file")
         }
