@@ -32,6 +32,9 @@ impl Busy {
     }
 }
 
+/// The error for a temporary file that is in no target's folder.
+pub const NO_TEMPORARY_FILE: &str = "cannot write a temporary file (in the folder that TMPDIR sets, which must exist and be writable)";
+
 /// The endings of a database and of the files that SQLite may leave next to it.
 pub(crate) const SQLITE_SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 

@@ -154,7 +154,7 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 12 GET requests, plus at most 10 more: one for each
+check changes nothing. It sends up to 11 GET requests, plus at most 10 more: one for each
 domain that has no users on the first page of the user list.
 
 Environment variables:

@@ -1,6 +1,7 @@
 //! Suggests what a person may have meant by a text that matches nothing; pure.
 
 use crate::text::{clean, distance};
+use crate::words::either;
 
 /// The most suggestions in a message.
 const MAX_SUGGESTIONS: usize = 3;
@@ -64,12 +65,8 @@ impl Near {
         let names: Vec<String> = names
             .map(|(_, name)| format!("\"{}\"", clean(name)))
             .collect();
-        let (last, others) = names.split_last()?;
-        Some(if others.is_empty() {
-            format!("did you mean {last}?")
-        } else {
-            format!("did you mean {} or {last}?", others.join(", "))
-        })
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Some(format!("did you mean {}?", either(&names)))
     }
 }
 

@@ -104,7 +104,7 @@ fn marks(help: &str) -> (String, String, String) {
 fn option_row(option: &clap::Arg) -> String {
     let names = option.get_value_names().unwrap_or_default();
     let value = match names.first() {
-        Some(name) if option.get_action().takes_values() => name.to_string(),
+        Some(name) if option.get_action().takes_values() => name.replace('|', "\\|"),
         _ => String::new(),
     };
     let long = option.get_long();

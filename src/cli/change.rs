@@ -101,10 +101,10 @@ pub struct GrantArgs {
 #[command(after_help = "\
 revoke prompts for confirmation, and needs --yes without a terminal. --yes is required
 even on a terminal if a group rule assigns users to the group, or if the token cannot
-read the group rules. --all-groups skips groups that Okta does not let you edit and, if the token
-can read the rules, groups that a rule assigns users to. It lists what it skipped. --from
-also reads sheets written by `review start`, as CSV or XLSX; if the file has a decision
-column, only memberships marked revoke are removed.
+read the group rules. --all-groups skips groups that Okta does not let you edit and, if
+the token can read the rules, groups that a rule assigns users to. It lists what it
+skipped. --from also reads sheets written by `review start`, as CSV or XLSX; if the file
+has a decision column, only memberships marked revoke are removed.
 
 Environment variables:
   Every option that takes a value, except --user, --group, --from and --grant-id, has
@@ -131,7 +131,7 @@ Examples:
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
 pub struct RevokeArgs {
-    /// Select every group in scope that the users are in, except those that are skipped (see below)
+    /// Select every group in scope that the users are in, except those that Okta or a rule manages
     #[arg(long)]
     pub all_groups: bool,
     /// Select a membership by Baton grant id, group:GROUP_ID:member:user:USER_ID

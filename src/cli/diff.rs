@@ -13,8 +13,8 @@ diff compares users, groups and memberships by id. It reads .c1z and plain SQLit
 files, including those written by ConductorOne's Go connectors. FILE#SYNC_ID selects one
 sync in a file that contains several.
 
-A membership is unknown if it could not be read for one of the snapshots. The exit code is 0
-if nothing differs, 1 if something differs, and 2 after an error.
+A membership is unknown if it could not be read for one of the snapshots. The exit code
+is 0 if nothing differs, 1 if something differs, and 2 after an error.
 
 Examples:
   Take two snapshots, and compare them:
@@ -53,7 +53,7 @@ pub struct DiffArgs {
     /// Also compare last sign-in times and member counts
     #[arg(long)]
     pub all_fields: bool,
-    /// Do not compare these columns or attributes, such as status or profile.title
+    /// Do not compare these columns or attributes, such as status, groups.type or profile.title
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub ignore: Vec<String>,
     /// Compare snapshots of different orgs

@@ -8,8 +8,8 @@ use super::FindingRules;
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 The page shows where the snapshot comes from, the findings, charts, and, with JavaScript,
-searchable tables of users, groups and memberships. It loads no other files, so you can email
-it and open it offline. Identical snapshots produce identical pages.
+searchable tables of users, groups and memberships. It loads no other files, so you
+can email it and open it offline. Identical snapshots produce identical pages.
 docs/report.md describes the page.
 
 Examples:
@@ -31,7 +31,7 @@ pub struct ReportArgs {
     /// Set the title of the page [env: BATON_TITLE] [default: Access report]
     #[arg(long, value_name = "TEXT", env = "BATON_TITLE")]
     pub title: Option<String>,
-    /// Include the memberships even if the page then exceeds 20 MB [default: leave them out in that case]
+    /// Include the memberships even if the page then exceeds 20 MB; by default, they are left out in that case
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]

@@ -146,8 +146,9 @@ pub struct GroupsTable {
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
 The table shows group_name, user_login, user_name and user_status; CSV and JSON also
-contain ids, including the Baton grant id. Every column of users is available as user_NAME,
-and every column of groups as group_NAME. Rows are sorted by group id, then by user id.
+contain ids, including the Baton grant id. Every column of users is available as
+user_NAME, and every column of groups as group_NAME. Rows are sorted by group id, then
+by user id.
 
 Examples:
   List who can use the VPN:

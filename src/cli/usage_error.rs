@@ -71,7 +71,10 @@ fn with_option<'a>(command: &'a Command, name: &str) -> Vec<(&'a Command, &'a Ar
             .get_short()
             .is_some_and(|short| name.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
     };
-    let own = command.get_arguments().find(is_named);
+    let mut shown = command
+        .get_arguments()
+        .filter(|option| !option.is_hide_set());
+    let own = shown.find(is_named);
     let own = own.map(|option| (command, option));
     let below = command.get_subcommands();
     own.into_iter()
@@ -85,7 +88,7 @@ fn unknown_argument(error: &Error, command: &Command, typed: &[String]) -> Strin
         .iter()
         .skip_while(|word| *word != "--")
         .any(|word| word == argument);
-    if is_value || !argument.starts_with('-') {
+    if is_value || !argument.starts_with('-') || argument == "-" {
         let argument = mask::shown(argument);
         return format!("unexpected argument {argument}; {}", run_help(command));
     }
@@ -177,7 +180,7 @@ fn conflict(error: &Error) -> String {
     let argument = argument(error);
     let others = texts(error, ContextKind::PriorArg);
     let others: Vec<&str> = others.into_iter().map(label).collect();
-    if others == [argument] {
+    if others.is_empty() || others == [argument] {
         return format!("{argument} cannot be used more than once");
     }
     let others = words::either(&others);

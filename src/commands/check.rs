@@ -1,6 +1,6 @@
 //! `check`: tests whether the configuration is sufficient for a sync and for changes.
 //!
-//! Sends each kind of request that these commands need once: at most 12 GET requests, apart from retries. A refusal is
+//! Sends each kind of request that these commands need once: at most 11 GET requests, apart from retries. A refusal is
 //! a finding, and the checks continue. If there is no response or the token is invalid, they end.
 
 mod groups;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use self::groups::groups;
 use self::report::{CheckReport, ORIGIN, OwnerReport, TOKEN, describe};
-use self::rights::{changes, org, rules, user_groups};
+use self::rights::{changes, groups_by_user, org, rules};
 use self::users::users;
 use super::report_waits;
 use crate::config::CheckConfig;
@@ -69,7 +69,7 @@ fn run_checks(config: &CheckConfig, client: &Client, report: &mut CheckReport) -
     let someone = users(config, client, report)?;
     groups(config, client, report)?;
     let user = owner.as_ref().map(|owner| owner.id.clone()).or(someone);
-    user_groups(user.as_ref(), client, report)?;
+    groups_by_user(user.as_ref(), client, report)?;
     org(client, report)?;
     rules(client, report)?;
     changes(config, owner.as_ref(), client, report)

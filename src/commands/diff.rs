@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail};
 use crate::commands::lookup::{self, Unchanged};
 use crate::config::{DiffConfig, RunFile};
 use crate::console::Console;
-use crate::evidence::diff::merge;
 use crate::evidence::diff::options::DiffOptions;
 use crate::evidence::diff::render::{self, DiffFormat, Meta, Side, scope_changes};
+use crate::evidence::diff::{merge, not_compared_note};
 use crate::exit::ExitStatus;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Reader, rfc3339};
@@ -41,12 +41,7 @@ pub fn run(config: &DiffConfig, console: &Console) -> anyhow::Result<ExitStatus>
             count(diff.unknown(), "membership")
         ));
     }
-    if !diff.not_compared.is_empty() {
-        meta.notes.push(format!(
-            "columns that one of the snapshots may lack are not compared: {}",
-            diff.not_compared.join(", ")
-        ));
-    }
+    meta.notes.extend(not_compared_note(&diff.not_compared));
     meta.left_out.extend(diff.not_compared.iter().cloned());
     meta.left_out.sort();
     meta.left_out.dedup();

@@ -110,10 +110,12 @@ fn change(older: &Reader, path: &Path, newer: &Reader) -> anyhow::Result<Changes
     if let [Some(before), Some(after)] = runs {
         scope = scope_changes(before, after);
     }
+    let diff = compare_snapshots(older, newer, &DiffOptions::default())?;
     Ok(ChangesSince {
         file: file(path)?,
         info: older.info().clone(),
-        summary: compare_snapshots(older, newer, &DiffOptions::default())?.summary,
+        summary: diff.summary,
+        not_compared: diff.not_compared,
         scope,
     })
 }

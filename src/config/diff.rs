@@ -118,8 +118,18 @@ fn ignored(typed: &[String]) -> Result<BTreeSet<String>, Error> {
         .iter()
         .flat_map(|table| compare::columns(*table).iter().map(|column| column.name))
         .collect();
+    let is_field = |name: &str| columns.contains(&name) || name.starts_with("profile.");
+    let is_field_of = |name: &str, table: Table| {
+        compare::in_table(table, name).is_some_and(|name| {
+            name.starts_with("profile.")
+                || compare::columns(table)
+                    .iter()
+                    .any(|column| column.name == name)
+        })
+    };
     for name in typed {
-        if !columns.contains(&name.as_str()) && !name.starts_with("profile.") {
+        let tables = Table::value_variants();
+        if !is_field(name) && !tables.iter().any(|table| is_field_of(name, *table)) {
             let near = crate::text::closest(name, columns.iter().copied());
             let hint = near.map_or_else(
                 || "a column of the tables, or profile.ATTRIBUTE".to_owned(),

@@ -6,7 +6,8 @@
 //!   a fault, and stays one.
 
 use std::io::{self, Seek, SeekFrom, Write};
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use super::cells::{exact_float, plain};
 use super::export::OrderedObject;
+use crate::atomic_file::NO_TEMPORARY_FILE;
 
 /// The largest number of rows in a sheet, without the header (Excel's limit).
 pub const MAX_ROWS: u64 = 1_048_575;
@@ -52,10 +54,6 @@ pub fn write_workbook<T>(
         _ => error,
     })
 }
-
-const NO_TEMPORARY_FILE: &str = "cannot write a temporary file (in the folder that TMPDIR sets, which must exist and be writable)";
-/// The start of the panic of rust_xlsxwriter after a failed write to a temporary file.
-const FAILED_WRITE: &str = "Couldn't write to xml file";
 
 /// Returns the first error of a file, and pretends to write from then on. The library for ZIP files ends the file again
 /// when it is dropped, and would print a second error to stderr.
@@ -100,33 +98,48 @@ impl<W: Seek> Seek for FirstErrorOnly<W> {
 /// Runs a function, and returns a failed write to a temporary file, at which rust_xlsxwriter panics, as an error. Other
 /// panics go on.
 fn without_panic<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let message = Arc::new(Mutex::new(None));
-    let hook = Arc::new(panic::take_hook());
+    // All threads share the hook.
+    static HOOK: Mutex<()> = Mutex::new(());
+    let _alone = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let failed = Arc::new(AtomicBool::new(false));
+    let usual = Arc::new(panic::take_hook());
     panic::set_hook({
-        let (message, hook) = (Arc::clone(&message), Arc::clone(&hook));
-        Box::new(
-            move |panic| match panic.payload().downcast_ref::<String>() {
-                Some(text) if text.starts_with(FAILED_WRITE) => {
-                    *message.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
-                }
-                _ => hook(panic),
-            },
-        )
+        let (failed, usual) = (Arc::clone(&failed), Arc::clone(&usual));
+        Box::new(move |panic| {
+            let text = panic.payload().downcast_ref::<String>();
+            let place = panic.location().map_or("", Location::file);
+            if text.is_some_and(|text| is_failed_write(place, text)) {
+                failed.store(true, Ordering::Relaxed);
+            } else {
+                usual(panic);
+            }
+        })
     });
     let ended = panic::catch_unwind(AssertUnwindSafe(run));
     drop(panic::take_hook());
-    if let Some(hook) = Arc::into_inner(hook) {
-        panic::set_hook(hook);
+    if let Some(usual) = Arc::into_inner(usual) {
+        panic::set_hook(usual);
     }
-    let message = message
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    match (ended, message) {
-        (Ok(ended), _) => ended,
-        (Err(_), Some(message)) => bail!("{NO_TEMPORARY_FILE}: {}", reason(&message)),
-        (Err(panic), None) => panic::resume_unwind(panic),
+    match ended {
+        Ok(ended) => ended,
+        Err(panic) if failed.load(Ordering::Relaxed) => {
+            let text = panic.downcast_ref::<String>();
+            bail!(
+                "{NO_TEMPORARY_FILE}: {}",
+                reason(text.map_or("", String::as_str))
+            )
+        }
+        Err(panic) => panic::resume_unwind(panic),
     }
+}
+
+/// Returns whether a panic is that of rust_xlsxwriter after a write to a temporary file, or its last flush, failed.
+fn is_failed_write(place: &str, text: &str) -> bool {
+    let starts = [
+        "Couldn't write to xml file",
+        "called `Result::unwrap()` on an `Err` value: Os {",
+    ];
+    place.contains("rust_xlsxwriter") && starts.iter().any(|start| text.starts_with(start))
 }
 
 /// Returns the system's message in the text of a panic, such as `Os { code: 28, …, message: "No space left on device" }`.
@@ -283,15 +296,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failed_write_becomes_an_error() {
-        let failed = || -> anyhow::Result<()> {
-            panic!("{FAILED_WRITE}: {:?}", io::Error::from_raw_os_error(28))
-        };
-        let error = without_panic(failed).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("{NO_TEMPORARY_FILE}: No space left on device")
-        );
+    fn only_a_failed_write_of_the_library_is_expected() {
+        let library = "registry/rust_xlsxwriter-0.102.0/src/packager.rs";
+        let full = io::Error::from_raw_os_error(28);
+        let unwrapped = format!("called `Result::unwrap()` on an `Err` value: {full:?}");
+        for (place, text, expected) in [
+            (
+                library,
+                format!("Couldn't write to xml file: {full:?}"),
+                true,
+            ),
+            (library, unwrapped.clone(), true),
+            ("src/evidence/workbook.rs", unwrapped, false),
+            (library, "index out of bounds".to_owned(), false),
+        ] {
+            assert_eq!(is_failed_write(place, &text), expected, "{place}: {text}");
+        }
     }
 
     #[test]

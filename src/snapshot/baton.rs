@@ -344,8 +344,8 @@ fn decode_trait<T: Message + Default>(resource: &Resource, name: &str) -> T {
         .unwrap_or_default()
 }
 
-/// Returns a value as it is read back from Baton's messages, where all numbers are doubles.
-pub fn read_back(value: &Json) -> Json {
+/// Returns a value as Baton's messages store it: all numbers are doubles.
+pub fn as_baton_stores(value: &Json) -> Json {
     from_value(to_value(value))
 }
 

@@ -64,7 +64,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use svix_ksuid::{KSUID_EPOCH, Ksuid, KsuidLike as _};
 
-pub use baton::read_back;
+pub use baton::as_baton_stores;
 pub use cell::{Arguments, ProfileText};
 pub use columns::{
     Column, DomainUsers, GroupRow, JsonRow, MembershipRow, RunTables, TABLES, UserRow, Warning,

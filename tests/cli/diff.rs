@@ -237,6 +237,10 @@ fn filters_and_limits_exclude_rows() {
             "no group of either snapshot has the id or the name \"nothing\"",
         ),
         (["--ignore", "statuss"], "did you mean status?"),
+        (
+            ["--ignore", "groups.status"],
+            "expected a column of the tables",
+        ),
     ] {
         pair.diff(&arguments).fails(2, part);
     }

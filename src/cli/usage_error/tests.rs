@@ -251,7 +251,7 @@ fn a_missing_value_or_argument_is_named_with_the_help_of_its_command() {
 }
 
 #[test]
-fn options_that_exclude_each_other_are_named_as_typed() {
+fn options_that_exclude_each_other_are_both_named() {
     check(&[
         (
             &["demo", "--serve", "--file", "x"],

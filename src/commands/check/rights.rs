@@ -1,6 +1,6 @@
 //! Checks what else the token can read, and that it can change memberships.
 
-use super::report::{CHANGES, CheckReport, ORG, RULES, USER_GROUPS, describe};
+use super::report::{CHANGES, CheckReport, GROUPS_BY_USER, ORG, RULES, describe};
 use super::{ASSIGN_A_ROLE, Halt};
 use crate::config::CheckConfig;
 use crate::exit::ExitStatus;
@@ -10,12 +10,12 @@ use crate::okta::probe::{self, split_refusal};
 use crate::okta::role::{EditableGroups, editable_groups};
 use crate::text::count;
 
-pub(super) fn user_groups(
+pub(super) fn groups_by_user(
     user: Option<&UserId>,
     client: &Client,
     report: &mut CheckReport,
 ) -> Result<(), Halt> {
-    report.current_check = USER_GROUPS;
+    report.current_check = GROUPS_BY_USER;
     let Some(user) = user else {
         report.warning(
             "not tested: no user is known".to_owned(),

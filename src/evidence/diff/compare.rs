@@ -1,4 +1,4 @@
-//! Compares the fields of two versions of a row; pure.
+//! Compares the fields of two versions of a row, without I/O.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
 use super::{FieldChange, Table};
-use crate::snapshot::{Column, JsonRow, RunTables, TABLES, read_back};
+use crate::snapshot::{Column, JsonRow, RunTables, TABLES, as_baton_stores};
 
 /// The column that holds all attributes; its attributes are compared one by one.
 const PROFILE: &str = "profile";
@@ -29,13 +29,18 @@ const LEFT_OUT: [(Table, &str); 9] = [
 pub struct Fields {
     /// True if the fields that are ignored by default are compared too.
     pub all: bool,
-    /// More columns and attributes (`profile.NAME`) to ignore.
+    /// More columns and attributes (`profile.NAME`) to ignore, in all tables, or in one as `groups.NAME`.
     pub ignored: BTreeSet<String>,
 }
 
 impl Fields {
     fn counts(&self, table: Table, field: &str) -> bool {
-        !self.ignored.contains(field) && (self.all || !LEFT_OUT.contains(&(table, field)))
+        !self.ignore(table, field) && (self.all || !LEFT_OUT.contains(&(table, field)))
+    }
+
+    fn ignore(&self, table: Table, field: &str) -> bool {
+        let mut ignored = self.ignored.iter();
+        ignored.any(|name| name == field || in_table(table, name) == Some(field))
     }
 
     /// Returns the names of the ignored fields, for a message.
@@ -80,10 +85,15 @@ impl Sources {
     fn equal(self, old: &Value, new: &Value) -> bool {
         let in_baton = |value: &Value| match value {
             Value::String(text) if text.is_empty() => Value::Null,
-            other => read_back(other),
+            other => as_baton_stores(other),
         };
         old == new || self.are_mixed() && in_baton(old) == in_baton(new)
     }
+}
+
+/// Returns the name after the table and a dot, such as `created` of `groups.created`; none if the table is another one.
+pub fn in_table(table: Table, name: &str) -> Option<&str> {
+    name.strip_prefix(table.as_str())?.strip_prefix('.')
 }
 
 /// Returns the columns of a table.
@@ -111,7 +121,7 @@ fn unpacked(name: &str, value: Value) -> Value {
 }
 
 /// Returns the names of the columns of these tables that only one of the files has, without the ignored ones. A name has
-/// the table in front, as in `groups.created`, if a column of that name is compared in another table.
+/// the table in front, as in `groups.created`, if both files have a column of that name in another table.
 pub fn only_in_one(sources: Sources, tables: &BTreeSet<Table>, fields: &Fields) -> Vec<String> {
     let is_compared_elsewhere = |table: Table, name: &str| {
         let others = Table::value_variants()
@@ -188,7 +198,7 @@ fn attributes(
             new: value(new, name),
         })
         .filter(|change| !sources.equal(&change.old, &change.new))
-        .filter(|change| !fields.ignored.contains(&change.field))
+        .filter(|change| !fields.ignore(table, &change.field))
         .collect()
 }
 
@@ -262,6 +272,16 @@ mod tests {
         assert_eq!(
             names(&by(&all)),
             ["last_login", "profile.department", "profile.gone"]
+        );
+        let of_one_table = Fields {
+            all: false,
+            ignored: ["users.profile.tags", "groups.status", "groups.profile.gone"]
+                .map(str::to_owned)
+                .into(),
+        };
+        assert_eq!(
+            names(&by(&of_one_table)),
+            ["status", "profile.department", "profile.gone"]
         );
     }
 

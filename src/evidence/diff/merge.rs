@@ -12,6 +12,7 @@ use super::compare::{self, Sources};
 use super::options::DiffOptions;
 use super::spool::SpoolWriter;
 use super::{ChangeKind, Diff, DiffCounts, Key, Label, Recreated, RowChange, Table};
+use crate::atomic_file::NO_TEMPORARY_FILE;
 use crate::model::{GroupId, UserId};
 use crate::snapshot::{Error, GroupRow, JsonRow, MembershipRow, Reader, UserRow, Warning};
 
@@ -316,14 +317,12 @@ impl<'a> SnapshotComparison<'a> {
         let mut counts = table.counts;
         counts.recreated = recreated.len() as u64;
         self.diff.summary.insert(name, counts);
-        let spool = table.spool.finish().context(CANNOT_SPOOL)?;
+        let spool = table.spool.finish().context(NO_TEMPORARY_FILE)?;
         self.diff.changes.insert(name, spool);
         self.diff.recreated.insert(name, recreated);
         Ok(())
     }
 }
-
-const CANNOT_SPOOL: &str = "cannot write the changes to a temporary file; TMPDIR names its folder";
 
 /// The changes of one table.
 struct Collected<'a> {
@@ -400,7 +399,7 @@ impl<'a> Collected<'a> {
             row,
             fields,
         };
-        self.spool.push(&change).context(CANNOT_SPOOL)
+        self.spool.push(&change).context(NO_TEMPORARY_FILE)
     }
 
     fn missing(&self, kind: ChangeKind) -> ChangeKind {

@@ -149,6 +149,14 @@ pub struct Diff {
     pub not_compared: Vec<String>,
 }
 
+/// Returns the note about columns that are not compared; none if there are none.
+pub fn not_compared_note(columns: &[String]) -> Option<String> {
+    let columns = (!columns.is_empty()).then(|| columns.join(", "))?;
+    Some(format!(
+        "columns that one of the snapshots may lack are not compared: {columns}"
+    ))
+}
+
 impl Diff {
     /// Returns the number of memberships that one of the snapshots could not read.
     pub fn unknown(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! Describes what to compare and report; pure.
+//! Describes what to compare and report, without I/O.
 
 use std::collections::{BTreeSet, HashSet};
 

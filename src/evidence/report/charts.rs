@@ -5,7 +5,7 @@ use clap::ValueEnum as _;
 
 use super::numbers::{NamedCount, group_sizes, sign_in_ages};
 use super::{ChangesSince, PageSource};
-use crate::evidence::diff::Table;
+use crate::evidence::diff::{Table, not_compared_note};
 use crate::text::{clean, number};
 
 /// The width of the area for labels, which fits about 18 characters.
@@ -102,6 +102,9 @@ fn change(change: &ChangesSince) -> Chart {
         .is_some_and(|run| !run.complete)
     {
         about += " The older snapshot is incomplete.";
+    }
+    if let Some(note) = not_compared_note(&change.not_compared) {
+        about += &format!(" Note: {note}.");
     }
     let mut chart = chart(
         ("change", "Change since the older snapshot", "Change"),

@@ -76,6 +76,8 @@ pub struct ChangesSince {
     pub info: FileInfo,
     /// The number of changes in each table.
     pub summary: BTreeMap<Table, DiffCounts>,
+    /// The columns that are not compared, since one of the files may lack them.
+    pub not_compared: Vec<String>,
     /// The differences between the scopes.
     pub scope: Vec<FieldChange>,
 }

@@ -53,6 +53,7 @@ fn a_column_that_the_older_file_does_not_have_is_not_compared() {
             ["--only", "memberships"],
             ["--only", "groups"],
             ["--ignore", "type_id"],
+            ["--ignore", "users.type_id"],
             ["--group", "team"],
             ["--change", "added"],
             ["--change", "added,removed,unknown"],
