@@ -121,7 +121,7 @@ pub struct OutputArgs {
     /// Print the result as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>(), env = "BATON_OUTPUT")]
     pub output: Option<String>,
-    /// Print only errors and requested data, such as the output of show, diff and findings
+    /// Print only errors, and the output of commands such as show, diff and findings
     #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
     /// Set the log level: error, warn, info, debug or trace [default: info]
@@ -154,8 +154,7 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends up to 11 GET requests, plus at most 10 more: one for each
-domain that has no users on the first page of the user list.
+check changes nothing. It sends at most 21 GET requests.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -201,7 +200,7 @@ pub struct ConnectionArgs {
     /// Read the API token from this file; - is standard input [required, unless --api-token is set]
     #[arg(long, value_name = "FILE", env = "BATON_API_TOKEN_FILE")]
     pub api_token_file: Option<String>,
-    /// Use this API token; other users of the machine can see it
+    /// Use this API token; other users on the machine can see it
     #[arg(long, value_name = "TOKEN", env = "BATON_API_TOKEN")]
     pub api_token: Option<String>,
     /// Trust the root certificates in this PEM file as well
@@ -231,7 +230,7 @@ pub struct LimitsArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Scope")]
 pub struct ScopeArgs {
-    /// Include users with an address in these domains, separated by commas; *.example.com matches subdomains only [required]
+    /// Include users with an address in these comma-separated domains; *.example.com matches subdomains only [required]
     #[arg(long, value_name = "DOMAINS", env = "BATON_EMAIL_DOMAINS")]
     pub email_domains: Vec<String>,
     /// Ignore secondary emails when matching domains

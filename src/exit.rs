@@ -68,14 +68,14 @@ exits! {
         code: 3,
         word: "partial",
         outranks_partial: false,
-        help: "partial: the snapshot is incomplete, and the old file is unchanged (sync);\nor some changes succeeded or were not needed, and others failed for reasons\nother than those of 4 to 8 (grant, revoke)"
+        help: "partial: the snapshot is incomplete, and the old file is unchanged (sync);\nor some changes succeeded or were not needed, and the rest failed for a\nreason that codes 4 to 8 do not cover (grant, revoke)"
     }
     /// A change was refused before it was sent.
     Refused {
         code: 4,
         word: "refused",
         outranks_partial: true,
-        help: "change refused, for example because the user or group is out of scope, the\nname is ambiguous, Okta does not let you edit the group, the review sheet\nwas refused, the change was not confirmed, or --provisioning is missing"
+        help: "change refused, for example because the user or group is out of scope, the\nname is ambiguous, Okta does not let you edit the group, the review sheet\nis too old, the change was not confirmed, or --provisioning is missing"
     }
     /// Okta rejected the credentials, denied a permission or returned no users.
     Credentials {
@@ -103,7 +103,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-drop or --max-age exceeded, or\n--max-drop with a --file of another org or with a different scope"
+        help: "stopped by a guard: empty scope, --max-age or --max-drop exceeded, or (with\n--max-drop) an existing file from another org or with a different scope"
     }
     /// Another run has locked the file.
     Locked {

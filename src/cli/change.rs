@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Allow grant and revoke to send changes; check then fails if the token cannot change memberships
+    /// Allow changes to be sent (grant, revoke), or require that the token can make them (check)
     #[arg(
         short,
         long,
@@ -131,7 +131,7 @@ Examples:
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
 pub struct RevokeArgs {
-    /// Select every group in scope that the users are in, except those that Okta or a rule manages
+    /// Select every group in scope that the users are in, except groups that Okta does not let you edit and groups that a rule assigns users to
     #[arg(long)]
     pub all_groups: bool,
     /// Select a membership by Baton grant id, group:GROUP_ID:member:user:USER_ID

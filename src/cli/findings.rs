@@ -42,8 +42,8 @@ pub struct FindingsArgs {
     /// Also report questionable decisions in this review sheet, or in a CSV file with the columns user_id, group_id and decision
     #[arg(long, value_name = "FILE")]
     pub review: Option<String>,
-    /// Exit with 1 if this check, by name or id, finds something, or if a finding has at least this severity; can be repeated
-    #[arg(long, value_name = "CHECK", value_delimiter = ',', value_parser = severities_and_findings())]
+    /// Exit with 1 if this check (name or id) finds something, or if any finding has this severity or a higher one; can be repeated
+    #[arg(long, value_name = "CHECK|SEVERITY", value_delimiter = ',', value_parser = severities_and_findings())]
     pub fail_on: Vec<String>,
     /// Override --output: print text, json, csv, markdown, sarif or junit [default: same as --output]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = words::<FindingsFormat>())]

@@ -31,7 +31,7 @@ pub struct ReportArgs {
     /// Set the title of the page [env: BATON_TITLE] [default: Access report]
     #[arg(long, value_name = "TEXT", env = "BATON_TITLE")]
     pub title: Option<String>,
-    /// Include the memberships even if the page then exceeds 20 MB; by default, they are left out in that case
+    /// Do not leave out the memberships if they make the page larger than 20 MB
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]

@@ -87,7 +87,7 @@ pub struct ReviewStartArgs {
     pub include_everyone: bool,
 }
 
-/// Count the decisions in sheets
+/// Count the decisions in review sheets
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 status exits with 1 if any row has no final decision (approve or revoke) or is missing.

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::words::words;
 use crate::evidence::tables::write::TableFormat;
 
-/// Show the summary of a snapshot, or its users, groups or memberships
+/// Show a summary of a snapshot, or the users, groups or memberships in it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 show reads .c1z and plain SQLite files, including those written by ConductorOne's
@@ -90,7 +90,7 @@ Examples:
   Find users by part of a name or an address:
     okta-ciam show -f demo.c1z users --like okonjo
 
-  List when the members of a group last signed in:
+  Show when the members of a group last signed in:
     okta-ciam show -f demo.c1z users --group Engineering \\
       --columns login,status,last_login")]
 pub struct UsersTable {

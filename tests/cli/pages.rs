@@ -134,7 +134,7 @@ fn the_help_of_an_option_lists_all_of_its_words_or_refers_to_names() {
             let names = option.get_value_names().unwrap_or_default();
             let is_finding = names
                 .iter()
-                .any(|name| ["CHECKS", "CHECK"].contains(&name.as_str()));
+                .any(|name| ["CHECKS", "CHECK|SEVERITY"].contains(&name.as_str()));
             if words.is_empty() || !option.get_action().takes_values() || is_finding {
                 continue;
             }
