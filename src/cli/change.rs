@@ -102,8 +102,8 @@ pub struct GrantArgs {
 revoke prompts for confirmation, and needs --yes without a terminal. --yes is required
 even on a terminal if a group rule assigns users to the group, or if the token cannot
 read the group rules. --all-groups skips groups that Okta does not let you edit and, if
-the token can read the rules, groups that a rule assigns users to. It lists what it
-skipped. --from also reads sheets written by `review start`, as CSV or XLSX; if the file
+the token can read the rules, groups that a rule assigns users to. Skipped groups are
+listed. --from also reads sheets written by `review start`, as CSV or XLSX; if the file
 has a decision column, only memberships marked revoke are removed.
 
 Environment variables:

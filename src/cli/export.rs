@@ -11,8 +11,8 @@ use crate::evidence::export::{ExportFormat, Sheet};
 If --to is a folder, the formats csv and jsonl produce one file for each table (users,
 groups, memberships, domains, warnings), xlsx produces okta-ciam.xlsx, and sqlite
 produces okta-ciam.db. manifest.json and SHA256SUMS are also written to the folder;
-check the files with sha256sum -c SHA256SUMS. Identical snapshots produce identical
-files. In a folder, export replaces only files with these names.
+check the files with sha256sum -c SHA256SUMS. export replaces files with these names,
+and no others. Identical snapshots produce identical files.
 
 In CSV, a value that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 

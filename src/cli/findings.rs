@@ -8,8 +8,8 @@ use crate::evidence::findings::render::FindingsFormat;
 /// List risky or unusual users, groups and memberships
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-Ages, such as days without a sign-in, are measured from the end of the run that took
-the snapshot, not from now. docs/findings.md describes each check, and the exceptions
+Ages, such as days without a sign-in, are calculated as of the end of the run that
+took the snapshot, not as of now. docs/findings.md describes each check, and the exceptions
 file.
 
 Examples:

@@ -31,7 +31,7 @@ pub struct ReportArgs {
     /// Set the title of the page [env: BATON_TITLE] [default: Access report]
     #[arg(long, value_name = "TEXT", env = "BATON_TITLE")]
     pub title: Option<String>,
-    /// Do not leave out the memberships if they make the page larger than 20 MB
+    /// Include the memberships even if they make the page larger than 20 MB
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]

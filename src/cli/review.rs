@@ -108,8 +108,8 @@ pub struct ReviewStatusArgs {
 #[command(after_help = "\
 Each row gets a verdict: kept, removed, not_remediated (marked revoke, but still
 present), unexplained_removal, undecided, self_review or unknown; a new membership that
-nobody reviewed is an unexplained_grant. The folder contains the scope, the access before
-and after, the decisions, the changes, the verdicts, the sheets, a report, manifest.json
+nobody reviewed is an unexplained_grant. The folder contains the scope, the memberships
+before and after, the decisions, the changes, the verdicts, the sheets, a report, manifest.json
 and SHA256SUMS. close exits with 1 if a membership is not_remediated, unexplained_* or
 undecided, and refuses sheets with missing rows, or with changes in the columns that
 identify a row.

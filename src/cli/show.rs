@@ -23,7 +23,7 @@ Examples:
   In a script, check that last night's run wrote a snapshot:
     okta-ciam show -f demo.c1z --max-age 26h > summary.txt
 
-  List members of a group who cannot sign in, and write all users as CSV:
+  List a group's members who cannot sign in, and write all users as CSV:
     okta-ciam show -f demo.c1z memberships --group Engineering \\
       --status SUSPENDED,DEPROVISIONED
     okta-ciam show -f demo.c1z users --columns login,profile.department \\

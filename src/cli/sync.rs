@@ -28,7 +28,7 @@ Examples:
     export BATON_EMAIL_DOMAINS=example.com,example.org
     okta-ciam sync -f okta.c1z --manifest okta.json
 
-  With the same variables, keep the old file on a drop of more than 10 percent:
+  Also keep the old file if a count drops by more than 10 percent:
     okta-ciam sync -f okta.c1z --max-drop 10
 
   With the same variables, write one file per day, and keep the newest 30:

@@ -8,7 +8,7 @@ use clap::Args;
 verify counts all rows again, checks that each membership (a grant, in Baton's terms)
 refers to a user, a group and an entitlement in the file, recomputes the hash of the
 content, and runs SQLite's integrity check. It also reads files written by ConductorOne's
-Go connectors, but skips the checks that need data these files do not contain. Without
+Go connectors, but skips checks that need data missing from those files. Without
 --manifest, verify cannot detect a change by someone who also replaced the hash inside
 the file. The exit code is 2 if a check fails.
 
