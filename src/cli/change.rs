@@ -63,10 +63,10 @@ pub struct ChangeArgs {
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 Users who are already in the group are reported as unchanged. Users and groups out of
-scope, and groups whose members Okta does not let you edit, are refused; the other
-rows of a file are still applied. --from prompts for confirmation, and needs --yes
-without a terminal. Adding users to a group that has, or may have, an admin role requires
---yes even on a terminal.
+scope, and groups whose members Okta does not let you edit, are refused; with --from,
+the other rows of the file are still applied. With --from, grant prompts for
+confirmation, and requires --yes if there is no terminal. Adding users to a group that
+has, or may have, an admin role requires --yes even on a terminal.
 
 Environment variables:
   Every option that takes a value, except --user, --group and --from, has a

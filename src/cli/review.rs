@@ -41,7 +41,7 @@ check that found something (see okta-ciam findings --list). Reviewers fill in th
 reviewer, decision (approve, revoke, modify or investigate), comment and decided_at. They
 may sort and filter rows, hide and add columns, and save the sheet as XLSX or CSV; they
 must not delete rows. The Everyone group is left out unless you pass --include-everyone.
-start never replaces a file, since it may contain decisions.
+review start never replaces an existing file, since that file may contain decisions.
 
 Examples:
   Write an Excel workbook in which groups with admin in their names come first:
@@ -90,7 +90,8 @@ pub struct ReviewStartArgs {
 /// Count the decisions in review sheets
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-status exits with 1 if any row has no final decision (approve or revoke) or is missing.
+review status exits with 1 if any row is missing or has no final decision (approve or
+revoke).
 
 Examples:
   Count the decisions in a new sheet, which has none yet:
@@ -139,7 +140,7 @@ pub struct ReviewCloseArgs {
     /// Write the evidence to this folder, which must not exist yet [required]
     #[arg(short, long = "to", value_name = "FOLDER")]
     pub out: Option<String>,
-    /// Include the changes that revoke recorded in this audit log; can be repeated
+    /// Include the changes recorded in this audit log by okta-ciam revoke; can be repeated
     #[arg(long, value_name = "FILE")]
     pub audit_log: Vec<String>,
 }

@@ -67,7 +67,7 @@ pub struct SyncArgs {
     /// Store this note in the snapshot, such as the reason for taking it
     #[arg(long, value_name = "TEXT", help_heading = "Output", env = "BATON_NOTE")]
     pub note: Option<String>,
-    /// Keep the old file if the number of users, groups or memberships drops by more than this; the new snapshot goes to FILE.rejected
+    /// Keep the old file if the number of users, groups or memberships drops by more than this percentage; the new snapshot goes to FILE.rejected
     #[arg(
         long,
         value_name = "PERCENT",
