@@ -1,4 +1,5 @@
-//! Decides whether a snapshot lost too much since the previous one, and whether the two can be compared. It does no I/O.
+//! The drop guard: decides whether a snapshot lost too much since the previous one, and whether the two can be compared.
+//! It does no I/O: `commands/sync.rs` writes the rejected snapshot to another file.
 
 use crate::snapshot::RunMetadata;
 use crate::text::{count, number};

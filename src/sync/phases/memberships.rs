@@ -1,7 +1,7 @@
 //! Reads memberships, by group or by user ([`plan`]).
 //!
-//! - If the token cannot read the members of a group, or the groups of a user (403), the snapshot contains that group or
-//!   user without these memberships and with a warning, and is incomplete.
+//! - If the token cannot read the members of a group, or the groups of a user (403, also when repeated), the snapshot contains
+//!   that group or user without these memberships and with a warning, and is incomplete.
 //! - A group or user that was deleted during the run (404) is left out and counted.
 
 use std::cmp::Reverse;
