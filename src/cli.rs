@@ -121,7 +121,7 @@ pub struct OutputArgs {
     /// Print the result as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>(), env = "BATON_OUTPUT")]
     pub output: Option<String>,
-    /// Suppress everything except errors and the output of show, diff, findings and export
+    /// Suppress text about what the command did, and all messages except errors
     #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
     /// Set the log level: error, warn, info, debug or trace [default: info]

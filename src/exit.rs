@@ -54,7 +54,7 @@ exits! {
         code: 1,
         word: "different",
         outranks_partial: false,
-        help: "diff found differences, findings found something that --fail-on matches,\nor a review has undecided rows or decisions that were not carried out"
+        help: "diff found differences, findings found something that --fail-on matches,\nor a review has undecided rows, decisions that were not carried out, or\nunexplained changes"
     }
     /// Usage, configuration, or any failure without a code of its own.
     Failed {

@@ -86,27 +86,29 @@ fn fails_on(on: FailOn, finding: &Finding) -> bool {
 }
 
 fn list(console: &Console) -> anyhow::Result<ExitStatus> {
-    console.result(
-        &serde_json::json!(CATALOGUE.map(|entry| serde_json::json!({
-            "id": entry.id,
-            "name": entry.name,
-            "severity": entry.severity,
-            "why": entry.definition,
-        }))),
-        || {
-            let mut text = String::new();
-            for entry in &CATALOGUE {
-                let severity = entry.severity.word();
-                // Writing to a String cannot fail.
-                let _ = writeln!(
-                    text,
-                    "{}  {:<24}{severity:<10}{}",
-                    entry.id, entry.name, entry.definition
-                );
-            }
-            text
-        },
-    )?;
+    if console.json() {
+        let checks = CATALOGUE.map(|entry| {
+            serde_json::json!({
+                "id": entry.id,
+                "name": entry.name,
+                "severity": entry.severity,
+                "why": entry.definition,
+            })
+        });
+        console.result(&checks, String::new)?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut text = String::new();
+    for entry in &CATALOGUE {
+        let severity = entry.severity.word();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {:<24}{severity:<10}{}",
+            entry.id, entry.name, entry.definition
+        );
+    }
+    console.data(&text)?;
     Ok(ExitStatus::Done)
 }
 

@@ -215,6 +215,15 @@ fn assert_equals_the_oracle(users: u32) {
 }
 
 #[test]
+fn the_list_of_checks_is_data_and_so_printed_with_quiet() {
+    let folder = Folder::new();
+    let listed = folder.run(&["findings", "--list"]).ok().stdout;
+    assert!(listed.contains("deprovisioned-member"), "{listed}");
+    let quiet = folder.run(&["findings", "--list", "--quiet"]).ok().stdout;
+    assert_eq!(quiet, listed);
+}
+
+#[test]
 fn each_finding_has_the_rows_that_sql_finds() {
     assert_equals_the_oracle(2_000);
 }

@@ -49,6 +49,11 @@ fn a_column_that_the_older_file_does_not_have_is_not_compared() {
         let note = "columns that one of the snapshots may lack are not compared: type_id";
         assert!(text.stdout.contains(note), "{}", text.stdout);
         assert!(left_out(&pair.folder, &files, &[]).contains("type_id"));
+        let [old, new] = files;
+        let report = ["report", "-f", new, "-o", "page.html", "--since", old];
+        pair.folder.run(&report).ok();
+        let page = std::fs::read_to_string(pair.folder.path("page.html")).unwrap();
+        assert!(page.contains(note), "{files:?}");
         for unconcerned in [
             ["--only", "memberships"],
             ["--only", "groups"],
