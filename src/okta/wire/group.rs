@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Malformed, is_id, no_id, parsed};
+use super::{Malformed, is_id, no_id, parsed, rows};
 use crate::model::{self, GroupId, Profile};
 
 /// Reads a single group.
@@ -20,9 +20,7 @@ pub fn one_group(body: &[u8]) -> Result<model::Group, Malformed> {
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
 pub fn groups(body: &[u8]) -> Result<Vec<model::Group>, Malformed> {
-    let rows: Vec<Map<String, Value>> = parsed(body)?;
-    let to_group = |(row, object)| group(object).ok_or_else(|| no_id(row));
-    rows.into_iter().enumerate().map(to_group).collect()
+    rows(body, |index, row| group(row).ok_or_else(|| no_id(index)))
 }
 
 fn group(mut object: Map<String, Value>) -> Option<model::Group> {

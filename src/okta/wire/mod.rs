@@ -12,6 +12,9 @@ mod user;
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub(super) use body::{check_bounds, repaired};
@@ -37,16 +40,14 @@ impl fmt::Display for Malformed {
 /// # Errors
 /// Returns an error if the body is not an array of objects.
 pub fn roles(body: &[u8]) -> Result<Vec<Role>, Malformed> {
-    let rows: Vec<Map<String, Value>> = parsed(body)?;
-    let role = |row: &Map<String, Value>| {
+    rows(body, |_, row: Map<String, Value>| {
         let text = |key| row.get(key).and_then(Value::as_str).map(str::to_owned);
-        Role {
+        Ok(Role {
             kind: text("type"),
             label: text("label"),
             status: text("status"),
-        }
-    };
-    Ok(rows.iter().map(role).collect())
+        })
+    })
 }
 
 /// Reads the name of the org's company, if it has one.
@@ -61,8 +62,27 @@ pub fn company(body: &[u8]) -> Result<Option<String>, Malformed> {
         .map(str::to_owned))
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
     serde_json::from_slice(body).map_err(|error| not_promised(&error))
+}
+
+/// Reads the rows of a page, each with its index. A row is a tree of values only while it is read, since the trees of a
+/// whole page take ten times the memory of its JSON.
+fn rows<R: DeserializeOwned, T>(
+    body: &[u8],
+    read: impl Fn(usize, R) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    let rows: Vec<&RawValue> = parsed(body)?;
+    let read_row = |(index, row): (usize, &&RawValue)| {
+        let row = serde_json::from_str(row.get()).map_err(|error| {
+            Malformed(format!(
+                "row {} of the response is not the JSON that Okta documents ({error})",
+                index + 1
+            ))
+        })?;
+        read(index, row)
+    };
+    rows.iter().enumerate().map(read_row).collect()
 }
 
 /// Returns whether a text can be an id. Okta's ids have 20 letters and digits; every text that needs no encoding in a path

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Malformed, is_id, no_id, parsed};
+use super::{Malformed, is_id, no_id, parsed, rows};
 use crate::model::GroupId;
 
 /// A group rule.
@@ -24,12 +24,11 @@ pub struct Rule {
 /// # Errors
 /// Returns an error if the body is not an array of objects with ids.
 pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
-    let rows: Vec<Value> = parsed(body)?;
-    let to_rule = |(row, value): (usize, &Value)| {
+    rows(body, |index, value: Value| {
         let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
         let id = text("/id")
             .filter(|id| is_id(id))
-            .ok_or_else(|| no_id(row))?;
+            .ok_or_else(|| no_id(index))?;
         let groups = value
             .pointer("/actions/assignUserToGroups/groupIds")
             .and_then(Value::as_array);
@@ -43,8 +42,7 @@ pub fn rules(body: &[u8]) -> Result<Vec<Rule>, Malformed> {
                 .filter_map(|id| Some(GroupId::from(id.as_str()?)))
                 .collect(),
         })
-    };
-    rows.iter().enumerate().map(to_rule).collect()
+    })
 }
 
 /// Returns the number of group rules on a page.

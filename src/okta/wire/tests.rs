@@ -165,7 +165,12 @@ fn a_page_of_another_shape_is_malformed() {
         ("", other, other),
         ("{}", other, other),
         ("null", other, other),
-        ("[1]", other, other),
+        ("[1]", other, "row 1 of the response is not the JSON"),
+        (
+            "[{\"id\":\"00u1\"},1]",
+            other,
+            "row 2 of the response is not the JSON",
+        ),
         ("[[]]", no_id, other),
         ("[{}]", no_id, no_id),
         ("[{\"id\":null}]", no_id, no_id),

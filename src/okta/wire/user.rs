@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::text::LenientText;
-use super::{Malformed, is_id, no_id, not_promised};
+use super::{Malformed, is_id, no_id, not_promised, parsed};
 use crate::filter::Addresses;
 use crate::model::{self, Profile, UserId};
 
@@ -154,7 +154,7 @@ pub fn users(body: &[u8]) -> Result<Vec<WireUser<'_>>, Malformed> {
 /// # Errors
 /// Returns an error if the body is not an object with an id.
 pub fn user(body: &[u8]) -> Result<model::User, Malformed> {
-    let user: WireUser<'_> = serde_json::from_slice(body).map_err(|error| not_promised(&error))?;
+    let user: WireUser<'_> = parsed(body)?;
     if is_id(user.id()) {
         user.to_model()
     } else {
