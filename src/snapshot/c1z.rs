@@ -30,7 +30,8 @@ const WINDOW_LOG: u32 = 21;
 const JOB_BYTES: u32 = 4 << 20;
 /// The largest window, as a power of two, that Baton's readers accept.
 const MAX_WINDOW_LOG: u32 = 27;
-const CHUNK: usize = 1 << 18;
+/// How many bytes are copied at once.
+const CHUNK: usize = 1 << 16;
 
 /// The size and hash of a container that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -367,7 +368,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked_again() {
-        for length in [100, CHUNK, CHUNK * 4 + 20] {
+        for length in [100, CHUNK, JOB_BYTES as usize * 2 + 20] {
             let database = database(length);
             let bytes = packed(&database);
             assert_eq!(unpacked(&bytes, MAX_DATABASE).unwrap(), database);

@@ -86,7 +86,8 @@ pub(super) fn read_body(
     }
     // A server may announce any length, so only a little memory is allocated in advance.
     let mut body = Vec::with_capacity(expected.unwrap_or(16 << 10).min(4 << 20));
-    let mut chunk = [0; 32 << 10];
+    // On the stack of each of eight workers.
+    let mut chunk = [0; 16 << 10];
     loop {
         match response.read(&mut chunk) {
             Ok(0) => return Ok(body),
