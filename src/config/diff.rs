@@ -112,28 +112,29 @@ fn chosen<T: ValueEnum + Ord>(flag: &str, typed: &[String]) -> Result<BTreeSet<T
     words.collect()
 }
 
-/// Returns the fields to ignore: columns of any table, and attributes as `profile.NAME`.
+/// Returns the fields to ignore: columns and attributes (`profile.NAME`), of all tables or of one (`groups.NAME`).
 fn ignored(typed: &[String]) -> Result<BTreeSet<String>, Error> {
-    let columns: Vec<&str> = Table::value_variants()
-        .iter()
-        .flat_map(|table| compare::columns(*table).iter().map(|column| column.name))
-        .collect();
-    let is_field = |name: &str| columns.contains(&name) || name.starts_with("profile.");
-    let is_field_of = |name: &str, table: Table| {
-        compare::in_table(table, name).is_some_and(|name| {
-            name.starts_with("profile.")
-                || compare::columns(table)
-                    .iter()
-                    .any(|column| column.name == name)
+    let tables = Table::value_variants();
+    let columns = |table: Table| compare::columns(table).iter().map(|column| column.name);
+    let is_column = |name: &str, table: Table| {
+        columns(table).any(|column| match name.strip_prefix(column) {
+            Some("") => true,
+            Some(rest) => column == "profile" && rest.starts_with('.'),
+            None => false,
+        })
+    };
+    let is_field = |name: &str| {
+        tables.iter().any(|table| {
+            is_column(name, *table)
+                || compare::in_table(*table, name).is_some_and(|name| is_column(name, *table))
         })
     };
     for name in typed {
-        let tables = Table::value_variants();
-        if !is_field(name) && !tables.iter().any(|table| is_field_of(name, *table)) {
-            let near = crate::text::closest(name, columns.iter().copied());
-            let hint = near.map_or_else(
-                || "a column of the tables, or profile.ATTRIBUTE".to_owned(),
-                |near| format!("a column of the tables; did you mean {near}?"),
+        if !is_field(name) {
+            let all = tables.iter().flat_map(|table| columns(*table));
+            let hint = crate::text::closest(name, all).map_or_else(
+                || "a column, TABLE.COLUMN or profile.ATTRIBUTE".to_owned(),
+                |near| format!("a column, TABLE.COLUMN or profile.ATTRIBUTE; did you mean {near}?"),
             );
             return Err(Setting::new("--ignore", name).invalid(hint));
         }

@@ -234,12 +234,16 @@ fn filters_and_limits_exclude_rows() {
         ),
         (
             ["--group", "nothing"],
-            "no group of either snapshot has the id or the name \"nothing\"",
+            "no group of either snapshot has the id or name \"nothing\"",
         ),
         (["--ignore", "statuss"], "did you mean status?"),
         (
             ["--ignore", "groups.status"],
-            "expected a column of the tables",
+            "expected a column, TABLE.COLUMN or profile.ATTRIBUTE",
+        ),
+        (
+            ["--ignore", "memberships.profile.title"],
+            "expected a column, TABLE.COLUMN or profile.ATTRIBUTE",
         ),
     ] {
         pair.diff(&arguments).fails(2, part);
