@@ -71,10 +71,7 @@ fn with_option<'a>(command: &'a Command, name: &str) -> Vec<(&'a Command, &'a Ar
             .get_short()
             .is_some_and(|short| name.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
     };
-    let mut shown = command
-        .get_arguments()
-        .filter(|option| !option.is_hide_set());
-    let own = shown.find(is_named);
+    let own = command.get_arguments().find(is_named);
     let own = own.map(|option| (command, option));
     let below = command.get_subcommands();
     own.into_iter()
@@ -107,7 +104,8 @@ fn unknown_argument(error: &Error, command: &Command, typed: &[String]) -> Strin
 /// Returns the error for an option before its command: the Go connector's options need none. It names a command only if it
 /// was typed or is the only one with the option: `sync` writes a file, and must not be the answer to every option.
 fn misplaced(option: &str, command: &Command) -> Option<String> {
-    let found = with_option(command, option);
+    let mut found = with_option(command, option);
+    found.retain(|(_, option)| !option.is_hide_set());
     let (target, argument) = match found[..] {
         [] => return None,
         [only] => only,
@@ -180,7 +178,7 @@ fn conflict(error: &Error) -> String {
     let argument = argument(error);
     let others = texts(error, ContextKind::PriorArg);
     let others: Vec<&str> = others.into_iter().map(label).collect();
-    if others.is_empty() || others == [argument] {
+    if others == [argument] {
         return format!("{argument} cannot be used more than once");
     }
     let others = words::either(&others);

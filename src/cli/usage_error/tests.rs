@@ -94,6 +94,15 @@ fn an_option_without_a_command_names_one_only_if_no_other_has_it() {
 fn a_wrong_option_or_argument_names_the_help_of_its_command() {
     check(&[
         (
+            &["sync", "-"],
+            "unexpected argument \"-\"; run `okta-ciam sync --help`",
+        ),
+        // The value of a hidden option is no command either.
+        (
+            &["--now", "check", "sync"],
+            "sync has no option --now; run `okta-ciam sync --help`",
+        ),
+        (
             &["--nonsense"],
             "okta-ciam has no option --nonsense; run `okta-ciam --help`",
         ),
