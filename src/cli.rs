@@ -121,7 +121,7 @@ pub struct OutputArgs {
     /// Print the result as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Output", value_parser = words::<Output>(), env = "BATON_OUTPUT")]
     pub output: Option<String>,
-    /// Suppress text about what the command did, and all messages except errors
+    /// Print only data, JSON and errors; suppress summaries, notes and warnings
     #[arg(short, long, global = true, help_heading = "Logging")]
     pub quiet: bool,
     /// Set the log level: error, warn, info, debug or trace [default: info]
@@ -154,7 +154,7 @@ pub enum Command {
 /// Check the configuration, token and permissions
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
-check changes nothing. It sends at most 21 GET requests.
+check changes nothing. It sends at most 21 GET requests, apart from retries.
 
 Environment variables:
   Every option that takes a value has a variable: BATON_ plus its name, such as
@@ -175,6 +175,7 @@ Examples:
     okta-ciam check --output json
 
 For all exit codes, run okta-ciam --help.")]
+#[command(mut_arg("provisioning", |arg| arg.help("Fail if the token cannot change memberships")))]
 pub struct CheckArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "the flags say it")]

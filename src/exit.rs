@@ -54,7 +54,7 @@ exits! {
         code: 1,
         word: "different",
         outranks_partial: false,
-        help: "diff found differences, findings found something that --fail-on matches,\nor a review has undecided rows, decisions that were not carried out, or\nunexplained changes"
+        help: "diff found differences, findings found something that --fail-on matches,\nor a review has undecided or missing rows, decisions that were not carried\nout, or unexplained changes"
     }
     /// Usage, configuration, or any failure without a code of its own.
     Failed {
@@ -103,7 +103,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: empty scope, --max-age or --max-drop exceeded, or (with\n--max-drop) an existing file from another org or with a different scope"
+        help: "stopped by a guard: no user or no group in scope, --max-age or --max-drop\nexceeded, or (with --max-drop) an existing file from another org or scope"
     }
     /// Another run has locked the file.
     Locked {

@@ -8,7 +8,7 @@ use super::{ConnectionArgs, LimitsArgs, ScopeArgs};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Guards")]
 pub struct ProvisioningArgs {
-    /// Allow changes to be sent (grant, revoke), or require that the token can make them (check)
+    /// Allow changes to be sent; otherwise, every change is refused
     #[arg(
         short,
         long,
@@ -131,7 +131,7 @@ Examples:
     okta-ciam revoke --from leavers.csv --provisioning --yes \\
       --audit-log changes.jsonl")]
 pub struct RevokeArgs {
-    /// Select every group in scope that the users are in, except groups that Okta does not let you edit and groups that a rule assigns users to
+    /// Select every group in scope that the users are in, except groups that Okta does not let you edit and, if the token can read the rules, those that a rule assigns users to
     #[arg(long)]
     pub all_groups: bool,
     /// Select a membership by Baton grant id, group:GROUP_ID:member:user:USER_ID

@@ -13,8 +13,8 @@ diff compares users, groups and memberships by id. It reads .c1z and plain SQLit
 files, including those written by ConductorOne's Go connectors. FILE#SYNC_ID selects one
 sync in a file that contains several.
 
-A membership is unknown if it could not be read for one of the snapshots. The exit code
-is 0 if nothing differs, 1 if something differs, and 2 after an error.
+A membership that one of the two syncs could not read is unknown. The exit code is
+0 if nothing differs, 1 if something differs, and 2 after an error.
 
 Examples:
   Take two snapshots, and compare them:

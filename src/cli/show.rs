@@ -23,9 +23,11 @@ Examples:
   In a script, check that last night's run wrote a snapshot:
     okta-ciam show -f demo.c1z --max-age 26h > summary.txt
 
-  List a group's members who cannot sign in, and write all users as CSV:
+  List a group's suspended and deprovisioned members:
     okta-ciam show -f demo.c1z memberships --group Engineering \\
       --status SUSPENDED,DEPROVISIONED
+
+  Write all users, with two columns, as CSV:
     okta-ciam show -f demo.c1z users --columns login,profile.department \\
       --format csv > users.csv")]
 pub struct ShowArgs {

@@ -1,7 +1,8 @@
 //! `check`: tests whether the configuration is sufficient for a sync and for changes.
 //!
-//! Sends each kind of request that these commands need once: at most 11 GET requests, apart from retries. A refusal is
-//! a finding, and the checks continue. If there is no response or the token is invalid, they end.
+//! Sends each kind of request that these commands need once, and a search for each of up to ten domains: at most 21 GET
+//! requests, apart from retries. A refusal is a finding, and the checks continue. If there is no response or the token is
+//! invalid, they end.
 
 mod groups;
 mod report;

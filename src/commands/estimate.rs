@@ -139,7 +139,7 @@ impl Estimate {
             let limit = match (way.limit, way.request_budget) {
                 (Some(limit), Some(budget)) => {
                     format!(
-                        " (may use {} of {} per minute)",
+                        " (at most {} of {} per minute)",
                         number(budget),
                         number(limit)
                     )

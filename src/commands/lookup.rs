@@ -62,7 +62,7 @@ pub fn groups(readers: &[&Reader], place: &str, text: &str) -> anyhow::Result<Ve
         }
     }
     bail!(
-        "no group of {place} has the id or the name {text:?}{}",
+        "no group of {place} has the id or name {text:?}{}",
         hint(&near)
     );
 }

@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "a fault of our own")]
-    fn only_panics_of_the_library_become_errors() {
+    fn a_panic_of_our_own_stays_a_panic() {
         drop(without_panic::<()>(|| panic!("a fault of our own")));
     }
 

@@ -79,7 +79,7 @@ fn a_super_admins_token_is_sufficient_for_everything() {
         "ok       rules           visible\n",
         "ok       changes         disabled without --provisioning; ",
         "ok       limits          every limit allows at least 450 requests per minute\n",
-        "                         users            may use 450 of 600 per minute, 599 left\n",
+        "                         users            at most 450 of 600 per minute, 599 left\n",
         "ok       clock           ",
         "14 ok, 0 warnings, 0 failures; 9 requests, nothing was changed\n",
     ] {
@@ -274,7 +274,7 @@ fn what_the_org_hides_by_its_options_is_a_warning() {
         "warning  everyone        missing: ",
         "warning  org             hidden (GET /api/v1/org: 403 E0000006 You do not have permission to perform the requested action [request req",
         "warning  rules           hidden, ",
-        "revoke always requires --yes",
+        "revoke requires --yes unless the token can read group rules",
         "warning  changes         it is unknown which memberships this token can change (the owner's roles are hidden, ",
         "10 ok, 4 warnings, 0 failures; ",
     ] {
@@ -391,7 +391,7 @@ fn a_small_share_of_a_limit_is_a_warning() {
     let ran = check(&Folder::new(), &okta, &[]).ok();
     for part in [
         "warning  limits          every limit allows at least 52 requests per minute\n",
-        "groups           may use 52 of 70 per minute, ",
+        "groups           at most 52 of 70 per minute, ",
         "fix: raise --max-api-capacity",
     ] {
         assert!(ran.stdout.contains(part), "{part:?}\n{}", ran.stdout);

@@ -148,6 +148,12 @@ fn check_plan_and_sync_work_as_the_readme_shows() {
     let (printed, shown) = (steady(&run(check, &okta, &folder)), steady(&shown));
     let left_out = shown.iter().position(|line| line == "…").unwrap();
     let (first, last) = (&shown[..left_out], &shown[left_out + 1..]);
+    let omitted = &printed[left_out..printed.len() - last.len()];
+    let is_limit = |line: &String| line.contains(" per minute, ");
+    assert!(
+        !omitted.is_empty() && omitted.iter().all(is_limit),
+        "{omitted:?}"
+    );
     assert_eq!(&printed[..left_out], first);
     assert_eq!(&printed[printed.len() - last.len()..], last);
     let (okta, folder) = sample();

@@ -14,7 +14,7 @@ fn no_user(typed: &str) -> String {
 }
 
 fn no_group(typed: &str) -> String {
-    format!("no group has the id or the name {typed:?}")
+    format!("no group has the id or name {typed:?}")
 }
 
 fn refuse(kind: FailureKind, reason: String) -> Option<RowRefusal> {

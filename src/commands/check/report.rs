@@ -297,7 +297,7 @@ impl CheckReport {
                         .remaining
                         .map_or(String::new(), |left| format!(", {} left", number(left)));
                     let what = format!(
-                        "{:<16} may use {} of {} per minute{left}",
+                        "{:<16} at most {} of {} per minute{left}",
                         limit.bucket,
                         number(limit.request_budget),
                         number(limit.limit)

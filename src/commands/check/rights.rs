@@ -66,7 +66,7 @@ pub(super) fn rules(client: &Client, report: &mut CheckReport) -> Result<(), Hal
                 "hidden, so it is unknown whether a rule adds users to a group ({})",
                 describe(&refusal)
             ),
-            "no action needed for a sync; revoke always requires --yes",
+            "no action needed for a sync; revoke requires --yes unless the token can read group rules",
         ),
     }
     Ok(())
