@@ -58,6 +58,7 @@ fn a_full_disk_at_any_write_loses_no_pages_and_damages_no_file() {
             "{blocks}: {leftovers:?}"
         );
         // With enough space, the same command succeeds and requests only the pages that were not stored.
+        okta.wait_until_closed();
         let before = okta.count();
         let ran = folder.sync(&okta, &[]).ok();
         assert_whole(&folder, &okta);

@@ -113,6 +113,7 @@ fn end_and_go_on(
         .filter(|one| one.status == 403)
         .count() as u64;
     okta.clear_faults();
+    okta.wait_until_closed();
     okta.clear_requests();
     let ran = folder.sync(okta, &arguments).ok();
     let went_on = ran.stderr.contains("resuming the run");
@@ -244,6 +245,7 @@ fn a_snapshot_records_that_its_run_was_interrupted_and_when_it_began() {
         wait_for(&running, &okta, Endpoint::Members, count);
         running.signal("INT");
         running.end().code(130).says("checkpoint saved");
+        okta.wait_until_closed();
         okta.clear_requests();
     }
     let state = Connection::open(folder.path(STATE)).unwrap();
@@ -281,6 +283,7 @@ fn interrupted(okta: &Okta, folder: &Folder) {
     running.signal("KILL");
     running.end();
     okta.clear_faults();
+    okta.wait_until_closed();
     okta.clear_requests();
     assert!(folder.path(STATE).exists());
 }
@@ -501,6 +504,7 @@ fn a_cursor_that_okta_lost_restarts_only_its_listing() {
     running.signal("KILL");
     running.end();
     okta.clear_faults();
+    okta.wait_until_closed();
     okta.clear_requests();
     okta.fault(Fault::on(Endpoint::Users, Action::okta(400, "E0000031")).first(1));
     folder.sync(&okta, NOW).ok().says("restarting the listing");

@@ -187,6 +187,18 @@ impl Server {
         log.requests.clear();
     }
 
+    /// Waits, at most a second, until all connections are closed. A client that ended may have left requests that are not
+    /// counted yet.
+    #[cfg(feature = "testing")]
+    pub fn wait_until_closed(&self) {
+        for _ in 0..100 {
+            if lock(&self.shared.connections).is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Returns the number of requests since the start.
     pub fn count(&self) -> u64 {
         self.shared.count.load(Ordering::Relaxed)
