@@ -103,7 +103,7 @@ exits! {
         code: 8,
         word: "guard",
         outranks_partial: true,
-        help: "stopped by a guard: no user or no group in scope, --max-age or --max-drop\nexceeded, or (with --max-drop) an existing file from another org or scope"
+        help: "stopped by a guard: no user or no group in scope, --max-age or --max-drop\nexceeded, or (with --max-drop) an existing file of another org or scope"
     }
     /// Another run has locked the file.
     Locked {

@@ -63,7 +63,7 @@ pub fn company(body: &[u8]) -> Result<Option<String>, Malformed> {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
-    serde_json::from_slice(body).map_err(|error| not_promised(&error))
+    serde_json::from_slice(body).map_err(|error| undocumented("the response", &error))
 }
 
 /// Reads the rows of a page, each with its index. A row is a tree of values only while it is read, since the trees of a
@@ -74,12 +74,8 @@ fn rows<R: DeserializeOwned, T>(
 ) -> Result<Vec<T>, Malformed> {
     let rows: Vec<&RawValue> = parsed(body)?;
     let read_row = |(index, row): (usize, &&RawValue)| {
-        let row = serde_json::from_str(row.get()).map_err(|error| {
-            Malformed(format!(
-                "row {} of the response is not the JSON that Okta documents ({error})",
-                index + 1
-            ))
-        })?;
+        let row = serde_json::from_str(row.get())
+            .map_err(|error| undocumented(&format!("row {} of the response", index + 1), &error))?;
         read(index, row)
     };
     rows.iter().enumerate().map(read_row).collect()
@@ -95,9 +91,9 @@ fn is_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-fn not_promised(error: &serde_json::Error) -> Malformed {
+fn undocumented(what: &str, error: &serde_json::Error) -> Malformed {
     Malformed(format!(
-        "the response is not the JSON that Okta documents ({error})"
+        "{what} is not the JSON that Okta documents ({error})"
     ))
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::text::LenientText;
-use super::{Malformed, is_id, no_id, not_promised, parsed};
+use super::{Malformed, is_id, no_id, parsed, undocumented};
 use crate::filter::Addresses;
 use crate::model::{self, Profile, UserId};
 
@@ -129,7 +129,7 @@ fn profile(raw: &RawValue) -> Result<Profile, Malformed> {
     match serde_json::from_str(raw.get()) {
         Ok(Value::Object(profile)) => Ok(profile),
         Ok(_) => Ok(Profile::new()),
-        Err(error) => Err(not_promised(&error)),
+        Err(error) => Err(undocumented("the response", &error)),
     }
 }
 
@@ -142,7 +142,7 @@ pub fn users(body: &[u8]) -> Result<Vec<WireUser<'_>>, Malformed> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Malformed(format!("the response is not UTF-8 ({error})")))?;
     let users: Vec<WireUser<'_>> =
-        serde_json::from_str(text).map_err(|error| not_promised(&error))?;
+        serde_json::from_str(text).map_err(|error| undocumented("the response", &error))?;
     match users.iter().position(|user| !is_id(user.id())) {
         Some(row) => Err(no_id(row)),
         None => Ok(users),
